@@ -1,0 +1,115 @@
+"""Class-conditional Gaussians with one shared covariance, fitted in a stream.
+
+The tied covariance divides by N, as scikit-learn's EmpiricalCovariance does on the residuals.
+Sums are kept in float64 around the first batch's mean, so that memory does not grow with N and
+large feature offsets do not cancel.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edge_ood.errors import CalibrationError, ShapeError
+
+__all__ = ["ClassGaussian"]
+
+_RELATIVE_RANK_TOLERANCE = 1e-10
+"""Eigenvalues below this fraction of the largest carry no information in float32 features."""
+
+
+class ClassGaussian:
+    """Streaming class means and shared covariance of features (N, D)."""
+
+    def __init__(self, num_classes: int) -> None:
+        self._counts = np.zeros(num_classes, np.int64)
+        self._origin: NDArray[np.float64] | None = None
+        self._sums = np.zeros((num_classes, 0))
+        self._products = np.zeros((0, 0))
+
+    def update(self, features: ArrayLike, labels: ArrayLike) -> None:
+        """Take one batch into account.
+
+        Args:
+            features: Float array of shape (N, D), any scale.
+            labels: Integer array of shape (N,), in [0, K).
+
+        Raises:
+            ShapeError: If D differs from earlier batches, or N from the labels.
+            CalibrationError: If a feature is not finite.
+        """
+        batch, classes = np.asarray(features, np.float64), np.asarray(labels)
+        if batch.ndim != 2 or len(batch) != len(classes):
+            raise ShapeError(
+                f"features of shape {batch.shape} with {len(classes)} labels, expected (N, D)"
+            )
+        if not np.isfinite(batch).all():
+            raise CalibrationError("a training image has features that are not finite")
+        if self._origin is None:
+            self._start(batch.mean(axis=0))
+        if batch.shape[1] != len(self._products):
+            raise ShapeError(
+                f"features have {batch.shape[1]} columns but earlier ones {len(self._products)}"
+            )
+        shifted = batch - self._origin
+        membership = np.equal.outer(np.arange(len(self._counts)), classes).astype(np.float64)
+        self._counts += np.bincount(classes, minlength=len(self._counts))
+        self._sums += membership @ shifted
+        self._products += shifted.T @ shifted
+
+    def merge(self, other: "ClassGaussian") -> None:
+        """Take everything that `other` saw into account."""
+        if other._origin is None:
+            return
+        if self._origin is None:
+            self._start(other._origin)
+        shift = other._origin - self._origin
+        crossed = np.outer(other._sums.sum(axis=0), shift)
+        total = other._counts.sum()
+        self._products += other._products + crossed + crossed.T + total * np.outer(shift, shift)
+        self._sums += other._sums + np.outer(other._counts, shift)
+        self._counts += other._counts
+
+    def finish(self) -> dict[str, NDArray[np.float64]]:
+        """Centre, whitening matrix and whitened means.
+
+        Returns:
+            `centre` (D,): the grand mean. `whitening` (D, R), R the rank: `whitening @
+            whitening.T` is the (pseudo-)inverse of the tied covariance. `means` (K, R): the class
+            means, centred and whitened.
+
+        Raises:
+            CalibrationError: If a class has no image, or all features are constant.
+        """
+        empty = np.flatnonzero(self._counts == 0)
+        if len(empty) or self._origin is None:
+            raise CalibrationError(
+                f"{len(empty)} of {len(self._counts)} classes have no image to fit statistics on",
+                hint="every class needs at least one training image",
+            )
+        means = self._sums / self._counts[:, None]
+        grand_mean = self._sums.sum(axis=0) / self._counts.sum()
+        between = (means * self._counts[:, None]).T @ means
+        covariance = (self._products - between) / self._counts.sum()
+        whitening = _whitening(covariance)
+        return {
+            "centre": self._origin + grand_mean,
+            "whitening": whitening,
+            "means": (means - grand_mean) @ whitening,
+        }
+
+    def _start(self, origin: NDArray[np.float64]) -> None:
+        self._origin = origin
+        self._sums = np.zeros((len(self._counts), len(origin)))
+        self._products = np.zeros((len(origin), len(origin)))
+
+
+def _whitening(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Matrix W of shape (D, R) with `W @ W.T` the pseudo-inverse of a covariance (D, D)."""
+    values, vectors = np.linalg.eigh(covariance)
+    kept = values > _RELATIVE_RANK_TOLERANCE * values[-1]
+    if values[-1] <= 0 or not kept.any():
+        raise CalibrationError(
+            "the features of each class are all equal, so their covariance is zero",
+            hint="use more, and different, training images",
+        )
+    whitening: NDArray[np.float64] = vectors[:, kept] / np.sqrt(values[kept])
+    return whitening

@@ -1,0 +1,1 @@
+"""The command line of edge-ood, imported as `edge_ood.cli`."""

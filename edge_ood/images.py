@@ -1,0 +1,237 @@
+"""Images on disk: class folders, stable order, splits, content hashes and threaded decoding."""
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ood.errors import DataError
+from edge_ood.preprocess import Preprocess
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "DecodedImage",
+    "ImageSet",
+    "content_hash",
+    "decode_all",
+    "decode_stream",
+    "find_images",
+    "halves_by_hash",
+    "ordered_map",
+    "read_class_folders",
+    "read_images",
+    "stratified_split",
+]
+
+IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+_LOOKED_FOR = "looked for " + " ".join(IMAGE_SUFFIXES)
+_AHEAD_PER_THREAD = 16
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Image files with their labels.
+
+    Attributes:
+        paths: N files, in a stable order.
+        labels: int64 (N,), indices into `classes`; None where the images have no labels.
+        classes: K class names, sorted.
+    """
+
+    paths: tuple[Path, ...]
+    labels: NDArray[np.int64] | None = None
+    classes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def subset(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> "ImageSet":
+        """The images that a mask (N,) or an index array selects, classes unchanged."""
+        index = np.arange(len(self.paths))[chosen]
+        labels = None if self.labels is None else self.labels[index]
+        return ImageSet(tuple(self.paths[i] for i in index), labels, self.classes)
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """One image at network size, uint8 (S, S, 3), with the hash of its file."""
+
+    pixels: NDArray[np.uint8]
+    content_hash: str
+
+
+def content_hash(payload: bytes) -> str:
+    """Hexadecimal SHA-256 of a file's bytes: what splits and manifests know an image by."""
+    return hashlib.sha256(payload).hexdigest()
+
+
+def find_images(root: Path) -> list[Path]:
+    """All image files below a folder, by suffix, in sorted order.
+
+    Raises:
+        DataError: If the folder is missing or holds no image.
+    """
+    if not root.is_dir():
+        raise DataError(f"no folder '{root}'", hint="check the path")
+    found = [
+        Path(folder, name)
+        for folder, _, names in os.walk(root)
+        for name in names
+        if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
+    ]
+    if not found:
+        raise DataError(f"no images under '{root}' ({_LOOKED_FOR})", hint="check the path")
+    return sorted(found)
+
+
+def read_class_folders(root: Path) -> ImageSet:
+    """Read `root/<class>/*` as a labelled image set.
+
+    Raises:
+        DataError: If there are fewer than two classes, or a class has fewer than two images.
+    """
+    paths = find_images(root)
+    classes = sorted({p.relative_to(root).parts[0] for p in paths if p.parent != root})
+    if len(classes) < 2:
+        raise DataError(
+            f"'{root}' holds {len(classes)} class folder(s) with images, expected at least 2",
+            hint="arrange the images as DATA/<class>/<file>",
+        )
+    return _labelled(root, paths, classes, fewest=2)
+
+
+def read_images(root: Path, classes: Sequence[str] = ()) -> ImageSet:
+    """Read all images below a folder, labelled where its folders are named after `classes`.
+
+    The labels are None unless every image lies below a folder that bears a class name.
+
+    Raises:
+        DataError: If the folder is missing or holds no image.
+    """
+    paths = find_images(root)
+    tops = {p.relative_to(root).parts[0] if p.parent != root else "" for p in paths}
+    if classes and tops <= set(classes):
+        return _labelled(root, paths, classes, fewest=0)
+    return ImageSet(tuple(paths))
+
+
+def stratified_split(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Mask (N,) of a stratified sample: the same fraction of every class, and at least one image.
+
+    Args:
+        labels: Class indices (N,).
+        fraction: Share to take from each class, in (0, 1); rounded to whole images.
+        seed: The draw is a function of seed, class and N alone.
+    """
+    taken = np.zeros(len(labels), np.bool_)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        count = max(1, round(fraction * len(members)))
+        taken[np.random.default_rng([seed, int(label)]).permutation(members)[:count]] = True
+    return taken
+
+
+def halves_by_hash(hashes: Sequence[str]) -> NDArray[np.bool_]:
+    """Mask (N,) of one half of the images, decided by their content hashes alone."""
+    ranks = np.argsort(np.argsort(np.asarray(hashes)))
+    half: NDArray[np.bool_] = ranks % 2 == 0
+    return half
+
+
+def decode_stream(
+    paths: Iterable[Path], preprocess: Preprocess, *, threads: int | None = None
+) -> Iterator[DecodedImage | DataError]:
+    """Decode files in threads, yielding in order; a bad file yields its error.
+
+    Memory is bounded by the threads, not by the number of files.
+    """
+    yield from ordered_map(lambda path: _decode_or_error(path, preprocess), paths, threads=threads)
+
+
+def decode_all(
+    paths: Sequence[Path],
+    preprocess: Preprocess,
+    *,
+    out: NDArray[np.uint8] | None = None,
+    on_image: Callable[[], None] = lambda: None,
+) -> tuple[NDArray[np.uint8], list[str]]:
+    """Decode all files into one array.
+
+    Args:
+        paths: N image files.
+        preprocess: Decode rules and size S.
+        out: Where to write, uint8 (N, S, S, 3), for example memory-mapped; made if None.
+        on_image: Called after each image, to show progress.
+
+    Returns:
+        The array, and the N content hashes.
+
+    Raises:
+        DataError: At the first file that cannot be decoded.
+    """
+    size = preprocess.size_px
+    images = np.empty((len(paths), size, size, 3), np.uint8) if out is None else out
+    hashes = []
+    for row, decoded in enumerate(decode_stream(paths, preprocess)):
+        if isinstance(decoded, DataError):
+            raise decoded
+        images[row] = decoded.pixels
+        hashes.append(decoded.content_hash)
+        on_image()
+    return images, hashes
+
+
+def ordered_map(
+    function: Callable[[T], R], items: Iterable[T], *, threads: int | None = None
+) -> Iterator[R]:
+    """Map in threads, in order, with a bounded number of items under way."""
+    workers = threads or os.cpu_count() or 1
+    remaining = iter(items)
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[Future[R]] = deque(
+            pool.submit(function, item) for item in islice(remaining, _AHEAD_PER_THREAD * workers)
+        )
+        try:
+            while waiting:
+                result = waiting.popleft().result()
+                waiting.extend(pool.submit(function, item) for item in islice(remaining, 1))
+                yield result
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _labelled(root: Path, paths: list[Path], classes: Sequence[str], *, fewest: int) -> ImageSet:
+    index = {name: i for i, name in enumerate(classes)}
+    inside = [p for p in paths if p.parent != root]
+    labels = np.array([index[p.relative_to(root).parts[0]] for p in inside], np.int64)
+    counts = np.bincount(labels, minlength=len(classes))
+    if counts.min() < fewest:
+        rare = classes[int(counts.argmin())]
+        raise DataError(
+            f"class {rare!r} has {counts.min()} image, expected at least {fewest}",
+            hint="one to train on and one to calibrate with; add images or remove the folder",
+        )
+    return ImageSet(tuple(inside), labels, tuple(classes))
+
+
+def _decode_or_error(path: Path, preprocess: Preprocess) -> DecodedImage | DataError:
+    try:
+        payload = path.read_bytes()
+    except OSError as error:
+        return DataError(f"cannot read '{path}': {error.strerror or error}", hint="check the file")
+    try:
+        return DecodedImage(preprocess.decode(payload, f"'{path}'"), content_hash(payload))
+    except DataError as error:
+        return error

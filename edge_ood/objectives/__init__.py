@@ -1,0 +1,1 @@
+"""Training objectives: generators of losses, one per file."""

@@ -1,0 +1,176 @@
+"""From a file or frame to the pixels a network sees: one rule for training, export and scoring.
+
+Decoding rules, in order:
+
+1. Only the first frame of an animation is used.
+2. A JPEG more than twice as large as needed is decoded at a reduced scale (`draft`).
+3. EXIF orientation is applied.
+4. 16-bit grey is divided by 257; palettes are expanded; alpha is laid on white; CMYK and YCbCr
+   become RGB by Pillow's conversion (Adobe's inverted CMYK included); grey is repeated.
+5. The central square is cut out (`center-crop`), or nothing is (`stretch`); then the result is
+   resized to `size_px` x `size_px`, bilinear and antialiased. At the right size nothing changes.
+
+Normalisation is `(pixel / 255 - mean) / std` per channel.
+"""
+
+import io
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from edge_ood.errors import DataError, InputError
+
+__all__ = ["MAX_PIXELS", "RESIZE_POLICIES", "Preprocess"]
+
+MAX_PIXELS = 89_478_485
+"""Largest image that is decoded, in pixels: Pillow's own limit against decompression bombs."""
+
+RESIZE_POLICIES = ("center-crop", "stretch")
+
+# Our own limit, checked before any pixel is decoded, replaces Pillow's warning at the same size.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+_SIXTEEN_TO_EIGHT_BITS = 257
+_LARGEST_SIZE_PX = 4096
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """How an image becomes network input.
+
+    Attributes:
+        size_px: Side of the square input, in pixels.
+        mean: Per RGB channel, in units of [0, 1] pixel values.
+        std: Per RGB channel, in the same units, > 0.
+        resize: `center-crop` or `stretch`.
+        draft: Decode large JPEGs at a reduced scale.
+
+    Raises:
+        InputError: If a field is out of range.
+    """
+
+    size_px: int
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.25, 0.25, 0.25)
+    resize: str = "center-crop"
+    draft: bool = True
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.size_px <= _LARGEST_SIZE_PX:
+            raise InputError(f"image size {self.size_px} px, expected 1 to {_LARGEST_SIZE_PX}")
+        if self.resize not in RESIZE_POLICIES:
+            raise InputError(f"resize policy {self.resize!r}, expected one of {RESIZE_POLICIES}")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) != 3 or not all(math.isfinite(v) for v in values):
+                raise InputError(f"{name} is {values!r}, expected three finite numbers")
+        if min(self.std) <= 0:
+            raise InputError(f"std is {self.std!r}, expected three numbers > 0")
+
+    def decode(self, payload: bytes, name: str = "image") -> NDArray[np.uint8]:
+        """Decode one image file to network size.
+
+        Args:
+            payload: The bytes of a file.
+            name: What messages call it.
+
+        Returns:
+            uint8 array of shape (size_px, size_px, 3), RGB.
+
+        Raises:
+            DataError: If the file is damaged, no image or too large; its `status` is
+                the word for a score table.
+        """
+        try:
+            with Image.open(io.BytesIO(payload)) as image:
+                return self._pixels(image, name)
+        except Image.DecompressionBombError as error:
+            raise _too_large(name, str(error)) from error
+        except UnidentifiedImageError as error:
+            raise DataError(
+                f"{name} is not an image",
+                hint="remove it, or convert it to PNG or JPEG",
+                status="not-an-image",
+            ) from error
+        # Pillow's plugins report damage by any of these, depending on the format and the place.
+        except (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError) as error:
+            raise DataError(f"cannot decode {name}: {error}", hint="remove or repair it") from error
+
+    def fit(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Crop and resize one decoded RGB frame (H, W, 3) to (size_px, size_px, 3)."""
+        return self._resized(Image.fromarray(image))
+
+    def normalise(
+        self, images: NDArray[np.uint8], dtype: DTypeLike = np.float64
+    ) -> NDArray[np.floating[Any]]:
+        """Network input (N, 3, size_px, size_px) of uint8 images (N, size_px, size_px, 3)."""
+        mean, std = np.asarray(self.mean, dtype), np.asarray(self.std, dtype)
+        scaled = (images.astype(dtype) / np.asarray(255, dtype) - mean) / std
+        return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+
+    def to_json(self) -> dict[str, Any]:
+        """A document that `from_json` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "Preprocess":
+        """Read and check what `to_json` wrote; unknown keys are ignored.
+
+        Raises:
+            InputError: If a field is missing, of the wrong type or out of range.
+        """
+        try:
+            return cls(
+                size_px=_checked_int(document["size_px"]),
+                mean=tuple(float(v) for v in document["mean"]),  # type: ignore[arg-type]  # length checked
+                std=tuple(float(v) for v in document["std"]),  # type: ignore[arg-type]  # length checked
+                resize=str(document["resize"]),
+                draft=bool(document["draft"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"preprocessing is damaged: {error!r}") from error
+
+    def _pixels(self, image: Image.Image, name: str) -> NDArray[np.uint8]:
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise _too_large(name, f"{width} x {height} pixels, at most {MAX_PIXELS} are decoded")
+        if self.draft and image.format == "JPEG":
+            image.draft(None, (2 * self.size_px, 2 * self.size_px))
+        image.load()
+        return self._resized(_to_rgb(ImageOps.exif_transpose(image)))
+
+    def _resized(self, image: Image.Image) -> NDArray[np.uint8]:
+        width, height = image.size
+        if self.resize == "center-crop" and width != height:
+            side = min(width, height)
+            left, top = (width - side) // 2, (height - side) // 2
+            image = image.crop((left, top, left + side, top + side))
+        if image.size != (self.size_px, self.size_px):
+            image = image.resize((self.size_px, self.size_px), Image.Resampling.BILINEAR)
+        return np.asarray(image)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        sixteen_bits = np.asarray(image, np.int64).clip(0, _SIXTEEN_TO_EIGHT_BITS * 255)
+        image = Image.fromarray((sixteen_bits // _SIXTEEN_TO_EIGHT_BITS).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _too_large(name: str, reason: str) -> DataError:
+    return DataError(f"{name} is too large: {reason}", hint="scale it down", status="too-large")
+
+
+def _checked_int(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"expected an integer, got {value!r}")
+    return value

@@ -1,0 +1,141 @@
+"""Registries: names are file names, and one syntax gives a name its parameters.
+
+A registry is a package whose public modules each end in one declarative line such as
+`HEAD = ScoreHead(...)`. Names are listed without importing anything, so `--help` stays light.
+"""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from edge_ood.errors import InputError, UnknownNameError
+
+__all__ = ["Registry", "Spec", "bind_parameters", "parse_spec", "parse_specs"]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A registered name with the parameters that a caller gave it, as text."""
+
+    name: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+class Registry:
+    """The public modules of one package, each offering one object under the same attribute."""
+
+    def __init__(self, package: str, *, kind: str, attribute: str, listing: str = "") -> None:
+        self._package = package
+        self._kind = kind
+        self._attribute = attribute
+        self._listing = listing
+
+    def names(self) -> list[str]:
+        """Sorted names: the file names with `-` for `_` where the package writes them so."""
+        paths = importlib.import_module(self._package).__path__
+        return sorted(m.name for m in pkgutil.iter_modules(paths) if not m.name.startswith("_"))
+
+    def get(self, name: str) -> Any:
+        """The object of that name; `-` and `_` are interchangeable.
+
+        Raises:
+            UnknownNameError: If no file has that name; the hint carries the closest.
+        """
+        known = self.names()
+        module_name = name.replace("-", "_")
+        if module_name not in known:
+            raise UnknownNameError(self._kind, name, known, listing=self._listing)
+        return getattr(self._load(module_name), self._attribute)
+
+    def _load(self, module_name: str) -> ModuleType:
+        return importlib.import_module(f"{self._package}.{module_name}")
+
+
+def parse_specs(text: str) -> list[Spec]:
+    """Parse `energy,odin:temperature=1000,epsilon=0.0014` into names with parameters.
+
+    A piece with `=` and no `:` before it belongs to the name on its left.
+
+    Raises:
+        InputError: If a piece is empty, a parameter stands before any name, or one repeats.
+    """
+    specs: list[tuple[str, dict[str, str]]] = []
+    for piece in (part.strip() for part in text.split(",")):
+        name, colon, rest = piece.partition(":")
+        if not colon and "=" in piece:
+            name, rest = "", piece
+        if name:
+            specs.append((name.strip(), {}))
+        if not piece or not specs or (colon and not rest):
+            raise InputError(
+                f"cannot read {text!r}: empty name or parameter",
+                hint="write NAME,NAME:parameter=value,parameter=value",
+            )
+        if rest:
+            _add_parameter(specs[-1][1], rest, text)
+    return [Spec(name, parameters) for name, parameters in specs]
+
+
+def parse_spec(text: str) -> Spec:
+    """Parse exactly one name with parameters."""
+    specs = parse_specs(text)
+    if len(specs) != 1:
+        raise InputError(f"expected one name, got {len(specs)} in {text!r}")
+    return specs[0]
+
+
+def _add_parameter(parameters: dict[str, str], piece: str, text: str) -> None:
+    key, equals, value = (part.strip() for part in piece.partition("="))
+    if not key or not equals or not value:
+        raise InputError(f"cannot read parameter {piece!r} in {text!r}, expected parameter=value")
+    if key in parameters:
+        raise InputError(f"parameter {key!r} is given twice in {text!r}")
+    parameters[key] = value
+
+
+def bind_parameters(
+    function: Callable[..., Any], given: Mapping[str, Any], *, owner: str
+) -> dict[str, Any]:
+    """Complete and convert parameters by the function's own keyword-only signature.
+
+    Args:
+        function: Its keyword-only parameters with defaults are what may be given.
+        given: Names with values, as text (from a command line) or already typed (from metadata).
+        owner: What the parameters belong to, for messages.
+
+    Returns:
+        Every keyword-only parameter, with the given value or its default, in signature order.
+
+    Raises:
+        UnknownNameError: If a name is not a parameter.
+        InputError: If a value does not convert to the type of its default.
+    """
+    signature = inspect.signature(function).parameters.values()
+    defaults = {p.name: p.default for p in signature if p.kind is p.KEYWORD_ONLY}
+    for name in given:
+        if name not in defaults:
+            raise UnknownNameError(f"parameter of {owner}", name, defaults or ["none at all"])
+    return {
+        name: _convert(name, given[name], default, owner) if name in given else default
+        for name, default in defaults.items()
+    }
+
+
+def _convert(name: str, value: Any, default: Any, owner: str) -> Any:
+    kind = type(default)
+    words = {"true": True, "false": False}
+    if kind is bool and str(value).lower() in words:
+        return words[str(value).lower()]
+    try:
+        if kind is not bool:
+            return kind(value)
+    except (TypeError, ValueError):
+        pass
+    raise InputError(
+        f"parameter {name!r} of {owner} is {value!r}, expected {kind.__name__}",
+        hint=f"the default is {default!r}",
+    )

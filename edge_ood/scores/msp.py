@@ -1,0 +1,31 @@
+"""Maximum softmax probability (Hendrycks & Gimpel 2017)."""
+
+from typing import Any
+
+from edge_ood.scores import Outputs, ScoreHead, Statistics
+
+
+def msp(xp: Any, outputs: Outputs, statistics: Statistics) -> Any:
+    """One minus the largest softmax probability, without its rounding to zero.
+
+    Args:
+        xp: Array namespace of `outputs`.
+        outputs: Uses `logits` (N, K).
+        statistics: Unused.
+
+    Returns:
+        Scores of shape (N,), probabilities in [0, 1 - 1/K]; larger is more out-of-distribution.
+
+    Source: Hendrycks & Gimpel 2017, arXiv:1610.02136, section 3. Computed as `s / (1 + s)` with
+    s the sum of `exp(z_i - max z)` over the other classes: `1 - p` would tie confident images at
+    0 in float32. Classes that tie with the maximum count as others, except one of them.
+    """
+    z = outputs.logits
+    peak = xp.max(z, axis=1, keepdims=True)
+    ratio = xp.exp(z - peak)
+    is_other = xp.where(z < peak, ratio * 0 + 1, ratio * 0)
+    others = xp.sum(ratio * is_other, axis=1) + (xp.sum(1 - is_other, axis=1) - 1)
+    return others / (1 + others)
+
+
+HEAD = ScoreHead("msp", ("logits",), msp, source="Hendrycks & Gimpel 2017, section 3")
