@@ -1,1 +1,250 @@
-"""Image classifiers, one family per file."""
+"""Image classifiers, one family per file.
+
+A classifier is a trunk, which turns normalised images into spatially averaged features, and one or
+two linear heads on the last of them. A family file writes a trunk and ends with
+`FAMILY = ModelFamily(...)`, which says what names it answers.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from edge_ood.errors import ArtifactError, InputError, UnknownNameError
+from edge_ood.registry import Registry, Spec, bind_parameters, parse_spec
+from edge_ood.run_directory import Run
+from edge_ood.scores import Outputs
+
+__all__ = [
+    "FAMILIES",
+    "PENULTIMATE",
+    "Classifier",
+    "ModelFamily",
+    "Trunk",
+    "bind_model",
+    "build_classifier",
+    "check_input",
+    "load_model",
+    "load_weights",
+    "model_families",
+]
+
+PENULTIMATE = "penultimate"
+"""The layer that the linear heads read; always the last feature."""
+
+FAMILIES = Registry("edge_ood.models", kind="model family", attribute="FAMILY")
+
+
+class Trunk(nn.Module):
+    """Everything before the linear heads.
+
+    Its `forward(images)` maps normalised images (N, 3, S, S) to spatially averaged features
+    (N, D_l) by layer name, `penultimate` last.
+
+    Attributes:
+        num_features: D of the penultimate layer.
+    """
+
+    num_features: int
+
+
+@dataclass(frozen=True)
+class ModelFamily:
+    """Networks that one file can build.
+
+    Attributes:
+        pattern: What its names look like, for people.
+        examples: Names that exist, for listings and for the closest match to a misspelt one.
+        answers: `answers(name)` says whether the name belongs to this family.
+        trunk: `trunk(name, **parameters)` builds an untrained network without its linear head.
+        stride: Input pixels for one pixel of the last feature map: the smallest image side.
+        source: Paper and table.
+    """
+
+    pattern: str
+    examples: tuple[str, ...]
+    answers: Callable[[str], bool]
+    trunk: Callable[..., Trunk]
+    stride: int
+    source: str
+
+
+class IndependentHeads(nn.Module):
+    """One or two linear heads, each with its own random weights."""
+
+    def __init__(self, num_features: int, num_classes: int, heads: int) -> None:
+        super().__init__()
+        self.linear = nn.ModuleList(nn.Linear(num_features, num_classes) for _ in range(heads))
+        for head in self.linear:
+            nn.init.zeros_(head.bias)  # type: ignore[arg-type]  # a Linear's bias is a tensor
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Mean logits (N, K), and the logits of each head (N, 2, K) when there are two."""
+        if len(self.linear) == 1:
+            return self.linear[0](features), None
+        pair = torch.stack([head(features) for head in self.linear], dim=1)
+        return pair.mean(1), pair
+
+
+class MergedHeads(nn.Module):
+    """Trained heads in the form that is exported: one matrix for the mean, one for the pair."""
+
+    def __init__(self, trained: IndependentHeads) -> None:
+        super().__init__()
+        weights = torch.stack([head.weight.detach() for head in trained.linear])
+        biases = torch.stack([head.bias.detach() for head in trained.linear])
+        self.heads, self.num_classes, _ = weights.shape
+        self.mean = _linear(weights.mean(0), biases.mean(0))
+        self.pair = None
+        if self.heads > 1:
+            self.pair = _linear(weights.flatten(0, 1), biases.flatten())
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Mean logits (N, K), and the logits of each head (N, 2, K) when there are two."""
+        if self.pair is None:
+            return self.mean(features), None
+        return self.mean(features), self.pair(features).reshape(-1, self.heads, self.num_classes)
+
+
+class Classifier(nn.Module):
+    """A trunk with linear heads on its penultimate features.
+
+    Args:
+        trunk: Gives features by layer name, the penultimate last.
+        heads: Gives mean logits and the logits of each head.
+    """
+
+    def __init__(self, trunk: Trunk, heads: IndependentHeads | MergedHeads) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.heads = heads
+
+    def forward(self, images: Tensor) -> Outputs:
+        """Logits and features of a batch.
+
+        Args:
+            images: float32 (N, 3, S, S), normalised.
+
+        Returns:
+            `logits` (N, K), the mean over the heads; `logits_pair` (N, 2, K) of two heads, else
+            None; `features` (N, D_l) by layer name, penultimate last.
+        """
+        features: dict[str, Tensor] = self.trunk(images)
+        logits, logits_pair = self.heads(features[PENULTIMATE])
+        return Outputs(logits, logits_pair, features)
+
+
+def model_families() -> list[ModelFamily]:
+    """Every family, in the order of its file name."""
+    return [FAMILIES.get(name) for name in FAMILIES.names()]
+
+
+def bind_model(model: str | Spec) -> Spec:
+    """The model's name with all its parameters, given or default, converted to their types.
+
+    Args:
+        model: For example `wrn-40-2:dropout=0.2`, or the same already parsed.
+
+    Raises:
+        UnknownNameError: If no family answers to the name, or a parameter does not exist.
+        InputError: If a parameter has the wrong type.
+    """
+    spec = parse_spec(model) if isinstance(model, str) else model
+    trunk = _family(spec.name).trunk
+    return Spec(spec.name, bind_parameters(trunk, spec.parameters, owner=spec.name))
+
+
+def build_classifier(model: str | Spec, num_classes: int, *, heads: int = 1) -> Classifier:
+    """An untrained classifier; its weights are drawn from torch's global generator.
+
+    Args:
+        model: A name with parameters, such as `wrn-40-2:dropout=0.2`.
+        num_classes: K >= 2.
+        heads: 1 or 2 independent linear heads.
+
+    Raises:
+        UnknownNameError: If the model or a parameter does not exist; the hint has the closest.
+        InputError: If the heads, a parameter or a number inside the name is out of range.
+    """
+    if heads not in (1, 2) or num_classes < 2:
+        raise InputError(
+            f"{heads} heads over {num_classes} classes, expected 1 or 2 heads over 2 or more"
+        )
+    spec = bind_model(model)
+    trunk = _family(spec.name).trunk(spec.name, **spec.parameters)
+    return Classifier(trunk, IndependentHeads(trunk.num_features, num_classes, heads))
+
+
+def check_input(model: Spec, size_px: int, rows: int) -> None:
+    """Refuse images that the model cannot be trained on.
+
+    Args:
+        model: A known model.
+        size_px: Side S of the square images.
+        rows: Images in the smallest training batch of one process.
+
+    Raises:
+        InputError: If S is smaller than the stride of the network, or if batch normalisation
+            would see a single value per channel.
+    """
+    stride = _family(model.name).stride
+    if size_px < stride:
+        raise InputError(
+            f"model {model.name!r} cannot take images of {size_px} px, expected {stride} or more",
+            hint=f"--image-size {stride}",
+        )
+    if rows == 1 and size_px <= stride:
+        raise InputError(
+            f"batch normalisation of {model.name!r} needs more than 1 image of {size_px} px",
+            hint="--batch-size 2, or a larger --image-size",
+        )
+
+
+def load_model(run: Run) -> Classifier:
+    """The trained classifier of a finished run, in evaluation mode, its heads merged for export.
+
+    Raises:
+        ArtifactError: If the weights are missing, damaged or belong to another network.
+    """
+    settings = run.config.settings
+    trained = build_classifier(settings.model, len(run.config.classes), heads=settings.heads)
+    load_weights(trained, run)
+    assert isinstance(trained.heads, IndependentHeads)
+    return Classifier(trained.trunk, MergedHeads(trained.heads)).eval()
+
+
+def load_weights(model: Classifier, run: Run) -> None:
+    """Fill an untrained classifier with the weights of a finished run.
+
+    Raises:
+        ArtifactError: If the weights are missing, damaged or belong to another network.
+    """
+    path = run.weights_path
+    try:
+        model.load_state_dict(safetensors.torch.load(path.read_bytes()))
+    except OSError as error:
+        raise ArtifactError(
+            f"cannot read '{path}': {error.strerror}",
+            hint="an unfinished run is continued by 'edge-ood train ... --resume'",
+        ) from error
+    except (RuntimeError, safetensors.SafetensorError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ArtifactError(f"'{path}' is damaged: {reason}", hint="train again") from error
+
+
+def _family(name: str) -> ModelFamily:
+    families = model_families()
+    for family in families:
+        if family.answers(name):
+            return family
+    examples = [example for family in families for example in family.examples]
+    raise UnknownNameError("model", name, examples)
+
+
+def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    linear = nn.Linear(weight.shape[1], weight.shape[0])
+    linear.load_state_dict({"weight": weight, "bias": bias})
+    return linear
