@@ -1,0 +1,271 @@
+"""Evaluation on a scorer whose answers stand in the file names."""
+
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from edge_ood import metrics
+from edge_ood.artifact import Manifest
+from edge_ood.errors import DataError, InputError
+from edge_ood.evaluation import evaluate, name_folders
+from edge_ood.images import ImageSet, content_hash
+from edge_ood.runtime import Scores
+
+THRESHOLD = 0.5
+CLASSES = ("ant", "bee", "cat")
+
+
+class NamedScorer:
+    """Answers from file names: `bee_0.3.png` is predicted as bee with the scores 0.3 and -0.3."""
+
+    heads = ("energy", "msp")
+
+    def __init__(self, manifests=None):
+        self.metadata = SimpleNamespace(
+            classes=CLASSES,
+            primary="energy",
+            calibration=SimpleNamespace(alpha=0.05),
+            manifests=manifests or {},
+        )
+
+    def score_files(self, paths, *, batch_size=32, on_image=lambda: None):
+        """Answer for each path."""
+        label, score = zip(*(path.stem.split("_") for path in paths), strict=True)
+        index = np.array([CLASSES.index(name) for name in label])
+        energy = np.array(score, np.float32)
+        for _ in paths:
+            on_image()
+        scores = {"energy": energy, "msp": -energy}
+        decisions = {head: ~(values <= THRESHOLD) for head, values in scores.items()}
+        return Scores(
+            classes=CLASSES,
+            label_index=index,
+            is_ood=decisions["energy"],
+            pvalue=energy,
+            logits=np.log(np.eye(3)[index] + 1).astype(np.float32),  # probability 1/2 of the label
+            scores=scores,
+            pvalues=scores,
+            decisions=decisions,
+            hashes=tuple(content_hash(path.name.encode()) for path in paths),
+        )
+
+
+def images(*names, labels=None, classes=CLASSES):
+    paths = tuple(Path("set", f"{name}.png") for name in names)
+    return ImageSet(paths, None if labels is None else np.array(labels), classes)
+
+
+KNOWN = images("ant_0.1", "bee_0.2", "bee_0.6", "cat_0.7", labels=[0, 1, 0, 2])
+FOREIGN = images("ant_0.4", "cat_0.8", "cat_0.9")
+
+
+def test_each_head_is_compared_on_each_set():
+    """Per set and head stand the pair metrics of the scores in the files' names."""
+    expected = {
+        "energy": metrics.pair_metrics(
+            np.float32([0.1, 0.2, 0.6, 0.7]), np.float32([0.4, 0.8, 0.9])
+        ),
+        "msp": metrics.pair_metrics(
+            -np.float32([0.1, 0.2, 0.6, 0.7]), -np.float32([0.4, 0.8, 0.9])
+        ),
+    }
+
+    result = evaluate(NamedScorer(), KNOWN, {"far": FOREIGN, "near": images("ant_0.1")})
+
+    assert list(result.ood) == ["far", "near"]
+    assert expected == result.ood["far"].metrics
+    assert (result.ood["far"].n, result.ood["near"].n) == (3, 1)
+
+
+def test_realised_rates_are_the_artefacts_decisions():
+    """TPR and flagged share come from the decisions, not from a threshold found here."""
+    result = evaluate(NamedScorer(), KNOWN, {"far": FOREIGN})
+
+    assert {head: on_id.realised_tpr for head, on_id in result.id.heads.items()} == {
+        "energy": 0.5,
+        "msp": 1.0,
+    }
+    assert result.ood["far"].flagged == {"energy": 2 / 3, "msp": 0.0}
+
+
+def test_accuracy_and_accuracy_of_accepted():
+    """Three of four predictions are right, and both accepted ones."""
+    result = evaluate(NamedScorer(), KNOWN, {})
+
+    assert result.id.accuracy == 0.75
+    assert result.id.heads["energy"].accepted_accuracy == 1.0
+    assert result.id.heads["msp"].accepted_accuracy == 0.75
+
+
+def test_misclassification_ranks_wrong_above_right():
+    """The third image is the wrong one, and the score's AUROC for it is scikit-learn's."""
+    expected = roc_auc_score([False, False, True, False], [0.1, 0.2, 0.6, 0.7])
+
+    found = evaluate(NamedScorer(), KNOWN, {}).id.heads["energy"].misclassification
+
+    assert expected == pytest.approx(found.auroc, abs=1e-12)
+    assert (found.n_right, found.n_wrong) == (3, 1)
+
+
+def test_probabilities_of_the_predicted_class():
+    """All predictions are half sure and three of four are right, a gap of one quarter."""
+    result = evaluate(NamedScorer(), KNOWN, {"far": FOREIGN})
+
+    assert result.id.mean_max_probability == pytest.approx(0.5, abs=1e-6)  # float32 logits
+    assert result.ood["far"].mean_max_probability == pytest.approx(0.5, abs=1e-6)
+    assert result.id.expected_calibration_error == pytest.approx(0.25, abs=1e-6)
+
+
+def test_labels_follow_class_names_not_positions():
+    """An image set with fewer classes has other indices for the same names."""
+    known = images("bee_0.1", "cat_0.2", "cat_0.3", labels=[0, 1, 0], classes=("bee", "cat"))
+
+    assert evaluate(NamedScorer(), known, {}).id.accuracy == 2 / 3
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        images("ant_0.1", "bee_0.2"),
+        images("ant_0.1", "bee_0.2", labels=[0, 1], classes=("Ant", "Bee")),
+    ],
+)
+def test_without_the_artefacts_classes_there_is_no_accuracy(known):
+    """Unlabelled images, or other class names, leave NaN and a false mark."""
+    result = evaluate(NamedScorer(), known, {})
+
+    assert not result.id.is_labelled
+    assert math.isnan(result.id.accuracy)
+    assert math.isnan(result.id.expected_calibration_error)
+    assert math.isnan(result.id.heads["energy"].accepted_accuracy)
+
+
+def test_nothing_accepted_has_no_accuracy():
+    """An artefact that flags every ID image has no accuracy on accepted ones."""
+    known = images("ant_0.8", "bee_0.9", labels=[0, 0])
+
+    on_id = evaluate(NamedScorer(), known, {}).id.heads["energy"]
+
+    assert on_id.realised_tpr == 0
+    assert math.isnan(on_id.accepted_accuracy)
+
+
+def test_no_mistakes_warn_and_are_null_in_json():
+    """All predictions right: misclassification is NaN with a warning, and null in the document."""
+    known = images("ant_0.1", "bee_0.2", labels=[0, 1])
+
+    with pytest.warns(metrics.UndefinedMetricWarning):
+        document = evaluate(NamedScorer(), known, {}).to_json()
+
+    assert document["id"]["heads"]["energy"]["misclassification"]["auroc"] is None
+
+
+def test_document_is_strict_json():
+    """The document survives JSON without NaN and names its numbers."""
+    result = evaluate(NamedScorer(), images("ant_0.1"), {"far": FOREIGN})
+
+    document = json.loads(json.dumps(result.to_json(), allow_nan=False))
+
+    assert document["heads"] == ["energy", "msp"]
+    assert (document["primary"], document["alpha"]) == ("energy", 0.05)
+    assert document["ood"]["far"]["metrics"]["energy"]["fpr95_id_positive"] == 0
+    assert document["id"]["accuracy"] is None
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_score_that_is_not_finite_is_refused(value):
+    """The message names head, file, value and count."""
+    broken = images("ant_0.1", f"bee_{value}")
+
+    with pytest.raises(
+        DataError,
+        match=rf"score 'energy' of 'set/bee_{value}.png' is {value}, .* \(1 of 2 images\)",
+    ):
+        evaluate(NamedScorer(), KNOWN, {"far": broken})
+
+
+def test_empty_set_is_named():
+    """A set without images is an error that names it, before any image is scored."""
+    scored = []
+
+    with pytest.raises(DataError, match="set 'far' has no images"):
+        evaluate(NamedScorer(), KNOWN, {"far": images()}, on_image=lambda: scored.append(1))
+
+    assert scored == []
+
+
+def test_progress_counts_every_image():
+    """`on_image` is called once for each image of every set."""
+    calls = []
+
+    evaluate(NamedScorer(), KNOWN, {"far": FOREIGN}, on_image=lambda: calls.append(1))
+
+    assert len(calls) == 7
+
+
+def test_images_the_artefact_was_made_from_are_counted():
+    """Test images that were training images are reported by role, other roles are left out."""
+    manifests = {
+        "training": Manifest.of([content_hash(b"ant_0.1.png"), content_hash(b"bee_0.6.png")]),
+        "outliers": Manifest.of([content_hash(b"elsewhere.png")]),
+    }
+
+    result = evaluate(NamedScorer(manifests), KNOWN, {"far": FOREIGN})
+
+    assert result.id.seen == {"training": 2}
+    assert result.ood["far"].seen == {}
+
+
+def test_folders_are_named_by_themselves_or_by_hand(tmp_path, monkeypatch):
+    """`DIR` goes by its own name, `NAME=DIR` by the given one, in order."""
+    monkeypatch.chdir(tmp_path)
+
+    named = name_folders(["z/svhn/", "near=b/cifar", "c/dtd"])
+
+    assert [
+        ("svhn", Path("z/svhn")),
+        ("near", Path("b/cifar")),
+        ("dtd", Path("c/dtd")),
+    ] == list(named.items())
+
+
+def test_equal_folder_names_get_their_parents():
+    """As many parents as needed, and only where needed."""
+    named = name_folders(["/a/x/test", "/a/y/test", "/b/y/test", "/c/dtd"])
+
+    assert list(named) == ["x/test", "a/y/test", "b/y/test", "dtd"]
+
+
+def test_plain_folder_gives_way_to_a_given_name():
+    """A name given by hand is never taken by a plain folder."""
+    assert list(name_folders(["/data/far/dtd", "dtd=/data/near"])) == ["far/dtd", "dtd"]
+
+
+def test_folder_with_an_equals_sign_is_a_folder(tmp_path):
+    """An existing folder is not split at `=`."""
+    folder = tmp_path / "size=32"
+    folder.mkdir()
+
+    assert {"size=32": folder} == name_folders([str(folder)])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["far=a", "far=b"], "'far' is given twice"),
+        (["/a/b", "/a/../a/b"], "is given twice"),
+        (["=a"], "cannot read OOD set '=a'"),
+        (["far="], "cannot read OOD set 'far='"),
+    ],
+)
+def test_unusable_folder_arguments(arguments, message):
+    """Repeated sets and half-written names are errors with a hint."""
+    with pytest.raises(InputError, match=message) as caught:
+        name_folders(arguments)
+
+    assert "NAME=DIR" in caught.value.hint
