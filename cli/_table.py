@@ -1,0 +1,29 @@
+"""Plain-text tables."""
+
+from collections.abc import Sequence
+
+__all__ = ["format_table"]
+
+
+def format_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Align cells in columns two spaces apart, the first on the left and the others on the right.
+
+    Args:
+        headings: One per column; a line break in one makes the heading taller.
+        rows: As many cells each as there are headings.
+
+    Returns:
+        Lines without trailing spaces, joined by line breaks: headings, a rule, the rows.
+    """
+    stacks = [heading.split("\n") for heading in headings]
+    height = max(len(stack) for stack in stacks)
+    top = list(zip(*([""] * (height - len(stack)) + stack for stack in stacks), strict=True))
+    widths = [max(len(cell) for cell in column) for column in zip(*top, *rows, strict=True)]
+    rule = ["-" * width for width in widths]
+    return "\n".join(_line(cells, widths) for cells in [*top, rule, *rows])
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *others = zip(cells, widths, strict=True)
+    padded = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
+    return "  ".join(padded).rstrip()

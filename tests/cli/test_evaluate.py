@@ -1,0 +1,206 @@
+"""`edge-ood evaluate` on a scorer whose answers stand in the file names."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import edge_ood.runtime
+from edge_ood import evaluation
+from edge_ood.artifact import Manifest
+from edge_ood.cli.app import app
+from edge_ood.cli.evaluate import report
+from edge_ood.images import content_hash, read_images
+from edge_ood.runtime import Scores
+
+CLASSES = ("ant", "bee")
+THRESHOLD = 0.5
+
+# Worked out by hand from the scores in the names below: ID 0.1, 0.2 and 0.6 are predicted right,
+# 0.3 wrong; OOD are 0.55 and 0.9; all predictions are 3/4 sure.
+TABLES = """\
+ID: 4 images
+accuracy 75.00 % (1 wrong), ECE 0.00 %
+mean probability of the predicted class 75.00 %
+
+                                accuracy  wrong vs right       AUPR with       AUPR with
+head                    TPR  of accepted           AUROC  wrong positive  right positive
+--------------------  -----  -----------  --------------  --------------  --------------
+energy *              75.00        66.67           66.67           50.00           91.67
+relative_mahalanobis  75.00        66.67           66.67           50.00           91.67
+
+OOD far: 2 images against 4 of ID
+mean probability of the predicted class 75.00 %
+
+                                                      FPR95         FPR95  detection
+head                  AUROC  AUPR-In  AUPR-Out  ID-positive  OOD-positive      error  flagged
+--------------------  -----  -------  --------  -----------  ------------  ---------  -------
+energy *              87.50    95.00     83.33        50.00         25.00      12.50   100.00
+relative_mahalanobis  87.50    95.00     83.33        50.00         25.00      12.50   100.00"""
+
+
+class NamedScorer:
+    """Predicts from file names: `ant_0.3.png` is seen as an ant with the score 0.3."""
+
+    heads = ("energy", "relative_mahalanobis")
+
+    def __init__(self, path, *, provider="auto"):
+        self.metadata = SimpleNamespace(
+            classes=CLASSES,
+            primary="energy",
+            calibration=SimpleNamespace(alpha=0.05),
+            manifests={},
+        )
+
+    def score_files(self, paths, *, batch_size=32, on_image=lambda: None):
+        """Answer for each path."""
+        label, score = zip(*(path.stem.split("_") for path in paths), strict=True)
+        index = np.array([CLASSES.index(name) for name in label])
+        values = np.array(score, np.float32)
+        for _ in paths:
+            on_image()
+        scores = dict.fromkeys(self.heads, values)
+        return Scores(
+            classes=CLASSES,
+            label_index=index,
+            is_ood=values > THRESHOLD,
+            pvalue=values,
+            logits=np.log(np.eye(2)[index] * 2 + 1).astype(np.float32),  # probability 3/4
+            scores=scores,
+            pvalues=scores,
+            decisions=dict.fromkeys(self.heads, values > THRESHOLD),
+            hashes=tuple(content_hash(str(path).encode()) for path in paths),
+        )
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """Known, far and near images, in a working directory of their own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(edge_ood.runtime, "Scorer", NamedScorer)
+    names = (
+        "known/ant/ant_0.1",
+        "known/ant/bee_0.3",
+        "known/bee/bee_0.2",
+        "known/bee/bee_0.6",
+        "far/ant_0.55",
+        "far/bee_0.9",
+        "plain/near/ant_0.4",
+    )
+    for name in names:
+        path = tmp_path / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path
+
+
+def run(*arguments):
+    """Run `edge-ood evaluate x.onnx` with these arguments."""
+    return CliRunner().invoke(app, ["evaluate", "x.onnx", *arguments])
+
+
+def test_tables_show_every_number(folders):
+    """One block for ID and one per OOD set, in percent, the primary head marked."""
+    output = run("--id", "known", "--ood", "far").stdout
+
+    assert output[: output.index("\n\nRates are percentages")] == TABLES
+
+
+def test_sets_can_be_named(folders):
+    """`--ood NAME=DIR` titles its block, and a block counts its own images."""
+    output = run("--id", "known", "--ood", "far", "--ood", "close=plain/near").stdout
+
+    assert "OOD far: 2 images against 4 of ID" in output
+    assert "OOD close: 1 image against 4 of ID" in output
+
+
+def test_tables_fit_a_hundred_columns(folders):
+    """The longest head name planned leaves every line within 100 columns."""
+    output = run("--id", "known", "--ood", "far").stdout
+
+    assert max(len(line) for line in output.splitlines()) <= 100
+
+
+def test_json_file_holds_the_document(folders):
+    """`--json FILE` writes strict JSON beside the printed tables."""
+    result = run("--id", "known", "--ood", "far", "--json", "out/result.json")
+
+    document = json.loads((folders / "out" / "result.json").read_text())
+    assert document["ood"]["far"]["metrics"]["energy"]["auroc"] == 0.875
+    assert "OOD far" in result.stdout
+
+
+def test_json_on_standard_output_stands_alone(folders):
+    """`--json -` prints the document and nothing else on standard output."""
+    result = run("--id", "known", "--ood", "far", "--json", "-")
+
+    assert json.loads(result.stdout)["id"]["accuracy"] == 0.75
+
+
+def test_existing_json_file_needs_force(folders):
+    """An existing file is refused by name, and replaced with `--force`."""
+    (folders / "result.json").write_text("precious")
+
+    refused = run("--id", "known", "--json", "result.json")
+    kept = (folders / "result.json").read_text()
+    run("--id", "known", "--json", "result.json", "--force")
+
+    assert (refused.exit_code, kept) == (1, "precious")
+    assert "error: 'result.json' exists" in refused.stderr
+    assert "--force" in refused.stderr
+    assert json.loads((folders / "result.json").read_text())["primary"] == "energy"
+
+
+def test_missing_accuracy_is_explained(folders):
+    """ID images outside class folders leave `n/a` cells and a sentence that says why."""
+    output = run("--id", "plain").stdout
+
+    assert "No accuracy: that needs every image below a folder named after" in output
+    assert "n/a" in output
+
+
+def test_undefined_metric_is_a_warning_on_standard_error(folders):
+    """A classifier without mistakes gives one warning for all heads, and no traceback."""
+    (folders / "known" / "ant" / "bee_0.3.png").unlink()
+
+    result = run("--id", "known", "--ood", "far")
+
+    assert result.stderr.count("warning: misclassification detection is undefined") == 1
+    assert "warning" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--id", "nowhere"), "no folder 'nowhere'"),
+        (("--id", "known", "--ood", "empty"), "no images under 'empty'"),
+    ],
+)
+def test_unusable_folder_is_named(folders, arguments, message):
+    """A missing or empty folder is an error that names it."""
+    (folders / "empty").mkdir()
+
+    result = run(*arguments)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"error: {message}" in result.stderr
+
+
+def test_id_folder_is_required(folders):
+    """Without `--id` the usage error names the option."""
+    result = run("--ood", "far")
+
+    assert result.exit_code == 2
+    assert "--id" in result.stderr
+
+
+def test_images_seen_before_are_remarked(folders):
+    """Test images that the artefact was made from are pointed out beside the counts."""
+    scorer = NamedScorer("x.onnx")
+    training = [content_hash(str(folders / "known/ant/ant_0.1.png").encode())]
+    scorer.metadata.manifests = {"training": Manifest.of(training)}
+    result = evaluation.evaluate(scorer, read_images(folders / "known", CLASSES), {})
+
+    assert "ID: 4 images (1 of them were training images of this artefact)" in report(result)
