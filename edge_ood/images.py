@@ -47,11 +47,13 @@ class ImageSet:
         paths: N files, in a stable order.
         labels: int64 (N,), indices into `classes`; None where the images have no labels.
         classes: K class names, sorted.
+        hashes: Content hashes of the N files where they are known, else empty.
     """
 
     paths: tuple[Path, ...]
     labels: NDArray[np.int64] | None = None
     classes: tuple[str, ...] = ()
+    hashes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -60,7 +62,8 @@ class ImageSet:
         """The images that a mask (N,) or an index array selects, classes unchanged."""
         index = np.arange(len(self.paths))[chosen]
         labels = None if self.labels is None else self.labels[index]
-        return ImageSet(tuple(self.paths[i] for i in index), labels, self.classes)
+        hashes = tuple(self.hashes[i] for i in index) if self.hashes else ()
+        return ImageSet(tuple(self.paths[i] for i in index), labels, self.classes, hashes)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edge_ood.registry import Registry
 
-__all__ = ["HEADS", "Accumulator", "Outputs", "ScoreHead", "Statistics"]
+__all__ = ["HEADS", "Accumulator", "BoundHead", "Outputs", "ScoreHead", "Statistics"]
 
 Statistics = Mapping[str, NDArray[np.floating[Any]]]
 
@@ -65,6 +65,24 @@ class ScoreHead:
     source: str
     fit: Callable[..., Accumulator] | None = None
     perturbation: Callable[..., Any] | None = None
+
+
+@dataclass(frozen=True)
+class BoundHead:
+    """A head with its parameters and fitted statistics: a function of outputs alone."""
+
+    head: ScoreHead
+    parameters: Mapping[str, Any]
+    statistics: Statistics = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The head's registry name, which is also its output's name in the artefact."""
+        return self.head.name
+
+    def score(self, xp: Any, outputs: Outputs) -> Any:
+        """Scores (N,) of one batch of outputs; larger is more out-of-distribution."""
+        return self.head.score(xp, outputs, self.statistics, **self.parameters)
 
 
 HEADS = Registry(

@@ -1,0 +1,39 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "AlphaOption",
+    "Artefact",
+    "BatchSizeOption",
+    "ForceOption",
+    "ProviderOption",
+    "announce_step",
+]
+
+Artefact = Annotated[Path, typer.Argument(metavar="FILE.onnx", help="The artefact.")]
+ProviderOption = Annotated[
+    str, typer.Option(help="onnxruntime provider: auto, cpu or cuda; never a silent fallback.")
+]
+BatchSizeOption = Annotated[int, typer.Option(min=1, help="Images per inference.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+AlphaOption = Annotated[
+    float, typer.Option(help="False-alarm rate on known images; 0.05 needs 19 images or more.")
+]
+
+_STEPS = {
+    "trace": "tracing the network into ONNX",
+    "fit": "fitting statistics on training images, through onnxruntime",
+    "assemble": "assembling the graph",
+    "calibrate": "calibrating thresholds, through the file",
+    "verify": "checking parity with the reference",
+    "write": "writing",
+}
+
+
+def announce_step(name: str) -> None:
+    """Say on stderr what a long command is at."""
+    typer.echo(f"{_STEPS.get(name, name)} ...", err=True)

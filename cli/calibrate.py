@@ -1,0 +1,64 @@
+"""`edge-ood calibrate`: thresholds anew, on the device, without torch."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_ood.cli._options import Artefact, ForceOption, ProviderOption
+from edge_ood.cli._table import format_table
+
+__all__ = ["calibrate"]
+
+
+def calibrate(
+    artefact: Artefact,
+    images: Annotated[
+        Path | None,
+        typer.Argument(metavar="ID_IMAGES", help="Folder of known images from this device."),
+    ] = None,
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Write here; without it FILE.onnx is replaced."),
+    ] = None,
+    alpha: Annotated[
+        float | None,
+        typer.Option(help="False-alarm rate; the file's own by default. 0.05 needs 19 images."),
+    ] = None,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Go back to the calibration before this one.")
+    ] = False,
+    provider: ProviderOption = "auto",
+    force: ForceOption = False,
+) -> None:
+    """Fit thresholds and p-values anew on known images from the device that uses them.
+
+    Example: edge-ood calibrate exported/oe.onnx new_images --alpha 0.01
+    """
+    from edge_ood.calibrate import calibrate_artifact, undo_calibration
+    from edge_ood.images import find_images
+    from edge_ood.output import check_output
+
+    if undo == (images is not None):
+        raise typer.BadParameter("give a folder of known images, or --undo, and not both")
+    if undo and alpha is not None:
+        raise typer.BadParameter("--undo restores the earlier rate; --alpha has no place beside it")
+    # Replacing the artefact itself is the purpose of this command, so only OUT needs --force.
+    check_output(output or artefact, force=force or output is None)
+    if images is None:
+        report = undo_calibration(artefact, output=output)
+    else:
+        paths = find_images(images)
+        report = calibrate_artifact(artefact, paths, alpha=alpha, output=output, provider=provider)
+    after = report.after
+    rows = [
+        (head, f"{report.before.thresholds[head]:.6g}", f"{threshold:.6g}")
+        for head, threshold in after.thresholds.items()
+    ]
+    typer.echo(format_table(("head", "threshold before", "threshold now"), rows))
+    typer.echo(
+        f"{output or artefact}: {after.n} images (a false-alarm rate of {after.alpha:.3g} needs at "
+        f"least {report.needed}); on average over calibration sets, at most {after.alpha:.3g} of "
+        "new known images are flagged"
+    )

@@ -1,0 +1,72 @@
+"""`edge-ood export`: a run directory becomes one ONNX file that decides."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edge_ood.cli._options import AlphaOption, ForceOption, ProviderOption, announce_step
+from edge_ood.cli._table import format_table
+
+__all__ = ["export"]
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="What 'edge-ood train' wrote.")],
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The artefact; exported/RUN.onnx by default."),
+    ] = None,
+    scores: Annotated[
+        str | None,
+        typer.Option(help="Heads with parameters; all that fit by default. See 'edge-ood heads'."),
+    ] = None,
+    primary: Annotated[
+        str, typer.Option(help="The head behind the outputs 'is_ood' and 'pvalue'.")
+    ] = "energy",
+    alpha: AlphaOption = 0.05,
+    statistics: Annotated[
+        str, typer.Option(help="Images that fit statistics: training or calibration.")
+    ] = "training",
+    provider: ProviderOption = "auto",
+    force: ForceOption = False,
+) -> None:
+    """Export a trained run as one ONNX file: preprocessing, heads, thresholds, decision.
+
+    Example: edge-ood export runs/oe -o exported/oe.onnx --scores energy,msp,mahalanobis
+    """
+    from edge_ood.errors import MissingDependencyError
+    from edge_ood.output import check_output
+    from edge_ood.registry import parse_specs
+
+    target = output or Path("exported", f"{run.resolve().name}.onnx")
+    check_output(target, force=force)
+    try:
+        from edge_ood.attach import Options
+        from edge_ood.export import export_run
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError("exporting", error.name or "torch", "train") from error
+
+    options = Options(
+        heads=parse_specs(scores) if scores else (),
+        primary=primary,
+        alpha=alpha,
+        statistics=statistics,
+        provider=provider,
+    )
+    attached = export_run(run, target, options, on_step=announce_step)
+    calibration = attached.metadata.calibration
+    errors = {d.output: d for d in attached.parity.differences}
+    rows = [
+        (head, f"{threshold:.6g}", f"{errors[head].error:.1e}", f"{errors[head].allowed:.1e}")
+        for head, threshold in calibration.thresholds.items()
+    ]
+    typer.echo(format_table(("head", "threshold", "parity error", "allowed"), rows))
+    typer.echo(
+        f"{target}: {target.stat().st_size / 1e6:.2f} MB, {1 - calibration.alpha:.3g} of known "
+        f"images accepted (calibrated on {calibration.n}), decides by {attached.metadata.primary}; "
+        f"parity checked on {attached.parity.images} images, "
+        f"{attached.parity.resized_flips} of {attached.parity.resized_decisions} decisions differ "
+        "between resizing by Pillow and in the graph"
+    )

@@ -1,0 +1,26 @@
+"""`edge-ood heads`: the score heads that exist."""
+
+import typer
+
+from edge_ood.cli._table import format_table
+
+__all__ = ["heads"]
+
+
+def heads() -> None:
+    """List the score heads: what each reads, its parameters, and where it comes from.
+
+    Example: edge-ood heads
+    """
+    from edge_ood.registry import bind_parameters
+    from edge_ood.scores import HEADS
+
+    rows = []
+    for name in HEADS.names():
+        head = HEADS.get(name)
+        parameters = bind_parameters(head.score, {}, owner=name)
+        shown = ",".join(f"{key}={value}" for key, value in parameters.items()) or "-"
+        fitted = "training images" if head.fit else "-"
+        rows.append((name, ", ".join(head.inputs), fitted, shown, head.source))
+    typer.echo(format_table(("head", "reads", "fitted on", "parameters", "source"), rows))
+    typer.echo("Larger scores are more out-of-distribution, without exception.")

@@ -1,0 +1,337 @@
+"""The gate: does the written file compute what its reference computes?
+
+The reference is the classifier in float64 and in plain float32 (torch where there is torch), with
+the heads' formulas in NumPy. The file's own bytes are compared with it on real training images and
+extremes, at batch 1, 2 and 7, and on frames that the graph has to crop and resize.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+from PIL import Image
+
+from edge_ood.calibration.threshold import Knots
+from edge_ood.errors import ExportError
+from edge_ood.graph.assemble import (
+    INPUT_NAME,
+    PREPROCESSED,
+    inner_output,
+    read_knots,
+)
+from edge_ood.preprocess import Preprocess
+from edge_ood.scores import BoundHead, Outputs
+from edge_ood.session import open_session
+
+__all__ = ["Difference", "ParityReport", "Reference", "Subject", "extremes", "verify"]
+
+_BATCHES = (1, 2, 7)
+_OF_DEVIATION = 1e-4
+_TIMES_FLOAT32 = 4
+_OF_SPREAD = 1e-5
+_PREPROCESS_TOLERANCE = 1e-5
+_GREY_LEVELS = 1
+_RESIZED_PIXELS = 0.02
+_FLOAT32_EPSILON = float(np.finfo(np.float32).eps)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The classifier without the file: network input (N, 3, S, S) to outputs, as NumPy arrays."""
+
+    float64: Callable[[NDArray[np.float64]], Outputs]
+    float32: Callable[[NDArray[np.float32]], Outputs]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a file should be.
+
+    Attributes:
+        preprocess: From decoded pixels to network input.
+        heads: With parameters and float64 statistics.
+        knots: By head.
+    """
+
+    preprocess: Preprocess
+    heads: Sequence[BoundHead]
+    knots: Mapping[str, Knots]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One output's largest error.
+
+    Attributes:
+        output: Name of the output or inner tensor.
+        error: Largest absolute error against float64.
+        allowed: Largest error that passes.
+        image: Where it happened.
+        batch: Batch size at which it happened.
+    """
+
+    output: str
+    error: float
+    allowed: float
+    image: str
+    batch: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether the error is allowed; NaN is not."""
+        return self.error <= self.allowed
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """What `verify` compared.
+
+    Attributes:
+        images: Number of images, extremes included.
+        differences: By output, the worst.
+        resized_flips: Decisions that differ between Pillow's and the graph's resizing, of
+            `resized_decisions`; reported, not a gate.
+        resized_decisions: Decisions compared for that.
+    """
+
+    images: int
+    differences: tuple[Difference, ...]
+    resized_flips: int
+    resized_decisions: int
+
+    def to_json(self) -> dict[str, Any]:
+        """A document for the metadata."""
+        return asdict(self)
+
+
+def extremes(size_px: int) -> dict[str, NDArray[np.uint8]]:
+    """Black, white and noise, uint8 (S, S, 3), by name."""
+    shape = (size_px, size_px, 3)
+    noise = np.random.RandomState(0).randint(0, 256, shape)
+    return {
+        "black": np.zeros(shape, np.uint8),
+        "white": np.full(shape, 255, np.uint8),
+        "noise": noise.astype(np.uint8),
+    }
+
+
+def verify(
+    path: Path,
+    subject: Subject,
+    reference: Reference,
+    images: Mapping[str, NDArray[np.uint8]],
+    *,
+    provider: str = "auto",
+) -> ParityReport:
+    """Compare a written artefact with its reference, and fail if it differs.
+
+    Args:
+        path: The artefact as it will ship.
+        subject: What it should be.
+        reference: The classifier in float64 and float32.
+        images: Real images (S, S, 3) by name; extremes are added.
+        provider: `auto`, `cpu` or `cuda`.
+
+    Returns:
+        The worst difference of every output.
+
+    Raises:
+        ExportError: If an output is off; it names output, image and batch size.
+    """
+    named = {**images, **extremes(subject.preprocess.size_px)}
+    batch = np.stack(list(named.values()))
+    model = onnx.load(path)
+    _check_knots(model, subject)
+    expected = _Expected.of(subject, reference, batch, real=len(images))
+    session = open_session(_exposed(model), provider=provider)
+    differences = [
+        expected.compare(_run(session, batch, size), list(named), size) for size in _BATCHES
+    ]
+    worst = [max(found, key=_severity) for found in zip(*differences, strict=True)]
+    resized = _check_resizing(session, subject, batch[: len(images)])
+    report = ParityReport(len(batch), tuple(worst), *resized)
+    _raise_failures(report)
+    return report
+
+
+@dataclass(frozen=True)
+class _Expected:
+    """Reference values of every checked tensor, with the error each may have per image."""
+
+    values: Mapping[str, NDArray[Any]]
+    allowed: Mapping[str, NDArray[np.float64]]
+    knots: Mapping[str, Knots]
+
+    @classmethod
+    def of(
+        cls, subject: Subject, reference: Reference, batch: NDArray[np.uint8], *, real: int
+    ) -> "_Expected":
+        exact_input = subject.preprocess.normalise(batch)
+        exact = reference.float64(exact_input)
+        plain = reference.float32(subject.preprocess.normalise(batch, np.float32))
+        values: dict[str, NDArray[Any]] = {PREPROCESSED: exact_input, **_tensors(exact)}
+        allowed = {
+            name: np.full(len(batch), _OF_DEVIATION * float(value[:real].std()))
+            for name, value in values.items()
+        }
+        allowed[PREPROCESSED][:] = _PREPROCESS_TOLERANCE * float(np.abs(exact_input).max())
+        for head in subject.heads:
+            score = head.score(np, exact)
+            error = np.abs(_float32_head(head).score(np, plain) - score)
+            values[head.name] = score
+            allowed[head.name] = _allowed_scores(score, error, real)
+        return cls(values, allowed, subject.knots)
+
+    def compare(
+        self, found: Mapping[str, NDArray[Any]], names: Sequence[str], size: int
+    ) -> list[Difference]:
+        """The worst image of every output, in the order of the pipeline."""
+        errors = {
+            name: (_per_image(found[name] - value), self.allowed[name])
+            for name, value in self.values.items()
+        }
+        errors["label"] = _exactly(found["label"] != self.values["logits"].argmax(axis=1))
+        for head, knots in self.knots.items():
+            flips = found[f"{head}_is_ood"] != knots.is_ood(self.values[head])
+            errors[f"{head}_is_ood"] = _exactly(flips)
+            errors[f"{head}_pvalue"] = _exactly(
+                np.abs(found[f"{head}_pvalue"] - knots.pvalue(found[head])) > _FLOAT32_EPSILON
+            )
+        differences = []
+        for output, (error, allowed) in errors.items():
+            severity = np.where(np.isnan(error), np.inf, error - allowed)
+            worst = int(severity.argmax())
+            differences.append(
+                Difference(output, float(error[worst]), float(allowed[worst]), names[worst], size)
+            )
+        return differences
+
+
+def _allowed_scores(
+    score: NDArray[np.float64], plain_error: NDArray[np.float64], real: int
+) -> NDArray[np.float64]:
+    """Error allowed per image: 4 times plain float32's largest, or 1e-5 of the spread.
+
+    Extremes have their own limit, at least 1e-5 of their scores: they lie far out, where float32
+    itself is coarse, and must not widen the limit of real images.
+    """
+    low, high = np.percentile(score[:real], [25, 75])
+    spread = _OF_SPREAD * float(high - low)
+    allowed = np.full(len(score), max(_TIMES_FLOAT32 * float(plain_error[:real].max()), spread))
+    outside = _TIMES_FLOAT32 * float(plain_error[real:].max())
+    allowed[real:] = np.maximum(np.abs(score[real:]) * _OF_SPREAD, max(outside, spread))
+    return allowed
+
+
+def _float32_head(head: BoundHead) -> BoundHead:
+    statistics = {name: values.astype(np.float32) for name, values in head.statistics.items()}
+    return BoundHead(head.head, head.parameters, statistics)
+
+
+def _tensors(outputs: Outputs) -> dict[str, NDArray[Any]]:
+    found = {f"features/{name}": value for name, value in outputs.features.items()}
+    if outputs.logits_pair is not None:
+        found["logits_pair"] = outputs.logits_pair
+    return {**found, "logits": outputs.logits}
+
+
+def _exposed(model: onnx.ModelProto) -> bytes:
+    """The file's graph with its inner tensors as further outputs."""
+    exposed = onnx.ModelProto()
+    exposed.CopyFrom(model)
+    names = {name for node in model.graph.node for name in node.output}
+    shown = {output.name for output in model.graph.output}
+    inner = [PREPROCESSED, *(n for n in sorted(names) if inner_output(n) not in {None, *shown})]
+    exposed.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in inner
+    )
+    serialised: bytes = exposed.SerializeToString()
+    return serialised
+
+
+def _run(session: Any, batch: NDArray[np.uint8], size: int) -> dict[str, NDArray[Any]]:
+    names = [output.name for output in session.get_outputs()]
+    parts = [
+        session.run(names, {INPUT_NAME: batch[start : start + size]})
+        for start in range(0, len(batch), size)
+    ]
+    return {
+        inner_output(name) or name: np.concatenate(arrays)
+        for name, arrays in zip(names, zip(*parts, strict=True), strict=True)
+    }
+
+
+def _per_image(difference: NDArray[Any]) -> NDArray[np.float64]:
+    flat = np.abs(difference.astype(np.float64)).reshape(len(difference), -1)
+    worst: NDArray[np.float64] = flat.max(axis=1)
+    return worst
+
+
+def _exactly(wrong: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return wrong.astype(np.float64), np.zeros(len(wrong))
+
+
+def _severity(difference: Difference) -> float:
+    if np.isnan(difference.error):
+        return float("inf")
+    return difference.error / max(difference.allowed, np.finfo(np.float64).tiny)
+
+
+def _check_knots(model: onnx.ModelProto, subject: Subject) -> None:
+    for (head, expected), found in zip(subject.knots.items(), read_knots(model), strict=True):
+        if found.threshold != np.float32(expected.threshold):
+            raise ExportError(
+                f"'{head}_is_ood': the file's threshold is {found.threshold!r}, its calibration "
+                f"images give {expected.threshold!r}",
+                hint="calibrate the file again",
+            )
+        same = np.array_equal(found.values, expected.values) and found.n == expected.n
+        if not same or not np.array_equal(found.weights, expected.weights):
+            raise ExportError(
+                f"'{head}_pvalue': the file's knots are not those of its calibration images",
+                hint="calibrate the file again",
+            )
+
+
+def _check_resizing(session: Any, subject: Subject, images: NDArray[np.uint8]) -> tuple[int, int]:
+    """Feed frames that need cropping and resizing; returns decision flips and decisions."""
+    preprocess = subject.preprocess
+    size = preprocess.size_px
+    frames = np.stack(
+        [
+            np.asarray(Image.fromarray(image).resize((3 * size + 1, 2 * size + 1)))
+            for image in images
+        ]
+    )
+    fitted = np.stack([preprocess.fit(frame) for frame in frames])
+    in_graph, by_pillow = _run(session, frames, 1), _run(session, fitted, 1)
+    scale = 255 * np.array(preprocess.std).reshape(3, 1, 1)
+    levels = np.abs(in_graph[PREPROCESSED] - by_pillow[PREPROCESSED]) * scale
+    if levels.max() > _GREY_LEVELS + 0.01 or (levels > 0.5).mean() > _RESIZED_PIXELS:
+        raise ExportError(
+            f"'{PREPROCESSED}': resizing in the graph is up to {levels.max():.1f} grey levels away "
+            f"from Pillow on frames of {frames.shape[2]} x {frames.shape[1]} px (allowed "
+            f"{_GREY_LEVELS} on {_RESIZED_PIXELS:.0%} of the pixels)",
+            hint="report the onnxruntime version and provider",
+        )
+    outputs = [f"{head}_is_ood" for head in subject.knots]
+    flips = sum(int((in_graph[name] != by_pillow[name]).sum()) for name in outputs)
+    return flips, len(images) * len(outputs)
+
+
+def _raise_failures(report: ParityReport) -> None:
+    failed = [d for d in report.differences if not d.passed]
+    if failed:
+        first = failed[0]
+        others = ", ".join(repr(d.output) for d in failed[1:])
+        raise ExportError(
+            f"the file and its reference differ by {first.error:.1e} (allowed {first.allowed:.1e}) "
+            f"in output {first.output!r} for image '{first.image}' at batch {first.batch}"
+            + (f"; also in {others}" if others else ""),
+            hint="nothing was written; report the model if you did not change the file",
+        )
