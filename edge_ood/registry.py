@@ -28,16 +28,26 @@ class Spec:
 class Registry:
     """The public modules of one package, each offering one object under the same attribute."""
 
-    def __init__(self, package: str, *, kind: str, attribute: str, listing: str = "") -> None:
+    def __init__(
+        self,
+        package: str,
+        *,
+        kind: str,
+        attribute: str,
+        listing: str = "",
+        separator: str = "_",
+    ) -> None:
         self._package = package
         self._kind = kind
         self._attribute = attribute
         self._listing = listing
+        self._separator = separator
 
     def names(self) -> list[str]:
-        """Sorted names: the file names with `-` for `_` where the package writes them so."""
+        """Sorted names: the file names, their words joined by the package's `separator`."""
         paths = importlib.import_module(self._package).__path__
-        return sorted(m.name for m in pkgutil.iter_modules(paths) if not m.name.startswith("_"))
+        files = (m.name for m in pkgutil.iter_modules(paths) if not m.name.startswith("_"))
+        return sorted(file.replace("_", self._separator) for file in files)
 
     def get(self, name: str) -> Any:
         """The object of that name; `-` and `_` are interchangeable.
@@ -47,7 +57,7 @@ class Registry:
         """
         known = self.names()
         module_name = name.replace("-", "_")
-        if module_name not in known:
+        if module_name.replace("_", self._separator) not in known:
             raise UnknownNameError(self._kind, name, known, listing=self._listing)
         return getattr(self._load(module_name), self._attribute)
 

@@ -9,96 +9,35 @@ state after the last saved step.
 import csv
 import io
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edge_ood.errors import ArtifactError, InputError
+from edge_ood.errors import ArtifactError
 from edge_ood.images import ImageSet
 from edge_ood.output import atomic_output
 from edge_ood.preprocess import Preprocess
 from edge_ood.registry import Spec
+from edge_ood.settings import Settings
 
 __all__ = [
-    "AUGMENTATIONS",
-    "PRECISIONS",
     "SPLITS",
+    "EpochReport",
     "Run",
     "RunConfig",
-    "Settings",
+    "read_metrics",
     "read_run",
     "write_metrics",
     "write_run",
 ]
 
-AUGMENTATIONS = ("flip", "crop")
-PRECISIONS = ("fp32", "bf16")
 SPLITS = ("training", "calibration", "validation", "outliers")
 
 _FORMAT = 1
-_RATES = ("learning_rate", "final_learning_rate", "momentum", "weight_decay")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to train, apart from the images.
-
-    Attributes:
-        model: Name and parameters of the network.
-        objective: Name and parameters of the training method.
-        heads: Linear heads, 1 or 2.
-        augmentation: Which of `flip` and `crop` are drawn for each training image.
-        epochs: Passes over the training images.
-        batch_size: Training images per step, over all processes.
-        outlier_batch_size: Outliers per step, over all processes, when there are any.
-        learning_rate: At the first step.
-        final_learning_rate: What the cosine ends at.
-        momentum: Nesterov's, in [0, 1).
-        weight_decay: L2, added to the gradient.
-        precision: Of the forward pass: `fp32` or `bf16`.
-        seed: Every random draw is a function of it, the epoch and the step.
-
-    Raises:
-        InputError: If a field is out of range.
-    """
-
-    model: Spec
-    objective: Spec
-    heads: int = 1
-    augmentation: tuple[str, ...] = AUGMENTATIONS
-    epochs: int = 100
-    batch_size: int = 128
-    outlier_batch_size: int = 256
-    learning_rate: float = 0.1
-    final_learning_rate: float = 1e-6
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    precision: str = "fp32"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "outlier_batch_size", "heads"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)}, expected 1 or more")
-        for name in ("seed", *_RATES):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise InputError(f"{name} is {getattr(self, name)}, expected a number >= 0")
-        if self.heads > 2 or self.momentum >= 1:
-            raise InputError(
-                f"{self.heads} heads and momentum {self.momentum}, expected 1 or 2 and less than 1"
-            )
-        if self.precision not in PRECISIONS:
-            raise InputError(f"precision is {self.precision!r}, expected one of {PRECISIONS}")
-        if not set(self.augmentation) <= set(AUGMENTATIONS):
-            raise InputError(
-                f"augmentation is {','.join(self.augmentation)!r}, expected some of flip,crop",
-                hint="--augmentation none switches both off",
-            )
 
 
 @dataclass(frozen=True)
@@ -162,6 +101,27 @@ class Run:
         return self.weights_path.is_file() and not (self.path / "last.ckpt").exists()
 
 
+@dataclass(frozen=True)
+class EpochReport:
+    """One row of `metrics.csv`.
+
+    Attributes:
+        epoch: Counted from 1.
+        learning_rate: Of its last step.
+        training_loss: Mean over its optimiser steps, in nats.
+        validation_accuracy: In [0, 1]; NaN without validation images.
+        images_per_s: Training images, outliers not counted.
+        seconds: Wall time, validation not counted.
+    """
+
+    epoch: int
+    learning_rate: float
+    training_loss: float
+    validation_accuracy: float
+    images_per_s: float
+    seconds: float
+
+
 def read_run(path: Path) -> Run:
     """Read a run directory, finished or not.
 
@@ -197,18 +157,37 @@ def write_run(run: Run) -> None:
             temporary.write_text(json.dumps(document, indent=indent) + "\n", "utf-8")
 
 
-def write_metrics(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write one row an epoch, replacing the file, so that resuming never doubles a row.
+def write_metrics(path: Path, epochs: Sequence[EpochReport]) -> None:
+    """Write `metrics.csv` anew, one row an epoch, so that resuming never doubles a row.
 
     Raises:
         DataError: If the folder cannot be written or the disk is full.
     """
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, [f.name for f in fields(EpochReport)], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
-    with atomic_output(path) as temporary:
+    writer.writerows(asdict(epoch) for epoch in epochs)
+    with atomic_output(path / "metrics.csv") as temporary:
         temporary.write_text(text.getvalue(), "utf-8", newline="")
+
+
+def read_metrics(path: Path) -> tuple[EpochReport, ...]:
+    """The rows of a run's `metrics.csv`.
+
+    Raises:
+        ArtifactError: If the file is missing or damaged.
+    """
+    source = path / "metrics.csv"
+    try:
+        rows = list(csv.DictReader(source.read_text("utf-8").splitlines()))
+        return tuple(
+            EpochReport(int(row.pop("epoch")), **{name: float(row[name]) for name in row})
+            for row in rows
+        )
+    except OSError as error:
+        raise ArtifactError(f"cannot read '{source}': {error.strerror}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(source, repr(error)) from error
 
 
 def _images_to_json(images: ImageSet) -> dict[str, Any]:

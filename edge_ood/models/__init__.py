@@ -94,8 +94,9 @@ class MergedHeads(nn.Module):
 
     def __init__(self, trained: IndependentHeads) -> None:
         super().__init__()
-        weights = torch.stack([head.weight.detach() for head in trained.linear])
-        biases = torch.stack([head.bias.detach() for head in trained.linear])
+        linear = [head for head in trained.linear if isinstance(head, nn.Linear)]
+        weights = torch.stack([head.weight.detach() for head in linear])
+        biases = torch.stack([head.bias.detach() for head in linear])
         self.heads, self.num_classes, _ = weights.shape
         self.mean = _linear(weights.mean(0), biases.mean(0))
         self.pair = None

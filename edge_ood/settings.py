@@ -1,0 +1,71 @@
+"""How to train: one checked value for the command line, the loop and the run directory."""
+
+import math
+from dataclasses import dataclass
+
+from edge_ood.errors import InputError
+from edge_ood.registry import Spec
+
+__all__ = ["AUGMENTATIONS", "PRECISIONS", "Settings"]
+
+AUGMENTATIONS = ("crop", "flip")
+PRECISIONS = ("fp32", "bf16")
+
+_RATES = ("learning_rate", "final_learning_rate", "momentum", "weight_decay")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train, apart from the images.
+
+    Attributes:
+        model: Name and parameters of the network.
+        objective: Name and parameters of the training method.
+        heads: Linear heads, 1 or 2.
+        augmentation: Which of `crop` and `flip` are drawn for each training image.
+        epochs: Passes over the training images.
+        batch_size: Training images per step, over all processes.
+        outlier_batch_size: Outliers per step, over all processes, when there are any.
+        learning_rate: At the first step.
+        final_learning_rate: What the cosine ends at.
+        momentum: Nesterov's, in [0, 1).
+        weight_decay: L2, added to the gradient.
+        precision: Of the forward pass: `fp32` or `bf16`.
+        seed: Every random draw is a function of it, the epoch and the step.
+
+    Raises:
+        InputError: If a field is out of range.
+    """
+
+    model: Spec
+    objective: Spec
+    heads: int = 1
+    augmentation: tuple[str, ...] = AUGMENTATIONS
+    epochs: int = 100
+    batch_size: int = 128
+    outlier_batch_size: int = 256
+    learning_rate: float = 0.1
+    final_learning_rate: float = 1e-6
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    precision: str = "fp32"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "outlier_batch_size", "heads"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}, expected 1 or more")
+        for name, limit in (("seed", 2**32), *((rate, math.inf) for rate in _RATES)):
+            if not 0 <= getattr(self, name) < limit:
+                raise InputError(f"{name} is {getattr(self, name)}, expected 0 <= {name} < {limit}")
+        if self.heads > 2 or self.momentum >= 1:
+            raise InputError(
+                f"{self.heads} heads and momentum {self.momentum}, expected 1 or 2 and less than 1"
+            )
+        if self.precision not in PRECISIONS:
+            raise InputError(f"precision is {self.precision!r}, expected one of {PRECISIONS}")
+        if not set(self.augmentation) <= set(AUGMENTATIONS):
+            raise InputError(
+                f"augmentation is {','.join(self.augmentation)!r}, expected some of crop,flip",
+                hint="--augmentation none switches both off",
+            )

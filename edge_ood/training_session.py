@@ -1,0 +1,262 @@
+"""What the training loop works with: device, network, optimiser, batches and checkpoints."""
+
+import io
+import os
+import pickle
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from edge_ood.batches import Batches, Share, normalised
+from edge_ood.errors import ArtifactError, InputError
+from edge_ood.models import Classifier, build_classifier
+from edge_ood.output import atomic_output
+from edge_ood.run_directory import EpochReport, RunConfig
+from edge_ood.scores import Outputs
+from edge_ood.settings import Settings
+from edge_ood.training_set import TrainingSet
+
+__all__ = [
+    "DEVICES",
+    "Session",
+    "State",
+    "evaluate",
+    "load_checkpoint",
+    "new_state",
+    "save_checkpoint",
+    "start_fabric",
+    "start_session",
+]
+
+DEVICES = ("auto", "cpu", "cuda")
+
+_CHECKPOINT_FORMAT = 1
+_EVALUATION_BATCH = 256
+_FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
+
+
+@dataclass
+class State:
+    """What changes during training, apart from weights and momentum.
+
+    Attributes:
+        step: Batches done since the start of the run.
+        loss_sum: Over the optimiser steps of this epoch so far, float64 scalar on the device.
+        losses: How many optimiser steps that is.
+        seconds: Wall time of this epoch so far.
+        epochs: Reports of the finished epochs.
+    """
+
+    loss_sum: Tensor
+    step: int = 0
+    losses: int = 0
+    seconds: float = 0.0
+    epochs: list[EpochReport] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Session:
+    """What stays the same during training.
+
+    Attributes:
+        fabric: Device, precision and processes.
+        classifier: The network, whose weights are trained in place.
+        model: The network as an objective calls it, in the wanted precision.
+        optimizer: Over all its weights.
+        batches: Training batches by step.
+        validation: uint8 images (N, S, S, 3) and int64 labels (N,).
+    """
+
+    fabric: Fabric
+    classifier: Classifier
+    model: Callable[[Tensor], Outputs]
+    optimizer: torch.optim.Optimizer
+    batches: Batches
+    validation: tuple[Tensor, Tensor]
+
+
+class _Unpacked(nn.Module):
+    """A classifier that returns a tuple: Fabric walks through outputs and refuses `Outputs`."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None, dict[str, Tensor]]:
+        outputs: Outputs = self.classifier(images)
+        return outputs.logits, outputs.logits_pair, dict(outputs.features)
+
+
+def start_fabric(device: str, settings: Settings) -> Fabric:
+    """Fabric on the wanted device; under torchrun, one of its processes.
+
+    Raises:
+        InputError: If the device is unknown or missing, or the processes cannot share a batch
+            evenly.
+    """
+    if device not in DEVICES:
+        raise InputError(f"unknown device {device!r}", hint=f"one of {', '.join(DEVICES)}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("no CUDA device was found", hint="--device cpu, or --device auto")
+    chosen = "cuda" if device == "auto" and torch.cuda.is_available() else device
+    local, world = (int(os.environ.get(f"{name}WORLD_SIZE", "1")) for name in ("LOCAL_", ""))
+    for name in ("batch_size", "outlier_batch_size"):
+        size = getattr(settings, name)
+        if size % world:
+            raise InputError(
+                f"{name} {size} cannot be shared evenly by {world} processes",
+                hint=f"--{name.replace('_', '-')} {size - size % world or world}",
+            )
+    fabric = Fabric(
+        accelerator="cpu" if chosen == "auto" else chosen,
+        strategy="ddp" if world > 1 else "auto",
+        devices=local,
+        num_nodes=world // local,
+        precision=_FABRIC_PRECISION[settings.precision],
+    )
+    fabric.launch()
+    return fabric
+
+
+def start_session(fabric: Fabric, config: RunConfig, training_set: TrainingSet) -> Session:
+    """Draw the initial weights, and put everything where it is needed."""
+    settings = config.settings
+    torch.manual_seed(settings.seed)
+    classifier = build_classifier(settings.model, len(config.classes), heads=settings.heads)
+    classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
+    optimizer = torch.optim.SGD(
+        classifier.parameters(),
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        nesterov=settings.momentum > 0,
+    )
+    network, wrapped_optimizer = fabric.setup(_Unpacked(classifier), optimizer)
+
+    def model(images: Tensor) -> Outputs:
+        return Outputs(*network(images))
+
+    images, labels = _on_device(training_set, "training", fabric.device)
+    batches = Batches(
+        images=images,
+        labels=labels,
+        outliers=_on_device(training_set, "outliers", fabric.device)[0],
+        settings=settings,
+        preprocess=config.preprocess,
+        device=fabric.device,
+        share=Share(fabric.global_rank, fabric.world_size),
+    )
+    validation = _on_device(training_set, "validation", fabric.device)
+    return Session(fabric, classifier, model, wrapped_optimizer, batches, validation)
+
+
+@torch.inference_mode()
+def evaluate(session: Session) -> float:
+    """Accuracy on the validation images, in [0, 1], shared among the processes.
+
+    Returns:
+        NaN if there are no validation images. The classifier is left in training mode.
+    """
+    images, labels = session.validation
+    share = session.batches.share
+    correct = torch.zeros((), dtype=torch.int64, device=session.fabric.device)
+    session.classifier.eval()
+    for start in range(
+        share.rank * _EVALUATION_BATCH, len(images), share.processes * _EVALUATION_BATCH
+    ):
+        rows = slice(start, start + _EVALUATION_BATCH)
+        batch = normalised(images[rows].to(session.fabric.device), session.batches.preprocess)
+        with session.fabric.autocast():
+            predicted = session.classifier(batch).logits.argmax(1)
+        correct += (predicted == labels[rows].to(predicted.device)).sum()
+    session.classifier.train()
+    total = session.fabric.all_reduce(correct, reduce_op="sum")
+    assert isinstance(total, Tensor)
+    return int(total) / len(images) if len(images) else float("nan")
+
+
+def save_checkpoint(path: Path, session: Session, state: State) -> None:
+    """Write everything that a killed run needs to go on with the same bits.
+
+    Raises:
+        DataError: If the disk is full; the previous checkpoint stays.
+    """
+    content = io.BytesIO()
+    torch.save(
+        {
+            "format": _CHECKPOINT_FORMAT,
+            "step": state.step,
+            "loss_sum": state.loss_sum,
+            "losses": state.losses,
+            "seconds": state.seconds,
+            "epochs": [asdict(epoch) for epoch in state.epochs],
+            "classifier": session.classifier.state_dict(),
+            "optimizer": session.optimizer.state_dict(),
+        },
+        content,
+    )
+    with atomic_output(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
+
+
+def load_checkpoint(path: Path, session: Session) -> State:
+    """Fill the session from a checkpoint; a run without one starts at its first step.
+
+    Raises:
+        ArtifactError: If the checkpoint is damaged or from a newer edge-ood.
+    """
+    if not path.exists():
+        return new_state(session)
+    try:
+        content: dict[str, Any] = torch.load(
+            io.BytesIO(path.read_bytes()), map_location=session.fabric.device, weights_only=True
+        )
+        if content["format"] > _CHECKPOINT_FORMAT:
+            raise ArtifactError(
+                f"'{path}' has format {content['format']}, this edge-ood reads 1",
+                hint="pip install --upgrade edge-ood",
+            )
+        session.classifier.load_state_dict(content["classifier"])
+        session.optimizer.load_state_dict(content["optimizer"])
+        return State(
+            loss_sum=content["loss_sum"],
+            step=content["step"],
+            losses=content["losses"],
+            seconds=content["seconds"],
+            epochs=[EpochReport(**epoch) for epoch in content["epochs"]],
+        )
+    except (
+        OSError,
+        RuntimeError,
+        pickle.UnpicklingError,
+        EOFError,
+        LookupError,
+        TypeError,
+    ) as error:
+        reason = str(error).partition("\n")[0]
+        raise ArtifactError(
+            f"'{path}' is damaged: {reason}", hint="start again with --force"
+        ) from error
+
+
+def new_state(session: Session) -> State:
+    """The state before the first step."""
+    return State(torch.zeros((), dtype=torch.float64, device=session.fabric.device))
+
+
+def _on_device(
+    training_set: TrainingSet, split: str, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Images and labels of a split, on the GPU where they leave it half of its free memory."""
+    images = torch.from_numpy(training_set.pixels[split])
+    labels = training_set.splits[split].labels
+    rows = torch.from_numpy(np.zeros(len(images), np.int64) if labels is None else labels)
+    if device.type == "cuda" and images.nbytes < torch.cuda.mem_get_info(device)[0] // 2:
+        return images.to(device), rows.to(device)
+    return images, rows
