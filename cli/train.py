@@ -79,7 +79,8 @@ def train(
     preprocess = Preprocess(image_size, resize=resize)
     try:
         from edge_ood.cli._training_display import TrainingDisplay
-        from edge_ood.train import Launch, train_classifier
+        from edge_ood.train import Launch
+        from edge_ood.train import train as train_classifier
     except ModuleNotFoundError as error:
         raise MissingDependencyError("training", error.name or "torch", "train") from error
 

@@ -47,7 +47,7 @@ from edge_ood.training_session import (
 )
 from edge_ood.training_set import Folders, TrainingSet, channel_statistics, read_training_set
 
-__all__ = ["Launch", "learning_rate", "train_classifier"]
+__all__ = ["Launch", "learning_rate", "train"]
 
 _FEWEST_CALIBRATION_IMAGES = 19  # smallest n with ceil(0.95 (n + 1)) <= n
 
@@ -69,7 +69,7 @@ class Launch:
     checkpoint_s: float = 60.0
 
 
-def train_classifier(
+def train(
     folders: Folders,
     settings: Settings,
     preprocess: Preprocess,

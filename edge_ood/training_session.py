@@ -6,7 +6,7 @@ import pickle
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -38,7 +38,10 @@ DEVICES = ("auto", "cpu", "cuda")
 
 _CHECKPOINT_FORMAT = 1
 _EVALUATION_BATCH = 256
-_FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed"}
+_FABRIC_PRECISION: dict[str, Literal["32-true", "bf16-mixed"]] = {
+    "fp32": "32-true",
+    "bf16": "bf16-mixed",
+}
 
 
 @dataclass
@@ -129,7 +132,7 @@ def start_session(fabric: Fabric, config: RunConfig, training_set: TrainingSet) 
     settings = config.settings
     torch.manual_seed(settings.seed)
     classifier = build_classifier(settings.model, len(config.classes), heads=settings.heads)
-    classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
+    classifier.to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(
         classifier.parameters(),
         lr=settings.learning_rate,
