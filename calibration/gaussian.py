@@ -15,6 +15,9 @@ __all__ = ["ClassGaussian"]
 _RELATIVE_RANK_TOLERANCE = 1e-10
 """Eigenvalues below this fraction of the largest carry no information in float32 features."""
 
+_ROUNDING = 1e-14
+"""Variance below this fraction of the features' spread is float32 rounding: 1e-7 squared."""
+
 
 class ClassGaussian:
     """Streaming class means and shared covariance of features (N, D)."""
@@ -43,6 +46,8 @@ class ClassGaussian:
             )
         if not np.isfinite(batch).all():
             raise CalibrationError("a training image has features that are not finite")
+        if not len(batch):
+            return
         if self._origin is None:
             self._start(batch.mean(axis=0))
         if batch.shape[1] != len(self._products):
@@ -89,7 +94,8 @@ class ClassGaussian:
         grand_mean = self._sums.sum(axis=0) / self._counts.sum()
         between = (means * self._counts[:, None]).T @ means
         covariance = (self._products - between) / self._counts.sum()
-        whitening = _whitening(covariance)
+        spread = float(np.trace(self._products)) / self._counts.sum()
+        whitening = _whitening(covariance, least=_ROUNDING * spread)
         return {
             "centre": self._origin + grand_mean,
             "whitening": whitening,
@@ -102,11 +108,11 @@ class ClassGaussian:
         self._products = np.zeros((len(origin), len(origin)))
 
 
-def _whitening(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+def _whitening(covariance: NDArray[np.float64], *, least: float) -> NDArray[np.float64]:
     """Matrix W of shape (D, R) with `W @ W.T` the pseudo-inverse of a covariance (D, D)."""
     values, vectors = np.linalg.eigh(covariance)
-    kept = values > _RELATIVE_RANK_TOLERANCE * values[-1]
-    if values[-1] <= 0 or not kept.any():
+    kept = values > max(_RELATIVE_RANK_TOLERANCE * values[-1], least)
+    if not kept.any():
         raise CalibrationError(
             "the features of each class are all equal, so their covariance is zero",
             hint="use more, and different, training images",

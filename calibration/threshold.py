@@ -77,10 +77,15 @@ def threshold_rank(n: int, alpha: float) -> int:
     needed = minimum_images(alpha)
     if n < needed:
         raise CalibrationError(
-            f"{n} calibration scores cannot give a {alpha:.3g} false-alarm threshold",
-            hint=f"use at least {needed}, or --alpha {1 / (n + 1) + 0.005:.2f}",
+            f"{n} calibration scores cannot give a {100 * alpha:.3g}% false-alarm threshold",
+            hint=f"use at least {needed}" + (f", or --alpha {_within_reach(n)}" if n else ""),
         )
     return math.ceil((n + 1) * (1 - alpha) - 1e-9)
+
+
+def _within_reach(n: int) -> str:
+    """The smallest rate in whole percent that n scores can hold."""
+    return f"{math.ceil(100 / (n + 1)) / 100:.2f}"
 
 
 def fit_knots(scores: ArrayLike, alpha: float) -> Knots:
