@@ -25,7 +25,7 @@ from edge_ood.parity import Reference
 from edge_ood.run_directory import Run, read_run
 from edge_ood.scores import Outputs
 
-__all__ = ["export_classifier", "export_run", "torch_reference"]
+__all__ = ["export_classifier", "export_run", "request_of", "torch_reference"]
 
 _TRACED_BATCH = 2
 """torch specialises dimensions of size 1, so a batch of 1 would be baked into the graph."""
@@ -67,8 +67,13 @@ def export_run(
     run = read_run(run_path)
     threshold_rank(len(run.splits["calibration"]), options.alpha)
     on_step("trace")
+    return attach(request_of(run, options), output, on_step=on_step)
+
+
+def request_of(run: Run, options: Options) -> Request:
+    """What `attach` needs to know about a finished run; traces its classifier."""
     model = load_model(run)
-    request = Request(
+    return Request(
         classifier=export_classifier(model, run.config.preprocess.size_px),
         reference=torch_reference(model),
         preprocess=run.config.preprocess,
@@ -79,7 +84,6 @@ def export_run(
         outlier_hashes=run.splits["outliers"].hashes,
         provenance=_provenance(run),
     )
-    return attach(request, output, on_step=on_step)
 
 
 def export_classifier(classifier: nn.Module, size_px: int) -> onnx.ModelProto:

@@ -80,19 +80,21 @@ def content_hash(payload: bytes) -> str:
 
 
 def find_images(root: Path) -> list[Path]:
-    """All image files below a folder, by suffix, in sorted order.
+    """All image files below a folder, by suffix, in sorted order; hidden ones are left out.
 
     Raises:
         DataError: If the folder is missing or holds no image.
     """
     if not root.is_dir():
         raise DataError(f"no folder '{root}'", hint="check the path")
-    found = [
-        Path(folder, name)
-        for folder, _, names in os.walk(root)
-        for name in names
-        if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
-    ]
+    found = []
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        found += [
+            Path(folder, name)
+            for name in names
+            if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
+        ]
     if not found:
         raise DataError(f"no images under '{root}' ({_LOOKED_FOR})", hint="check the path")
     return sorted(found)
@@ -146,8 +148,11 @@ def stratified_split(labels: NDArray[np.int64], fraction: float, seed: int) -> N
 
 
 def halves_by_hash(hashes: Sequence[str]) -> NDArray[np.bool_]:
-    """Mask (N,) of one half of the images, decided by their content hashes alone."""
-    ranks = np.argsort(np.argsort(np.asarray(hashes)))
+    """Mask (N,) of one half of the images, decided by their content hashes alone.
+
+    Copies of one image are in the same half.
+    """
+    _, ranks = np.unique(np.asarray(hashes), return_inverse=True)
     half: NDArray[np.bool_] = ranks % 2 == 0
     return half
 

@@ -1,0 +1,115 @@
+"""The graph recorder computes what NumPy computes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from edge_ood.errors import InputError, ShapeError
+from edge_ood.graph.array import OPSET, GraphArray, GraphBuilder, GraphNamespace
+
+TOLERANCE = 1e-6  # a few float32 roundings of numbers near 1
+ROWS = np.random.default_rng(0).normal(size=(4, 3, 5)).astype(np.float32)
+VECTOR = np.random.default_rng(1).normal(size=5)
+MATRIX = np.random.default_rng(2).normal(size=(5, 2))
+
+EXPRESSIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "add": lambda xp, x: x + 2 + x,
+    "radd constant array": lambda xp, x: VECTOR + x,
+    "sub": lambda xp, x: x - VECTOR,
+    "rsub": lambda xp, x: VECTOR - x,
+    "mul": lambda xp, x: 3 * x * x,
+    "div": lambda xp, x: x / 7,
+    "rdiv": lambda xp, x: 1 / (x * x + 1),
+    "neg": lambda xp, x: -x,
+    "exp": lambda xp, x: xp.exp(x),
+    "log": lambda xp, x: xp.log(x * x + 1),
+    "abs": lambda xp, x: xp.abs(x),
+    "sqrt": lambda xp, x: xp.sqrt(x * x),
+    "max keepdims": lambda xp, x: xp.max(x, axis=2, keepdims=True),
+    "min": lambda xp, x: xp.min(x, axis=1),
+    "sum": lambda xp, x: xp.sum(x, axis=1),
+    "mean": lambda xp, x: xp.mean(x, axis=2),
+    "matmul": lambda xp, x: xp.matmul(x, MATRIX),
+    "matmul from the left": lambda xp, x: xp.matmul(MATRIX.T, x[:, 0][:, 1] * np.ones((5, 1))),
+    "index": lambda xp, x: x[:, 1],
+    "index last": lambda xp, x: x[:, :, 0],
+    "less and where": lambda xp, x: xp.where(x < 0.5, x, 0 * x),
+    "argmin and take": lambda xp, x: xp.take(MATRIX, xp.argmin(x[:, 0], axis=1), axis=0),
+    "argmax and take": lambda xp, x: xp.take(MATRIX, xp.argmax(x[:, 2], axis=1), axis=0),
+}
+
+
+def run_recorded(expression: Callable[[Any, Any], Any], x: NDArray[np.float32]) -> NDArray[Any]:
+    builder = GraphBuilder()
+    result = expression(GraphNamespace(), GraphArray(builder, "x"))
+    builder.add("Identity", [result.name], name="y")
+    graph = helper.make_graph(
+        builder.nodes,
+        "test",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None] * x.ndim)],
+        [onnx.ValueInfoProto(name="y")],
+        builder.initializers,
+    )
+    opset = [helper.make_opsetid("", OPSET)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=8)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    (y,) = session.run(None, {"x": x})
+    return np.asarray(y)
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_recorded_expression_equals_numpy(name: str) -> None:
+    """Every operation recorded as ONNX gives NumPy's numbers."""
+    expected = EXPRESSIONS[name](GraphNamespace(), ROWS.astype(np.float64))
+
+    found = run_recorded(EXPRESSIONS[name], ROWS)
+
+    assert expected.shape == found.shape
+    np.testing.assert_allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+def test_every_function_of_the_namespace_is_tested() -> None:
+    """A function added to the namespace needs an expression above."""
+    offered = {name for name in vars(GraphNamespace) if not name.startswith("_")}
+    used = {name for e in EXPRESSIONS.values() for name in e.__code__.co_names}
+
+    assert offered <= used
+
+
+def test_equal_constants_are_stored_once() -> None:
+    """Recording the same number twice adds one initializer."""
+    builder = GraphBuilder()
+
+    first, second = builder.constant(2.0, np.float32), builder.constant(2.0, np.float32)
+
+    assert first == second
+    assert 1 == len(builder.initializers)
+
+
+def test_a_scalar_constant_keeps_rank_zero() -> None:
+    """A scalar index must not become a vector, or Gather would keep an axis."""
+    builder = GraphBuilder()
+
+    builder.constant(3, np.int64)
+
+    assert [] == list(builder.initializers[0].dims)
+
+
+def test_slices_with_bounds_are_refused() -> None:
+    """An index that the recorder cannot express is an error, not another index."""
+    with pytest.raises(InputError, match="cannot index by"):
+        GraphArray(GraphBuilder(), "x")[:, 1:2]
+
+
+def test_where_of_two_numbers_is_refused() -> None:
+    """Without a recorded operand the result would have no dtype."""
+    x = GraphArray(GraphBuilder(), "x")
+
+    with pytest.raises(ShapeError, match="two constants"):
+        GraphNamespace().where(x < 0, 1.0, 2.0)

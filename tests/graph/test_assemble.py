@@ -1,0 +1,199 @@
+"""The artefact's graph: contract, versions, and independence of the classifier's names."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from edge_ood.calibration.threshold import fit_knots
+from edge_ood.errors import ExportError
+from edge_ood.graph.assemble import (
+    PREPROCESSED,
+    assemble,
+    assemble_reader,
+    read_knots,
+    replace_knots,
+)
+from edge_ood.preprocess import Preprocess
+from edge_ood.scores import HEADS, BoundHead
+
+SIZE = 8
+CLASSES = 3
+WEIGHTS = np.random.default_rng(0).normal(size=(3, CLASSES)).astype(np.float32)
+HEADS_USED = [BoundHead(HEADS.get(name), {}) for name in ("msp", "energy", "uniform_ce")]
+PREPROCESS = Preprocess(SIZE, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25))
+
+
+@pytest.fixture
+def classifier() -> onnx.ModelProto:
+    """Channel means times a matrix, with names that the contract uses, too."""
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["images"], ["label"]),
+        helper.make_node("Flatten", ["label"], ["is_ood"]),
+        helper.make_node("MatMul", ["is_ood", "knots"], ["logits"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "clashing",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", 3, SIZE, SIZE])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", CLASSES])],
+        [numpy_helper.from_array(WEIGHTS, "knots")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+
+
+def run(model: onnx.ModelProto, images: np.ndarray) -> dict[str, np.ndarray]:
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, {"images": images}), strict=True))
+
+
+def images_of(*shape: int) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (*shape, 3)).astype(np.uint8)
+
+
+def test_outputs_have_the_names_order_and_types_of_the_contract(
+    classifier: onnx.ModelProto,
+) -> None:
+    """The contract of DESIGN 5: label, decision, p-value, logits, then three per head."""
+    model = assemble(classifier, PREPROCESS, HEADS_USED, primary="energy")
+
+    found = [(o.name, o.type.tensor_type.elem_type) for o in model.graph.output]
+
+    per_head = [
+        (f"{head}{end}", kind)
+        for head in ("msp", "energy", "uniform_ce")
+        for end, kind in (
+            ("", TensorProto.FLOAT),
+            ("_pvalue", TensorProto.FLOAT),
+            ("_is_ood", TensorProto.BOOL),
+        )
+    ]
+    common = [
+        ("label", TensorProto.INT64),
+        ("is_ood", TensorProto.BOOL),
+        ("pvalue", TensorProto.FLOAT),
+        ("logits", TensorProto.FLOAT),
+    ]
+    assert common + per_head == found
+
+
+def test_versions_are_those_that_old_runtimes_load(classifier: onnx.ModelProto) -> None:
+    """Opset 18, IR 8, default domain only."""
+    model = assemble(classifier, PREPROCESS, HEADS_USED, primary="energy")
+
+    assert 8 == model.ir_version
+    assert [("", 18)] == [(o.domain, o.version) for o in model.opset_import]
+    assert {""} == {node.domain for node in model.graph.node}
+
+
+def test_names_inside_the_classifier_do_not_collide(classifier: onnx.ModelProto) -> None:
+    """A classifier whose tensors are called like the contract's outputs still works."""
+    images = images_of(4, SIZE, SIZE)
+    expected = PREPROCESS.normalise(images).mean(axis=(2, 3)) @ WEIGHTS
+
+    found = run(assemble(classifier, PREPROCESS, HEADS_USED, primary="energy"), images)
+
+    np.testing.assert_allclose(found["logits"], expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(found["label"], expected.argmax(axis=1))
+
+
+def test_assembling_leaves_the_classifier_as_it_was(classifier: onnx.ModelProto) -> None:
+    """The caller's model is not edited."""
+    before = classifier.SerializeToString()
+
+    assemble(classifier, PREPROCESS, HEADS_USED, primary="energy")
+
+    assert before == classifier.SerializeToString()
+
+
+@pytest.mark.parametrize("resize", ["center-crop", "stretch"])
+@pytest.mark.parametrize("shape", [(8, 8), (31, 17), (17, 40), (5, 5), (1, 1), (3, 200)])
+def test_resizing_in_the_graph_is_within_a_grey_level_of_pillow(
+    classifier: onnx.ModelProto, shape: tuple[int, int], resize: str
+) -> None:
+    """Crop, antialiased resize and rounding follow Pillow, at any frame size."""
+    preprocess = Preprocess(SIZE, mean=(0, 0, 0), std=(1, 1, 1), resize=resize)
+    images = images_of(2, *shape)
+    expected = np.stack([_pillow(image, resize) for image in images]).transpose(0, 3, 1, 2)
+    model = assemble_reader(classifier, preprocess)
+    model.graph.output.append(onnx.ValueInfoProto(name=PREPROCESSED))
+
+    levels = run(model, images)[PREPROCESSED] * 255
+
+    difference = np.abs(levels - expected)
+    assert difference.max() <= 1.001
+    if shape == (SIZE, SIZE):
+        assert difference.max() < 1e-4
+
+
+def test_primary_head_is_what_pvalue_and_is_ood_repeat(classifier: onnx.ModelProto) -> None:
+    """`pvalue` and `is_ood` are those of the primary head, here not the first."""
+    model = assemble(classifier, PREPROCESS, HEADS_USED, primary="uniform_ce")
+    knots = [fit_knots(np.arange(40) * scale, 0.05) for scale in (1e-3, 1.0, -0.1)]
+    replace_knots(model, knots)
+
+    found = run(model, images_of(20, SIZE, SIZE))
+
+    np.testing.assert_array_equal(found["uniform_ce_pvalue"], found["pvalue"])
+    np.testing.assert_array_equal(found["uniform_ce_is_ood"], found["is_ood"])
+
+
+def test_pvalues_and_decisions_equal_the_formulas_on_knots(classifier: onnx.ModelProto) -> None:
+    """The graph computes what `Knots` computes, for every head, ties at knots included."""
+    model = assemble(classifier, PREPROCESS, HEADS_USED, primary="energy")
+    images = images_of(60, SIZE, SIZE)
+    scores = run(model, images)
+    knots = [fit_knots(scores[h.name][:45], 0.05) for h in HEADS_USED]
+    at_knot = [
+        type(k)(np.append(k.values[:-1], scores[h.name][50]), k.weights, k.threshold, k.n)
+        for k, h in zip(knots, HEADS_USED, strict=True)
+    ]
+    replace_knots(model, at_knot)
+
+    found = run(model, images)
+
+    for head, k in zip(HEADS_USED, at_knot, strict=True):
+        np.testing.assert_array_equal(k.pvalue(found[head.name]), found[f"{head.name}_pvalue"])
+        np.testing.assert_array_equal(k.is_ood(found[head.name]), found[f"{head.name}_is_ood"])
+
+
+def test_read_knots_gives_back_what_was_stored(classifier: onnx.ModelProto) -> None:
+    """Storing and reading knots is lossless."""
+    model = assemble(classifier, PREPROCESS, HEADS_USED, primary="energy")
+    stored = [fit_knots(np.random.default_rng(i).normal(size=3000), 0.05) for i in range(3)]
+
+    replace_knots(model, stored)
+
+    for expected, found in zip(stored, read_knots(model), strict=True):
+        np.testing.assert_array_equal(expected.values, found.values)
+        np.testing.assert_array_equal(expected.weights, found.weights)
+        assert (expected.threshold, expected.n) == (found.threshold, found.n)
+
+
+@pytest.mark.parametrize(
+    ("head", "reads"), [("mcd_l1", "logits_pair"), ("mahalanobis", "features")]
+)
+def test_a_head_without_its_input_is_refused(
+    classifier: onnx.ModelProto, head: str, reads: str
+) -> None:
+    """The error names the head and what it reads."""
+    with pytest.raises(ExportError, match=f"{head!r} reads {reads!r}"):
+        assemble(classifier, PREPROCESS, [BoundHead(HEADS.get(head), {})], primary=head)
+
+
+def test_a_file_without_thresholds_is_no_artefact(classifier: onnx.ModelProto) -> None:
+    """Reading knots from a plain ONNX file says so."""
+    with pytest.raises(ExportError, match="no edge-ood artefact"):
+        read_knots(classifier)
+
+
+def _pillow(image: np.ndarray, resize: str) -> np.ndarray:
+    frame = Image.fromarray(image)
+    if resize == "center-crop":
+        side = min(frame.size)
+        left, top = (frame.width - side) // 2, (frame.height - side) // 2
+        frame = frame.crop((left, top, left + side, top + side))
+    return np.asarray(frame.resize((SIZE, SIZE), Image.Resampling.BILINEAR), np.float64)

@@ -1,0 +1,161 @@
+"""The parity gate: lets a good file through, and names the output of every damaged one."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from edge_ood.attach import STEPS, Draft, Options, check_parity
+from edge_ood.errors import ExportError
+from edge_ood.export import request_of
+from edge_ood.run_directory import read_run
+
+HEADS = ("energy", "mahalanobis", "mcd_l1", "msp", "uniform_ce")
+
+
+@pytest.fixture(scope="module")
+def draft(run_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Draft:
+    """A calibrated file that is about to be verified."""
+    request = request_of(read_run(run_path), Options(provider="cpu"))
+    current = Draft(request, tmp_path_factory.mktemp("draft") / "draft.onnx")
+    for name, step in STEPS:
+        if name == "verify":
+            break
+        current = step(current)
+    return current
+
+
+def flip_weight(model: onnx.ModelProto) -> None:
+    """Change the sign of one output channel of the first convolution's weights."""
+    name = next(n.input[1] for n in model.graph.node if n.op_type == "Conv")
+    edit(model, name, lambda w: np.concatenate([-w[:1], w[1:]]))
+
+
+def scale_mean(model: onnx.ModelProto) -> None:
+    """Divide by what should be subtracted: mean and std change places."""
+    subtract = node(model, "Sub", output_of="Cast")
+    scale = next(n for n in model.graph.node if "preprocessed" in n.output)
+    mean, factor = subtract.input[1], scale.input[1]
+    arrays = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+    edit(model, mean, lambda _: 1 / arrays[factor])
+    edit(model, factor, lambda _: 1 / arrays[mean])
+
+
+def swap_channels(model: onnx.ModelProto) -> None:
+    """Feed BGR where RGB belongs."""
+    transpose = node(model, "Transpose", output_of="Resize")
+    model.graph.initializer.append(numpy_helper.from_array(np.array([2, 1, 0]), "bgr"))
+    swap = onnx.helper.make_node("Gather", [transpose.input[0], "bgr"], ["swapped"], axis=3)
+    transpose.input[0] = "swapped"
+    nodes = list(model.graph.node)
+    nodes.insert(nodes.index(transpose), swap)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def drop_relu(model: onnx.ModelProto) -> None:
+    """Turn the last ReLU into an identity."""
+    relu = [n for n in model.graph.node if n.op_type == "Relu"][-1]
+    relu.op_type = "Identity"
+
+
+def transpose_whitening(model: onnx.ModelProto) -> None:
+    """Use the transposed whitening matrix."""
+    sizes = {tuple(t.dims): t.name for t in model.graph.initializer if len(t.dims) == 2}
+    matmul = next(
+        n.input[1]
+        for n in model.graph.node
+        if n.op_type == "MatMul" and n.input[1] in sizes.values() and n.name.startswith("edge_ood")
+    )
+    edit(model, matmul, lambda w: w.T if w.shape[0] == w.shape[1] else w[::-1])
+
+
+def stale_threshold(model: onnx.ModelProto) -> None:
+    """Keep another file's threshold for the second head."""
+    edit(model, "thresholds", lambda t: t + np.array([[0], [1e-3], [0], [0], [0]], np.float32))
+
+
+def stale_knots(model: onnx.ModelProto) -> None:
+    """Keep another file's p-value knots for the first head."""
+    edit(model, "knots", lambda k: np.concatenate([k[:1] * np.float32(1.01), k[1:]]))
+
+
+def swap_decision(model: onnx.ModelProto) -> None:
+    """Invert a head's decision."""
+    gather = next(n for n in model.graph.node if n.output[0] == "msp_is_ood")
+    flagged = next(n for n in model.graph.node if n.op_type == "Not")
+    gather.input[0] = flagged.input[0]
+
+
+def coarse_resize(model: onnx.ModelProto) -> None:
+    """Resize without antialiasing, as exporters' defaults do."""
+    resize = next(n for n in model.graph.node if n.op_type == "Resize")
+    for attribute in resize.attribute:
+        if attribute.name in ("antialias", "exclude_outside"):
+            attribute.i = 0
+
+
+def edit(model: onnx.ModelProto, name: str, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    tensor = next(t for t in model.graph.initializer if t.name == name)
+    changed = np.ascontiguousarray(change(numpy_helper.to_array(tensor)))
+    tensor.CopyFrom(numpy_helper.from_array(changed.astype(np.float32), name))
+
+
+def node(model: onnx.ModelProto, op_type: str, *, output_of: str) -> onnx.NodeProto:
+    sources = {o: n.op_type for n in model.graph.node for o in n.output}
+    return next(
+        n for n in model.graph.node if n.op_type == op_type and sources.get(n.input[0]) == output_of
+    )
+
+
+DAMAGE = {
+    flip_weight: "'features/penultimate'",
+    scale_mean: "'preprocessed'",
+    swap_channels: "'preprocessed'",
+    drop_relu: "'features/penultimate'",
+    transpose_whitening: "'mahalanobis'",
+    stale_threshold: "'mahalanobis_is_ood'",
+    stale_knots: "'energy_pvalue'",
+    swap_decision: "'msp_is_ood'",
+    coarse_resize: "'preprocessed'",
+}
+
+
+def test_an_undamaged_file_passes(draft: Draft) -> None:
+    """The gate lets the file through that the pipeline made."""
+    report = check_parity(draft).parity
+
+    assert report is not None
+    assert all(difference.passed for difference in report.differences)
+    checked = {difference.output for difference in report.differences}
+    assert {"preprocessed", "features/penultimate", "logits", "logits_pair", "label"} <= checked
+    assert {f"{head}{end}" for head in HEADS for end in ("", "_pvalue", "_is_ood")} <= checked
+
+
+@pytest.mark.parametrize("damage", DAMAGE, ids=lambda damage: damage.__name__)
+def test_the_gate_names_what_is_damaged(
+    damage: Callable[[onnx.ModelProto], None], draft: Draft, tmp_path: Path
+) -> None:
+    """One damage to the written file fails the gate, which names the output."""
+    model = onnx.load(draft.path)
+    damage(model)
+    damaged = tmp_path / "damaged.onnx"
+    onnx.save(model, damaged)
+
+    with pytest.raises(ExportError, match=DAMAGE[damage]):
+        check_parity(replace(draft, path=damaged))
+
+
+def test_a_failure_names_image_and_batch(draft: Draft, tmp_path: Path) -> None:
+    """The message says on which image and at which batch size the file is off."""
+    model = onnx.load(draft.path)
+    flip_weight(model)
+    damaged = tmp_path / "damaged.onnx"
+    onnx.save(model, damaged)
+
+    with pytest.raises(ExportError, match=r"for image '.+' at batch (1|2|7)"):
+        check_parity(replace(draft, path=damaged))
