@@ -14,7 +14,8 @@ A message says what arrived and what was expected; the hint is a command or a va
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 __all__ = [
     "ArtifactError",
@@ -45,6 +46,11 @@ class EdgeOodError(Exception):
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By default an exception is made anew from its message alone, which some of ours refuse;
+        # then a worker process's error would be lost on the way back.
+        return _restored, (type(self), self.args, vars(self))
 
 
 class InputError(EdgeOodError, ValueError):
@@ -100,3 +106,11 @@ class MissingDependencyError(EdgeOodError, ImportError):
             f"{purpose} needs {module}, which is not installed",
             hint=f"pip install 'edge-ood[{extra}]'",
         )
+
+
+def _restored(
+    kind: type[EdgeOodError], arguments: tuple[Any, ...], attributes: Mapping[str, Any]
+) -> EdgeOodError:
+    error = kind.__new__(kind, *arguments)
+    vars(error).update(attributes)
+    return error

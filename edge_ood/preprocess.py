@@ -3,8 +3,9 @@
 Decoding rules, in order:
 
 1. Only the first frame of an animation is used.
-2. A JPEG more than twice as large as needed is decoded at a reduced scale (`draft`).
-3. EXIF orientation is applied.
+2. A JPEG whose short side is at least four times the size needed is decoded at a reduced scale
+   that leaves twice the size or more (`draft`).
+3. EXIF orientation is applied; EXIF that is damaged is ignored.
 4. 16-bit grey is divided by 257; palettes are expanded; alpha is laid on white; CMYK and YCbCr
    become RGB by Pillow's conversion (Adobe's inverted CMYK included); grey is repeated.
 5. The central square is cut out (`center-crop`), or nothing is (`stretch`); then the result is
@@ -15,6 +16,7 @@ Normalisation is `(pixel / 255 - mean) / std` per channel.
 
 import io
 import math
+import struct
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -22,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from edge_ood.errors import DataError, InputError
 
@@ -35,6 +37,34 @@ RESIZE_POLICIES = ("center-crop", "stretch")
 
 # Our own limit, checked before any pixel is decoded, replaces Pillow's warning at the same size.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# Odd metadata beside sound pixels is nothing that a user could act on.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+# Nothing else is tried: some of Pillow's other plugins start programs on what they are given.
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+
+# Pillow's plugins report damage by any of these, depending on the format and the place.
+_DAMAGE = (
+    EOFError,
+    LookupError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    SyntaxError,
+    ValueError,
+    struct.error,
+)
+
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 _SIXTEEN_TO_EIGHT_BITS = 257
 _LARGEST_SIZE_PX = 4096
@@ -87,9 +117,9 @@ class Preprocess:
                 the word for a score table.
         """
         try:
-            with Image.open(io.BytesIO(payload)) as image:
+            with Image.open(io.BytesIO(payload), formats=_FORMATS) as image:
                 return self._pixels(image, name)
-        except Image.DecompressionBombError as error:
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise _too_large(name, str(error)) from error
         except UnidentifiedImageError as error:
             raise DataError(
@@ -97,8 +127,7 @@ class Preprocess:
                 hint="remove it, or convert it to PNG or JPEG",
                 status="not-an-image",
             ) from error
-        # Pillow's plugins report damage by any of these, depending on the format and the place.
-        except (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError) as error:
+        except _DAMAGE as error:
             raise DataError(f"cannot decode {name}: {error}", hint="remove or repair it") from error
 
     def fit(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -142,7 +171,7 @@ class Preprocess:
         if self.draft and image.format == "JPEG":
             image.draft(None, (2 * self.size_px, 2 * self.size_px))
         image.load()
-        return self._resized(_to_rgb(ImageOps.exif_transpose(image)))
+        return self._resized(_to_rgb(_upright(image)))
 
     def _resized(self, image: Image.Image) -> NDArray[np.uint8]:
         width, height = image.size
@@ -153,6 +182,16 @@ class Preprocess:
         if image.size != (self.size_px, self.size_px):
             image = image.resize((self.size_px, self.size_px), Image.Resampling.BILINEAR)
         return np.asarray(image)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation; damaged EXIF says nothing about the pixels and is ignored."""
+    try:
+        # Not ImageOps.exif_transpose: it writes all EXIF anew and fails on tags it cannot write.
+        transpose = _UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
+    except (TypeError, *_DAMAGE):
+        return image
+    return image if transpose is None else image.transpose(transpose)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -4,8 +4,10 @@ A registry is a package whose public modules each end in one declarative line su
 `HEAD = ScoreHead(...)`. Names are listed without importing anything, so `--help` stays light.
 """
 
+import contextlib
 import importlib
 import inspect
+import math
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -76,11 +78,11 @@ def parse_specs(text: str) -> list[Spec]:
     specs: list[tuple[str, dict[str, str]]] = []
     for piece in (part.strip() for part in text.split(",")):
         name, colon, rest = piece.partition(":")
-        if not colon and "=" in piece:
-            name, rest = "", piece
+        if "=" in name:
+            name, colon, rest = "", "", piece
         if name:
             specs.append((name.strip(), {}))
-        if not piece or not specs or (colon and not rest):
+        if not piece or not specs or (colon and not (name and rest)):
             raise InputError(
                 f"cannot read {text!r}: empty name or parameter",
                 hint="write NAME,NAME:parameter=value,parameter=value",
@@ -137,15 +139,15 @@ def bind_parameters(
 
 def _convert(name: str, value: Any, default: Any, owner: str) -> Any:
     kind = type(default)
-    words = {"true": True, "false": False}
-    if kind is bool and str(value).lower() in words:
-        return words[str(value).lower()]
-    try:
-        if kind is not bool:
-            return kind(value)
-    except (TypeError, ValueError):
-        pass
-    raise InputError(
-        f"parameter {name!r} of {owner} is {value!r}, expected {kind.__name__}",
-        hint=f"the default is {default!r}",
-    )
+    converted = None
+    if kind is bool:
+        converted = {"true": True, "false": False}.get(str(value).lower())
+    else:
+        with contextlib.suppress(TypeError, ValueError):
+            converted = kind(value)
+    if converted is None or (kind is float and not math.isfinite(converted)):
+        raise InputError(
+            f"parameter {name!r} of {owner} is {value!r}, expected {kind.__name__}",
+            hint=f"the default is {default!r}",
+        )
+    return converted

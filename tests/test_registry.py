@@ -1,0 +1,216 @@
+"""Names from files, parameters from signatures, one syntax for both."""
+
+import subprocess
+import sys
+
+import pytest
+
+from edge_ood.errors import InputError, UnknownNameError
+from edge_ood.registry import Registry, Spec, bind_parameters, parse_spec, parse_specs
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package with two public modules, a private one and a folder without code."""
+    name = f"pieces_{tmp_path.name}"
+    folder = tmp_path / name
+    folder.mkdir()
+    for module in ("__init__", "max_logit", "energy", "_private"):
+        (folder / f"{module}.py").write_text(f"THING = {module!r}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return name
+
+
+def scaled(values, *, temperature=1.0, steps=3, clipped=False, mode="mean"):
+    """A function with one parameter of each type."""
+
+
+def test_names_are_the_public_files(package):
+    """Sorted file names, without private modules."""
+    assert ["energy", "max_logit"] == Registry(package, kind="piece", attribute="THING").names()
+
+
+def test_names_can_be_joined_by_hyphens(package):
+    """A package may write its names with hyphens; files keep their underscores."""
+    registry = Registry(package, kind="piece", attribute="THING", separator="-")
+
+    assert ["energy", "max-logit"] == registry.names()
+
+
+@pytest.mark.parametrize("separator", ["_", "-"])
+@pytest.mark.parametrize("name", ["max_logit", "max-logit"])
+def test_either_spelling_gets_the_object(package, separator, name):
+    """Hyphen and underscore are interchangeable when asking."""
+    registry = Registry(package, kind="piece", attribute="THING", separator=separator)
+
+    assert registry.get(name) == "max_logit"
+
+
+def test_a_new_file_is_a_new_name(package, tmp_path):
+    """Adding one idea is adding one file."""
+    registry = Registry(package, kind="piece", attribute="THING")
+    (tmp_path / package / "odin.py").write_text("THING = 'odin'\n")
+
+    assert "odin" in registry.names()
+    assert registry.get("odin") == "odin"
+
+
+def test_listing_names_imports_none_of_them(package, tmp_path):
+    """A module that is only listed is not run."""
+    (tmp_path / package / "slow.py").write_text("raise SystemExit('imported')\n")
+    script = (
+        "import sys; from edge_ood.registry import Registry; "
+        f"print(Registry({package!r}, kind='piece', attribute='THING').names())"
+    )
+
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert run.stdout.strip() == "['energy', 'max_logit', 'slow']"
+
+
+@pytest.mark.parametrize("name", ["enrgy", "Energy"])
+def test_unknown_name_suggests_the_nearest(package, name):
+    """The message has kind and name, the hint the closest name and where to look."""
+    registry = Registry(package, kind="piece", attribute="THING", listing="'ls' lists them")
+
+    with pytest.raises(UnknownNameError, match=f"unknown piece '{name}'") as caught:
+        registry.get(name)
+
+    assert caught.value.closest == "energy"
+    assert caught.value.hint == "did you mean 'energy'? 'ls' lists them"
+
+
+@pytest.mark.parametrize("name", ["_private", "__init__", "energy.THING", "", "../energy"])
+def test_only_public_modules_are_names(package, name):
+    """Private modules, attributes and paths are no names."""
+    with pytest.raises(UnknownNameError):
+        Registry(package, kind="piece", attribute="THING").get(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("energy", [Spec("energy")]),
+        ("energy,msp", [Spec("energy"), Spec("msp")]),
+        (
+            "energy,odin:temperature=1000,epsilon=0.0014,msp",
+            [
+                Spec("energy"),
+                Spec("odin", {"temperature": "1000", "epsilon": "0.0014"}),
+                Spec("msp"),
+            ],
+        ),
+        (" energy : temperature = 2 , msp ", [Spec("energy", {"temperature": "2"}), Spec("msp")]),
+        ("energy,temperature=2", [Spec("energy", {"temperature": "2"})]),
+        ("a:m_in=-23,m_out=-5", [Spec("a", {"m_in": "-23", "m_out": "-5"})]),
+        ("a:path=c:d,b", [Spec("a", {"path": "c:d"}), Spec("b")]),
+        ("a,path=c:d", [Spec("a", {"path": "c:d"})]),
+    ],
+)
+def test_specs_are_names_with_parameters(text, expected):
+    """A comma separates names, and parameters of the name on the left."""
+    assert expected == parse_specs(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", ",", "energy,", "energy,,msp", "energy:", ":x=1", "energy,:x=1", "x=1", "x=1,energy"],
+)
+def test_empty_names_and_parameters_are_refused(text):
+    """The hint shows the syntax."""
+    with pytest.raises(InputError, match=r"cannot read .*: empty name or parameter") as caught:
+        parse_specs(text)
+
+    assert caught.value.hint == "write NAME,NAME:parameter=value,parameter=value"
+
+
+@pytest.mark.parametrize("text", ["energy:x", "energy:=1", "energy:x=", "energy,=1"])
+def test_half_parameters_are_refused(text):
+    """A parameter needs a name and a value."""
+    with pytest.raises(InputError, match="expected parameter=value"):
+        parse_specs(text)
+
+
+def test_repeated_parameter_is_refused():
+    """Two values for one parameter contradict each other."""
+    with pytest.raises(InputError, match="parameter 'x' is given twice in 'a:x=1,x=2'"):
+        parse_specs("a:x=1,x=2")
+
+
+def test_one_spec_is_one_name():
+    """Where one name is expected two are an error that counts them."""
+    assert Spec("a", {"x": "1"}) == parse_spec("a:x=1")
+    with pytest.raises(InputError, match="expected one name, got 2 in 'a,b'"):
+        parse_spec("a,b")
+
+
+def test_parameters_are_completed_in_signature_order():
+    """Given values replace defaults and take their types."""
+    bound = bind_parameters(scaled, {"steps": "5", "temperature": "2"}, owner="scaled")
+
+    assert [("temperature", 2.0), ("steps", 5), ("clipped", False), ("mode", "mean")] == list(
+        bound.items()
+    )
+    assert [float, int, bool, str] == [type(value) for value in bound.values()]
+
+
+@pytest.mark.parametrize(("text", "expected"), [("true", True), ("False", False), (True, True)])
+def test_booleans_are_words(text, expected):
+    """`false` is false, although it is a non-empty text."""
+    assert bind_parameters(scaled, {"clipped": text}, owner="scaled")["clipped"] is expected
+
+
+def test_typed_values_pass():
+    """Values from a document are kept as they are; whole numbers serve as floats."""
+    bound = bind_parameters(scaled, {"temperature": 2, "steps": 5}, owner="scaled")
+
+    assert (bound["temperature"], bound["steps"]) == (2.0, 5)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"temperature": "warm"}, "parameter 'temperature' of scaled is 'warm', expected float"),
+        ({"temperature": "nan"}, "parameter 'temperature' of scaled is 'nan', expected float"),
+        ({"temperature": "-inf"}, "expected float"),
+        ({"steps": "2.5"}, "parameter 'steps' of scaled is '2.5', expected int"),
+        ({"clipped": "yes"}, "parameter 'clipped' of scaled is 'yes', expected bool"),
+        ({"steps": None}, "parameter 'steps' of scaled is None, expected int"),
+    ],
+)
+def test_value_of_the_wrong_type_is_refused(given, message):
+    """The message has parameter, owner, value and type, the hint the default."""
+    with pytest.raises(InputError, match=message) as caught:
+        bind_parameters(scaled, given, owner="scaled")
+
+    assert caught.value.hint.startswith("the default is ")
+
+
+def test_unknown_parameter_suggests_the_nearest():
+    """A misspelt parameter gets the closest one."""
+    with pytest.raises(
+        UnknownNameError, match="unknown parameter of scaled 'temprature'"
+    ) as caught:
+        bind_parameters(scaled, {"temprature": "2"}, owner="scaled")
+
+    assert caught.value.closest == "temperature"
+
+
+def test_positional_arguments_are_no_parameters():
+    """What the caller of the function passes cannot be set by a user."""
+    with pytest.raises(UnknownNameError):
+        bind_parameters(scaled, {"values": "1"}, owner="scaled")
+
+
+def test_function_without_parameters_says_so():
+    """There is nothing to suggest where nothing can be given."""
+    with pytest.raises(UnknownNameError) as caught:
+        bind_parameters(lambda values: values, {"x": "1"}, owner="identity")
+
+    assert caught.value.hint == "one of none at all"
