@@ -1,0 +1,70 @@
+# What a user and a contributor run. `make demo` and `make test` need Linux, make and
+# Python 3.11 or newer; everything else is installed into .venv on first use.
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+SOURCES := edge_ood cli calibration
+MADE := build dist demo runs exported
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types build wheel clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' Makefile
+
+demo: $(INSTALLED) ## Train, export, score and evaluate on handwritten digits, into demo/
+	$(BIN)/edge-ood demo -o demo --force $(ARGS)
+
+test: $(INSTALLED) ## Run the test suite; ARGS="-k energy" chooses tests
+	$(BIN)/python -Im pytest $(ARGS)
+
+check: lint types wheel ## Lint, types, and the test suite against the built wheel
+
+lint: $(INSTALLED) ## Style, formatting, spelling, project metadata
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/validate-pyproject pyproject.toml
+
+# In the checkout mypy cannot see `edge_ood.cli` and would pass without reading it: only the
+# built package has the shape that users import.
+types: build ## Strict type check of the built package
+	rm -rf build/typed
+	$(BIN)/python -Im pip install --quiet --no-deps --target build/typed dist/*.whl
+	cd build/typed && ../../$(BIN)/mypy --config-file ../../pyproject.toml \
+		--cache-dir ../../.mypy_cache -p edge_ood
+
+build: $(INSTALLED) ## Source distribution and wheel, into dist/
+	rm -rf build dist
+	$(BIN)/python -Im build
+
+# A new environment holds only the wheel; the path file lends it the packages of .venv, but not
+# the editable install. The copied tree has no sources, so what the wheel lacks is missing.
+wheel: build ## Run the test suite against the built wheel, without the sources
+	rm -rf build/wheel
+	mkdir -p build/wheel
+	cp -R $(filter-out $(SOURCES) $(MADE) %.egg-info,$(wildcard *)) build/wheel
+	$(BIN)/python -m venv build/wheel/venv
+	build/wheel/venv/bin/python -Im pip install --quiet --no-deps dist/*.whl
+	$(BIN)/python -Ic 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+		"$$(build/wheel/venv/bin/python -Ic 'import sysconfig; print(sysconfig.get_path("purelib"))')/lent.pth"
+	cd build/wheel && venv/bin/python -Ic 'import edge_ood.cli, sys; \
+		print("testing", edge_ood.cli.__file__); \
+		sys.exit(not edge_ood.cli.__file__.startswith(sys.prefix))'
+	cd build/wheel && venv/bin/python -Im pytest -m "not source" $(ARGS)
+
+clean: ## Remove everything that make made, the environment included
+	rm -rf $(VENV) build dist demo edge_ood.egg-info .mypy_cache .pytest_cache .ruff_cache
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "error: edge-ood needs Python 3.11 or newer, '$(PYTHON)' is not" >&2; \
+		echo "hint: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "Installing into $(VENV): PyTorch is large, this takes a few minutes once."
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $(INSTALLED)
