@@ -1,0 +1,130 @@
+"""What every objective keeps, found through the registry."""
+
+import inspect
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from edge_ood.errors import UnknownNameError
+from edge_ood.models import Classifier, build_classifier
+from edge_ood.objectives import OBJECTIVES, Batch, Objective, bind_objective
+
+CLASSES = 3
+STEPS = 15
+
+objectives = pytest.mark.parametrize("name", OBJECTIVES.names())
+
+
+def tiny_problem(objective: Objective, heads: int) -> tuple[Classifier, Batch]:
+    """Classes that differ by brightness, and noise as outliers."""
+    torch.manual_seed(0)
+    labels = torch.arange(12) % CLASSES
+    images = torch.randn(12, 3, 8, 8) * 0.1 + labels[:, None, None, None]
+    outliers = torch.randn(12, 3, 8, 8) * 3 if objective.needs_outliers else None
+    return build_classifier("wrn-10-1:dropout=0", CLASSES, heads=heads), Batch(
+        images, labels, outliers
+    )
+
+
+def run_steps(
+    objective: Objective, classifier: Classifier, batch: Batch, steps: int
+) -> list[float]:
+    """The sum of an objective's losses at every step of plain gradient descent."""
+    optimizer = torch.optim.SGD(classifier.parameters(), lr=0.05)
+    sums = []
+    for _ in range(steps):
+        values = []
+        for loss in objective.losses(classifier, batch):
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            values.append(loss.item())
+        sums.append(sum(values))
+    return sums
+
+
+@objectives
+def test_the_object_bears_the_name_of_its_file(name: str) -> None:
+    """The command line, the file and the object agree on the name."""
+    assert name == OBJECTIVES.get(name).name
+
+
+@objectives
+@pytest.mark.parametrize("heads", [1, 2])
+def test_every_loss_is_a_finite_scalar_with_a_gradient(name: str, heads: int) -> None:
+    """Each yielded loss can be descended, and reaches the first convolution."""
+    objective = OBJECTIVES.get(name)
+    classifier, batch = tiny_problem(objective, heads)
+    count = 0
+
+    for loss in objective.losses(classifier, batch):
+        loss.backward()
+        count += 1
+        assert () == loss.shape
+        assert loss.isfinite()
+
+    gradient = classifier.get_parameter("trunk.stem.weight").grad
+    assert count >= 1
+    assert gradient is not None
+    assert gradient.abs().sum() > 0
+
+
+@objectives
+@pytest.mark.parametrize("heads", [1, 2])
+def test_descending_the_losses_lowers_them(name: str, heads: int) -> None:
+    """A few steps on a tiny problem make the losses smaller."""
+    objective = OBJECTIVES.get(name)
+    classifier, batch = tiny_problem(objective, heads)
+
+    sums = run_steps(objective, classifier, batch, STEPS)
+
+    assert sums[-1] < 0.9 * sums[0]
+
+
+@objectives
+def test_all_heads_learn(name: str) -> None:
+    """With two heads, each gets a gradient of its own."""
+    objective = OBJECTIVES.get(name)
+    classifier, batch = tiny_problem(objective, 2)
+
+    for loss in objective.losses(classifier, batch):
+        loss.backward()
+
+    for head in (0, 1):
+        gradient = classifier.get_parameter(f"heads.linear.{head}.weight").grad
+        assert gradient is not None
+        assert gradient.abs().sum() > 0
+
+
+@objectives
+def test_an_objective_names_its_source(name: str) -> None:
+    """The docstring says which paper and equation is implemented."""
+    assert "Source:" in str(inspect.getdoc(OBJECTIVES.get(name).losses))
+
+
+@objectives
+def test_parameters_have_defaults(name: str) -> None:
+    """A name without parameters is complete."""
+    losses: Callable[..., object] = OBJECTIVES.get(name).losses
+    keyword_only = {
+        p.name for p in inspect.signature(losses).parameters.values() if p.kind is p.KEYWORD_ONLY
+    }
+
+    assert keyword_only == set(bind_objective(name).parameters)
+
+
+def test_a_misspelt_objective_gets_the_closest() -> None:
+    """An unknown objective is an error with the nearest known name."""
+    with pytest.raises(UnknownNameError, match="unknown objective 'outlier-expsoure'") as caught:
+        bind_objective("outlier-expsoure")
+
+    assert "outlier-exposure" == caught.value.closest
+
+
+def test_a_misspelt_parameter_gets_the_closest() -> None:
+    """An unknown parameter is an error with the nearest one of that objective."""
+    with pytest.raises(UnknownNameError, match="outlier-exposure 'wieght'") as caught:
+        bind_objective("outlier-exposure:wieght=1")
+
+    assert "weight" == caught.value.closest
