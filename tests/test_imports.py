@@ -1,0 +1,205 @@
+"""Who may import whom, and what stays out of memory when an image is scored."""
+
+import ast
+import graphlib
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+# A module imports from its own row and from rows above it, never from rows below.
+LAYERS = (
+    ("document", "errors", "metrics", "output", "preprocess", "registry", "settings"),
+    ("calibration",),
+    ("scores",),
+    ("artifact", "artifact_reader", "graph", "images", "results", "run_directory", "session"),
+    ("runtime",),
+    ("attach", "calibrate", "evaluation", "parity", "probe", "report", "tables"),
+    ("models", "objectives"),
+    (
+        "batches",
+        "demo",
+        "export",
+        "resume",
+        "train",
+        "training_report",
+        "training_session",
+        "training_set",
+    ),
+    ("cli",),
+)
+ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
+TORCH_PARTS = ("models", "objectives", "batches", "training_session", "train", "export")
+TORCH_LIBRARIES = ("torch", "torchvision", "lightning_fabric", "onnxscript", "safetensors.torch")
+
+
+def package_folder(package: str) -> Path:
+    """Where an installed package lies, found without running it."""
+    spec = importlib.util.find_spec(package)
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    return Path(spec.submodule_search_locations[0])
+
+
+def source_files() -> dict[str, Path]:
+    """Every module of the package by dotted name, wherever its folder lies."""
+    found = {}
+    for package in ("edge_ood", "edge_ood.calibration", "edge_ood.cli"):
+        root = package_folder(package)
+        for path in root.rglob("*.py"):
+            parts = (package, *path.relative_to(root).with_suffix("").parts)
+            found[".".join(part for part in parts if part != "__init__")] = path
+    return found
+
+
+FILES = source_files()
+TREES = {name: ast.parse(path.read_text("utf-8")) for name, path in sorted(FILES.items())}
+MODULES = [name for name in TREES if name != "edge_ood"]
+
+
+def import_statements(tree: ast.AST, *, late: bool) -> Iterator[ast.Import | ast.ImportFrom]:
+    """All imports of a file; without `late`, only those that importing it runs."""
+    pending = [tree]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        elif late or not (isinstance(node, ast.FunctionDef) or is_type_checking(node)):
+            pending.extend(ast.iter_child_nodes(node))
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    """Whether a statement is `if TYPE_CHECKING:`."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
+def imported_names(module: str, *, late: bool = True) -> Iterator[str]:
+    """Absolute dotted names that a module imports."""
+    package = module if FILES[module].name == "__init__.py" else module.rpartition(".")[0]
+    for node in import_statements(TREES[module], late=late):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+            continue
+        base = f"{package}.{node.module or ''}".rstrip(".") if node.level else str(node.module)
+        for alias in node.names:
+            submodule = f"{base}.{alias.name}"
+            yield submodule if submodule in FILES else base
+
+
+def part_of(module: str) -> str:
+    """The row entry of `edge_ood.graph.array` is `graph`."""
+    return module.split(".")[1]
+
+
+def row_of(module: str) -> int:
+    """Position in the table, from the bottom layer up."""
+    return ROW[part_of(module)]
+
+
+def modules_after(code: str) -> set[str]:
+    """Packages outside the standard library that a fresh interpreter has loaded."""
+    report = "\nimport sys, json; print('\\n' + json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-Ic", code + report], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    roots = {name.partition(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
+    return {root for root in roots - sys.stdlib_module_names if not root.startswith("__")}
+
+
+def command_line(*arguments: str) -> str:
+    """Code that runs `edge-ood` with these arguments in its own interpreter and goes on."""
+    return (
+        f"import sys; sys.argv = {['edge-ood', *arguments]!r}\n"
+        "from edge_ood.cli import main\n"
+        "try:\n    main()\n"
+        "except SystemExit as stop:\n    assert not stop.code, stop.code"
+    )
+
+
+def test_every_module_has_a_row() -> None:
+    """A new part of the library is given its place in the import order."""
+    assert {name for name in MODULES if part_of(name) not in ROW} == set()
+
+
+def test_imports_never_point_down_the_table() -> None:
+    """No module imports a part that is built on top of it, or the finished package."""
+    downward = {
+        (module, name)
+        for module in MODULES
+        for name in imported_names(module)
+        if name == "edge_ood" or (name in MODULES and row_of(name) > row_of(module))
+    }
+
+    assert downward == set()
+
+
+def test_imports_have_no_cycle() -> None:
+    """The modules can be put in one order in which each imports only earlier ones."""
+    # `demo` runs the other commands through the application that wires it, and imports it late.
+    names = {n: imported_names(n, late=not n.startswith("edge_ood.cli")) for n in TREES}
+    graph = {name: set(imports) & set(FILES) - {name} for name, imports in names.items()}
+
+    assert set(FILES) == set(graphlib.TopologicalSorter(graph).static_order())
+
+
+def test_only_training_and_export_import_torch() -> None:
+    """Torch is named by models, objectives, training and export, and late by parity."""
+    prefixes = tuple(f"{library}." for library in TORCH_LIBRARIES)
+    outside = {
+        (module, name)
+        for module in MODULES
+        if part_of(module) not in TORCH_PARTS
+        for name in imported_names(module, late=part_of(module) != "parity")
+        if f"{name}.".startswith(prefixes)
+    }
+
+    assert outside == set()
+
+
+def test_no_handler_swallows_a_bug() -> None:
+    """Handlers name what they expect; one that cleans up after anything raises it again."""
+    for module, tree in TREES.items():
+        for handler in (node for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler)):
+            caught = ast.unparse(handler.type) if handler.type else "everything"
+            raises_again = ast.unparse(handler.body[-1]) == "raise"
+            assert caught not in ("everything", "Exception"), (module, handler.lineno)
+            assert caught != "BaseException" or raises_again, (module, handler.lineno)
+
+
+def test_no_import_climbs_to_a_parent_package() -> None:
+    """Relative imports stay among siblings, so a mapped folder resolves in place."""
+    climbing = {
+        module
+        for module, tree in TREES.items()
+        for node in import_statements(tree, late=True)
+        if isinstance(node, ast.ImportFrom) and node.level > 1
+    }
+
+    assert climbing == set()
+
+
+def test_help_loads_no_framework() -> None:
+    """`edge-ood --help` answers without torch, onnx, onnxruntime or scikit-learn."""
+    loaded = modules_after(command_line("--help"))
+
+    assert loaded.isdisjoint({"torch", "torchvision", "onnx", "onnxruntime", "sklearn"})
+
+
+def test_scoring_an_image_loads_four_libraries(artifact_path: Path, image_folder: Path) -> None:
+    """`edge-ood score` on one image adds nothing to numpy, pillow, onnxruntime and typer."""
+    libraries = modules_after("import numpy.random, PIL.ImageOps, onnxruntime, typer")
+    image = min(path for path in image_folder.rglob("*") if path.is_file())
+
+    loaded = modules_after(command_line("score", str(artifact_path), str(image)))
+
+    assert {"edge_ood"} == loaded - libraries
+
+
+def test_importing_the_command_line_leaves_no_generic_name() -> None:
+    """`cli` and `calibration` are reachable only inside `edge_ood`."""
+    loaded = modules_after("import edge_ood.cli, edge_ood.calibration")
+
+    assert loaded.isdisjoint({"cli", "calibration"})
