@@ -1,0 +1,95 @@
+"""Mahalanobis distance: by hand, by scikit-learn, and its ranking by pytorch-ood."""
+
+import numpy as np
+import pytest
+from sklearn.covariance import EmpiricalCovariance
+
+from edge_ood.scores import Outputs
+from edge_ood.scores.mahalanobis import PenultimateGaussian, mahalanobis
+
+CLASSES, DIMENSIONS = 3, 5
+PLAIN = {"centre": np.zeros(2), "whitening": np.eye(2), "means": np.array([[0.0, 0], [10, 0]])}
+
+
+def features_only(features):
+    """Outputs with a decoy layer before the penultimate one."""
+    features = np.asarray(features, float)
+    return Outputs(None, features={"early": features[:, :1] + 99, "penultimate": features})
+
+
+def training_set():
+    """Correlated features of three classes."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(90) % CLASSES
+    mixing = rng.normal(size=(DIMENSIONS, DIMENSIONS))
+    centres = 3 * rng.normal(size=(CLASSES, DIMENSIONS))
+    return rng.normal(size=(90, DIMENSIONS)) @ mixing + centres[labels], labels
+
+
+def fitted(features, labels):
+    """The head's statistics."""
+    accumulator = PenultimateGaussian(CLASSES)
+    accumulator.update(features_only(features), labels)
+    return accumulator.finish()
+
+
+@pytest.mark.parametrize(
+    ("point", "expected"), [((0, 0), 0), ((3, 4), 25), ((9, 2), 5), ((5, 1), 26), ((-10, 0), 100)]
+)
+def test_by_hand(point, expected):
+    """With identity covariance: the squared distance to the nearer of (0, 0) and (10, 0)."""
+    assert expected == pytest.approx(mahalanobis(np, features_only([point]), PLAIN)[0], abs=1e-12)
+
+
+def test_whitening_scales_each_direction():
+    """Two standard deviations along one axis and one along the other are 4 + 1."""
+    statistics = {
+        "centre": np.array([1.0, 1.0]),
+        "whitening": np.diag([1 / 3, 1 / 5]),
+        "means": np.zeros((1, 2)),
+    }
+
+    score = mahalanobis(np, features_only([[1 + 6, 1 - 5]]), statistics)[0]
+
+    assert score == pytest.approx(5, rel=1e-12)
+
+
+def test_is_scikit_learns_distance_to_the_nearest_class():
+    """Squared, to the nearest class mean, under the covariance of the residuals."""
+    features, labels = training_set()
+    means = np.stack([features[labels == c].mean(axis=0) for c in range(CLASSES)])
+    covariance = EmpiricalCovariance().fit(features - means[labels])
+    points = 5 * np.random.default_rng(1).normal(size=(40, DIMENSIONS))
+    expected = np.min([covariance.mahalanobis(points - mean) for mean in means], axis=0)
+
+    scores = mahalanobis(np, features_only(points), fitted(features, labels))
+
+    np.testing.assert_allclose(scores, expected, rtol=1e-9)
+
+
+def test_small_distances_do_not_cancel():
+    """Near a mean far from the centre, float32 keeps the digits that the expanded square loses."""
+    statistics = {
+        "centre": np.zeros(2, np.float32),
+        "whitening": np.eye(2, dtype=np.float32),
+        "means": np.array([[4096, 0], [0, 4096]], np.float32),
+    }
+    outputs = Outputs(None, features={"penultimate": np.array([[4096.5, 0.25]], np.float32)})
+
+    assert mahalanobis(np, outputs, statistics)[0] == pytest.approx(0.3125, rel=1e-6)
+
+
+def test_pytorch_ood_ranks_alike(pytorch_ood):
+    """Up to a constant factor the independent detector gives the same scores."""
+    torch = pytest.importorskip("torch")
+    features, labels = training_set()
+    points = 5 * np.random.default_rng(2).normal(size=(40, DIMENSIONS))
+    detector = pytorch_ood.Mahalanobis(None)
+    detector.fit_features(torch.from_numpy(features).float(), torch.from_numpy(labels))
+
+    theirs = detector.predict_features(torch.from_numpy(points).float()).numpy()
+
+    ours = mahalanobis(np, features_only(points), fitted(features, labels))
+    np.testing.assert_array_equal(np.argsort(ours), np.argsort(theirs))
+    # Half the squared distance, under a scatter matrix that was not divided by N.
+    np.testing.assert_allclose(ours, 2 * len(features) * theirs, rtol=1e-3)
