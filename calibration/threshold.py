@@ -62,7 +62,7 @@ def minimum_images(alpha: float) -> int:
     Raises:
         InputError: If alpha is not in (0, 1).
     """
-    if not 0 < alpha < 1:
+    if not 0 < alpha < 1 or math.isinf(1 / alpha):
         raise InputError(f"alpha is {alpha!r}, expected a rate between 0 and 1", hint="try 0.05")
     # The smallest n with ceil((n + 1)(1 - alpha)) <= n; the tolerance absorbs 1 / 0.05 = 20.0...1
     return math.ceil(1 / alpha - 1 - 1e-9)

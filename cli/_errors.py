@@ -1,5 +1,6 @@
 """The one place where library errors become terminal lines and exit codes."""
 
+import errno
 import os
 import sys
 from typing import Any
@@ -8,10 +9,12 @@ import typer
 from typer.core import TyperGroup
 
 from edge_ood.errors import EdgeOodError
+from edge_ood.text import printable
 
 __all__ = ["OneLineErrors"]
 
 _INTERRUPTED = 130
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class OneLineErrors(TyperGroup):
@@ -22,18 +25,27 @@ class OneLineErrors(TyperGroup):
         try:
             return super().invoke(ctx)
         except EdgeOodError as error:
-            typer.echo(f"error: {_one_line(str(error))}", err=True)
+            typer.echo(f"error: {printable(str(error))}", err=True)
             if error.hint:
-                typer.echo(f"hint: {_one_line(error.hint)}", err=True)
+                typer.echo(f"hint: {printable(error.hint)}", err=True)
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt:
             typer.echo("interrupted", err=True)
             raise typer.Exit(_INTERRUPTED) from None
         except BrokenPipeError:
-            # The reader has what it wanted. Python would complain again while flushing at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # The reader has what it wanted.
+            _abandon_stdout()
             raise typer.Exit(0) from None
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            _abandon_stdout()
+            target = f"'{error.filename}'" if error.filename else "standard output"
+            typer.echo(f"error: cannot write {target}: {error.strerror}", err=True)
+            typer.echo("hint: free some space or write elsewhere", err=True)
+            raise typer.Exit(1) from error
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _abandon_stdout() -> None:
+    """Python would complain again while flushing at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,5 +1,6 @@
 """`edge-ood calibrate`: thresholds anew, on the device, without torch."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -50,7 +51,15 @@ def calibrate(
         report = undo_calibration(artefact, output=output)
     else:
         paths = find_images(images)
-        report = calibrate_artifact(artefact, paths, alpha=alpha, output=output, provider=provider)
+        with typer.progressbar(length=len(paths), label="calibrating", file=sys.stderr) as bar:
+            report = calibrate_artifact(
+                artefact,
+                paths,
+                alpha=alpha,
+                output=output,
+                provider=provider,
+                on_image=lambda: bar.update(1),
+            )
     after = report.after
     rows = [
         (head, f"{report.before.thresholds[head]:.6g}", f"{threshold:.6g}")

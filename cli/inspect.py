@@ -6,6 +6,7 @@ import typer
 
 from edge_ood.cli._options import Artefact
 from edge_ood.cli._table import format_table
+from edge_ood.text import printable
 
 if TYPE_CHECKING:
     from edge_ood.artifact import Metadata
@@ -26,7 +27,7 @@ def inspect(artefact: Artefact) -> None:
     facts = {"file": f"{artefact}, {artefact.stat().st_size / 1e6:.2f} MB", **_facts(metadata)}
     width = max(map(len, facts))
     for name, value in facts.items():
-        typer.echo(f"{name:<{width}}  {value}")
+        typer.echo(f"{printable(name):<{width}}  {printable(value)}")
     typer.echo("")
     typer.echo(format_table(("head", "parameters", "threshold", "parity error"), _heads(metadata)))
 
@@ -37,7 +38,8 @@ def _facts(metadata: "Metadata") -> dict[str, str]:
     preprocess, calibration = metadata.preprocess, metadata.calibration
     made_from = {key: str(value) for key, value in metadata.provenance.items()}
     images = {role: f"{m.count} images" for role, m in metadata.manifests.items()}
-    earlier = [f"{c.date}: alpha {c.alpha:.3g}, {c.n} images" for c in metadata.history]
+    past = [earlier.calibration for earlier in metadata.history]
+    earlier = [f"{c.date}: alpha {c.alpha:.3g}, {c.n} images" for c in past]
     return {
         "classes": f"{len(metadata.classes)}: {classes}" + (f", {more} more" if more > 0 else ""),
         "input": f"{preprocess.size_px} x {preprocess.size_px} px, {preprocess.resize}",
@@ -52,13 +54,22 @@ def _facts(metadata: "Metadata") -> dict[str, str]:
 
 
 def _heads(metadata: "Metadata") -> list[tuple[str, str, str, str]]:
-    differences = metadata.parity.get("differences", [])
-    errors = {d.get("output"): d.get("error") for d in differences if isinstance(d, dict)}
+    errors = _parity_errors(metadata)
     rows = []
     for head in metadata.heads:
         parameters = ",".join(f"{k}={v}" for k, v in head.parameters.items()) or "-"
-        error = errors.get(head.name)
-        shown = f"{error:.1e}" if isinstance(error, float) else "-"
         threshold = f"{metadata.calibration.thresholds[head.name]:.6g}"
-        rows.append((head.name, parameters, threshold, shown))
+        rows.append((head.name, printable(parameters), threshold, errors.get(head.name, "-")))
     return rows
+
+
+def _parity_errors(metadata: "Metadata") -> dict[str, str]:
+    """By output; the report is for people, so its shape is not part of the metadata contract."""
+    differences = metadata.parity.get("differences")
+    found = [d for d in differences if isinstance(d, dict)] if isinstance(differences, list) else []
+    return {
+        str(difference.get("output")): f"{error:.1e}"
+        for difference in found
+        for error in [difference.get("error")]
+        if isinstance(error, float)
+    }

@@ -4,7 +4,8 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,9 +13,12 @@ import typer
 
 from edge_ood.cli._options import Artefact, BatchSizeOption, ForceOption, ProviderOption
 from edge_ood.errors import DataError
+from edge_ood.text import printable
 
 if TYPE_CHECKING:
-    from edge_ood.runtime import Row, Scorer
+    from edge_ood.results import Row
+    from edge_ood.runtime import Scorer
+    from edge_ood.tables import WriteRow
 
 __all__ = ["score"]
 
@@ -49,55 +53,46 @@ def score(
 
     Example: edge-ood score exported/oe.onnx images -o scores.csv
     """
+    from edge_ood.input_files import InputFiles
     from edge_ood.output import check_output
     from edge_ood.runtime import Scorer
     from edge_ood.tables import format_of
 
-    chosen = format_of(output or Path("stdout.jsonl"), table_format)
+    chosen = format_of(output, table_format)
     if output is not None:
         check_output(output, force=force)
-    files = _Files(paths)
+    files = InputFiles(_roots(paths), skip=output)
     scorer = Scorer(artefact, provider=provider)
     _warn_about_device(scorer)
     tally = _Tally()
     rows = tally.watch(scorer.stream(files, batch_size=batch_size))
-    if output is not None:
-        _to_file(rows, scorer, output, chosen, total=len(files))
-    elif sys.stdout.isatty() and table_format is None:
-        _to_terminal(rows, scorer)
+    if output is None and table_format is None and sys.stdout.isatty():
+        _show(rows, scorer.metadata.primary)
     else:
-        _to_stdout(rows, scorer, chosen)
+        is_shown = output is None and sys.stdout.isatty()
+        bar = nullcontext(rows) if is_shown else tally.progress(rows, len(files))
+        with _table(output, chosen, scorer) as write, bar as passing:
+            for row in passing:
+                write(row)
     typer.echo(tally.summary(), err=True)
     if fail_on_ood and tally.flagged:
         raise typer.Exit(_FLAGGED)
 
 
-class _Files:
-    """The input files in a stable order, without holding a large folder's names in memory."""
+def _roots(names: list[str]) -> list[Path]:
+    """What is to be scored; a name on the command line that does not exist is a slip."""
+    from edge_ood.input_files import read_list
 
-    def __init__(self, paths: Sequence[str]) -> None:
-        listed = [line.rstrip("\n") for line in sys.stdin] if "-" in paths else []
-        self._roots = [Path(name) for name in paths if name != "-"]
-        self._roots += [Path(name) for name in listed if name]
-        missing = [name for name in paths if name != "-" and not os.path.lexists(name)]
-        if missing:
-            raise DataError(f"no file or folder '{missing[0]}'", hint="check the path")
-
-    def __iter__(self) -> Iterator[Path]:
-        for root in self._roots:
-            if not root.is_dir():
-                yield root
-                continue
-            for folder, folders, names in os.walk(root):
-                folders.sort()
-                yield from (Path(folder, name) for name in sorted(names))
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
+    given = [name for name in names if name != "-"]
+    for name in given:
+        if not os.path.lexists(name):
+            raise DataError(f"no file or folder '{name}'", hint="check the path")
+    listed = read_list(sys.stdin.buffer.read()) if "-" in names else []
+    return [*map(Path, given), *listed]
 
 
 class _Tally:
-    """Counts what went by."""
+    """Counts what goes by."""
 
     def __init__(self) -> None:
         self.flagged = 0
@@ -110,16 +105,31 @@ class _Tally:
             self.flagged += bool(row.values.get("is_ood"))
             yield row
 
+    def progress(
+        self, rows: "Iterator[Row]", total: int
+    ) -> "AbstractContextManager[Iterable[Row]]":
+        """Pass the rows on under a progress bar with rate and time left."""
+        return typer.progressbar(
+            rows,
+            length=total,
+            label="scoring",
+            show_pos=True,
+            item_show_func=lambda row: self._rate() if row else None,
+            file=sys.stderr,
+        )
+
     def summary(self) -> str:
         """One line: how many, how they fared, how fast."""
-        total = sum(self._statuses.values())
-        seconds = time.monotonic() - self._started
         others = {s: n for s, n in sorted(self._statuses.items()) if s != "ok"}
         problems = "".join(f", {n} {status}" for status, n in others.items())
+        seconds = time.monotonic() - self._started
         return (
-            f"{total} files in {seconds:.1f} s ({total / max(seconds, 1e-9):.0f}/s): "
+            f"{self._statuses.total()} files in {seconds:.1f} s ({self._rate()}): "
             f"{self.flagged} flagged as out-of-distribution{problems}"
         )
+
+    def _rate(self) -> str:
+        return f"{self._statuses.total() / max(time.monotonic() - self._started, 1e-9):.0f}/s"
 
 
 def _warn_about_device(scorer: "Scorer") -> None:
@@ -135,44 +145,34 @@ def _warn_about_device(scorer: "Scorer") -> None:
         )
 
 
-def _to_file(
-    rows: "Iterable[Row]", scorer: "Scorer", output: Path, table_format: str, *, total: int
-) -> None:
-    from edge_ood.tables import open_table
+@contextmanager
+def _table(output: Path | None, table_format: str, scorer: "Scorer") -> "Iterator[WriteRow]":
+    from edge_ood.tables import open_table, write_to
 
-    with (
-        open_table(output, table_format, scorer.heads) as write,
-        typer.progressbar(
-            rows, length=total, label="scoring", show_pos=True, file=sys.stderr
-        ) as progress,
-    ):
-        for row in progress:
-            write(row)
-
-
-def _to_stdout(rows: "Iterable[Row]", scorer: "Scorer", table_format: str) -> None:
-    from edge_ood.tables import write_to
-
-    write = write_to(sys.stdout, table_format, scorer.heads)
-    for row in rows:
-        write(row)
+    if output is not None:
+        with open_table(output, table_format, scorer.heads) as write:
+            yield write
+        return
+    # Class names may be in any language, whatever the terminal's encoding is.
+    sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]  # a TextIOWrapper
+    yield write_to(sys.stdout, table_format, scorer.heads)
     sys.stdout.flush()
 
 
-def _to_terminal(rows: "Iterable[Row]", scorer: "Scorer") -> None:
+def _show(rows: "Iterable[Row]", primary: str) -> None:
+    """A table for eyes, row by row."""
     from edge_ood.tables import shown_path
 
-    primary = scorer.metadata.primary
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a TextIOWrapper
     typer.echo(f"{'path':<{_PATH_COLUMNS}}  {'decision':<12}  {'p':>7}  {primary:>10}  label")
     for row in rows:
-        path = shown_path(row.path)
+        path = printable(shown_path(row.path))
         if len(path) > _PATH_COLUMNS:
             path = "..." + path[-(_PATH_COLUMNS - 3) :]
-        if not row.values:
-            typer.echo(f"{path:<{_PATH_COLUMNS}}  {row.status:<12}  {row.error}")
-            continue
-        decision = "OOD" if row.values["is_ood"] else "known"
-        typer.echo(
-            f"{path:<{_PATH_COLUMNS}}  {decision:<12}  {row.values['pvalue']:7.4f}  "
-            f"{row.values[primary]:10.4g}  {row.values['label']}"
-        )
+        decision = row.status
+        rest = printable(row.error)
+        if row.values:
+            decision = "OOD" if row.values["is_ood"] else "known"
+            numbers = f"{row.values['pvalue']:7.4f}  {row.values[primary]:10.4g}"
+            rest = f"{numbers}  {printable(row.values['label'])}"
+        typer.echo(f"{path:<{_PATH_COLUMNS}}  {decision:<12}  {rest}")

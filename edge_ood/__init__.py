@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edge_ood.errors import EdgeOodError
-    from edge_ood.runtime import Row, Scorer, Scores
+    from edge_ood.results import Row, Scores
+    from edge_ood.runtime import Scorer
 
 __all__ = ["EdgeOodError", "Row", "Scorer", "Scores"]
+
+_HOMES = {"EdgeOodError": "errors", "Row": "results", "Scorer": "runtime", "Scores": "results"}
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that `edge-ood --help` loads nothing."""
     if name not in __all__:
         raise AttributeError(f"module 'edge_ood' has no attribute {name!r}")
-    home = "edge_ood.errors" if name == "EdgeOodError" else "edge_ood.runtime"
-    return getattr(importlib.import_module(home), name)
+    return getattr(importlib.import_module(f"edge_ood.{_HOMES[name]}"), name)

@@ -1,34 +1,33 @@
 """The artefact's metadata contract, format 1: one JSON document in the ONNX file.
 
-Read from an onnxruntime session into frozen dataclasses that check themselves, so that scoring
-needs neither `onnx` nor a validation library. Everything in a file is untrusted until it passed
-through here.
+Frozen dataclasses that check themselves, so that scoring needs neither `onnx` nor a validation
+library. `edge_ood.artifact_reader` reads them from a file.
 """
 
 import base64
 import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, TypeVar
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ood.calibration.threshold import Knots, minimum_images
-from edge_ood.errors import ArtifactError, EdgeOodError, InputError
+from edge_ood.calibration.threshold import MAX_KNOTS, Knots, minimum_images
+from edge_ood.errors import InputError
 from edge_ood.preprocess import Preprocess
+from edge_ood.results import columns
 
 __all__ = [
     "FORMAT",
     "METADATA_KEY",
     "PROBE_IMAGES",
+    "ArchivedCalibration",
     "Calibration",
     "HeadRecord",
     "Manifest",
     "Metadata",
     "Probe",
-    "read_metadata",
     "store_metadata",
     "write_metadata",
 ]
@@ -38,7 +37,8 @@ METADATA_KEY = "edge_ood"
 PROBE_IMAGES = 4
 _HASH_BYTES = 6
 _MOST_HASHES = 50_000
-_T = TypeVar("_T")
+_MOST_IMAGES = 2**53
+_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -58,35 +58,20 @@ class Calibration:
         n: Number of calibration images; 0 before the first calibration.
         thresholds: By head; flagged is `not (score <= threshold)`.
         date: ISO 8601, UTC.
-        knots: By head, base64 of float32 values; kept only for earlier calibrations (the current
-            ones stand in the graph), so that `calibrate --undo` can restore them.
-        weights: Base64 of the float32 knot weights, likewise.
     """
 
     alpha: float
     n: int
     thresholds: Mapping[str, float]
     date: str
-    knots: Mapping[str, str] = field(default_factory=dict)
-    weights: str = ""
 
     def __post_init__(self) -> None:
         minimum_images(self.alpha)
-        if self.n < 0 or not all(math.isfinite(t) for t in self.thresholds.values()):
-            raise InputError(f"calibration with n = {self.n} and thresholds {self.thresholds}")
-
-    def archived(self, knots: Mapping[str, Knots]) -> "Calibration":
-        """The same with its knots (by head), as it goes into the history."""
-        packed = {name: _pack(k.values) for name, k in knots.items()}
-        return replace(self, knots=packed, weights=_pack(next(iter(knots.values())).weights))
-
-    def restored_knots(self) -> dict[str, Knots]:
-        """The knots of an archived calibration, by head."""
-        weights = _unpack(self.weights)
-        return {
-            name: Knots(_unpack(text), weights, self.thresholds[name], self.n)
-            for name, text in self.knots.items()
-        }
+        if not 0 <= self.n <= _MOST_IMAGES:
+            raise InputError(f"calibration with {self.n} images")
+        for head, threshold in self.thresholds.items():
+            if not abs(threshold) <= _LARGEST_FLOAT32:
+                raise InputError(f"threshold {threshold} of {head!r}, expected a float32 number")
 
 
 @dataclass(frozen=True)
@@ -99,6 +84,10 @@ class Manifest:
     count: int = 0
     hashes: str = ""
 
+    def __post_init__(self) -> None:
+        if self.count < 0 or len(_decoded(self.hashes)) % _HASH_BYTES:
+            raise InputError("a manifest of image hashes is cut off")
+
     @classmethod
     def of(cls, content_hashes: Sequence[str]) -> "Manifest":
         """The manifest of images with these hexadecimal hashes."""
@@ -108,17 +97,60 @@ class Manifest:
 
     def overlap(self, content_hashes: Sequence[str]) -> NDArray[np.bool_]:
         """Mask (N,) of the images whose hash is in the manifest."""
-        packed = base64.b64decode(self.hashes)
+        packed = _decoded(self.hashes)
         known = {packed[i : i + _HASH_BYTES].hex() for i in range(0, len(packed), _HASH_BYTES)}
         return np.array([h[: 2 * _HASH_BYTES] in known for h in content_hashes], np.bool_)
 
 
 @dataclass(frozen=True)
-class Probe:
-    """Seeded images and the scores they had where the artefact was made.
+class ArchivedCalibration:
+    """An earlier calibration with all that it takes to restore it.
 
     Attributes:
-        seed: Of the images, see `edge_ood.runtime.probe_images`.
+        calibration: As it was in force.
+        images: The manifest of its images.
+        provider: onnxruntime execution provider that it ran on.
+        knots: By head, base64 of float32 values.
+        weights: Base64 of the float32 weights that these knots share.
+    """
+
+    calibration: Calibration
+    images: Manifest
+    provider: str
+    knots: Mapping[str, str]
+    weights: str
+
+    def __post_init__(self) -> None:
+        if set(self.knots) != set(self.calibration.thresholds):
+            raise InputError(f"an earlier calibration has knots for {sorted(self.knots)}")
+        for head, knots in self.restored_knots().items():
+            if not _is_sound(knots):
+                raise InputError(f"the knots of {head!r} in an earlier calibration are damaged")
+
+    @classmethod
+    def of(
+        cls, calibration: Calibration, images: Manifest, provider: str, knots: Mapping[str, Knots]
+    ) -> "ArchivedCalibration":
+        """Pack the knots (by head) of a calibration."""
+        packed = {head: _pack(k.values) for head, k in knots.items()}
+        weights = _pack(next(iter(knots.values())).weights)
+        return cls(calibration, images, provider, packed, weights)
+
+    def restored_knots(self) -> dict[str, Knots]:
+        """The knots by head, to the bit."""
+        weights, thresholds = _unpack(self.weights), self.calibration.thresholds
+        return {
+            head: Knots(_unpack(text), weights, thresholds[head], self.calibration.n)
+            for head, text in self.knots.items()
+        }
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Seeded images and the scores they had where the artefact was made; empty until then.
+
+    Attributes:
+        seed: Of the images, see `edge_ood.probe.probe_images`.
         labels: Predicted class indices.
         scores: By head.
         tolerances: By head; how far a device may be away.
@@ -130,11 +162,14 @@ class Probe:
     tolerances: Mapping[str, float] = field(default_factory=dict)
 
     def check(self, heads: Sequence[str]) -> None:
-        """Refuse a probe that does not cover exactly these heads; an empty one is not made yet."""
-        lengths = {len(values) for values in self.scores.values()}
-        complete = set(self.scores) == set(self.tolerances) == set(heads)
-        if self.labels and not (complete and lengths == {len(self.labels)} == {PROBE_IMAGES}):
+        """Refuse a probe that does not cover exactly these heads."""
+        if not self.labels and not self.scores and not self.tolerances:
+            return
+        lengths = {len(values) for values in (self.labels, *self.scores.values())}
+        if not set(self.scores) == set(self.tolerances) == set(heads) or lengths != {PROBE_IMAGES}:
             raise InputError(f"the probe covers {sorted(self.scores)}, expected {sorted(heads)}")
+        if min(self.tolerances.values()) < 0:
+            raise InputError(f"probe tolerances {self.tolerances}, expected numbers >= 0")
 
 
 @dataclass(frozen=True)
@@ -168,19 +203,20 @@ class Metadata:
     precision: str = "fp32"
     provider: str = "cpu"
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    history: tuple[Calibration, ...] = ()
+    history: tuple[ArchivedCalibration, ...] = ()
     version: str = ""
 
     def __post_init__(self) -> None:
         names = self.head_names
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
             raise InputError(f"{len(self.classes)} class names, expected 2 or more, all different")
-        if not names or len(set(names)) != len(names):
-            raise InputError(f"score heads {names!r}, expected one or more, all different")
+        table = columns(names)
+        if not names or not all(map(str.isidentifier, names)) or len(set(table)) != len(table):
+            raise InputError(f"score heads {names!r}, expected one or more words, all different")
         if self.primary not in names:
             raise InputError(f"primary head {self.primary!r} is none of {names!r}")
         self.probe.check(names)
-        for calibration in (self.calibration, *self.history):
+        for calibration in (self.calibration, *(past.calibration for past in self.history)):
             if set(calibration.thresholds) != set(names):
                 raise InputError(f"thresholds for {sorted(calibration.thresholds)}, not {names!r}")
 
@@ -203,124 +239,14 @@ def write_metadata(metadata: Metadata) -> str:
     return json.dumps({"format": FORMAT, **asdict(metadata)}, ensure_ascii=False, allow_nan=False)
 
 
-def read_metadata(properties: Mapping[str, str], *, source: str) -> Metadata:
-    """Read and check the metadata of an ONNX file; unknown keys are ignored.
-
-    Args:
-        properties: The file's custom metadata.
-        source: What messages call the file.
-
-    Raises:
-        ArtifactError: If the file is not ours, too new or damaged.
-    """
-    if METADATA_KEY not in properties:
-        raise ArtifactError(
-            f"'{source}' is an ONNX file, but not an edge-ood artefact",
-            hint="make one with 'edge-ood export RUN'",
-        )
-    try:
-        document = _Document(json.loads(properties[METADATA_KEY]))
-        _check_format(document, source)
-        return _metadata(document)
-    except (EdgeOodError, ValueError, RecursionError) as error:
-        if isinstance(error, ArtifactError):
-            raise
-        raise ArtifactError(
-            f"the metadata of '{source}' is damaged: {error}", hint="export it again"
-        ) from error
-
-
-class _Document:
-    """A JSON object whose fields are taken out by type."""
-
-    def __init__(self, value: Any) -> None:
-        if not isinstance(value, dict):
-            raise InputError(f"expected an object, got {type(value).__name__}")
-        self._fields: dict[str, Any] = value
-
-    def get(self, name: str, kind: type[_T], default: _T | None = None) -> _T:
-        value = self._fields.get(name, default)
-        if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)  # type: ignore[assignment]  # kind is float
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            got = type(value).__name__ if name in self._fields else "nothing"
-            raise InputError(f"{name!r} should be a {kind.__name__}, got {got}")
-        return value
-
-    def document(self, name: str) -> "_Document":
-        return _Document(self.get(name, dict))
-
-    def documents(self, name: str, default: list[Any] | None = None) -> "list[_Document]":
-        return [_Document(item) for item in self.get(name, list, default)]
-
-    def each(self, name: str, kind: type[_T]) -> list[_T]:
-        items = _Document({str(i): item for i, item in enumerate(self.get(name, list))})
-        return [items.get(key, kind) for key in items._fields]
-
-    def mapping(self, name: str, kind: type[_T]) -> dict[str, _T]:
-        inner = self.document(name)
-        return {key: inner.get(key, kind) for key in inner._fields}
-
-
-def _check_format(document: _Document, source: str) -> None:
-    number = document.get("format", int)
-    if number > FORMAT:
-        version = document.get("version", str, "a newer version")
-        raise ArtifactError(
-            f"'{source}' has artefact format {number}, this edge-ood reads formats 1-{FORMAT}",
-            hint=f"pip install --upgrade 'edge-ood>={version}'",
-        )
-
-
-def _metadata(document: _Document) -> Metadata:
-    manifests = document.document("manifests")
-    return Metadata(
-        classes=tuple(document.each("classes", str)),
-        preprocess=Preprocess.from_json(document.get("preprocess", dict)),
-        heads=tuple(
-            HeadRecord(head.get("name", str), head.get("parameters", dict))
-            for head in document.documents("heads")
-        ),
-        primary=document.get("primary", str),
-        calibration=_calibration(document.document("calibration")),
-        manifests={
-            role: _manifest(manifests.document(role)) for role in document.get("manifests", dict)
-        },
-        probe=_probe(document.document("probe")),
-        parity=document.get("parity", dict),
-        precision=document.get("precision", str),
-        provider=document.get("provider", str),
-        provenance=document.get("provenance", dict),
-        history=tuple(_calibration(item) for item in document.documents("history")),
-        version=document.get("version", str),
-    )
-
-
-def _calibration(document: _Document) -> Calibration:
-    return Calibration(
-        alpha=document.get("alpha", float),
-        n=document.get("n", int),
-        thresholds=document.mapping("thresholds", float),
-        date=document.get("date", str),
-        knots=document.mapping("knots", str),
-        weights=document.get("weights", str),
-    )
-
-
-def _manifest(document: _Document) -> Manifest:
-    manifest = Manifest(document.get("count", int), document.get("hashes", str))
-    if len(base64.b64decode(manifest.hashes, validate=True)) % _HASH_BYTES:
-        raise InputError("a manifest of image hashes is cut off")
-    return manifest
-
-
-def _probe(document: _Document) -> Probe:
-    scores = document.document("scores")
-    return Probe(
-        seed=document.get("seed", int),
-        labels=document.each("labels", int),
-        scores={name: scores.each(name, float) for name in document.get("scores", dict)},
-        tolerances=document.mapping("tolerances", float),
+def _is_sound(knots: Knots) -> bool:
+    """Whether knots from a file are what `fit_knots` could have made."""
+    values, weights = knots.values, knots.weights
+    return (
+        1 <= len(values) == len(weights) <= MAX_KNOTS
+        and bool(np.isfinite(values).all() and np.isfinite(weights).all())
+        and bool((np.diff(values) >= 0).all() and (weights >= 1).all())
+        and float(weights.sum(dtype=np.float64)) == knots.n
     )
 
 
@@ -329,4 +255,14 @@ def _pack(values: NDArray[np.float32]) -> str:
 
 
 def _unpack(text: str) -> NDArray[np.float32]:
-    return np.frombuffer(base64.b64decode(text, validate=True), "<f4").astype(np.float32)
+    packed = _decoded(text)
+    if len(packed) % np.dtype(np.float32).itemsize:
+        raise InputError("an array of numbers is cut off")
+    return np.frombuffer(packed, "<f4").astype(np.float32)
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise InputError(f"base64 is damaged: {error}") from error

@@ -1,19 +1,22 @@
 """The only route to a threshold: ID images through the final file, in onnxruntime."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from edge_ood.artifact import Calibration, Manifest, Metadata, store_metadata
+from edge_ood.artifact import (
+    ArchivedCalibration,
+    Calibration,
+    Manifest,
+    Metadata,
+    store_metadata,
+)
 from edge_ood.calibration.threshold import Knots, fit_knots, minimum_images, threshold_rank
 from edge_ood.errors import ArtifactError, CalibrationError
 from edge_ood.output import atomic_output
-from edge_ood.runtime import Scorer, Scores
-
-if TYPE_CHECKING:
-    import onnx
+from edge_ood.results import Scores
+from edge_ood.runtime import Scorer
 
 __all__ = ["CalibrationReport", "calibrate_artifact", "undo_calibration"]
 
@@ -76,17 +79,25 @@ def calibrate_artifact(
         thresholds={head: k.threshold for head, k in knots.items()},
         date=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    manifests = {**metadata.manifests, "calibration": Manifest.of(scores.hashes)}
-    changed = replace(metadata, manifests=manifests, provider=scorer.provider)
-    _store(path, output or path, changed, calibration, knots, keep_current=True)
+    changed = replace(
+        metadata,
+        calibration=calibration,
+        manifests={**metadata.manifests, "calibration": Manifest.of(scores.hashes)},
+        provider=scorer.provider,
+    )
+    _store(path, output or path, changed, knots, archived=metadata)
     return CalibrationReport(metadata.calibration, calibration, minimum_images(rate), scores, knots)
 
 
 def undo_calibration(path: Path, *, output: Path | None = None) -> CalibrationReport:
-    """Restore the calibration before the current one.
+    """Restore the calibration before the current one, to the bit; again, the one before that.
+
+    Args:
+        path: An artefact.
+        output: Where to write; None replaces `path` atomically.
 
     Raises:
-        ArtifactError: If there is no earlier calibration, or its knots are damaged.
+        ArtifactError: If there is no earlier calibration.
     """
     metadata = Scorer(path, provider="cpu").metadata
     if not metadata.history:
@@ -94,11 +105,17 @@ def undo_calibration(path: Path, *, output: Path | None = None) -> CalibrationRe
             f"'{path}' has no earlier calibration to go back to",
             hint="'edge-ood inspect' shows the history",
         )
-    earlier = metadata.history[-1]
+    *history, earlier = metadata.history
+    restored = earlier.calibration
     knots = earlier.restored_knots()
-    restored = replace(earlier, knots={}, weights="")
-    changed = replace(metadata, history=metadata.history[:-1])
-    _store(path, output or path, changed, restored, knots, keep_current=False)
+    changed = replace(
+        metadata,
+        calibration=restored,
+        manifests={**metadata.manifests, "calibration": earlier.images},
+        provider=earlier.provider,
+        history=tuple(history),
+    )
+    _store(path, output or path, changed, knots)
     needed = minimum_images(restored.alpha)
     return CalibrationReport(metadata.calibration, restored, needed, None, knots)
 
@@ -126,27 +143,23 @@ def _store(
     source: Path,
     target: Path,
     metadata: Metadata,
-    calibration: Calibration,
-    knots: dict[str, Knots],
+    knots: Mapping[str, Knots],
     *,
-    keep_current: bool,
+    archived: Metadata | None = None,
 ) -> None:
+    """Write the file with new thresholds; the calibration of `archived` goes into its history."""
     import onnx  # noqa: PLC0415  # needed to rewrite a file, not to score
 
-    from edge_ood.graph.assemble import replace_knots  # noqa: PLC0415  # imports onnx
+    from edge_ood.graph.assemble import read_knots, replace_knots  # noqa: PLC0415  # imports onnx
 
-    model = onnx.load(source)
-    history = metadata.history
-    if keep_current and metadata.calibration.n:
-        current = metadata.calibration.archived(_current_knots(model, metadata))
-        history = (*history, current)[-_MOST_HISTORY:]
+    # A named format: onnx would guess another from an ending such as .json.
+    model = onnx.load(source, format="protobuf")
+    if archived is not None and archived.calibration.n:
+        current = dict(zip(archived.head_names, read_knots(model), strict=True))
+        images = archived.manifests.get("calibration", Manifest())
+        past = ArchivedCalibration.of(archived.calibration, images, archived.provider, current)
+        metadata = replace(metadata, history=(*metadata.history, past)[-_MOST_HISTORY:])
     replace_knots(model, [knots[head] for head in metadata.head_names])
-    store_metadata(model, replace(metadata, calibration=calibration, history=history))
+    store_metadata(model, metadata)
     with atomic_output(target) as temporary:
-        onnx.save(model, temporary)
-
-
-def _current_knots(model: "onnx.ModelProto", metadata: Metadata) -> dict[str, Knots]:
-    from edge_ood.graph.assemble import read_knots  # noqa: PLC0415  # imports onnx
-
-    return dict(zip(metadata.head_names, read_knots(model), strict=True))
+        onnx.save(model, temporary, format="protobuf")

@@ -17,7 +17,8 @@ from edge_ood import metrics
 from edge_ood.errors import DataError, InputError
 from edge_ood.images import ImageSet
 from edge_ood.metrics import Misclassification, PairMetrics
-from edge_ood.runtime import Scorer, Scores
+from edge_ood.results import Scores
+from edge_ood.runtime import Scorer
 
 __all__ = ["Evaluation", "HeadOnId", "IdResult", "OodResult", "evaluate", "name_folders"]
 

@@ -4,23 +4,29 @@ A few seeded images, regenerated anywhere to the bit, have their scores in the m
 `edge-ood check` compares; `edge-ood score` does so once per device and artefact.
 """
 
+import contextlib
 import hashlib
 import os
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.artifact import PROBE_IMAGES, Probe
-from edge_ood.runtime import Scorer, Scores
+from edge_ood.errors import ArtifactError, ExportError
+from edge_ood.results import Scores
+from edge_ood.runtime import Scorer
 
 __all__ = ["ProbeResult", "make_probe", "probe_images", "run_probe", "run_probe_once"]
 
 _OF_SPREAD = 1e-3
 _OF_SCORE = 1e-4
+_SEED_BITS = 0xFFFFFFFF
+_CPUINFO = Path("/proc/cpuinfo")
+_PROCESSOR_FIELDS = ("model name", "flags", "CPU implementer", "CPU part", "Features")
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ def probe_images(seed: int, size_px: int) -> NDArray[np.uint8]:
     NumPy's legacy generator is frozen by its compatibility policy, so the bytes are the same on
     every version and device.
     """
-    generator = np.random.RandomState(seed)
+    generator = np.random.RandomState(seed & _SEED_BITS)
     cell = max(1, size_px // 4)
     blocks = generator.randint(0, 224, (PROBE_IMAGES, 5, 5, 3))
     index = np.minimum(np.arange(size_px) // cell, 4)
@@ -72,12 +78,20 @@ def make_probe(scorer: Scorer, calibration: Scores, seed: int) -> Probe:
         calibration: Scores of the calibration images; their spread sets the tolerance, 1e-3 of
             the interquartile range, or 1e-4 of the probe's own largest score where that is more.
         seed: Of the probe images.
+
+    Raises:
+        ExportError: If a score of a probe image is not finite.
     """
     measured = scorer.score_arrays(probe_images(seed, scorer.metadata.preprocess.size_px))
     tolerances = {}
     for head, scores in calibration.scores.items():
         low, high = np.percentile(scores.astype(np.float64), [25, 75])
         own = float(np.abs(measured.scores[head]).max())
+        if not np.isfinite(own):
+            raise ExportError(
+                f"score head {head!r} gives {own} for a random image, expected a finite number",
+                hint=f"leave {head!r} out of --scores, or mend the classifier",
+            )
         tolerances[head] = max(_OF_SPREAD * float(high - low), _OF_SCORE * own)
     return Probe(
         seed=seed,
@@ -88,8 +102,14 @@ def make_probe(scorer: Scorer, calibration: Scores, seed: int) -> Probe:
 
 
 def run_probe(scorer: Scorer) -> ProbeResult:
-    """Score the probe images here and compare with the metadata."""
+    """Score the probe images here and compare with the metadata.
+
+    Raises:
+        ArtifactError: If the artefact has no probe.
+    """
     probe = scorer.metadata.probe
+    if not probe.labels:
+        raise ArtifactError(f"'{scorer.path}' has no probe", hint="export it again")
     measured = scorer.score_arrays(probe_images(probe.seed, scorer.metadata.preprocess.size_px))
     return ProbeResult(
         provider=scorer.provider,
@@ -100,20 +120,22 @@ def run_probe(scorer: Scorer) -> ProbeResult:
 
 
 def run_probe_once(scorer: Scorer) -> ProbeResult | None:
-    """Run the probe unless it passed here before; None if it did, or cannot be remembered.
+    """Run the probe; None if there is none, or it passed here before.
 
-    What passed is remembered in the user's cache folder, by artefact, processor and onnxruntime.
+    What passed is remembered in the user's cache folder, by file, processor and onnxruntime.
+    Where nothing can be remembered the probe runs every time.
     """
-    mark = _cache_folder() / _fingerprint(scorer)
-    if mark.exists():
+    if not scorer.metadata.probe.labels:
+        return None
+    mark = _mark(scorer)
+    # os.path, because Path.exists() fails where a folder may not be entered.
+    if mark is not None and os.path.exists(mark):  # noqa: PTH110
         return None
     result = run_probe(scorer)
-    if result.passed:
-        try:
+    if result.passed and mark is not None:
+        with contextlib.suppress(OSError):
             mark.parent.mkdir(parents=True, exist_ok=True)
             mark.touch()
-        except OSError:
-            return None  # a read-only home: the probe runs again next time
     return result
 
 
@@ -121,27 +143,39 @@ def _distance(measured: NDArray[np.float32], recorded: Sequence[float]) -> float
     return float(np.abs(measured.astype(np.float64) - np.asarray(recorded)).max())
 
 
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "edge-ood" / "probes"
+def _mark(scorer: Scorer) -> Path | None:
+    """The empty file that says "passed here"; None without a home."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        folder = Path(base) if os.path.isabs(base) else Path.home() / ".cache"  # noqa: PTH117
+    except RuntimeError:
+        return None
+    return folder / "edge-ood" / "probes" / _fingerprint(scorer)
 
 
 def _fingerprint(scorer: Scorer) -> str:
+    """Identifies the file without reading it, so that a large one costs nothing."""
     import onnxruntime  # noqa: PLC0415  # loaded already; not a dependency of importing this file
 
+    file = scorer.path.stat()
     parts = (
-        hashlib.sha256(scorer.path.read_bytes()).hexdigest(),
+        os.path.realpath(scorer.path),
+        *(file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns, file.st_ctime_ns),
         scorer.provider,
         onnxruntime.__version__,
-        platform.machine(),
-        _processor(),
+        os.uname().machine,
+        *_processor(),
     )
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    text = "\n".join(map(str, parts))
+    return hashlib.sha256(os.fsencode(text)).hexdigest()
 
 
-def _processor() -> str:
+def _processor() -> list[str]:
+    """What /proc/cpuinfo says that decides which kernels run."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+        with _CPUINFO.open(errors="replace") as lines:
+            # One processor's block: reading all of them is slow on large machines.
+            block = list(takewhile(str.strip, lines))
     except OSError:
-        return platform.processor()
-    return next((line for line in lines if line.startswith("model name")), platform.processor())
+        return []
+    return [line for line in block if line.startswith(_PROCESSOR_FIELDS)]

@@ -1,7 +1,8 @@
 """onnxruntime sessions: providers, threads and errors in one place."""
 
 import contextlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,12 +12,13 @@ from edge_ood.errors import ArtifactError, InputError, MissingDependencyError
 if TYPE_CHECKING:
     import onnxruntime
 
-__all__ = ["PROVIDERS", "open_session", "provider_name", "translated_errors"]
+__all__ = ["PROVIDERS", "open_session", "provider_name", "read_properties", "translated_errors"]
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 """Execution providers by the name that `--provider` takes; `auto` is the first available."""
 
-_LOG_ERRORS_ONLY = 3
+_LOG_FATAL_ONLY = 4
+_ERROR_CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
 
 
 def open_session(
@@ -27,31 +29,31 @@ def open_session(
     Args:
         model: A path, or a serialised model.
         provider: `auto`, `cpu` or `cuda`.
-        threads: Inference threads; None lets onnxruntime decide.
+        threads: Inference threads, 1 or more; None lets onnxruntime decide.
 
     Raises:
         ArtifactError: If the file is missing or no valid ONNX model.
-        InputError: If the provider is unknown or not available.
+        InputError: If the provider is unknown or not available, or there are no threads.
         MissingDependencyError: If no onnxruntime is installed.
     """
     runtime = _onnxruntime()
     wanted = _choose(provider, runtime.get_available_providers())
+    if threads is not None and threads < 1:
+        raise InputError(f"{threads} inference threads, expected 1 or more")
+    if isinstance(model, Path) and not model.is_file():
+        raise ArtifactError(f"no file '{model}'", hint="check the path")
     options = runtime.SessionOptions()
-    options.log_severity_level = _LOG_ERRORS_ONLY
+    options.log_severity_level = _LOG_FATAL_ONLY
     options.intra_op_num_threads = threads or 0
     # TF32 is on by default in onnxruntime, and then fp32 is not fp32.
     settings = {"use_tf32": "0"} if wanted == PROVIDERS["cuda"] else {}
-    if isinstance(model, Path) and not model.is_file():
-        raise ArtifactError(f"no file '{model}'", hint="check the path")
     name = "the model" if isinstance(model, bytes) else f"'{model}'"
-    with translated_errors(f"{name} is not a valid ONNX model"):
-        content = model if isinstance(model, bytes) else str(model)
-        session = runtime.InferenceSession(content, options, providers=[(wanted, settings)])
-    if session.get_providers()[0] != wanted:
-        raise InputError(
-            f"onnxruntime could not start {wanted} and fell back to {session.get_providers()[0]}",
-            hint="install the driver and libraries it needs, or pass --provider cpu",
+    with translated_errors(f"{name} is not a valid ONNX model"), _start_errors(wanted):
+        session = runtime.InferenceSession(
+            _content(model), options, providers=[(wanted, settings)], enable_fallback=0
         )
+    if session.get_providers()[0] != wanted:
+        raise _did_not_start(wanted, f"fell back to {session.get_providers()[0]}")
     return session
 
 
@@ -61,26 +63,63 @@ def provider_name(session: "onnxruntime.InferenceSession") -> str:
     return next((name for name, provider in PROVIDERS.items() if provider == full), full)
 
 
+def read_properties(session: "onnxruntime.InferenceSession", source: str) -> Mapping[str, str]:
+    """The custom metadata of a model.
+
+    Raises:
+        ArtifactError: If it is no text; it calls the model `source`.
+    """
+    try:
+        properties: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
+    except UnicodeDecodeError as error:
+        raise ArtifactError(
+            f"the metadata of '{source}' is damaged: {error}", hint="export it again"
+        ) from error
+    return properties
+
+
 @contextlib.contextmanager
 def translated_errors(message: str) -> Iterator[None]:
     """Turn onnxruntime's errors inside the block into an `ArtifactError` with this message."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state  # noqa: PLC0415  # slow import
 
-    failures = (
-        state.Fail,
-        state.InvalidArgument,
-        state.InvalidGraph,
-        state.InvalidProtobuf,
-        state.NotImplemented,
-        state.RuntimeException,
-    )
+    # All that this version of onnxruntime has: they share no base class of their own.
+    kinds = [kind for kind in vars(state).values() if isinstance(kind, type)]
+    failures = tuple(kind for kind in kinds if issubclass(kind, Exception))
     try:
         yield
     except failures as error:
-        reason = str(error).splitlines()[0]
+        reason = _ERROR_CODE.sub("", str(error).partition("\n")[0])
         raise ArtifactError(
             f"{message}: {reason}", hint="check the file, or export it again"
         ) from error
+
+
+@contextlib.contextmanager
+def _start_errors(wanted: str) -> Iterator[None]:
+    """Only providers other than the CPU's fail with a plain RuntimeError, for want of a device."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise _did_not_start(wanted, str(error).partition("\n")[0]) from error
+
+
+def _did_not_start(wanted: str, reason: str) -> InputError:
+    return InputError(
+        f"onnxruntime could not start {wanted}: {reason}",
+        hint="install the driver and libraries that it needs, or pass --provider cpu",
+    )
+
+
+def _content(model: Path | bytes) -> str | bytes:
+    """What onnxruntime is given: a path, unless it holds bytes that are no UTF-8."""
+    if isinstance(model, bytes):
+        return model
+    try:
+        str(model).encode()
+    except UnicodeEncodeError:
+        return model.read_bytes()
+    return str(model)
 
 
 def _choose(provider: str, available: list[str]) -> str:
@@ -99,18 +138,32 @@ def _choose(provider: str, available: list[str]) -> str:
 
 
 def _onnxruntime():  # type: ignore[no-untyped-def]  # a module
-    try:
-        import onnxruntime  # noqa: PLC0415  # optional and slow
-    except ImportError as error:
-        raise MissingDependencyError(
-            "running an artefact", "onnxruntime", "cpu]' or 'edge-ood[gpu"
-        ) from error
     if _installed("onnxruntime") and _installed("onnxruntime-gpu"):
         raise InputError(
             "both onnxruntime and onnxruntime-gpu are installed, and they overwrite each other",
             hint="uninstall both, then pip install 'edge-ood[cpu]' or 'edge-ood[gpu]'",
         )
+    try:
+        import onnxruntime  # noqa: PLC0415  # optional and slow
+    except ModuleNotFoundError as error:
+        if error.name != "onnxruntime":
+            raise _broken(str(error)) from error
+        raise MissingDependencyError(
+            "running an artefact", "onnxruntime", "cpu]' or 'edge-ood[gpu"
+        ) from error
+    except ImportError as error:
+        raise _broken(str(error)) from error
+    if not hasattr(onnxruntime, "InferenceSession"):
+        # What is left when one of the two packages was uninstalled and took shared files with it.
+        raise _broken("its files are incomplete")
     return onnxruntime
+
+
+def _broken(reason: str) -> InputError:
+    return InputError(
+        f"onnxruntime is installed, but cannot be loaded: {reason}",
+        hint="pip uninstall onnxruntime onnxruntime-gpu, then install edge-ood's extra again",
+    )
 
 
 def _installed(distribution: str) -> bool:

@@ -3,14 +3,13 @@ r"""Score tables: CSV, JSON Lines and Parquet, one row per input file.
 Column names and their order are a public contract: `path, status, error, label, label_index,
 is_ood, pvalue, <head>, <head>_pvalue, <head>_is_ood, ...`. No CSV cell can become a spreadsheet
 formula: `path` is absolute or begins with `./` or `../`, and class names that begin like a
-formula get a leading `'`. Bytes of a name outside UTF-8 stand as `\xNN`.
+formula get a leading `'`. Bytes of a name outside UTF-8 stand as `\xNN`. What has no value is an
+empty cell in CSV and null elsewhere; a NaN score is `nan` in CSV, NaN in Parquet and null in JSON.
 """
 
-import csv
 import json
 import math
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -19,29 +18,35 @@ import numpy as np
 
 from edge_ood.errors import InputError, MissingDependencyError
 from edge_ood.output import atomic_output
-from edge_ood.runtime import Row, columns
+from edge_ood.results import Row, columns
+from edge_ood.text import valid_text
 
 __all__ = ["FORMATS", "format_of", "open_table", "shown_path", "write_to"]
 
 FORMATS = {"csv": (".csv",), "jsonl": (".jsonl", ".ndjson"), "parquet": (".parquet",)}
 """Table formats by the file name endings that choose them."""
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What spreadsheets take for the start of a formula, the full-width forms included."""
+
+_QUOTED = set(',"\r\n')
 _ROWS_PER_GROUP = 8192
 
 WriteRow = Callable[[Row], Any]
 
 
-def format_of(path: Path, chosen: str | None) -> str:
-    """The format that `--format` names, or else the file's ending.
+def format_of(path: Path | None, chosen: str | None) -> str:
+    """The format that `--format` names, or else the file's ending; JSON Lines without a file.
 
     Raises:
-        InputError: If neither is a known format.
+        InputError: If neither is a known format, or the format needs a file.
     """
-    if chosen is not None:
-        if chosen not in FORMATS:
-            raise InputError(f"unknown format {chosen!r}", hint=f"one of {', '.join(FORMATS)}")
-        return chosen
+    if chosen is not None and chosen not in FORMATS:
+        raise InputError(f"unknown format {chosen!r}", hint=f"one of {', '.join(FORMATS)}")
+    if path is None and chosen == "parquet":
+        raise InputError("Parquet needs a file to write", hint="pass -o scores.parquet")
+    if path is None or chosen is not None:
+        return chosen or "jsonl"
     for name, endings in FORMATS.items():
         if path.suffix.lower() in endings:
             return name
@@ -53,7 +58,7 @@ def format_of(path: Path, chosen: str | None) -> str:
 
 def shown_path(path: Path) -> str:
     """A path as it stands in a table: absolute or relative to here, and always valid UTF-8."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    text = valid_text(str(path))
     return text if path.is_absolute() or text.startswith("../") else f"./{text}"
 
 
@@ -83,24 +88,25 @@ def write_to(stream: IO[str], table_format: str, heads: Sequence[str]) -> WriteR
     """A function that writes rows as CSV or JSON Lines to an open text stream."""
     names = columns(heads)
     if table_format == "jsonl":
-        return lambda row: _write_line(stream, _json_line(row, names))
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(names)
-    return lambda row: writer.writerow(_csv_cells(row, names))
-
-
-def _write_line(stream: IO[str], line: str) -> None:
-    stream.write(f"{line}\n")
+        return lambda row: stream.write(_json_line(_cells(row, names)))
+    stream.write(_csv_line(names))
+    return lambda row: stream.write(_csv_line(map(_csv_cell, names, _cells(row, names).values())))
 
 
 def _cells(row: Row, names: Sequence[str]) -> dict[str, Any]:
-    fixed = {"path": shown_path(row.path), "status": row.status, "error": row.error or None}
+    fixed = {
+        "path": shown_path(row.path),
+        "status": row.status,
+        "error": valid_text(row.error) or None,
+    }
     return {name: fixed[name] if name in fixed else row.values.get(name) for name in names}
 
 
-def _csv_cells(row: Row, names: Sequence[str]) -> list[str]:
-    cells = _cells(row, names)
-    return [_csv_cell(name, value) for name, value in cells.items()]
+def _csv_line(cells: Iterable[str]) -> str:
+    # Not the csv module: before Python 3.13 it leaves a lone carriage return unquoted, and a file
+    # name with one would end the row there.
+    escaped = (cell.replace('"', '""') for cell in cells)
+    return ",".join(f'"{cell}"' if _QUOTED & set(cell) else cell for cell in escaped) + "\n"
 
 
 def _csv_cell(name: str, value: Any) -> str:
@@ -112,9 +118,9 @@ def _csv_cell(name: str, value: Any) -> str:
     return f"'{text}" if name in ("label", "error") and text.startswith(_FORMULA_STARTS) else text
 
 
-def _json_line(row: Row, names: Sequence[str]) -> str:
-    cells = {name: _json_value(value) for name, value in _cells(row, names).items()}
-    return json.dumps(cells, ensure_ascii=False, allow_nan=False)
+def _json_line(cells: Mapping[str, Any]) -> str:
+    values = {name: _json_value(value) for name, value in cells.items()}
+    return json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _json_value(value: Any) -> Any:

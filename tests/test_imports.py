@@ -11,7 +11,17 @@ from pathlib import Path
 
 # A module imports from its own row and from rows above it, never from rows below.
 LAYERS = (
-    ("document", "errors", "metrics", "output", "preprocess", "registry", "settings"),
+    (
+        "document",
+        "errors",
+        "input_files",
+        "metrics",
+        "output",
+        "preprocess",
+        "registry",
+        "settings",
+        "text",
+    ),
     ("calibration",),
     ("scores",),
     ("artifact", "artifact_reader", "graph", "images", "results", "run_directory", "session"),

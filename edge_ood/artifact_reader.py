@@ -1,0 +1,124 @@
+"""Reading an artefact's metadata: a file is untrusted until it passed through here."""
+
+import re
+from collections.abc import Mapping
+
+from edge_ood.artifact import (
+    FORMAT,
+    METADATA_KEY,
+    ArchivedCalibration,
+    Calibration,
+    HeadRecord,
+    Manifest,
+    Metadata,
+    Probe,
+)
+from edge_ood.document import Document
+from edge_ood.errors import ArtifactError, EdgeOodError, InputError
+from edge_ood.preprocess import Preprocess
+
+__all__ = ["read_metadata"]
+
+_VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc|\.dev|\.post)\d+)?")
+
+
+def read_metadata(properties: Mapping[str, str], *, source: str) -> Metadata:
+    """Read and check the metadata of an ONNX file; unknown keys are ignored.
+
+    Args:
+        properties: The file's custom metadata.
+        source: What messages call the file.
+
+    Raises:
+        ArtifactError: If the file is not ours, too new or damaged.
+    """
+    if METADATA_KEY not in properties:
+        raise ArtifactError(
+            f"'{source}' is an ONNX file, but not an edge-ood artefact",
+            hint="make one with 'edge-ood export RUN'",
+        )
+    try:
+        document = Document.parse(properties[METADATA_KEY])
+        number = document.get("format", int)
+        if number <= FORMAT:
+            return _metadata(document, number)
+        wanted = document.get("version", str, "")
+    except EdgeOodError as error:
+        raise ArtifactError(
+            f"the metadata of '{source}' is damaged: {error}", hint="export it again"
+        ) from error
+    # The version is untrusted, and the hint invites to paste it into a shell.
+    requirement = f"'edge-ood>={wanted}'" if _VERSION.fullmatch(wanted) else "edge-ood"
+    raise ArtifactError(
+        f"'{source}' has artefact format {number}, this edge-ood reads formats up to {FORMAT}",
+        hint=f"pip install --upgrade {requirement}",
+    )
+
+
+def _metadata(document: Document, number: int) -> Metadata:
+    if number < 1:
+        raise InputError(f"artefact format {number}, expected 1 to {FORMAT}")
+    return Metadata(
+        classes=tuple(document.each("classes", str)),
+        preprocess=_preprocess(document.document("preprocess")),
+        heads=tuple(
+            HeadRecord(head.get("name", str), head.get("parameters", dict))
+            for head in document.documents("heads")
+        ),
+        primary=document.get("primary", str),
+        calibration=_calibration(document.document("calibration")),
+        manifests={
+            role: _manifest(manifest)
+            for role, manifest in document.document("manifests").inner().items()
+        },
+        probe=_probe(document.document("probe")),
+        parity=document.get("parity", dict),
+        precision=document.get("precision", str),
+        provider=document.get("provider", str),
+        provenance=document.get("provenance", dict),
+        history=tuple(_archived(item) for item in document.documents("history")),
+        version=document.get("version", str),
+    )
+
+
+def _preprocess(document: Document) -> Preprocess:
+    return Preprocess(
+        size_px=document.get("size_px", int),
+        mean=tuple(document.each("mean", float)),  # type: ignore[arg-type]  # length checked
+        std=tuple(document.each("std", float)),  # type: ignore[arg-type]  # length checked
+        resize=document.get("resize", str),
+        draft=document.get("draft", bool),
+    )
+
+
+def _calibration(document: Document) -> Calibration:
+    return Calibration(
+        alpha=document.get("alpha", float),
+        n=document.get("n", int),
+        thresholds=document.mapping("thresholds", float),
+        date=document.get("date", str),
+    )
+
+
+def _archived(document: Document) -> ArchivedCalibration:
+    return ArchivedCalibration(
+        calibration=_calibration(document.document("calibration")),
+        images=_manifest(document.document("images")),
+        provider=document.get("provider", str),
+        knots=document.mapping("knots", str),
+        weights=document.get("weights", str),
+    )
+
+
+def _manifest(document: Document) -> Manifest:
+    return Manifest(document.get("count", int), document.get("hashes", str))
+
+
+def _probe(document: Document) -> Probe:
+    scores = document.document("scores")
+    return Probe(
+        seed=document.get("seed", int),
+        labels=document.each("labels", int),
+        scores={name: scores.each(name, float) for name in document.get("scores", dict)},
+        tolerances=document.mapping("tolerances", float),
+    )

@@ -1,0 +1,112 @@
+"""Reading untrusted JSON: fields are taken out by name and type, and damage is an `InputError`."""
+
+import json
+import math
+from typing import Any, TypeVar
+
+from edge_ood.errors import InputError
+
+__all__ = ["Document"]
+
+_DEEPEST = 32
+"""Levels of nesting; what we write has five, and more could exhaust the stack later on."""
+
+_T = TypeVar("_T")
+
+
+class Document:
+    """A JSON object whose fields are taken out by type.
+
+    Raises:
+        InputError: If the value is no object.
+    """
+
+    def __init__(self, value: Any) -> None:
+        if not isinstance(value, dict):
+            raise InputError(f"expected an object, got {type(value).__name__}")
+        self._fields: dict[str, Any] = value
+
+    @classmethod
+    def parse(cls, text: str) -> "Document":
+        """Read a JSON object with finite numbers, valid Unicode and moderate nesting.
+
+        Raises:
+            InputError: If the text is anything else.
+        """
+        try:
+            value = json.loads(text, parse_float=_finite, parse_constant=_finite)
+            _check_contents(value)
+        except (ValueError, RecursionError) as error:
+            raise InputError(str(error)) from error
+        return cls(value)
+
+    def get(self, name: str, kind: type[_T], default: _T | None = None) -> _T:
+        """The field as a `dict`, `list`, `str`, `bool`, `int` or `float`; an int is a float, too.
+
+        Raises:
+            InputError: If it has another type, or is missing and there is no default.
+        """
+        value = self._fields.get(name, default)
+        if kind is float and type(value) is int:
+            value = _float(name, value)
+        # Exact types, because True is an int.
+        if type(value) is not kind:
+            got = type(value).__name__ if name in self._fields else "nothing"
+            raise InputError(f"{name!r} should be a {kind.__name__}, got {got}")
+        return value
+
+    def document(self, name: str) -> "Document":
+        """The field as a document."""
+        return Document(self.get(name, dict))
+
+    def documents(self, name: str) -> "list[Document]":
+        """The field as a list of documents."""
+        return [Document(item) for item in self.get(name, list)]
+
+    def each(self, name: str, kind: type[_T]) -> list[_T]:
+        """The field as a list of values of one type."""
+        items = Document({f"{name}[{i}]": v for i, v in enumerate(self.get(name, list))})
+        return list(items.mapped(kind).values())
+
+    def mapping(self, name: str, kind: type[_T]) -> dict[str, _T]:
+        """The field as an object with values of one type."""
+        return self.document(name).mapped(kind)
+
+    def mapped(self, kind: type[_T]) -> dict[str, _T]:
+        """All fields, which have one type."""
+        return {name: self.get(name, kind) for name in self._fields}
+
+    def inner(self) -> "dict[str, Document]":
+        """All fields, which are documents."""
+        return {name: Document(value) for name, value in self._fields.items()}
+
+
+def _finite(text: str) -> float:
+    """`json` itself lets NaN through, and turns 1e999 into infinity."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise InputError(f"{text} is not a finite number")
+    return number
+
+
+def _float(name: str, value: Any) -> Any:
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise InputError(f"{name!r} is too large a number") from error
+
+
+def _check_contents(document: Any) -> None:
+    """Refuse deep nesting, and text that could not be written out again (lone surrogates)."""
+    level, depth = [document], 0
+    while level:
+        depth += 1
+        if depth > _DEEPEST:
+            raise InputError(f"nested more than {_DEEPEST} levels deep")
+        for text in (item for item in level if isinstance(item, str)):
+            if not text.isascii():
+                text.encode()
+        dicts = [item for item in level if isinstance(item, dict)]
+        lists = [item for item in level if isinstance(item, list)]
+        level = [part for item in dicts for pair in item.items() for part in pair]
+        level += [part for item in lists for part in item]

@@ -1,0 +1,142 @@
+"""What an artefact says: the contract's outputs, the typed result, a table's rows and columns."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Row", "Scores", "columns", "contract_outputs"]
+
+_NOT_FINITE = "a score or logit is not a finite number"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the artefact says about N images.
+
+    Attributes:
+        classes: K class names.
+        label_index: int64 (N,), the predicted class.
+        is_ood: bool (N,), the decision of the primary head.
+        pvalue: float32 (N,), of the primary head, in (0, 1]; compare with an alpha of your own
+            in float32.
+        logits: float32 (N, K).
+        scores: float32 (N,) by head; larger is more out-of-distribution.
+        pvalues: float32 (N,) by head.
+        decisions: bool (N,) by head.
+        hashes: Content hashes of the N files; empty for arrays.
+    """
+
+    classes: tuple[str, ...]
+    label_index: NDArray[np.int64]
+    is_ood: NDArray[np.bool_]
+    pvalue: NDArray[np.float32]
+    logits: NDArray[np.float32]
+    scores: Mapping[str, NDArray[np.float32]]
+    pvalues: Mapping[str, NDArray[np.float32]]
+    decisions: Mapping[str, NDArray[np.bool_]]
+    hashes: tuple[str, ...] = ()
+
+    @classmethod
+    def of_outputs(
+        cls, classes: tuple[str, ...], heads: Sequence[str], outputs: Sequence[NDArray[Any]]
+    ) -> "Scores":
+        """The result of one inference, whose outputs stand in the contract's order."""
+        label, is_ood, pvalue, logits, *rest = outputs
+        return cls(
+            classes=classes,
+            label_index=label,
+            is_ood=is_ood,
+            pvalue=pvalue,
+            logits=logits,
+            scores=dict(zip(heads, rest[::3], strict=True)),
+            pvalues=dict(zip(heads, rest[1::3], strict=True)),
+            decisions=dict(zip(heads, rest[2::3], strict=True)),
+        )
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Scores]", hashes: Sequence[str] = ()) -> "Scores":
+        """The results of one or more inferences, one after the other."""
+
+        def join(pick: "Callable[[Scores], NDArray[Any]]") -> NDArray[Any]:
+            return np.concatenate([pick(part) for part in parts])
+
+        heads = parts[0].scores
+        return cls(
+            classes=parts[0].classes,
+            label_index=join(lambda p: p.label_index),
+            is_ood=join(lambda p: p.is_ood),
+            pvalue=join(lambda p: p.pvalue),
+            logits=join(lambda p: p.logits),
+            scores={h: join(lambda p, h=h: p.scores[h]) for h in heads},
+            pvalues={h: join(lambda p, h=h: p.pvalues[h]) for h in heads},
+            decisions={h: join(lambda p, h=h: p.decisions[h]) for h in heads},
+            hashes=tuple(hashes),
+        )
+
+    def __len__(self) -> int:
+        return len(self.label_index)
+
+    @property
+    def label(self) -> list[str]:
+        """Predicted class names."""
+        return [self.classes[i] for i in self.label_index]
+
+    @property
+    def is_finite(self) -> NDArray[np.bool_]:
+        """Mask (N,) of the images all of whose logits and scores are finite numbers."""
+        return np.isfinite(np.column_stack([self.logits, *self.scores.values()])).all(axis=1)
+
+    def rows(self, paths: Sequence[Path]) -> "Iterator[Row]":
+        """Table rows of the N files that these are the results of."""
+        by_column: dict[str, Sequence[Any]] = {
+            "label": self.label,
+            "label_index": self.label_index.tolist(),
+            "is_ood": self.is_ood.tolist(),
+            "pvalue": self.pvalue,
+        }
+        for head, scores in self.scores.items():
+            by_column[head] = scores
+            by_column[f"{head}_pvalue"] = self.pvalues[head]
+            by_column[f"{head}_is_ood"] = self.decisions[head].tolist()
+        cells = zip(*by_column.values(), strict=True)
+        for path, finite, row in zip(paths, self.is_finite, cells, strict=True):
+            values = dict(zip(by_column, row, strict=True))
+            status, error = ("ok", "") if finite else ("not-finite", _NOT_FINITE)
+            yield Row(path, status, error, values)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One input file's line in a score table.
+
+    Attributes:
+        path: The file.
+        status: `ok`, `not-finite`, or why there is no score: `unreadable`, `not-an-image`,
+            `too-large`.
+        error: What was wrong; empty when nothing was.
+        values: The other columns, empty when there is no score.
+    """
+
+    path: Path
+    status: str
+    error: str
+    values: Mapping[str, Any]
+
+
+def columns(heads: Sequence[str]) -> list[str]:
+    """Names and order of a score table's columns, a public contract."""
+    scored = [name for name in contract_outputs(heads) if name not in ("label", "logits")]
+    return ["path", "status", "error", "label", "label_index", *scored]
+
+
+def contract_outputs(heads: Sequence[str]) -> dict[str, str]:
+    """The artefact's outputs by name and in order, with their types as onnxruntime names them."""
+    decision, number = "tensor(bool)", "tensor(float)"
+    outputs = {"label": "tensor(int64)", "is_ood": decision, "pvalue": number, "logits": number}
+    for head in heads:
+        outputs |= {head: number, f"{head}_pvalue": number, f"{head}_is_ood": decision}
+    return outputs
