@@ -53,10 +53,10 @@ def prepare_directory(path: Path, *, resume: bool, force: bool) -> None:
         )
 
 
-def clear_run(path: Path) -> None:
-    """Remove the files of an earlier run, and what a killed one left half-written."""
+def clear_run(path: Path, *, keep_run: bool) -> None:
+    """Remove what a killed run left half-written, and an earlier run unless it goes on."""
     for entry in path.iterdir():
-        if entry.name in _RUN_FILES or entry.name.endswith(".part"):
+        if entry.name.endswith(".part") or not keep_run:
             entry.unlink()
 
 

@@ -112,18 +112,10 @@ def train(
     run = _describe(output, settings, preprocess, training_set, fabric)
     for note in (*training_set.notes, *_notes(run, earlier)):
         progress.on_note(note)
-    session = start_session(fabric, run.config, training_set)
-    if earlier is None:
-        state = new_state(session)
-        if fabric.is_global_zero:
-            clear_run(output)
-            write_run(run)
-    else:
-        check_same_images(earlier, run)
-        state = load_checkpoint(output / "last.ckpt", session)
+    session, state = _open(fabric, run, training_set, earlier)
     _train_steps(session, state, output, launch=launch, progress=progress)
     if fabric.is_global_zero:
-        _finish(output, session)
+        _finish(output, session, state)
     fabric.barrier()
     return conclude(run, tuple(state.epochs))
 
@@ -131,6 +123,22 @@ def train(
 def learning_rate(step: int, *, peak: float, final: float, total_steps: int) -> float:
     """Cosine from `peak` at step 0 towards `final` at `total_steps`."""
     return final + (peak - final) * 0.5 * (1 + math.cos(math.pi * step / total_steps))
+
+
+def _open(
+    fabric: Fabric, run: Run, training_set: TrainingSet, earlier: Run | None
+) -> tuple[Session, State]:
+    """A session at its first step, or where the earlier run was saved last."""
+    if earlier is not None:
+        check_same_images(earlier, run)
+    if fabric.is_global_zero:
+        clear_run(run.path, keep_run=earlier is not None)
+    session = start_session(fabric, run.config, training_set)
+    if earlier is not None:
+        return session, load_checkpoint(run.path / "last.ckpt", session)
+    if fabric.is_global_zero:
+        write_run(run)
+    return session, new_state(session)
 
 
 def _train_steps(
@@ -261,8 +269,9 @@ def _save(output: Path, session: Session, state: State) -> None:
         write_metrics(output, state.epochs)
 
 
-def _finish(output: Path, session: Session) -> None:
+def _finish(output: Path, session: Session, state: State) -> None:
     """Write the weights; the checkpoint goes last, so that a kill in between loses nothing."""
+    write_metrics(output, state.epochs)
     weights = {name: t.cpu().contiguous() for name, t in session.classifier.state_dict().items()}
     with atomic_output(output / "model.safetensors") as temporary:
         temporary.write_bytes(safetensors.torch.save(weights))

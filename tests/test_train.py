@@ -1,0 +1,436 @@
+"""Training on tiny images: it learns, it can be killed, and it refuses what cannot work."""
+
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from edge_ood.batches import normalised
+from edge_ood.errors import ArtifactError, DataError, InputError
+from edge_ood.images import content_hash, decode_all
+from edge_ood.models import load_model
+from edge_ood.preprocess import Preprocess
+from edge_ood.registry import Spec
+from edge_ood.run_directory import read_metrics, read_run
+from edge_ood.settings import Settings
+from edge_ood.train import Launch, learning_rate, train
+from edge_ood.training_report import Progress, StepReport, TrainReport
+from edge_ood.training_set import Folders
+
+SIDE = 8
+CPU = Launch(device="cpu")
+SETTINGS = Settings(
+    model=Spec("wrn-10-1", {"dropout": 0.1}),
+    objective=Spec("cross-entropy"),
+    epochs=2,
+    batch_size=14,
+    outlier_batch_size=6,
+    learning_rate=0.05,
+)
+
+
+def run_training(images: Path, output: Path, launch: Launch = CPU, **settings: Any) -> TrainReport:
+    """Train on the tiny images with their own calibration and validation folders."""
+    chosen = replace(SETTINGS, **settings)
+    folders = Folders(
+        images / "train",
+        images / "outliers" if chosen.objective.name == "outlier-exposure" else None,
+        images / "calibration",
+        images / "validation",
+    )
+    return train(folders, chosen, Preprocess(SIDE), output, launch=launch)
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run, read only."""
+    output = tmp_path_factory.mktemp("finished") / "run"
+    run_training(tiny_images, output)
+    return output
+
+
+def weights_of(run: Path) -> bytes:
+    return (run / "model.safetensors").read_bytes()
+
+
+def test_training_learns(tiny_images: Path, tmp_path: Path) -> None:
+    """Dark and bright images are told apart after a few steps."""
+    report = run_training(tiny_images, tmp_path / "run")
+
+    assert report.validation_accuracy > 0.9
+
+
+def test_outliers_and_parameters_reach_the_objective(tiny_images: Path, tmp_path: Path) -> None:
+    """With weight 4 no epoch's loss is below the outliers' floor of 4 ln 2, nor much above."""
+    objective = Spec("outlier-exposure", {"weight": 4.0})
+
+    report = run_training(tiny_images, tmp_path / "run", objective=objective)
+
+    floor = 4 * math.log(2)
+    assert all(floor < epoch.training_loss < 2 * floor for epoch in report.epochs)
+
+
+def test_the_reported_accuracy_is_that_of_the_saved_weights(
+    tiny_images: Path, tmp_path: Path
+) -> None:
+    """Loading the run and classifying the validation images gives the reported share."""
+    report = run_training(tiny_images, tmp_path / "run", heads=2)
+    run = read_run(tmp_path / "run")
+    validation = run.splits["validation"]
+    pixels, _ = decode_all(validation.paths, run.config.preprocess)
+
+    with torch.inference_mode():
+        logits = load_model(run)(normalised(torch.from_numpy(pixels), run.config.preprocess)).logits
+
+    right = logits.argmax(1).numpy() == validation.labels
+    assert np.mean(right) == pytest.approx(report.validation_accuracy)
+
+
+def test_a_run_directory_has_the_promised_files(finished: Path) -> None:
+    """A finished run leaves four files and no checkpoint."""
+    promised = ["config.json", "metrics.csv", "model.safetensors", "splits.json"]
+    assert promised == sorted(entry.name for entry in finished.iterdir())
+
+
+def test_the_normalisation_is_that_of_the_training_images(
+    finished: Path, tiny_images: Path
+) -> None:
+    """Mean and deviation are measured on training images alone."""
+    run = read_run(finished)
+    files = sorted((tiny_images / "train").rglob("*.png"))
+    pixels, _ = decode_all(files, run.config.preprocess)
+
+    half_a_digit = 0.5e-4  # they are rounded to four decimals
+    measured = (pixels / 255).mean((0, 1, 2))
+    np.testing.assert_allclose(measured, run.config.preprocess.mean, rtol=0, atol=half_a_digit)
+
+
+def test_the_manifest_holds_the_files_and_their_hashes(finished: Path, tiny_images: Path) -> None:
+    """Every file of every split is there with the hash of its content."""
+    splits = read_run(finished).splits
+
+    for name, folder in (("training", "train"), ("calibration", "calibration")):
+        images = splits[name]
+        assert set((tiny_images / folder).rglob("*.png")) == set(images.paths)
+        assert [content_hash(p.read_bytes()) for p in images.paths] == list(images.hashes)
+
+
+def test_calibration_images_are_read_once_for_their_hash(
+    tiny_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each calibration file is opened exactly once, and no bytes of it reach the decoder."""
+    opened: list[Path] = []
+    decoded: list[str] = []
+    read_bytes, decode = Path.read_bytes, Preprocess.decode
+
+    def watched_read(path: Path) -> bytes:
+        opened.append(path)
+        return read_bytes(path)
+
+    def watched_decode(self: Preprocess, payload: bytes, name: str = "image") -> Any:
+        decoded.append(content_hash(payload))
+        return decode(self, payload, name)
+
+    monkeypatch.setattr(Path, "read_bytes", watched_read)
+    monkeypatch.setattr(Preprocess, "decode", watched_decode)
+
+    report = run_training(tiny_images, tmp_path / "run", epochs=1)
+
+    calibration = report.run.splits["calibration"]
+    assert sorted(calibration.paths) == sorted(p for p in opened if p in calibration.paths)
+    assert not set(calibration.hashes) & set(decoded)
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"), [(0, 0.1), (50, 0.05 + 5e-7), (100, 1e-6), (25, 0.0853553)]
+)
+def test_the_learning_rate_is_a_cosine(step: int, expected: float) -> None:
+    """It starts at the peak, is halfway at half time and ends at the final rate."""
+    rate = learning_rate(step, peak=0.1, final=1e-6, total_steps=100)
+
+    assert expected == pytest.approx(rate, rel=1e-5)
+
+
+def test_metrics_hold_the_learning_rate_of_each_last_step(finished: Path) -> None:
+    """Two epochs of four steps end with the rates of steps 3 and 7 of 8."""
+    rates = [epoch.learning_rate for epoch in read_metrics(finished)]
+
+    cosine = [(1 + math.cos(math.pi * step / 8)) / 2 for step in (3, 7)]
+    expected = [1e-6 + (0.05 - 1e-6) * share for share in cosine]
+    assert expected == pytest.approx(rates)
+
+
+def test_the_same_seed_gives_the_same_weights(
+    finished: Path, tiny_images: Path, tmp_path: Path
+) -> None:
+    """Two runs with the same settings end with the same bits."""
+    run_training(tiny_images, tmp_path / "run")
+
+    assert weights_of(finished) == weights_of(tmp_path / "run")
+
+
+def test_another_seed_gives_other_weights(
+    finished: Path, tiny_images: Path, tmp_path: Path
+) -> None:
+    """The seed reaches the weights."""
+    run_training(tiny_images, tmp_path / "run", seed=1)
+
+    assert weights_of(finished) != weights_of(tmp_path / "run")
+
+
+def interrupt_at(steps: int) -> Progress:
+    """Callbacks that raise KeyboardInterrupt once that many steps are done."""
+
+    def stop(report: StepReport) -> None:
+        if report.step >= steps:
+            raise KeyboardInterrupt
+
+    return Progress(on_step=stop)
+
+
+def test_an_interrupted_run_ends_with_the_same_weights(
+    finished: Path, tiny_images: Path, tmp_path: Path
+) -> None:
+    """Stopped after its first epoch and resumed, a run ends with the same bits and rows."""
+    folders = Folders(
+        tiny_images / "train", None, tiny_images / "calibration", tiny_images / "validation"
+    )
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            folders,
+            SETTINGS,
+            Preprocess(SIDE),
+            tmp_path,
+            launch=CPU,
+            progress=interrupt_at(8),
+        )
+    assert (tmp_path / "last.ckpt").exists()
+
+    run_training(tiny_images, tmp_path, replace(CPU, resume=True))
+
+    assert weights_of(finished) == weights_of(tmp_path)
+    assert [1, 2] == [epoch.epoch for epoch in read_metrics(tmp_path)]
+    before, after = read_metrics(finished), read_metrics(tmp_path)
+    assert [e.training_loss for e in before] == [e.training_loss for e in after]
+
+
+KILLED = """
+    import os, signal, sys
+    from pathlib import Path
+    from edge_ood import training_session
+    from edge_ood.preprocess import Preprocess
+    from edge_ood.registry import Spec
+    from edge_ood.settings import Settings
+    from edge_ood.train import Launch, train
+    from edge_ood.training_set import Folders
+
+    images, output, fatal = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    replaced, original = 0, Path.replace
+
+    def replace(self, target):
+        global replaced
+        replaced += 1
+        if replaced == fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(self, target)
+
+    Path.replace = replace
+    settings = Settings(
+        model=Spec("wrn-10-1", {"dropout": 0.1}),
+        objective=Spec("cross-entropy"),
+        epochs=2,
+        batch_size=14,
+        outlier_batch_size=6,
+        learning_rate=0.05,
+    )
+    folders = Folders(images / "train", None, images / "calibration", images / "validation")
+    launch = Launch(device="cpu", checkpoint_s=0.0)
+    train(folders, settings, Preprocess(8), output, launch=launch)
+"""
+
+
+# Renames, in order: splits, config, then checkpoint and metrics after each of 8 steps, weights.
+@pytest.mark.parametrize(
+    "fatal",
+    [
+        5,
+        *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3, 4, 10, 18, 19)),
+    ],
+)
+def test_a_killed_run_ends_with_the_same_weights(
+    finished: Path, tiny_images: Path, tmp_path: Path, fatal: int
+) -> None:
+    """SIGKILL while a file is about to get its name, then --resume: the same bits as ever."""
+    arguments = [str(tiny_images), str(tmp_path / "run"), str(fatal)]
+    killed = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(KILLED), *arguments],
+        check=False,
+        capture_output=True,
+        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
+    )
+    assert -signal.SIGKILL == killed.returncode, killed.stderr.decode()
+
+    run_training(tiny_images, tmp_path / "run", replace(CPU, resume=True))
+
+    assert weights_of(finished) == weights_of(tmp_path / "run")
+    assert [1, 2] == [epoch.epoch for epoch in read_metrics(tmp_path / "run")]
+    assert 4 == len(list((tmp_path / "run").iterdir()))
+
+
+def test_resuming_a_finished_run_changes_nothing(finished: Path, tiny_images: Path) -> None:
+    """It says so, and reports the accuracy of the run."""
+    notes: list[str] = []
+    before = weights_of(finished)
+    folders = Folders(
+        tiny_images / "train", None, tiny_images / "calibration", tiny_images / "validation"
+    )
+
+    report = train(
+        folders,
+        SETTINGS,
+        Preprocess(SIDE),
+        finished,
+        launch=replace(CPU, resume=True),
+        progress=Progress(on_note=notes.append),
+    )
+
+    assert ["already finished"] == [note.split("is ")[-1] for note in notes]
+    assert read_metrics(finished)[-1].validation_accuracy == report.validation_accuracy
+    assert before == weights_of(finished)
+
+
+def test_resuming_with_other_options_names_them(finished: Path, tiny_images: Path) -> None:
+    """The error shows the option with both values."""
+    with pytest.raises(InputError, match="epochs was 2 and is 5"):
+        run_training(tiny_images, finished, replace(CPU, resume=True), epochs=5)
+
+
+def test_resuming_on_other_images_is_refused(tiny_images: Path, tmp_path: Path) -> None:
+    """A changed image is noticed by its content."""
+    images, output = Path(shutil.copytree(tiny_images, tmp_path / "images")), tmp_path / "run"
+    run_training(images, output)
+    (output / "model.safetensors").unlink()
+    shutil.copy(images / "outliers" / "00.png", images / "train" / "dark" / "00.png")
+
+    with pytest.raises(InputError, match="48 training images are not the 48 found now"):
+        run_training(images, output, replace(CPU, resume=True))
+
+
+def test_a_damaged_checkpoint_is_an_error(tiny_images: Path, tmp_path: Path) -> None:
+    """A truncated checkpoint is reported as damage, with a way on."""
+    run_training(tiny_images, tmp_path, epochs=1)
+    (tmp_path / "last.ckpt").write_bytes(b"PK\x03\x04 half a file")
+
+    with pytest.raises(ArtifactError, match=r"last\.ckpt' is damaged") as caught:
+        run_training(tiny_images, tmp_path, replace(CPU, resume=True), epochs=1)
+
+    assert "--force" in str(caught.value.hint)
+
+
+def test_force_replaces_a_run(tiny_images: Path, tmp_path: Path) -> None:
+    """The configuration and the rows of the old run are gone."""
+    run_training(tiny_images, tmp_path, epochs=2)
+
+    run_training(tiny_images, tmp_path, replace(CPU, force=True), epochs=1)
+
+    assert 1 == read_run(tmp_path).config.settings.epochs
+    assert 1 == len(read_metrics(tmp_path))
+
+
+def test_guessing_is_refused_and_the_weights_are_kept(tiny_images: Path, tmp_path: Path) -> None:
+    """A learning rate of zero learns nothing: the error shows both numbers after saving."""
+    with pytest.raises(DataError, match=r"60\.0%|40\.0%") as caught:
+        run_training(tiny_images, tmp_path, epochs=1, learning_rate=0.0, final_learning_rate=0.0)
+
+    assert "no better than guessing the most frequent class (60.0%)" in str(caught.value)
+    assert (tmp_path / "model.safetensors").exists()
+
+
+def test_a_diverging_loss_is_an_error(tiny_images: Path, tmp_path: Path) -> None:
+    """A loss that is not finite stops the run with a hint at the learning rate."""
+    with pytest.raises(InputError, match="training loss of epoch 1 is") as caught:
+        run_training(tiny_images, tmp_path, learning_rate=1e30)
+
+    assert "--lr" in str(caught.value.hint)
+
+
+def test_an_objective_that_needs_outliers_says_so(tiny_images: Path, tmp_path: Path) -> None:
+    """Outlier Exposure without outliers is refused before anything is written."""
+    settings = replace(SETTINGS, objective=Spec("outlier-exposure"))
+
+    with pytest.raises(InputError, match="'outlier-exposure' needs outliers, got none"):
+        train(Folders(tiny_images / "train"), settings, Preprocess(SIDE), tmp_path / "run")
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_outliers_that_nothing_uses_are_refused(tiny_images: Path, tmp_path: Path) -> None:
+    """Cross-entropy with outliers is most likely a forgotten --objective."""
+    folders = Folders(tiny_images / "train", tiny_images / "outliers")
+
+    with pytest.raises(InputError, match="'cross-entropy' makes no use of outliers"):
+        train(folders, SETTINGS, Preprocess(SIDE), tmp_path / "run")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_missing_gpu_is_an_error(tiny_images: Path, tmp_path: Path) -> None:
+    """--device cuda never falls back to the CPU."""
+    with pytest.raises(InputError, match="no CUDA device was found"):
+        run_training(tiny_images, tmp_path, Launch(device="cuda"))
+
+
+def test_few_calibration_images_are_pointed_out(tiny_images: Path, tmp_path: Path) -> None:
+    """Four calibration images are too few for 5 %, which the user hears before training."""
+    notes: list[str] = []
+
+    train(
+        Folders(tiny_images / "train", validation=tiny_images / "validation"),
+        replace(SETTINGS, epochs=1),
+        Preprocess(SIDE),
+        tmp_path,
+        launch=CPU,
+        progress=Progress(on_note=notes.append),
+    )
+
+    assert ["4 calibration images: a 5% false-alarm rate needs 19"] == [
+        note.split(",")[0] for note in notes
+    ]
+
+
+def test_batches_of_one_image_work(tiny_images: Path, tmp_path: Path) -> None:
+    """A batch size of one trains, one step an image."""
+    heard: list[StepReport] = []
+    folders = Folders(
+        tiny_images / "validation", tiny_images / "outliers", validation=tiny_images / "train"
+    )
+    objective = Spec("outlier-exposure")  # its outliers give batch normalisation company
+
+    train(
+        folders,
+        replace(SETTINGS, objective=objective, batch_size=1, epochs=3, learning_rate=0.01),
+        Preprocess(SIDE),
+        tmp_path,
+        launch=CPU,
+        progress=Progress(on_step=heard.append),
+    )
+
+    assert 24 == heard[-1].step == heard[-1].total_steps
+
+
+def test_bfloat16_trains(tiny_images: Path, tmp_path: Path) -> None:
+    """Low precision is used in the forward pass, and the weights stay float32."""
+    run_training(tiny_images, tmp_path, precision="bf16")
+
+    weights = safetensors.torch.load_file(tmp_path / "model.safetensors")
+    assert {torch.float32, torch.int64} == {weight.dtype for weight in weights.values()}
