@@ -3,7 +3,6 @@
 import math
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import textwrap
@@ -225,67 +224,80 @@ def test_an_interrupted_run_ends_with_the_same_weights(
     assert [e.training_loss for e in before] == [e.training_loss for e in after]
 
 
-KILLED = """
+# Imports once, then forks a process for each fatal rename. In order these are: splits, config,
+# checkpoint and metrics after each of 8 steps, metrics, weights.
+KILL_POINTS = (1, 2, 3, 4, 5, 10, 17, 18, 19, 20)
+KILLED_RUNS = """
     import os, signal, sys
     from pathlib import Path
-    from edge_ood import training_session
     from edge_ood.preprocess import Preprocess
     from edge_ood.registry import Spec
     from edge_ood.settings import Settings
     from edge_ood.train import Launch, train
     from edge_ood.training_set import Folders
 
-    images, output, fatal = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-    replaced, original = 0, Path.replace
+    def train_until(fatal):
+        renames, original = 0, Path.replace
 
-    def replace(self, target):
-        global replaced
-        replaced += 1
-        if replaced == fatal:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return original(self, target)
+        def replace(self, target):
+            nonlocal renames
+            renames += 1
+            if renames == fatal:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return original(self, target)
 
-    Path.replace = replace
-    settings = Settings(
-        model=Spec("wrn-10-1", {"dropout": 0.1}),
-        objective=Spec("cross-entropy"),
-        epochs=2,
-        batch_size=14,
-        outlier_batch_size=6,
-        learning_rate=0.05,
-    )
-    folders = Folders(images / "train", None, images / "calibration", images / "validation")
-    launch = Launch(device="cpu", checkpoint_s=0.0)
-    train(folders, settings, Preprocess(8), output, launch=launch)
+        Path.replace = replace
+        settings = Settings(
+            model=Spec("wrn-10-1", {"dropout": 0.1}),
+            objective=Spec("cross-entropy"),
+            epochs=2,
+            batch_size=14,
+            outlier_batch_size=6,
+            learning_rate=0.05,
+        )
+        folders = Folders(images / "train", None, images / "calibration", images / "validation")
+        launch = Launch(device="cpu", checkpoint_s=0.0)
+        train(folders, settings, Preprocess(8), output / str(fatal), launch=launch)
+        os._exit(0)
+
+    images, output = Path(sys.argv[1]), Path(sys.argv[2])
+    for fatal in map(int, sys.argv[3:]):
+        child = os.fork()
+        if child == 0:
+            train_until(fatal)
+        if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != -signal.SIGKILL:
+            sys.exit(f"rename {fatal} never came")
 """
 
 
-# Renames, in order: splits, config, then checkpoint and metrics after each of 8 steps, weights.
-@pytest.mark.parametrize(
-    "fatal",
-    [
-        5,
-        *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3, 4, 10, 18, 19)),
-    ],
-)
-def test_a_killed_run_ends_with_the_same_weights(
-    finished: Path, tiny_images: Path, tmp_path: Path, fatal: int
-) -> None:
-    """SIGKILL while a file is about to get its name, then --resume: the same bits as ever."""
-    arguments = [str(tiny_images), str(tmp_path / "run"), str(fatal)]
-    killed = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(KILLED), *arguments],
+@pytest.fixture(scope="module")
+def killed_runs(tiny_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs, each killed when the file that its name counts was about to be renamed."""
+    output = tmp_path_factory.mktemp("killed")
+    points = [str(point) for point in KILL_POINTS]
+    script = [sys.executable, "-c", textwrap.dedent(KILLED_RUNS)]
+    done = subprocess.run(
+        [*script, str(tiny_images), str(output), *points],
         check=False,
         capture_output=True,
         env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
     )
-    assert -signal.SIGKILL == killed.returncode, killed.stderr.decode()
+    assert 0 == done.returncode, done.stderr.decode()
+    return output
 
-    run_training(tiny_images, tmp_path / "run", replace(CPU, resume=True))
 
-    assert weights_of(finished) == weights_of(tmp_path / "run")
-    assert [1, 2] == [epoch.epoch for epoch in read_metrics(tmp_path / "run")]
-    assert 4 == len(list((tmp_path / "run").iterdir()))
+@pytest.mark.parametrize("point", KILL_POINTS)
+def test_a_killed_run_ends_with_the_same_weights(
+    killed_runs: Path, finished: Path, tiny_images: Path, point: int
+) -> None:
+    """SIGKILL while a file is about to get its name, then --resume: the same bits as ever."""
+    run = killed_runs / str(point)
+
+    run_training(tiny_images, run, replace(CPU, resume=True))
+
+    assert weights_of(finished) == weights_of(run)
+    assert [1, 2] == [epoch.epoch for epoch in read_metrics(run)]
+    assert 4 == len(list(run.iterdir()))
 
 
 def test_resuming_a_finished_run_changes_nothing(finished: Path, tiny_images: Path) -> None:
