@@ -46,8 +46,9 @@ build: $(INSTALLED) ## Source distribution and wheel, into dist/
 # the editable install. The copied tree has no sources, so what the wheel lacks is missing.
 wheel: build ## Run the test suite against the built wheel, without the sources
 	rm -rf build/wheel
-	mkdir -p build/wheel
+	mkdir -p build/wheel/exported
 	cp -R $(filter-out $(SOURCES) $(MADE) %.egg-info,$(wildcard *)) build/wheel
+	cp exported/README.md build/wheel/exported
 	$(BIN)/python -m venv build/wheel/venv
 	build/wheel/venv/bin/python -Im pip install --quiet --no-deps dist/*.whl
 	$(BIN)/python -Ic 'import sysconfig; print(sysconfig.get_path("purelib"))' > \

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -61,15 +61,18 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def torch_free(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Program:
+def torch_free(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Iterator[Program]:
     """A device's environment: `pip install 'edge-ood[cpu]'` at the pinned versions."""
-    return make_environment(tmp_path_factory.mktemp("device"), wheel, ROOT / "constraints.txt")
+    folder = tmp_path_factory.mktemp("device")
+    yield make_environment(folder, wheel, ROOT / "constraints.txt")
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")
-def oldest(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Program:
+def oldest(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Iterator[Program]:
     """The same at the oldest versions that the project admits."""
     if sys.version_info >= (3, 13):
         pytest.skip("numpy 1.26 and onnxruntime 1.17 have no wheels for Python 3.13")
-    constraints = Path(__file__).with_name("oldest.txt")
-    return make_environment(tmp_path_factory.mktemp("oldest"), wheel, constraints)
+    folder = tmp_path_factory.mktemp("oldest")
+    yield make_environment(folder, wheel, Path(__file__).with_name("oldest.txt"))
+    shutil.rmtree(folder)
