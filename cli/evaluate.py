@@ -77,9 +77,9 @@ def evaluate(
     total = len(id_images) + sum(map(len, ood_images.values()))
     with (
         warnings.catch_warnings(record=True) as caught,
-        typer.progressbar(length=total, label="scoring", file=sys.stderr) as bar,
+        typer.progressbar(length=total, label="scoring", show_pos=True, file=sys.stderr) as bar,
     ):
-        warnings.simplefilter("default", UndefinedMetricWarning)
+        warnings.simplefilter("always", UndefinedMetricWarning)
         result = evaluation.evaluate(
             scorer, id_images, ood_images, batch_size=batch_size, on_image=lambda: bar.update(1)
         )

@@ -13,8 +13,9 @@ from edge_ood import metrics
 from edge_ood.artifact import Manifest
 from edge_ood.errors import DataError, InputError
 from edge_ood.evaluation import evaluate, name_folders
-from edge_ood.images import ImageSet, content_hash
-from edge_ood.runtime import Scores
+from edge_ood.images import ImageSet, content_hash, read_images
+from edge_ood.results import Scores
+from edge_ood.runtime import Scorer
 
 THRESHOLD = 0.5
 CLASSES = ("ant", "bee", "cat")
@@ -269,3 +270,38 @@ def test_unusable_folder_arguments(arguments, message):
         name_folders(arguments)
 
     assert "NAME=DIR" in caught.value.hint
+
+
+def test_artefact_on_real_images(artifact_path, demo_images):
+    """The whole way: scikit-learn on the artefact's own scores gives the same AUROC."""
+    scorer = Scorer(artifact_path)
+    known = read_images(demo_images / "test", scorer.metadata.classes)
+    sets = {name: read_images(demo_images / name) for name in ("near", "far")}
+
+    result = evaluate(scorer, known, sets)
+
+    inside = scorer.score_files(known.paths)
+    for name, images in sets.items():
+        outside = scorer.score_files(images.paths)
+        truth = np.repeat([0, 1], [len(known), len(images)])
+        for head in scorer.heads:
+            pooled = np.concatenate([inside.scores[head], outside.scores[head]])
+            assert roc_auc_score(truth, pooled) == pytest.approx(
+                result.ood[name].metrics[head].auroc, abs=1e-12
+            )
+    assert np.mean(inside.label_index == known.labels) == result.id.accuracy
+    assert result.id.seen == {}
+
+
+def test_artefact_knows_its_training_images(artifact_path, demo_images):
+    """Evaluating on images that the artefact was trained or calibrated with is pointed out."""
+    scorer = Scorer(artifact_path)
+    used = read_images(demo_images / "train").subset(np.arange(0, 1000, 20))
+    outliers = read_images(demo_images / "outliers").subset(np.arange(9))
+
+    result = evaluate(scorer, used, {"aux": outliers})
+
+    assert result.id.seen.keys() == {"training", "calibration"}
+    # One image in twenty was used for validation, which chooses nothing.
+    assert 40 <= sum(result.id.seen.values()) < 50
+    assert result.ood["aux"].seen == {"outliers": 9}

@@ -194,6 +194,15 @@ def test_dependent_columns_get_the_pseudo_inverse():
     assert_close_pseudo_inverse(covariance, statistics)
 
 
+def test_nearly_equal_columns_are_one_direction():
+    """A column that differs from another by a millionth of the largest scale adds no rank."""
+    features, labels = sample(columns=4)
+    jitter = 1e-6 * np.abs(features).max() * np.random.default_rng(4).normal(size=(60, 1))
+    features = np.column_stack([features, features[:, -1:] + jitter])
+
+    assert fitted((features, labels)).finish()["whitening"].shape == (5, 4)
+
+
 def test_few_images_get_the_pseudo_inverse():
     """Nine images of three classes leave six residuals for eight columns."""
     features, labels = sample(rows=9, columns=8)

@@ -139,9 +139,13 @@ def test_threshold_accepts_exactly_its_rank():
     assert exact_rank(400, Fraction(5, 100)) == accepted.sum()
 
 
-def test_equal_scores_are_all_accepted():
-    """A head that says the same for every calibration image flags none of them."""
-    assert not fit_knots(np.full(50, 3.25), 0.05).is_ood([3.25]).any()
+@pytest.mark.parametrize("score", [3.25, -3.25, 1e-6, 1e6])
+def test_equal_scores_are_all_accepted(score):
+    """A head that says the same for every image flags none, up to a few units of rounding."""
+    knots = fit_knots(np.full(50, score), 0.05)
+    few_ulp = 4 * np.spacing(np.float32(abs(score)))
+
+    assert not knots.is_ood([score, score + few_ulp, score - few_ulp]).any()
 
 
 def test_nan_is_flagged_with_the_smallest_pvalue():

@@ -13,7 +13,7 @@ from edge_ood.artifact import Manifest
 from edge_ood.cli.app import app
 from edge_ood.cli.evaluate import report
 from edge_ood.images import content_hash, read_images
-from edge_ood.runtime import Scores
+from edge_ood.results import Scores
 
 CLASSES = ("ant", "bee")
 THRESHOLD = 0.5
@@ -204,3 +204,19 @@ def test_images_seen_before_are_remarked(folders):
     result = evaluation.evaluate(scorer, read_images(folders / "known", CLASSES), {})
 
     assert "ID: 4 images (1 of them were training images of this artefact)" in report(result)
+
+
+def test_command_on_an_artefact(artifact_path, demo_images):
+    """The command on real images prints tables and ends well."""
+    sets = [f"--ood={demo_images / name}" for name in ("near", "far")]
+
+    result = CliRunner().invoke(
+        app, ["evaluate", str(artifact_path), f"--id={demo_images / 'test'}", *sets]
+    )
+
+    assert result.exit_code == 0
+    assert [line.split(":")[0] for line in result.stdout.splitlines() if ": " in line][:3] == [
+        "ID",
+        "OOD near",
+        "OOD far",
+    ]

@@ -27,7 +27,9 @@ def test_columns_are_aligned():
 
 def test_shorter_headings_stand_at_the_bottom():
     """A heading of one line stands on the last line of the taller ones."""
-    assert format_table(["a", "b\nc"], []).splitlines() == ["   b", "a  c", "-  -"]
+    lines = format_table(["a", "b\nc", "d"], []).splitlines()
+
+    assert lines == ["   b", "a  c  d", "-  -  -"]
 
 
 def test_row_with_a_missing_cell_is_a_bug():
