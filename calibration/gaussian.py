@@ -48,13 +48,12 @@ class ClassGaussian:
             raise CalibrationError("a training image has features that are not finite")
         if not len(batch):
             return
-        if self._origin is None:
-            self._start(batch.mean(axis=0))
+        origin = self._started(batch.mean(axis=0))
         if batch.shape[1] != len(self._products):
             raise ShapeError(
                 f"features have {batch.shape[1]} columns but earlier ones {len(self._products)}"
             )
-        shifted = batch - self._origin
+        shifted = batch - origin
         membership = np.equal.outer(np.arange(len(self._counts)), classes).astype(np.float64)
         self._counts += np.bincount(classes, minlength=len(self._counts))
         self._sums += membership @ shifted
@@ -64,9 +63,7 @@ class ClassGaussian:
         """Take everything that `other` saw into account."""
         if other._origin is None:
             return
-        if self._origin is None:
-            self._start(other._origin)
-        shift = other._origin - self._origin
+        shift = other._origin - self._started(other._origin)
         crossed = np.outer(other._sums.sum(axis=0), shift)
         total = other._counts.sum()
         self._products += other._products + crossed + crossed.T + total * np.outer(shift, shift)
@@ -102,10 +99,13 @@ class ClassGaussian:
             "means": (means - grand_mean) @ whitening,
         }
 
-    def _start(self, origin: NDArray[np.float64]) -> None:
-        self._origin = origin
-        self._sums = np.zeros((len(self._counts), len(origin)))
-        self._products = np.zeros((len(origin), len(origin)))
+    def _started(self, origin: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Where sums are counted from: the first origin that was proposed."""
+        if self._origin is None:
+            self._origin = origin
+            self._sums = np.zeros((len(self._counts), len(origin)))
+            self._products = np.zeros((len(origin), len(origin)))
+        return self._origin
 
 
 def _whitening(covariance: NDArray[np.float64], *, least: float) -> NDArray[np.float64]:

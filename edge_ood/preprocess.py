@@ -169,7 +169,7 @@ class Preprocess:
         if width * height > MAX_PIXELS:
             raise _too_large(name, f"{width} x {height} pixels, at most {MAX_PIXELS} are decoded")
         if self.draft and image.format == "JPEG":
-            image.draft(None, (2 * self.size_px, 2 * self.size_px))
+            image.draft(image.mode, (2 * self.size_px, 2 * self.size_px))
         image.load()
         return self._resized(_to_rgb(_upright(image)))
 
