@@ -195,9 +195,9 @@ def test_value_of_the_wrong_type_is_refused(given, message):
 def test_unknown_parameter_suggests_the_nearest():
     """A misspelt parameter gets the closest one."""
     with pytest.raises(
-        UnknownNameError, match="unknown parameter of scaled 'temprature'"
+        UnknownNameError, match="unknown parameter of scaled 'temperatures'"
     ) as caught:
-        bind_parameters(scaled, {"temprature": "2"}, owner="scaled")
+        bind_parameters(scaled, {"temperatures": "2"}, owner="scaled")
 
     assert caught.value.closest == "temperature"
 
