@@ -1,0 +1,137 @@
+"""The gradient of a convolution by its input, in the form that runs fastest.
+
+With stride 1 it is a convolution with flipped weights whose input and output channels change
+places. With a larger stride each phase of the input (its even rows and odd columns, say) is a
+convolution of its own with every other tap; the phases stay apart until somebody needs the whole.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ood.graph.phases import Phases
+from edge_ood.graph.rules._windows import Window
+from edge_ood.graph.tape import Tape
+
+_FEWEST_CHANNELS_FOR_PHASES = 8
+"""Below it, onnxruntime's blocked convolutions would pad most of what they compute."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Weights of a convolution (out, in / group, ...) and the geometry that they are used with."""
+
+    weights: NDArray[np.floating]
+    group: int
+    window: Window
+
+
+def pull_back(tape: Tape, gradient: str, x: str, kernel: Kernel) -> str | Phases:
+    """Gradient by the input `x` of a convolution, given that by its output."""
+    window = kernel.window
+    if set(window.strides) == {1} and _fits(window):
+        return _convolve_flipped(tape, gradient, kernel)
+    phases = _convolve_phases(tape, gradient, x, kernel) if _suits_phases(kernel) else None
+    return phases or _convolve_transposed(tape, gradient, x, kernel)
+
+
+def _fits(window: Window) -> bool:
+    """Whether no pad is wider than the kernel reaches."""
+    pads = zip(window.reach * 2, window.starts + window.ends, strict=True)
+    return all(reach > pad for reach, pad in pads)
+
+
+def _convolve_flipped(tape: Tape, gradient: str, kernel: Kernel) -> str:
+    window = kernel.window
+    pads = [r - 1 - p for r, p in zip(window.reach * 2, window.starts + window.ends, strict=True)]
+    flipped = np.flip(_exchanged(kernel), axis=tuple(range(2, kernel.weights.ndim)))
+    return tape.emit(
+        "Conv",
+        gradient,
+        tape.weights(flipped),
+        dilations=window.dilations,
+        group=kernel.group,
+        kernel_shape=window.kernel,
+        pads=pads,
+    )
+
+
+def _exchanged(kernel: Kernel) -> NDArray[np.floating]:
+    """Weights (in, out / group, ...) from weights (out, in / group, ...)."""
+    outer, inner, *taps = kernel.weights.shape
+    grouped = kernel.weights.reshape(kernel.group, outer // kernel.group, inner, *taps)
+    return grouped.swapaxes(1, 2).reshape(kernel.group * inner, outer // kernel.group, *taps)
+
+
+def _suits_phases(kernel: Kernel) -> bool:
+    window = kernel.window
+    channels = kernel.weights.shape[1] * kernel.group
+    is_plane = len(window.kernel) == 2 and set(window.dilations) == {1}
+    return is_plane and channels >= _FEWEST_CHANNELS_FOR_PHASES
+
+
+def _convolve_phases(tape: Tape, gradient: str, x: str, kernel: Kernel) -> Phases | None:
+    """One convolution per phase; None where windows that nobody needs would have to be cut off."""
+    exchanged, window = _exchanged(kernel), kernel.window
+    strides = window.strides[0], window.strides[1]
+    height, width = tape.sizes(x, range(2, 4))
+    down = [_PhaseAxis.of(window, 0, phase, height) for phase in range(strides[0])]
+    across = [_PhaseAxis.of(window, 1, phase, width) for phase in range(strides[1])]
+    if min(pad for axis in (*down, *across) for pad in (axis.start, axis.end)) < 0:
+        return None
+    tensors = {}
+    for (a, rows), (b, columns) in product(enumerate(down), enumerate(across)):
+        if rows.taps and columns.taps:
+            taps = exchanged[:, :, rows.taps][:, :, :, columns.taps]
+            tensors[a, b] = tape.emit(
+                "Conv",
+                gradient,
+                tape.weights(taps),
+                group=kernel.group,
+                kernel_shape=taps.shape[2:],
+                pads=[rows.start, columns.start, rows.end, columns.end],
+            )
+    sizes = (exchanged.shape[0], height, width)
+    return Phases(tape.facts.elem_type(x), sizes, strides, tensors)
+
+
+@dataclass(frozen=True)
+class _PhaseAxis:
+    """What one phase takes along one axis: taps in the order of use, and pads of the gradient."""
+
+    taps: list[int]
+    start: int
+    end: int
+
+    @classmethod
+    def of(cls, window: Window, axis: int, phase: int, size: int) -> "_PhaseAxis":
+        stride, kernel, pad = (v[axis] for v in (window.strides, window.kernel, window.starts))
+        # Element stride * q + phase lies under tap t of window q + (phase + pad - t) / stride.
+        taps = [t for t in range(kernel) if (phase + pad - t) % stride == 0][::-1]
+        if not taps:
+            return cls([], 0, 0)
+        first, last = (phase + pad - taps[0]) // stride, (phase + pad - taps[-1]) // stride
+        windows = (size + pad + window.ends[axis] - window.reach[axis]) // stride + 1
+        outputs = -(-size // stride)
+        return cls(taps, -first, last + outputs - windows)
+
+
+def _convolve_transposed(tape: Tape, gradient: str, x: str, kernel: Kernel) -> str:
+    window = kernel.window
+    sizes = tape.sizes(x, range(2, 2 + len(window.kernel)))
+    padded = [n + a + b for n, a, b in zip(sizes, window.starts, window.ends, strict=True)]
+    # Elements behind the last window belong to none.
+    unused = [(p - r) % s for p, r, s in zip(padded, window.reach, window.strides, strict=True)]
+    return tape.emit(
+        "ConvTranspose",
+        gradient,
+        tape.weights(kernel.weights),
+        dilations=window.dilations,
+        group=kernel.group,
+        kernel_shape=window.kernel,
+        output_padding=unused,
+        pads=window.starts + window.ends,
+        strides=window.strides,
+    )

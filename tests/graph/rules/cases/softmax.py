@@ -1,0 +1,18 @@
+"""Softmax along any axis."""
+
+import numpy as np
+import torch
+
+RNG = np.random.default_rng(37)
+
+
+def case(axis):
+    return {
+        "op": "Softmax",
+        "inputs": [RNG.standard_normal((3, 4, 5))],
+        "attributes": {"axis": axis},
+        "oracle": lambda x: torch.softmax(x, axis),
+    }
+
+
+CASES = {"last": case(-1), "middle": case(1)}
