@@ -27,6 +27,7 @@ AlphaOption = Annotated[
 _STEPS = {
     "trace": "tracing the network into ONNX",
     "fit": "fitting statistics on training images, through onnxruntime",
+    "tune": "choosing epsilon and layer weights, where they are to be chosen",
     "assemble": "assembling the graph",
     "calibrate": "calibrating thresholds, through the file",
     "verify": "checking parity with the reference",

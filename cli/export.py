@@ -1,7 +1,8 @@
 """`edge-ood export`: a run directory becomes one ONNX file that decides."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,6 +30,17 @@ def export(
     statistics: Annotated[
         str, typer.Option(help="Images that fit statistics: training or calibration.")
     ] = "training",
+    epsilon: Annotated[
+        str,
+        typer.Option(
+            help="Step of heads that perturb: declared, or chosen on training images by auto, "
+            "outliers, fgsm or id-only."
+        ),
+    ] = "declared",
+    layers: Annotated[
+        str | None,
+        typer.Option(help="Feature layers besides the last: auto, or names of submodules."),
+    ] = None,
     provider: ProviderOption = "auto",
     force: ForceOption = False,
 ) -> None:
@@ -43,8 +55,8 @@ def export(
     target = output or Path("exported", f"{run.resolve().name}.onnx")
     check_output(target, force=force)
     try:
-        from edge_ood.attach import Options
         from edge_ood.export import export_run
+        from edge_ood.request import Options
     except ModuleNotFoundError as error:
         raise MissingDependencyError("exporting", error.name or "torch", "train") from error
 
@@ -54,8 +66,11 @@ def export(
         alpha=alpha,
         statistics=statistics,
         provider=provider,
+        epsilon=epsilon,
+        layers=tuple(layers.split(",")) if layers else (),
     )
     attached = export_run(run, target, options, on_step=announce_step)
+    _explain_choices(attached.metadata.provenance.get("choices", {}))
     calibration = attached.metadata.calibration
     errors = {d.output: d for d in attached.parity.differences}
     rows = [
@@ -70,3 +85,18 @@ def export(
         f"{attached.parity.resized_flips} of {attached.parity.resized_decisions} decisions differ "
         "between resizing by Pillow and in the graph"
     )
+
+
+def _explain_choices(choices: Mapping[str, Any]) -> None:
+    for head, choice in choices.items():
+        if "epsilon" in choice:
+            found = choice["epsilon"]
+            curve = ", ".join(f"{eps}: {value:.4f}" for eps, value in found["curve"].items())
+            typer.echo(f"{head}: epsilon {found['epsilon']:g} by {found['criterion']} ({curve})")
+            if found["at_end"]:
+                kept = ", so the paper's value is kept" if found["kept_default"] else ""
+                typer.echo(f"{head}: the best epsilon is the end of the grid{kept}", err=True)
+        if "weights" in choice:
+            by_layer = choice["weights"]["by_layer"]
+            shown = ", ".join(f"{layer} {weight:.3g}" for layer, weight in by_layer.items())
+            typer.echo(f"{head}: layer weights by {choice['weights']['source']}: {shown}")

@@ -1,6 +1,7 @@
 """`edge-ood inspect`: what an artefact says about itself."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -11,7 +12,7 @@ from edge_ood.text import printable
 if TYPE_CHECKING:
     from edge_ood.artifact import Metadata
 
-__all__ = ["inspect"]
+__all__ = ["inspect", "report"]
 
 _MOST_CLASSES = 20
 
@@ -23,44 +24,52 @@ def inspect(artefact: Artefact) -> None:
     """
     from edge_ood.runtime import Scorer
 
-    metadata = Scorer(artefact, provider="cpu").metadata
-    facts = {"file": f"{artefact}, {artefact.stat().st_size / 1e6:.2f} MB", **_facts(metadata)}
+    metadata = Scorer(artefact, provider="cpu", calibrated=False).metadata
+    typer.echo(f"{printable(str(artefact))}: {artefact.stat().st_size / 1e6:.2f} MB\n")
+    typer.echo(report(metadata))
+
+
+def report(metadata: "Metadata") -> str:
+    """Metadata as plain text: one line per fact, then a table of the heads."""
+    facts = {printable(name): printable(value) for name, value in _facts(metadata).items()}
     width = max(map(len, facts))
-    for name, value in facts.items():
-        typer.echo(f"{printable(name):<{width}}  {printable(value)}")
-    typer.echo("")
-    typer.echo(format_table(("head", "parameters", "threshold", "parity error"), _heads(metadata)))
+    lines = [f"{name:<{width}}  {value}".rstrip() for name, value in facts.items()]
+    headings = ("head", "parameters", "threshold", "parity error")
+    return "\n".join([*lines, "", format_table(headings, _heads(metadata))])
 
 
 def _facts(metadata: "Metadata") -> dict[str, str]:
     classes = ", ".join(metadata.classes[:_MOST_CLASSES])
     more = len(metadata.classes) - _MOST_CLASSES
     preprocess, calibration = metadata.preprocess, metadata.calibration
-    made_from = {key: str(value) for key, value in metadata.provenance.items()}
-    images = {role: f"{m.count} images" for role, m in metadata.manifests.items()}
     past = [earlier.calibration for earlier in metadata.history]
     earlier = [f"{c.date}: alpha {c.alpha:.3g}, {c.n} images" for c in past]
     return {
         "classes": f"{len(metadata.classes)}: {classes}" + (f", {more} more" if more > 0 else ""),
         "input": f"{preprocess.size_px} x {preprocess.size_px} px, {preprocess.resize}",
+        "mean": _listed(preprocess.mean),
+        "std": _listed(preprocess.std),
         "decides by": f"{metadata.primary}, at a false-alarm rate of {calibration.alpha:.3g}",
-        "calibrated": f"{calibration.date} on {calibration.n} images",
+        "calibrated": f"{calibration.date} on {calibration.n} images" if calibration.n else "never",
         "earlier": "; ".join(earlier) or "none",
         "precision": f"{metadata.precision}, calibrated on {metadata.provider}",
-        **made_from,
-        **images,
+        **{f"{role} images": str(images.count) for role, images in metadata.manifests.items()},
+        **{f"made with {key}": _shown(value) for key, value in metadata.provenance.items()},
         "edge-ood": metadata.version,
     }
 
 
 def _heads(metadata: "Metadata") -> list[tuple[str, str, str, str]]:
     errors = _parity_errors(metadata)
-    rows = []
-    for head in metadata.heads:
-        parameters = ",".join(f"{k}={v}" for k, v in head.parameters.items()) or "-"
-        threshold = f"{metadata.calibration.thresholds[head.name]:.6g}"
-        rows.append((head.name, printable(parameters), threshold, errors.get(head.name, "-")))
-    return rows
+    return [
+        (
+            head.name,
+            printable(_shown(head.parameters)),
+            f"{metadata.calibration.thresholds[head.name]:.6g}",
+            errors.get(head.name, "-"),
+        )
+        for head in metadata.heads
+    ]
 
 
 def _parity_errors(metadata: "Metadata") -> dict[str, str]:
@@ -73,3 +82,13 @@ def _parity_errors(metadata: "Metadata") -> dict[str, str]:
         for error in [difference.get("error")]
         if isinstance(error, float)
     }
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ",".join(f"{key}={item}" for key, item in value.items()) or "-"
+    return str(value)
+
+
+def _listed(numbers: tuple[float, ...]) -> str:
+    return ", ".join(f"{number:.4g}" for number in numbers)

@@ -19,101 +19,26 @@ from numpy.typing import NDArray
 
 from edge_ood.artifact import Calibration, HeadRecord, Manifest, Metadata, Probe, store_metadata
 from edge_ood.calibrate import CalibrationReport, calibrate_artifact
-from edge_ood.calibration.threshold import minimum_images, threshold_rank
+from edge_ood.calibration.threshold import threshold_rank
 from edge_ood.errors import DataError, InputError
-from edge_ood.graph.assemble import FEATURES_PREFIX, INPUT_NAME, assemble, assemble_reader
+from edge_ood.graph.assemble import assemble, assemble_reader
+from edge_ood.graph.network import INPUT_NAME
 from edge_ood.images import DecodedImage, ImageSet, decode_stream, halves_by_hash
 from edge_ood.output import atomic_output
-from edge_ood.parity import ParityReport, Reference, Subject, verify
+from edge_ood.parity import ParityReport, verify
+from edge_ood.parity_limits import Subject
 from edge_ood.preprocess import Preprocess
 from edge_ood.probe import make_probe
-from edge_ood.registry import Spec, bind_parameters
+from edge_ood.request import Request, bind_head, default_heads
 from edge_ood.runtime import Scorer
-from edge_ood.scores import HEADS, BoundHead, Outputs, ScoreHead
+from edge_ood.scores import BoundHead, Outputs
 from edge_ood.session import open_session
+from edge_ood.tune import evenly_spread, tune
 
-__all__ = [
-    "STATISTICS_SOURCES",
-    "STEPS",
-    "Attached",
-    "Draft",
-    "Options",
-    "Request",
-    "attach",
-    "default_heads",
-]
+__all__ = ["STEPS", "Attached", "Draft", "attach"]
 
-STATISTICS_SOURCES = ("training", "calibration")
 _BATCH = 64
 _PARITY_IMAGES = 64
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a user chooses about an artefact.
-
-    Attributes:
-        heads: Score heads with parameters as text; empty for every closed-form head that the
-            classifier has inputs for.
-        primary: The head behind `pvalue` and `is_ood`.
-        alpha: False-alarm rate on ID images.
-        statistics: `training`, or `calibration`: one half of those images, by hash, fits the
-            statistics and the other half sets the thresholds.
-        provider: `auto`, `cpu` or `cuda`.
-
-    Raises:
-        UnknownNameError: If a head or parameter does not exist; the hint has the closest.
-        InputError: If a value is out of range, or the primary head is not among the heads.
-    """
-
-    heads: Sequence[Spec] = ()
-    primary: str = "energy"
-    alpha: float = 0.05
-    statistics: str = "training"
-    provider: str = "auto"
-
-    def __post_init__(self) -> None:
-        minimum_images(self.alpha)
-        names = [_bind(spec)[0].name for spec in self.heads] or HEADS.names()
-        if len(set(names)) != len(names):
-            raise InputError(f"scores {', '.join(names)} name a head twice")
-        if self.primary not in names:
-            HEADS.get(self.primary)
-            raise InputError(
-                f"primary head {self.primary!r} is not among the scores {', '.join(names)}",
-                hint=f"add it to --scores, or pass --primary {names[0]}",
-            )
-        if self.statistics not in STATISTICS_SOURCES:
-            raise InputError(
-                f"statistics from {self.statistics!r}, expected training or calibration"
-            )
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to attach to which classifier.
-
-    Attributes:
-        classifier: As `edge_ood.graph.assemble` describes it.
-        reference: The same classifier in float64 and float32, for the parity gate.
-        preprocess: From decoded pixels to network input.
-        classes: K class names.
-        training: Labelled training images; statistics and parity images come from them.
-        calibration: ID images for thresholds; labelled if statistics come from them, too.
-        options: What the user chose.
-        outlier_hashes: Content hashes of auxiliary outliers, for the manifest.
-        provenance: Model, objective, seed and the like, for the metadata.
-    """
-
-    classifier: onnx.ModelProto
-    reference: Reference
-    preprocess: Preprocess
-    classes: tuple[str, ...]
-    training: ImageSet
-    calibration: ImageSet
-    options: Options = field(default_factory=Options)
-    outlier_hashes: Sequence[str] = ()
-    provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -125,6 +50,7 @@ class Draft:
     heads: tuple[BoundHead, ...] = ()
     thresholds_from: ImageSet = field(default_factory=lambda: ImageSet(()))
     training_hashes: tuple[str, ...] = ()
+    choices: Mapping[str, Any] = field(default_factory=dict)
     calibration: CalibrationReport | None = None
     parity: ParityReport | None = None
 
@@ -136,13 +62,6 @@ class Attached:
     path: Path
     metadata: Metadata
     parity: ParityReport
-
-
-def default_heads(classifier: onnx.ModelProto) -> list[Spec]:
-    """Every closed-form head whose inputs the classifier gives, in name order."""
-    given = {o.name.split("/")[0] for o in classifier.graph.output}
-    heads = [HEADS.get(name) for name in HEADS.names()]
-    return [Spec(h.name) for h in heads if set(h.inputs) <= given and h.perturbation is None]
 
 
 def attach(
@@ -175,22 +94,30 @@ def fit(draft: Draft) -> Draft:
     """Bind parameters and fit statistics; decide which images set the thresholds."""
     request = draft.request
     specs = request.options.heads or default_heads(request.classifier)
-    bound = {spec.name: _bind(spec) for spec in specs}
+    bound = [bind_head(spec) for spec in specs]
     images, thresholds_from = _statistics_images(request)
     threshold_rank(len(thresholds_from), request.options.alpha)
     accumulators = {
-        name: head.fit(len(request.classes), **parameters)
-        for name, (head, parameters) in bound.items()
-        if head.fit
+        head.name: head.head.fit(len(request.classes), **head.parameters)
+        for head in bound
+        if head.head.fit
     }
     if accumulators:
         _fit_stream(request, images, list(accumulators.values()))
     heads = tuple(
-        BoundHead(head, parameters, accumulators[name].finish() if name in accumulators else {})
-        for name, (head, parameters) in bound.items()
+        replace(head, statistics=accumulators[head.name].finish())
+        if head.name in accumulators
+        else head
+        for head in bound
     )
     hashes = request.training.hashes or _hashes(request.training, request.preprocess)
     return replace(draft, heads=heads, thresholds_from=thresholds_from, training_hashes=hashes)
+
+
+def choose_parameters(draft: Draft) -> Draft:
+    """Choose epsilon and layer weights on training images."""
+    tuning = tune(draft.request, draft.heads)
+    return replace(draft, heads=tuning.heads, choices=tuning.choices)
 
 
 def assemble_file(draft: Draft) -> Draft:
@@ -210,10 +137,14 @@ def assemble_file(draft: Draft) -> Draft:
         calibration=unknown,
         manifests={
             "training": Manifest.of(draft.training_hashes),
-            "outliers": Manifest.of(request.outlier_hashes),
+            "outliers": Manifest.of(request.outliers.hashes),
         },
         probe=Probe(int(request.provenance.get("seed", 0))),
-        provenance={"statistics": request.options.statistics, **request.provenance},
+        provenance={
+            "statistics": request.options.statistics,
+            **request.provenance,
+            **({"choices": draft.choices} if draft.choices else {}),
+        },
         version=version("edge-ood"),
     )
     store_metadata(model, metadata)
@@ -257,17 +188,12 @@ def write(draft: Draft) -> Draft:
 
 STEPS: tuple[tuple[str, Callable[[Draft], Draft]], ...] = (
     ("fit", fit),
+    ("tune", choose_parameters),
     ("assemble", assemble_file),
     ("calibrate", calibrate),
     ("verify", check_parity),
     ("write", write),
 )
-
-
-def _bind(spec: Spec) -> tuple[ScoreHead, dict[str, Any]]:
-    head: ScoreHead = HEADS.get(spec.name)
-    parameters = bind_parameters(head.score, spec.parameters, owner=f"score head {head.name!r}")
-    return head, parameters
 
 
 def _statistics_images(request: Request) -> tuple[ImageSet, ImageSet]:
@@ -293,18 +219,10 @@ def _fit_stream(request: Request, images: ImageSet, accumulators: Sequence[Any])
     for start in range(0, len(images), _BATCH):
         labels = images.labels[start : start + _BATCH]
         batch = np.stack([next(decoded).pixels for _ in labels])
-        outputs = _outputs(dict(zip(names, session.run(names, {INPUT_NAME: batch}), strict=True)))
+        arrays = session.run(names, {INPUT_NAME: batch})
+        outputs = Outputs.from_named(dict(zip(names, arrays, strict=True)))
         for accumulator in accumulators:
             accumulator.update(outputs, labels)
-
-
-def _outputs(arrays: Mapping[str, NDArray[np.float32]]) -> Outputs:
-    features = {
-        name.removeprefix(FEATURES_PREFIX): array
-        for name, array in arrays.items()
-        if name.startswith(FEATURES_PREFIX)
-    }
-    return Outputs(arrays["logits"], arrays.get("logits_pair"), features)
 
 
 def _decoded(paths: Sequence[Path], preprocess: Preprocess) -> Iterator[DecodedImage]:
@@ -320,8 +238,6 @@ def _hashes(images: ImageSet, preprocess: Preprocess) -> tuple[str, ...]:
 
 def _parity_images(request: Request) -> dict[str, NDArray[np.uint8]]:
     """Training images spread evenly over the set, so that every class is likely among them."""
-    paths = request.training.paths
-    step = max(1, len(paths) // _PARITY_IMAGES)
-    chosen = paths[::step][:_PARITY_IMAGES]
+    chosen = evenly_spread(request.training, _PARITY_IMAGES).paths
     decoded = _decoded(chosen, request.preprocess)
     return {str(path): item.pixels for path, item in zip(chosen, decoded, strict=True)}

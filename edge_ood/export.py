@@ -1,31 +1,28 @@
 """A finished run becomes an artefact: torch to `classifier.onnx`, then `attach`."""
 
 import contextlib
-import copy
 import io
 import logging
 import warnings
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import onnx
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edge_ood.attach import Attached, Options, Request, attach
+from edge_ood.attach import Attached, attach
 from edge_ood.calibration.threshold import threshold_rank
 from edge_ood.errors import ExportError
 from edge_ood.graph.array import OPSET
-from edge_ood.graph.assemble import FEATURES_PREFIX
+from edge_ood.layers import WithLayers, choose_layers
 from edge_ood.models import load_model
-from edge_ood.parity import Reference
+from edge_ood.request import Options, Request
 from edge_ood.run_directory import Run, read_run
 from edge_ood.scores import Outputs
+from edge_ood.torch_reference import torch_reference
 
-__all__ = ["export_classifier", "export_run", "request_of", "torch_reference"]
+__all__ = ["export_classifier", "export_run", "request_of"]
 
 _TRACED_BATCH = 2
 """torch specialises dimensions of size 1, so a batch of 1 would be baked into the graph."""
@@ -40,8 +37,7 @@ class _AsTuple(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         outputs: Outputs = self.classifier(images)
-        pair = () if outputs.logits_pair is None else (outputs.logits_pair,)
-        return (outputs.logits, *pair, *outputs.features.values())
+        return tuple(outputs.named().values())
 
 
 def export_run(
@@ -72,16 +68,17 @@ def export_run(
 
 def request_of(run: Run, options: Options) -> Request:
     """What `attach` needs to know about a finished run; traces its classifier."""
-    model = load_model(run)
+    trained, size_px = load_model(run), run.config.preprocess.size_px
+    model = WithLayers(trained, choose_layers(trained, size_px, options.layers))
     return Request(
-        classifier=export_classifier(model, run.config.preprocess.size_px),
+        classifier=export_classifier(model, size_px),
         reference=torch_reference(model),
         preprocess=run.config.preprocess,
         classes=run.config.classes,
         training=run.splits["training"],
         calibration=run.splits["calibration"],
         options=options,
-        outlier_hashes=run.splits["outliers"].hashes,
+        outliers=run.splits["outliers"],
         provenance=_provenance(run),
     )
 
@@ -104,14 +101,12 @@ def export_classifier(classifier: nn.Module, size_px: int) -> onnx.ModelProto:
     images = torch.zeros(_TRACED_BATCH, 3, size_px, size_px)
     with torch.inference_mode():
         outputs: Outputs = wrapped.classifier(images)
-    names = ["logits", *(["logits_pair"] if outputs.logits_pair is not None else [])]
-    names += [FEATURES_PREFIX + layer for layer in outputs.features]
     with _quiet(), _export_errors():
         program = torch.onnx.export(
             wrapped,
             (images,),
             input_names=["input"],
-            output_names=names,
+            output_names=list(outputs.named()),
             dynamic_shapes=({0: torch.export.Dim("N")},),
             opset_version=OPSET,
             dynamo=True,
@@ -119,21 +114,6 @@ def export_classifier(classifier: nn.Module, size_px: int) -> onnx.ModelProto:
         )
     assert program is not None  # a program is returned whenever no file name is given
     return onnx.load_from_string(program.model_proto.SerializeToString())
-
-
-def torch_reference(classifier: nn.Module) -> Reference:
-    """The classifier in torch on the CPU, in float64 and in float32, for the parity gate."""
-    exact = copy.deepcopy(classifier).cpu().double().eval()
-    plain = copy.deepcopy(classifier).cpu().float().eval()
-    return Reference(partial(_evaluate, exact), partial(_evaluate, plain))
-
-
-def _evaluate(classifier: nn.Module, images: NDArray[Any]) -> Outputs:
-    with torch.inference_mode():
-        outputs: Outputs = classifier(torch.from_numpy(images))
-    pair = None if outputs.logits_pair is None else outputs.logits_pair.numpy()
-    features = {layer: values.numpy() for layer, values in outputs.features.items()}
-    return Outputs(outputs.logits.numpy(), pair, features)
 
 
 def _provenance(run: Run) -> dict[str, object]:

@@ -5,7 +5,7 @@ the heads' formulas in NumPy. The file's own bytes are compared with it on real 
 extremes, at batch 1, 2 and 7, and on frames that the graph has to crop and resize.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,51 +16,18 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from PIL import Image
 
-from edge_ood.calibration.threshold import Knots
 from edge_ood.errors import ExportError
-from edge_ood.graph.assemble import (
-    INPUT_NAME,
-    PREPROCESSED,
-    inner_output,
-    read_knots,
-)
-from edge_ood.preprocess import Preprocess
-from edge_ood.scores import BoundHead, Outputs
+from edge_ood.graph.assemble import read_knots
+from edge_ood.graph.network import INPUT_NAME, PREPROCESSED, inner_output
+from edge_ood.parity_limits import Expected, Reference, Subject
 from edge_ood.session import open_session
 
-__all__ = ["Difference", "ParityReport", "Reference", "Subject", "extremes", "verify"]
+__all__ = ["Difference", "ParityReport", "extremes", "verify"]
 
 _BATCHES = (1, 2, 7)
-_OF_DEVIATION = 1e-4
-_TIMES_FLOAT32 = 4
-_OF_SPREAD = 1e-5
-_PREPROCESS_TOLERANCE = 1e-5
 _GREY_LEVELS = 1
 _RESIZED_PIXELS = 0.02
 _FLOAT32_EPSILON = float(np.finfo(np.float32).eps)
-
-
-@dataclass(frozen=True)
-class Reference:
-    """The classifier without the file: network input (N, 3, S, S) to outputs, as NumPy arrays."""
-
-    float64: Callable[[NDArray[np.float64]], Outputs]
-    float32: Callable[[NDArray[np.float32]], Outputs]
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What a file should be.
-
-    Attributes:
-        preprocess: From decoded pixels to network input.
-        heads: With parameters and float64 statistics.
-        knots: By head.
-    """
-
-    preprocess: Preprocess
-    heads: Sequence[BoundHead]
-    knots: Mapping[str, Knots]
 
 
 @dataclass(frozen=True)
@@ -147,10 +114,10 @@ def verify(
     batch = np.stack(list(named.values()))
     model = onnx.load(path)
     _check_knots(model, subject)
-    expected = _Expected.of(subject, reference, batch, real=len(images))
+    expected = Expected.of(subject, reference, batch, real=len(images))
     session = open_session(_exposed(model), provider=provider)
     differences = [
-        expected.compare(_run(session, batch, size), list(named), size) for size in _BATCHES
+        _compare(expected, _run(session, batch, size), list(named), size) for size in _BATCHES
     ]
     worst = [max(found, key=_severity) for found in zip(*differences, strict=True)]
     resized = _check_resizing(session, subject, batch[: len(images)])
@@ -159,85 +126,32 @@ def verify(
     return report
 
 
-@dataclass(frozen=True)
-class _Expected:
-    """Reference values of every checked tensor, with the error each may have per image."""
-
-    values: Mapping[str, NDArray[Any]]
-    allowed: Mapping[str, NDArray[np.float64]]
-    knots: Mapping[str, Knots]
-
-    @classmethod
-    def of(
-        cls, subject: Subject, reference: Reference, batch: NDArray[np.uint8], *, real: int
-    ) -> "_Expected":
-        exact_input = subject.preprocess.normalise(batch)
-        exact = reference.float64(exact_input)
-        plain = reference.float32(subject.preprocess.normalise(batch, np.float32))
-        values: dict[str, NDArray[Any]] = {PREPROCESSED: exact_input, **_tensors(exact)}
-        allowed = {
-            name: np.full(len(batch), _OF_DEVIATION * float(value[:real].std()))
-            for name, value in values.items()
-        }
-        allowed[PREPROCESSED][:] = _PREPROCESS_TOLERANCE * float(np.abs(exact_input).max())
-        for head in subject.heads:
-            score = head.score(np, exact)
-            error = np.abs(_float32_head(head).score(np, plain) - score)
-            values[head.name] = score
-            allowed[head.name] = _allowed_scores(score, error, real)
-        return cls(values, allowed, subject.knots)
-
-    def compare(
-        self, found: Mapping[str, NDArray[Any]], names: Sequence[str], size: int
-    ) -> list[Difference]:
-        """The worst image of every output, in the order of the pipeline."""
-        errors = {
-            name: (_per_image(found[name] - value), self.allowed[name])
-            for name, value in self.values.items()
-        }
-        errors["label"] = _exactly(found["label"] != self.values["logits"].argmax(axis=1))
-        for head, knots in self.knots.items():
-            flips = found[f"{head}_is_ood"] != knots.is_ood(self.values[head])
-            errors[f"{head}_is_ood"] = _exactly(flips)
-            errors[f"{head}_pvalue"] = _exactly(
-                np.abs(found[f"{head}_pvalue"] - knots.pvalue(found[head])) > _FLOAT32_EPSILON
-            )
-        differences = []
-        for output, (error, allowed) in errors.items():
-            severity = np.where(np.isnan(error), np.inf, error - allowed)
-            worst = int(severity.argmax())
-            differences.append(
-                Difference(output, float(error[worst]), float(allowed[worst]), names[worst], size)
-            )
-        return differences
-
-
-def _allowed_scores(
-    score: NDArray[np.float64], plain_error: NDArray[np.float64], real: int
-) -> NDArray[np.float64]:
-    """Error allowed per image: 4 times plain float32's largest, or 1e-5 of the spread.
-
-    Extremes have their own limit, at least 1e-5 of their scores: they lie far out, where float32
-    itself is coarse, and must not widen the limit of real images.
-    """
-    low, high = np.percentile(score[:real], [25, 75])
-    spread = _OF_SPREAD * float(high - low)
-    allowed = np.full(len(score), max(_TIMES_FLOAT32 * float(plain_error[:real].max()), spread))
-    outside = _TIMES_FLOAT32 * float(plain_error[real:].max())
-    allowed[real:] = np.maximum(np.abs(score[real:]) * _OF_SPREAD, max(outside, spread))
-    return allowed
-
-
-def _float32_head(head: BoundHead) -> BoundHead:
-    statistics = {name: values.astype(np.float32) for name, values in head.statistics.items()}
-    return BoundHead(head.head, head.parameters, statistics)
-
-
-def _tensors(outputs: Outputs) -> dict[str, NDArray[Any]]:
-    found = {f"features/{name}": value for name, value in outputs.features.items()}
-    if outputs.logits_pair is not None:
-        found["logits_pair"] = outputs.logits_pair
-    return {**found, "logits": outputs.logits}
+def _compare(
+    expected: Expected, found: Mapping[str, NDArray[Any]], names: Sequence[str], size: int
+) -> list[Difference]:
+    """The worst image of every output, in the order of the pipeline."""
+    errors = {
+        name: (_per_image(found[name] - value), expected.allowed[name])
+        for name, value in expected.values.items()
+    }
+    errors["label"] = _exactly(found["label"] != expected.values["logits"].argmax(axis=1))
+    for head in expected.subject.heads:
+        knots, name = expected.subject.knots[head.name], head.name
+        flips = found[f"{name}_is_ood"] != knots.is_ood(expected.values[name])
+        if head.epsilon:  # a decision may flip where the score is as near to the threshold
+            flips &= np.abs(expected.values[name] - knots.threshold) > expected.allowed[name]
+        errors[f"{name}_is_ood"] = _exactly(flips)
+        errors[f"{name}_pvalue"] = _exactly(
+            np.abs(found[f"{name}_pvalue"] - knots.pvalue(found[name])) > _FLOAT32_EPSILON
+        )
+    differences = []
+    for output, (error, allowed) in errors.items():
+        severity = np.where(np.isnan(error), np.inf, error - allowed)
+        worst = int(severity.argmax())
+        differences.append(
+            Difference(output, float(error[worst]), float(allowed[worst]), names[worst], size)
+        )
+    return differences
 
 
 def _exposed(model: onnx.ModelProto) -> bytes:

@@ -1,6 +1,6 @@
 """What an artefact says: the contract's outputs, the typed result, a table's rows and columns."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,19 +61,18 @@ class Scores:
     def joined(cls, parts: "Sequence[Scores]", hashes: Sequence[str] = ()) -> "Scores":
         """The results of one or more inferences, one after the other."""
 
-        def join(pick: "Callable[[Scores], NDArray[Any]]") -> NDArray[Any]:
-            return np.concatenate([pick(part) for part in parts])
+        def by_head(arrays: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+            return {head: np.concatenate([a[head] for a in arrays]) for head in arrays[0]}
 
-        heads = parts[0].scores
         return cls(
             classes=parts[0].classes,
-            label_index=join(lambda p: p.label_index),
-            is_ood=join(lambda p: p.is_ood),
-            pvalue=join(lambda p: p.pvalue),
-            logits=join(lambda p: p.logits),
-            scores={h: join(lambda p, h=h: p.scores[h]) for h in heads},
-            pvalues={h: join(lambda p, h=h: p.pvalues[h]) for h in heads},
-            decisions={h: join(lambda p, h=h: p.decisions[h]) for h in heads},
+            label_index=np.concatenate([part.label_index for part in parts]),
+            is_ood=np.concatenate([part.is_ood for part in parts]),
+            pvalue=np.concatenate([part.pvalue for part in parts]),
+            logits=np.concatenate([part.logits for part in parts]),
+            scores=by_head([part.scores for part in parts]),
+            pvalues=by_head([part.pvalues for part in parts]),
+            decisions=by_head([part.decisions for part in parts]),
             hashes=tuple(hashes),
         )
 
@@ -88,11 +87,12 @@ class Scores:
     @property
     def is_finite(self) -> NDArray[np.bool_]:
         """Mask (N,) of the images all of whose logits and scores are finite numbers."""
-        return np.isfinite(np.column_stack([self.logits, *self.scores.values()])).all(axis=1)
+        values = np.column_stack([self.logits, *self.scores.values()])
+        return np.asarray(np.isfinite(values).all(axis=1))
 
     def rows(self, paths: Sequence[Path]) -> "Iterator[Row]":
         """Table rows of the N files that these are the results of."""
-        by_column: dict[str, Sequence[Any]] = {
+        by_column: dict[str, Iterable[Any]] = {
             "label": self.label,
             "label_index": self.label_index.tolist(),
             "is_ood": self.is_ood.tolist(),

@@ -84,7 +84,11 @@ class Scorer:
             InputError: If an item is neither path nor array, or both kinds are mixed.
             ShapeError: If an array has another shape or dtype.
         """
-        items = [images] if isinstance(images, str | os.PathLike | np.ndarray) else list(images)
+        items: list[Any] = []
+        if isinstance(images, str | os.PathLike | np.ndarray):
+            items.append(images)
+        else:
+            items.extend(images)
         if items and all(isinstance(item, np.ndarray) for item in items):
             stacks = [_checked_frames(item) for item in items]
             same_size = groupby(stacks, key=lambda stack: stack.shape[1:])
@@ -157,9 +161,10 @@ class Scorer:
         return Scores.of_outputs(self.metadata.classes, self.heads, results)
 
     def _check_contract(self) -> None:
-        inputs = {value.name: value.type for value in self._session.get_inputs()}
-        outputs = {value.name: value.type for value in self._session.get_outputs()}
-        shapes = {value.name: value.shape for value in self._session.get_outputs()}
+        with translated_errors(f"'{self.path}' is damaged"):
+            inputs = {value.name: value.type for value in self._session.get_inputs()}
+            outputs = {value.name: value.type for value in self._session.get_outputs()}
+            shapes = {value.name: value.shape for value in self._session.get_outputs()}
         if inputs != {_INPUT: "tensor(uint8)"}:
             raise self._broken_contract(f"inputs {inputs}, expected '{_INPUT}' of uint8 alone")
         if list(outputs.items()) != list(self._outputs.items()):

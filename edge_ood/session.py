@@ -1,11 +1,13 @@
 """onnxruntime sessions: providers, threads and errors in one place."""
 
 import contextlib
+import os
 import re
+import textwrap
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge_ood.errors import ArtifactError, InputError, MissingDependencyError
 
@@ -18,6 +20,7 @@ PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 """Execution providers by the name that `--provider` takes; `auto` is the first available."""
 
 _LOG_FATAL_ONLY = 4
+_LONGEST_REASON = 300
 _ERROR_CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
 
 
@@ -69,12 +72,8 @@ def read_properties(session: "onnxruntime.InferenceSession", source: str) -> Map
     Raises:
         ArtifactError: If it is no text; it calls the model `source`.
     """
-    try:
+    with translated_errors(f"the metadata of '{source}' is damaged"):
         properties: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
-    except UnicodeDecodeError as error:
-        raise ArtifactError(
-            f"the metadata of '{source}' is damaged: {error}", hint="export it again"
-        ) from error
     return properties
 
 
@@ -89,10 +88,10 @@ def translated_errors(message: str) -> Iterator[None]:
     try:
         yield
     except failures as error:
-        reason = _ERROR_CODE.sub("", str(error).partition("\n")[0])
-        raise ArtifactError(
-            f"{message}: {reason}", hint="check the file, or export it again"
-        ) from error
+        raise _artifact_error(message, str(error)) from error
+    except UnicodeDecodeError as error:
+        # Something in the file, or in a message that quotes it, is no text.
+        raise _artifact_error(message, error.object.decode(errors="backslashreplace")) from error
 
 
 @contextlib.contextmanager
@@ -102,6 +101,12 @@ def _start_errors(wanted: str) -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise _did_not_start(wanted, str(error).partition("\n")[0]) from error
+
+
+def _artifact_error(message: str, reason: str) -> ArtifactError:
+    first = _ERROR_CODE.sub("", reason.partition("\n")[0])
+    shown = textwrap.shorten(first, _LONGEST_REASON, placeholder=" ...")
+    return ArtifactError(f"{message}: {shown}", hint="check the file, or export it again")
 
 
 def _did_not_start(wanted: str, reason: str) -> InputError:
@@ -137,12 +142,14 @@ def _choose(provider: str, available: list[str]) -> str:
     return PROVIDERS[provider]
 
 
-def _onnxruntime():  # type: ignore[no-untyped-def]  # a module
+def _onnxruntime() -> Any:  # the module
     if _installed("onnxruntime") and _installed("onnxruntime-gpu"):
         raise InputError(
             "both onnxruntime and onnxruntime-gpu are installed, and they overwrite each other",
             hint="uninstall both, then pip install 'edge-ood[cpu]' or 'edge-ood[gpu]'",
         )
+    # Recent wheels send usage data to their maker unless told not to before they load.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime  # noqa: PLC0415  # optional and slow
     except ModuleNotFoundError as error:

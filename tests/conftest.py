@@ -1,14 +1,32 @@
 """Shared fixtures: real images, one small trained run and its artefact, made once a session."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+from PIL import Image
 
+from edge_ood.artifact import Calibration, HeadRecord, Manifest, Metadata, Probe, store_metadata
+from edge_ood.calibrate import calibrate_artifact
 from edge_ood.demo import write_images
+from edge_ood.graph.assemble import assemble
+from edge_ood.images import content_hash, read_class_folders
+from edge_ood.preprocess import Preprocess
+from edge_ood.probe import make_probe
+from edge_ood.registry import bind_parameters
+from edge_ood.runtime import Scorer
+from edge_ood.scores import HEADS, BoundHead
 
-# The probe remembers devices in the user's cache; tests must not write there.
-os.environ["XDG_CACHE_HOME"] = "/nonexistent/edge-ood-tests"
+# The probe remembers devices in the user's cache; tests must not write there, even as root.
+os.environ["XDG_CACHE_HOME"] = "/dev/null/no-folder"
+# As the library does, but for tests that import onnxruntime themselves.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+# Threads that spin while they wait are many times slower on cores that other tests use too.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +34,27 @@ def demo_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's image folders: train, outliers, test, near, far, mixed."""
     folder = tmp_path_factory.mktemp("images")
     write_images(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """8 px noise: dark and bright classes in `train`, `validation`, `calibration`; `outliers`."""
+    folder = tmp_path_factory.mktemp("tiny")
+    generator = np.random.default_rng(0)
+    for name, count, level in (
+        ("train/dark", 24, 0),
+        ("train/bright", 24, 180),
+        ("validation/dark", 4, 0),
+        ("validation/bright", 6, 180),
+        ("calibration/dark", 10, 0),
+        ("calibration/bright", 10, 180),
+        ("outliers", 12, 90),
+    ):
+        (folder / name).mkdir(parents=True)
+        for index in range(count):
+            pixels = generator.integers(level, level + 75, (8, 8, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{index:02d}.png")
     return folder
 
 
@@ -53,9 +92,87 @@ def run_path(demo_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture(scope="session")
 def artifact_path(run_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The exported run with every closed-form head. Read only: copy it before changing it."""
-    from edge_ood.attach import Options
     from edge_ood.export import export_run
+    from edge_ood.request import Options
 
     output = tmp_path_factory.mktemp("exported") / "digits.onnx"
     export_run(run_path, output, Options(provider="cpu"))
     return output
+
+
+@pytest.fixture(scope="session")
+def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """16 px noise, tinted by class, in `train`, `calibration` and `test`; class names are odd."""
+    folder = tmp_path_factory.mktemp("colours")
+    generator = np.random.default_rng(0)
+    for name, count in (("train", 20), ("calibration", 20), ("test", 6)):
+        for channel, colour in ((1, "=green"), (0, "red apple"), (2, "蓝\u2215blue")):
+            (folder / name / colour).mkdir(parents=True)
+            for index in range(count):
+                pixels = generator.integers(0, 60, (16, 16, 3), np.uint8)
+                pixels[..., channel] += generator.integers(140, 190, dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / name / colour / f"{index:02d}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def colour_classifier() -> ModelProto:
+    """A hand-made network for `colours`, at 16 px: a convolution, a pooling, a linear layer."""
+    generator = np.random.default_rng(1)
+    weights = generator.normal(0, 0.05, (6, 3, 3, 3))
+    weights[:, :, 1, 1] += np.concatenate([np.eye(3), -np.eye(3)])
+    linear = np.concatenate([4 * np.eye(3)[:, [1, 0, 2]], np.eye(3)]) - 0.5
+    arrays = {"weights": weights, "linear": linear}
+    initializers = [numpy_helper.from_array(a.astype(np.float32), n) for n, a in arrays.items()]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Conv", ["input", "weights"], ["maps"], pads=[1, 1, 1, 1]),
+            helper.make_node("Relu", ["maps"], ["active"]),
+            helper.make_node("ReduceMean", ["active", "sides"], ["features/pool"], keepdims=0),
+            helper.make_node("MatMul", ["features/pool", "linear"], ["logits"]),
+        ],
+        "colours",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", 3, 16, 16])],
+        [
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 3]),
+            helper.make_tensor_value_info("features/pool", TensorProto.FLOAT, ["N", 6]),
+        ],
+        [*initializers, numpy_helper.from_array(np.array([2, 3]), "sides")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+
+
+@pytest.fixture(scope="session")
+def colour_artifact(
+    colours: Path, colour_classifier: ModelProto, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """An artefact made without torch in a moment. Read only: copy it before changing it."""
+    preprocess = Preprocess(16)
+    training = read_class_folders(colours / "train")
+    heads = [
+        BoundHead(head, bind_parameters(head.score, {}, owner=name))
+        for name in ("energy", "msp", "uniform_ce")
+        for head in [HEADS.get(name)]
+    ]
+    model = assemble(colour_classifier, preprocess, heads, primary="energy")
+    metadata = Metadata(
+        classes=training.classes,
+        preprocess=preprocess,
+        heads=tuple(HeadRecord(head.name, head.parameters) for head in heads),
+        primary="energy",
+        calibration=Calibration(0.05, 0, {head.name: 0.0 for head in heads}, ""),
+        manifests={"training": Manifest.of([content_hash(p.read_bytes()) for p in training.paths])},
+        probe=Probe(seed=0),
+        version="0.1.0",
+    )
+    path = tmp_path_factory.mktemp("exported") / "colours.onnx"
+    store_metadata(model, metadata)
+    onnx.save(model, path)
+    images = read_class_folders(colours / "calibration").paths
+    calibration = calibrate_artifact(path, images, provider="cpu")
+    assert calibration.scores is not None
+    scorer = Scorer(path, provider="cpu")
+    probe = make_probe(scorer, calibration.scores, seed=0)
+    store_metadata(model := onnx.load(path), replace(scorer.metadata, probe=probe))
+    onnx.save(model, path)
+    return path

@@ -9,13 +9,14 @@ import pytest
 import torch
 from sklearn.covariance import EmpiricalCovariance
 
-from edge_ood.attach import Draft, Options, Request, attach, default_heads, fit
+from edge_ood.attach import Draft, attach, fit
 from edge_ood.errors import CalibrationError, DataError, ExportError, InputError, UnknownNameError
 from edge_ood.export import request_of
 from edge_ood.images import content_hash, decode_all, halves_by_hash, read_images
 from edge_ood.models import load_model
 from edge_ood.preprocess import Preprocess
 from edge_ood.registry import parse_specs
+from edge_ood.request import Options, Request, default_heads
 from edge_ood.run_directory import read_run
 from edge_ood.runtime import Scorer
 

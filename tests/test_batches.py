@@ -138,6 +138,25 @@ def test_flip_mirrors_about_half_of_the_images() -> None:
     assert 16 < mirrored < 48  # four standard deviations of 64 fair coins
 
 
+def test_crop_and_flip_work_together() -> None:
+    """With both, some images are mirrored and all are shifts of their source."""
+    batches = make_batches(count=32, batch_size=32, augmentation=("crop", "flip"))
+    batch = batches.at(0)
+
+    mirrored = []
+    for image, label in zip(batch.images, batch.labels.tolist(), strict=True):
+        inner = (image * 255).round().byte()[:, PADDING:-PADDING, PADDING:-PADDING]
+        source = batches.images[label].permute(2, 0, 1)
+        span = SIDE - 2 * PADDING
+        shifts = source.unfold(1, span, 1).unfold(2, span, 1).flatten(1, 2)
+        plain = (shifts == inner[:, None]).flatten(2).all(2).all(0).any()
+        flipped = (shifts == inner.flip(2)[:, None]).flatten(2).all(2).all(0).any()
+        assert plain != flipped
+        mirrored.append(bool(flipped))
+
+    assert {False, True} == set(mirrored)
+
+
 def test_crop_uses_every_shift() -> None:
     """Over many images, each corner of the frame is reached."""
     batches = make_batches(count=256, batch_size=256, augmentation=("crop",))

@@ -10,13 +10,14 @@ import onnxruntime
 import pytest
 import torch
 
-from edge_ood.attach import Options
 from edge_ood.errors import ArtifactError, CalibrationError, ExportError
-from edge_ood.export import export_classifier, export_run, torch_reference
+from edge_ood.export import export_classifier, export_run
 from edge_ood.models import build_classifier, load_model
 from edge_ood.registry import parse_specs
+from edge_ood.request import Options
 from edge_ood.run_directory import read_run
 from edge_ood.runtime import Scorer
+from edge_ood.torch_reference import torch_reference
 
 FLOAT32_LOGITS = 1e-4  # of their standard deviation, the parity gate's own limit
 

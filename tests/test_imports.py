@@ -26,13 +26,26 @@ LAYERS = (
     ("scores",),
     ("artifact", "artifact_reader", "graph", "images", "results", "run_directory", "session"),
     ("runtime",),
-    ("attach", "calibrate", "evaluation", "parity", "probe", "report", "tables"),
+    (
+        "attach",
+        "calibrate",
+        "evaluation",
+        "parity",
+        "parity_limits",
+        "probe",
+        "report",
+        "request",
+        "tables",
+        "tune",
+    ),
     ("models", "objectives"),
     (
         "batches",
         "demo",
         "export",
+        "layers",
         "resume",
+        "torch_reference",
         "train",
         "training_report",
         "training_session",
@@ -41,7 +54,16 @@ LAYERS = (
     ("cli",),
 )
 ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
-TORCH_PARTS = ("models", "objectives", "batches", "training_session", "train", "export")
+TORCH_PARTS = (
+    "models",
+    "objectives",
+    "batches",
+    "training_session",
+    "train",
+    "torch_reference",
+    "layers",
+    "export",
+)
 TORCH_LIBRARIES = ("torch", "torchvision", "lightning_fabric", "onnxscript", "safetensors.torch")
 
 

@@ -9,9 +9,10 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from edge_ood.attach import STEPS, Draft, Options, check_parity
+from edge_ood.attach import STEPS, Draft, check_parity
 from edge_ood.errors import ExportError
 from edge_ood.export import request_of
+from edge_ood.request import Options
 from edge_ood.run_directory import read_run
 
 HEADS = ("energy", "mahalanobis", "mcd_l1", "msp", "uniform_ce")

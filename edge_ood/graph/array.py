@@ -132,6 +132,19 @@ class GraphNamespace:
         """Elementwise natural logarithm."""
         return x.apply("Log") if isinstance(x, GraphArray) else np.log(x)
 
+    def expm1(self, x: Any) -> Any:
+        """Elementwise `exp(x) - 1`, exact near 0: `2 t / (1 - t)` with `t = tanh(x / 2)`."""
+        if not isinstance(x, GraphArray):
+            return np.expm1(x)
+        t = (x * 0.5).apply("Tanh")
+        return 2 * t / (1 - t)
+
+    def log1p(self, x: Any) -> Any:
+        """Elementwise `log(1 + x)`, exact near 0: `2 atanh(x / (2 + x))`."""
+        if not isinstance(x, GraphArray):
+            return np.log1p(x)
+        return 2 * (x / (x + 2)).apply("Atanh")
+
     def abs(self, x: Any) -> Any:
         """Elementwise absolute value."""
         return x.apply("Abs") if isinstance(x, GraphArray) else np.abs(x)

@@ -7,59 +7,51 @@
 outputs. Its own names get a prefix, so that nothing in it can collide with the contract's names.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, numpy_helper
 
 from edge_ood.calibration.threshold import Knots
 from edge_ood.errors import ExportError
-from edge_ood.graph.array import OPSET, GraphArray, GraphBuilder, GraphNamespace
+from edge_ood.graph.array import GraphBuilder, GraphNamespace
+from edge_ood.graph.network import (
+    PREPROCESSED,
+    GraphOutput,
+    build_model,
+    opset_of,
+    record_classifier,
+    tail_of,
+)
+from edge_ood.graph.perturb import perturbed_outputs
 from edge_ood.preprocess import Preprocess
 from edge_ood.scores import BoundHead, Outputs
 
-__all__ = [
-    "FEATURES_PREFIX",
-    "INPUT_NAME",
-    "IR_VERSION",
-    "PREPROCESSED",
-    "assemble",
-    "assemble_reader",
-    "inner_output",
-    "read_knots",
-    "replace_knots",
-]
+__all__ = ["assemble", "assemble_reader", "assemble_scores", "read_knots", "replace_knots"]
 
-IR_VERSION = 8
-"""Newest IR version that onnxruntime 1.17 loads with opset 18."""
-
-INPUT_NAME = "images"
-PREPROCESSED = "preprocessed"
-"""Name of the tensor that enters the classifier, float32 (N, 3, S, S)."""
-
-FEATURES_PREFIX = "features/"
-_CLASSIFIER_PREFIX = "classifier/"
 _THRESHOLDS, _KNOTS, _WEIGHTS, _TOTAL = "thresholds", "knots", "knot_weights", "knot_total"
-
-
-@dataclass(frozen=True)
-class _Output:
-    name: str
-    dtype: int
-    shape: tuple[Any, ...] = ("N",)
 
 
 def assemble_reader(classifier: onnx.ModelProto, preprocess: Preprocess) -> onnx.ModelProto:
     """A graph from images to the classifier's own outputs, for fitting statistics."""
     builder = GraphBuilder()
-    names = _record_classifier(builder, classifier, preprocess)
-    for name, inner in names.items():
-        builder.add("Identity", [inner], name=name)
-    outputs = [_Output(name, TensorProto.FLOAT, ("N", *_tail(classifier, name))) for name in names]
-    return _model(builder, outputs, classifier)
+    arrays = record_classifier(builder, classifier, preprocess).named()
+    for name, array in arrays.items():
+        builder.add("Identity", [array.name], name=name)
+    return build_model(builder, [_float(name, classifier) for name in arrays], classifier)
+
+
+def assemble_scores(
+    classifier: onnx.ModelProto, preprocess: Preprocess, heads: Sequence[BoundHead]
+) -> onnx.ModelProto:
+    """A graph from images to scores (N,) alone, one output per head, for choosing parameters."""
+    builder = GraphBuilder()
+    outputs = record_classifier(builder, classifier, preprocess)
+    _record_scores(builder, outputs, heads, preprocess, opset_of(classifier))
+    scores = [GraphOutput(head.name, TensorProto.FLOAT) for head in heads]
+    return build_model(builder, scores, classifier)
 
 
 def assemble(
@@ -84,26 +76,15 @@ def assemble(
         ExportError: If the classifier lacks an output that a head reads.
     """
     builder = GraphBuilder()
-    names = _record_classifier(builder, classifier, preprocess)
-    outputs = _outputs(builder, names)
-    _check_inputs(outputs, heads)
-    builder.add("Identity", [names["logits"]], name="logits")
-    builder.add("ArgMax", [names["logits"]], name="label", axis=1, keepdims=0)
-    xp = GraphNamespace()
-    for head in heads:
-        builder.add("Identity", [head.score(xp, outputs).name], name=head.name)
-    num_classes = _tail(classifier, "logits")[0]
+    outputs = record_classifier(builder, classifier, preprocess)
+    builder.add("Identity", [outputs.logits.name], name="logits")
+    builder.add("ArgMax", [outputs.logits.name], name="label", axis=1, keepdims=0)
+    _record_scores(builder, outputs, heads, preprocess, opset_of(classifier))
+    num_classes = tail_of(classifier, "logits")[0]
     _record_decision(builder, [head.name for head in heads], num_classes)
     builder.add("Identity", [f"{primary}_pvalue"], name="pvalue")
     builder.add("Identity", [f"{primary}_is_ood"], name="is_ood")
-    return _model(builder, _contract_outputs(heads, num_classes), classifier)
-
-
-def inner_output(name: str) -> str | None:
-    """Name of the classifier output that a tensor of the artefact is, or None if it is none."""
-    bare = name.removeprefix(_CLASSIFIER_PREFIX)
-    is_output = bare in ("logits", "logits_pair") or bare.startswith(FEATURES_PREFIX)
-    return bare if is_output and bare != name else None
+    return build_model(builder, _contract_outputs(heads, num_classes), classifier)
 
 
 def replace_knots(model: onnx.ModelProto, knots: Sequence[Knots]) -> None:
@@ -133,64 +114,27 @@ def read_knots(model: onnx.ModelProto) -> list[Knots]:
     ]
 
 
-def _record_classifier(
-    builder: GraphBuilder, classifier: onnx.ModelProto, preprocess: Preprocess
-) -> dict[str, str]:
-    """Record preprocessing and classifier; returns the inner name of each classifier output."""
-    _record_preprocess(builder, preprocess)
-    # In-place surgery on a copy: the caller's model stays as it is.
-    inner = onnx.compose.add_prefix(classifier, _CLASSIFIER_PREFIX)
-    (entry,) = [value.name for value in inner.graph.input]
-    for node in inner.graph.node:
-        for position, name in enumerate(node.input):
-            if name == entry:
-                node.input[position] = PREPROCESSED
-    builder.nodes.extend(inner.graph.node)
-    builder.initializers.extend(inner.graph.initializer)
-    return {o.name.removeprefix(_CLASSIFIER_PREFIX): o.name for o in inner.graph.output}
-
-
-def _record_preprocess(builder: GraphBuilder, preprocess: Preprocess) -> None:
-    """From uint8 (N, H, W, 3) to float32 (N, 3, S, S), as `Preprocess` does with Pillow."""
-    frame = INPUT_NAME
-    if preprocess.resize == "center-crop":
-        frame = _record_central_square(builder, frame)
-    size = builder.constant([preprocess.size_px] * 2, np.int64)
-    resized = builder.add(
-        "Resize",
-        [frame, "", "", size],
-        mode="linear",
-        antialias=1,
-        exclude_outside=1,
-        coordinate_transformation_mode="half_pixel",
-        axes=[1, 2],
-    )
-    planes = builder.add("Transpose", [resized], perm=[0, 3, 1, 2])
-    pixels = builder.add("Cast", [planes], to=TensorProto.FLOAT)
-    mean = np.array(preprocess.mean).reshape(3, 1, 1)
-    std = np.array(preprocess.std).reshape(3, 1, 1)
-    centred = builder.add("Sub", [pixels, builder.constant(255 * mean, np.float32)])
-    scale = builder.constant(1 / (255 * std), np.float32)
-    builder.add("Mul", [centred, scale], name=PREPROCESSED)
-
-
-def _record_central_square(builder: GraphBuilder, frame: str) -> str:
-    shape = builder.add("Shape", [frame], start=1, end=3)
-    side = builder.add("ReduceMin", [shape], keepdims=1)
-    margin = builder.add("Sub", [shape, side])
-    start = builder.add("Div", [margin, builder.constant([2], np.int64)])
-    end = builder.add("Add", [start, side])
-    return builder.add("Slice", [frame, start, end, builder.constant([1, 2], np.int64)])
-
-
-def _outputs(builder: GraphBuilder, names: Mapping[str, str]) -> Outputs:
-    arrays = {name: GraphArray(builder, inner) for name, inner in names.items()}
-    features = {
-        name.removeprefix(FEATURES_PREFIX): array
-        for name, array in arrays.items()
-        if name.startswith(FEATURES_PREFIX)
-    }
-    return Outputs(arrays.get("logits"), arrays.get("logits_pair"), features)
+def _record_scores(
+    builder: GraphBuilder,
+    outputs: Outputs,
+    heads: Sequence[BoundHead],
+    preprocess: Preprocess,
+    opset: int,
+) -> None:
+    """Each head's scores (N,) under its name; heads that perturb read their own second pass."""
+    _check_inputs(outputs, heads)
+    for head in heads:
+        read = outputs
+        if head.epsilon:
+            read = perturbed_outputs(
+                builder,
+                head,
+                outputs,
+                network_input=PREPROCESSED,
+                preprocess=preprocess,
+                opset=opset,
+            )
+        builder.add("Identity", [head.score(GraphNamespace(), read).name], name=head.name)
 
 
 def _check_inputs(outputs: Outputs, heads: Sequence[BoundHead]) -> None:
@@ -228,48 +172,24 @@ def _record_decision(builder: GraphBuilder, names: Sequence[str], num_classes: i
         builder.add("Gather", [flagged, position], axis=0, name=f"{name}_is_ood")
 
 
-def _contract_outputs(heads: Sequence[BoundHead], num_classes: int) -> list[_Output]:
+def _contract_outputs(heads: Sequence[BoundHead], num_classes: int) -> list[GraphOutput]:
     outputs = [
-        _Output("label", TensorProto.INT64),
-        _Output("is_ood", TensorProto.BOOL),
-        _Output("pvalue", TensorProto.FLOAT),
-        _Output("logits", TensorProto.FLOAT, ("N", num_classes)),
+        GraphOutput("label", TensorProto.INT64),
+        GraphOutput("is_ood", TensorProto.BOOL),
+        GraphOutput("pvalue", TensorProto.FLOAT),
+        GraphOutput("logits", TensorProto.FLOAT, ("N", num_classes)),
     ]
     for head in heads:
         outputs += [
-            _Output(head.name, TensorProto.FLOAT),
-            _Output(f"{head.name}_pvalue", TensorProto.FLOAT),
-            _Output(f"{head.name}_is_ood", TensorProto.BOOL),
+            GraphOutput(head.name, TensorProto.FLOAT),
+            GraphOutput(f"{head.name}_pvalue", TensorProto.FLOAT),
+            GraphOutput(f"{head.name}_is_ood", TensorProto.BOOL),
         ]
     return outputs
 
 
-def _model(
-    builder: GraphBuilder, outputs: Sequence[_Output], classifier: onnx.ModelProto
-) -> onnx.ModelProto:
-    graph = helper.make_graph(
-        builder.nodes,
-        "edge_ood",
-        [helper.make_tensor_value_info(INPUT_NAME, TensorProto.UINT8, ["N", "H", "W", 3])],
-        [helper.make_tensor_value_info(o.name, o.dtype, list(o.shape)) for o in outputs],
-        builder.initializers,
-    )
-    opset = max([OPSET, *(e.version for e in classifier.opset_import if e.domain == "")])
-    imports = [helper.make_opsetid("", opset)]
-    model = helper.make_model(
-        graph,
-        opset_imports=imports,
-        ir_version=max(IR_VERSION, helper.find_min_ir_version_for(imports)),
-        producer_name="edge-ood",
-    )
-    onnx.checker.check_model(model)
-    return model
-
-
-def _tail(classifier: onnx.ModelProto, name: str) -> list[int]:
-    """Static dimensions after the batch of one of the classifier's outputs."""
-    (value,) = [o for o in classifier.graph.output if o.name == name]
-    return [d.dim_value for d in value.type.tensor_type.shape.dim[1:]]
+def _float(name: str, classifier: onnx.ModelProto) -> GraphOutput:
+    return GraphOutput(name, TensorProto.FLOAT, ("N", *tail_of(classifier, name)))
 
 
 def _initializer(model: onnx.ModelProto, name: str) -> onnx.TensorProto:

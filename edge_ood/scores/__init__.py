@@ -14,7 +14,18 @@ from numpy.typing import NDArray
 
 from edge_ood.registry import Registry
 
-__all__ = ["HEADS", "Accumulator", "BoundHead", "Outputs", "ScoreHead", "Statistics"]
+__all__ = [
+    "FEATURES_PREFIX",
+    "HEADS",
+    "Accumulator",
+    "BoundHead",
+    "Outputs",
+    "ScoreHead",
+    "Statistics",
+]
+
+FEATURES_PREFIX = "features/"
+"""What the names of feature outputs of `classifier.onnx` begin with; the layer's name follows."""
 
 Statistics = Mapping[str, NDArray[np.floating[Any]]]
 
@@ -33,6 +44,22 @@ class Outputs:
     logits_pair: Any = None
     features: Mapping[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def from_named(cls, arrays: Mapping[str, Any]) -> "Outputs":
+        """Outputs from arrays under the names that `classifier.onnx` gives them."""
+        features = {
+            name.removeprefix(FEATURES_PREFIX): array
+            for name, array in arrays.items()
+            if name.startswith(FEATURES_PREFIX)
+        }
+        return cls(arrays["logits"], arrays.get("logits_pair"), features)
+
+    def named(self) -> dict[str, Any]:
+        """The arrays that are there, under the names that `classifier.onnx` gives them."""
+        pair = {} if self.logits_pair is None else {"logits_pair": self.logits_pair}
+        features = {FEATURES_PREFIX + layer: array for layer, array in self.features.items()}
+        return {"logits": self.logits, **pair, **features}
+
 
 class Accumulator(Protocol):
     """Statistics in the making: fed batch by batch, mergeable, finished once."""
@@ -40,7 +67,7 @@ class Accumulator(Protocol):
     def update(self, outputs: Outputs, labels: NDArray[np.int64]) -> None:
         """Take one batch into account."""
 
-    def merge(self, other: "Accumulator") -> None:
+    def merge(self, other: Any) -> None:
         """Take everything that `other` saw into account."""
 
     def finish(self) -> dict[str, NDArray[np.float64]]:
@@ -56,7 +83,10 @@ class ScoreHead:
         score: `score(xp, outputs, statistics, **parameters) -> (N,)`, larger = more OOD.
         source: Paper and equation.
         fit: `fit(num_classes, **parameters)` gives an `Accumulator`; None where nothing is fitted.
-        perturbation: Per-image loss to descend before scoring; None for closed-form heads.
+        perturbation: `perturbation(xp, outputs, statistics, **parameters)` gives losses (N,) by
+            output name: the score reads each such output of the image moved by `epsilon` against
+            the sign of that loss's gradient. None for heads that never perturb. A head that has
+            one has a parameter `epsilon`, in raw [0, 1] pixel units; 0 switches it off.
     """
 
     name: str
@@ -80,9 +110,22 @@ class BoundHead:
         """The head's registry name, which is also its output's name in the artefact."""
         return self.head.name
 
+    @property
+    def epsilon(self) -> float:
+        """Length of the perturbation in raw [0, 1] pixel units; 0 where there is none."""
+        return float(self.parameters["epsilon"]) if self.head.perturbation else 0.0
+
     def score(self, xp: Any, outputs: Outputs) -> Any:
         """Scores (N,) of one batch of outputs; larger is more out-of-distribution."""
         return self.head.score(xp, outputs, self.statistics, **self.parameters)
+
+    def losses(self, xp: Any, outputs: Outputs) -> dict[str, Any]:
+        """Losses (N,) to descend, by the name of the output that is read after the step."""
+        assert self.head.perturbation is not None, self.name
+        losses: dict[str, Any] = self.head.perturbation(
+            xp, outputs, self.statistics, **self.parameters
+        )
+        return losses
 
 
 HEADS = Registry(

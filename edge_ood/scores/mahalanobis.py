@@ -1,4 +1,4 @@
-"""Mahalanobis distance to the nearest class (Lee et al. 2018)."""
+"""Mahalanobis distance to the nearest class, over one or several layers (Lee et al. 2018)."""
 
 from typing import Any
 
@@ -6,59 +6,107 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.calibration.gaussian import ClassGaussian
-from edge_ood.scores import Outputs, ScoreHead, Statistics
+from edge_ood.scores import FEATURES_PREFIX, Outputs, ScoreHead, Statistics
 
 
-class PenultimateGaussian:
-    """Fits a class-conditional Gaussian on the last feature layer."""
+class LayerGaussians:
+    """Fits one class-conditional Gaussian per feature layer."""
 
-    def __init__(self, num_classes: int) -> None:
-        self._gaussian = ClassGaussian(num_classes)
+    def __init__(self, num_classes: int, **parameters: Any) -> None:
+        self._num_classes = num_classes
+        self._layers: dict[str, ClassGaussian] = {}
 
     def update(self, outputs: Outputs, labels: NDArray[np.int64]) -> None:
-        """Take one batch of features (N, D) and labels (N,) into account."""
-        self._gaussian.update(_penultimate(outputs), labels)
+        """Take one batch of features (N, D_l) and labels (N,) into account."""
+        for layer, features in outputs.features.items():
+            self._gaussian(layer).update(features, labels)
 
-    def merge(self, other: "PenultimateGaussian") -> None:
+    def merge(self, other: "LayerGaussians") -> None:
         """Take everything that `other` saw into account."""
-        self._gaussian.merge(other._gaussian)
+        for layer, gaussian in other._layers.items():
+            self._gaussian(layer).merge(gaussian)
 
     def finish(self) -> dict[str, NDArray[np.float64]]:
-        """Centre (D,), whitening matrix (D, R) and whitened class means (K, R)."""
-        return self._gaussian.finish()
+        """Per layer `<layer>/centre`, `<layer>/whitening` and `<layer>/means`."""
+        return {
+            f"{layer}/{name}": array
+            for layer, gaussian in self._layers.items()
+            for name, array in gaussian.finish().items()
+        }
+
+    def _gaussian(self, layer: str) -> ClassGaussian:
+        return self._layers.setdefault(layer, ClassGaussian(self._num_classes))
 
 
-def mahalanobis(xp: Any, outputs: Outputs, statistics: Statistics) -> Any:
-    """Squared Mahalanobis distance to the nearest class mean under a shared covariance.
+def mahalanobis(
+    xp: Any,
+    outputs: Outputs,
+    statistics: Statistics,
+    *,
+    epsilon: float = 0.0,
+    clip: bool = False,
+    weights: str = "uniform",
+) -> Any:
+    """Weighted sum over layers of the squared distance to the nearest class mean.
 
     Args:
         xp: Array namespace of `outputs`.
-        outputs: Uses the last of `features` (N, D).
-        statistics: `centre` (D,), `whitening` (D, R) and `means` (K, R), as fitted by
-            `PenultimateGaussian`.
+        outputs: Uses every layer of `features` (N, D_l).
+        statistics: For each layer `<layer>/centre` (D,), `<layer>/whitening` (D, R) and
+            `<layer>/means` (K, R); `<layer>/weight` (), 1 where it is missing.
+        epsilon: Length of the perturbation in raw [0, 1] pixel units, towards the nearest class,
+            for each layer its own; 0 scores the image as it is.
+        clip: Keep the perturbed image within [0, 1].
+        weights: How layer weights are chosen while fitting: `uniform` gives every layer the same
+            spread on training images, `fgsm` and `outliers` are a logistic regression against
+            adversarial training images and against auxiliary outliers.
 
     Returns:
-        Scores of shape (N,), dimensionless, >= 0; larger is more out-of-distribution.
+        Scores of shape (N,), dimensionless; larger is more out-of-distribution. With one layer it
+        is the squared distance, >= 0; a regression may give a layer a negative weight.
 
-    Source: Lee et al. 2018, arXiv:1807.03888, eq. 2, without its factor -1. The nearest class is
-    found by the expanded square (one matmul), the distance by differences, which do not cancel.
+    Source: Lee et al. 2018, arXiv:1807.03888, eq. 2 without its factor -1, section 2.2. The
+    nearest class is found by the expanded square (one matmul), the distance by differences, which
+    do not cancel. The regression's intercept is left out.
     """
-    z = xp.matmul(_penultimate(outputs) - statistics["centre"], statistics["whitening"])
-    means = statistics["means"]
-    offsets = xp.sum(means * means, axis=1)
-    nearest = xp.argmin(offsets - 2 * xp.matmul(z, means.T), axis=1)
-    difference = z - xp.take(means, nearest, axis=0)
-    return xp.sum(difference * difference, axis=1)
+    distances = layer_distances(xp, outputs, statistics)
+    weighted = [
+        distance * statistics[f"{layer}/weight"] if f"{layer}/weight" in statistics else distance
+        for layer, distance in distances.items()
+    ]
+    total = weighted[0]
+    for distance in weighted[1:]:
+        total = total + distance
+    return total
 
 
-def _penultimate(outputs: Outputs) -> Any:
-    return list(outputs.features.values())[-1]
+def own_distances(
+    xp: Any, outputs: Outputs, statistics: Statistics, **parameters: Any
+) -> dict[str, Any]:
+    """Squared distance (N,) of each layer to its nearest class, which its own step descends."""
+    distances = layer_distances(xp, outputs, statistics)
+    return {FEATURES_PREFIX + layer: distance for layer, distance in distances.items()}
+
+
+def layer_distances(xp: Any, outputs: Outputs, statistics: Statistics) -> dict[str, Any]:
+    """Squared Mahalanobis distance (N,), >= 0, to the nearest class mean, by layer."""
+    distances = {}
+    for layer, features in outputs.features.items():
+        centred = features - statistics[f"{layer}/centre"]
+        z = xp.matmul(centred, statistics[f"{layer}/whitening"])
+        means = statistics[f"{layer}/means"]
+        offsets = xp.sum(means * means, axis=1)
+        nearest = xp.argmin(offsets - 2 * xp.matmul(z, means.T), axis=1)
+        difference = z - xp.take(means, nearest, axis=0)
+        distances[layer] = xp.sum(difference * difference, axis=1)
+    return distances
 
 
 HEAD = ScoreHead(
     "mahalanobis",
     ("features",),
     mahalanobis,
-    source="Lee et al. 2018, eq. 2",
-    fit=PenultimateGaussian,
+    source="Lee et al. 2018, eq. 2, section 2.2",
+    fit=LayerGaussians,
+    perturbation=own_distances,
 )

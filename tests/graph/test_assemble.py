@@ -9,13 +9,8 @@ from PIL import Image
 
 from edge_ood.calibration.threshold import fit_knots
 from edge_ood.errors import ExportError
-from edge_ood.graph.assemble import (
-    PREPROCESSED,
-    assemble,
-    assemble_reader,
-    read_knots,
-    replace_knots,
-)
+from edge_ood.graph.assemble import assemble, assemble_reader, read_knots, replace_knots
+from edge_ood.graph.network import PREPROCESSED
 from edge_ood.preprocess import Preprocess
 from edge_ood.scores import HEADS, BoundHead
 

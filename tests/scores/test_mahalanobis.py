@@ -5,16 +5,20 @@ import pytest
 from sklearn.covariance import EmpiricalCovariance
 
 from edge_ood.scores import Outputs
-from edge_ood.scores.mahalanobis import PenultimateGaussian, mahalanobis
+from edge_ood.scores.mahalanobis import LayerGaussians, mahalanobis, own_distances
 
 CLASSES, DIMENSIONS = 3, 5
 PLAIN = {"centre": np.zeros(2), "whitening": np.eye(2), "means": np.array([[0.0, 0], [10, 0]])}
 
 
 def features_only(features):
-    """Outputs with a decoy layer before the penultimate one."""
-    features = np.asarray(features, float)
-    return Outputs(None, features={"early": features[:, :1] + 99, "penultimate": features})
+    """Outputs with one layer."""
+    return Outputs(None, features={"penultimate": np.asarray(features, float)})
+
+
+def of_layer(statistics, layer="penultimate"):
+    """Statistics under the names that belong to one layer."""
+    return {f"{layer}/{name}": array for name, array in statistics.items()}
 
 
 def training_set():
@@ -28,7 +32,7 @@ def training_set():
 
 def fitted(features, labels):
     """The head's statistics."""
-    accumulator = PenultimateGaussian(CLASSES)
+    accumulator = LayerGaussians(CLASSES)
     accumulator.update(features_only(features), labels)
     return accumulator.finish()
 
@@ -38,7 +42,9 @@ def fitted(features, labels):
 )
 def test_by_hand(point, expected):
     """With identity covariance: the squared distance to the nearer of (0, 0) and (10, 0)."""
-    assert expected == pytest.approx(mahalanobis(np, features_only([point]), PLAIN)[0], abs=1e-12)
+    assert expected == pytest.approx(
+        mahalanobis(np, features_only([point]), of_layer(PLAIN))[0], abs=1e-12
+    )
 
 
 def test_whitening_scales_each_direction():
@@ -49,7 +55,7 @@ def test_whitening_scales_each_direction():
         "means": np.zeros((1, 2)),
     }
 
-    score = mahalanobis(np, features_only([[1 + 6, 1 - 5]]), statistics)[0]
+    score = mahalanobis(np, features_only([[1 + 6, 1 - 5]]), of_layer(statistics))[0]
 
     assert score == pytest.approx(5, rel=1e-12)
 
@@ -76,7 +82,7 @@ def test_small_distances_do_not_cancel():
     }
     outputs = Outputs(None, features={"penultimate": np.array([[4096.5, 0.25]], np.float32)})
 
-    assert mahalanobis(np, outputs, statistics)[0] == pytest.approx(0.3125, rel=1e-6)
+    assert mahalanobis(np, outputs, of_layer(statistics))[0] == pytest.approx(0.3125, rel=1e-6)
 
 
 def test_pytorch_ood_ranks_alike(pytorch_ood):
@@ -93,3 +99,25 @@ def test_pytorch_ood_ranks_alike(pytorch_ood):
     np.testing.assert_array_equal(np.argsort(ours), np.argsort(theirs))
     # Half the squared distance, under a scatter matrix that was not divided by N.
     np.testing.assert_allclose(ours, 2 * len(features) * theirs, rtol=1e-3)
+
+
+def test_layers_are_weighted_and_summed():
+    """Two layers at squared distances 25 and 4, weighted 1 and 0.5, give 27."""
+    statistics = {**of_layer(PLAIN, "early"), **of_layer(PLAIN), "penultimate/weight": 0.5}
+    features = {"early": np.array([[3.0, 4.0]]), "penultimate": np.array([[10.0, 2.0]])}
+
+    score = mahalanobis(np, Outputs(None, features=features), statistics)[0]
+
+    assert score == pytest.approx(27, rel=1e-12)
+
+
+def test_each_layer_descends_its_own_distance():
+    """The perturbation's losses are the unweighted distances, by the name of the output."""
+    statistics = {**of_layer(PLAIN, "early"), **of_layer(PLAIN), "penultimate/weight": 0.5}
+    features = {"early": np.array([[3.0, 4.0]]), "penultimate": np.array([[10.0, 2.0]])}
+
+    losses = own_distances(np, Outputs(None, features=features), statistics)
+
+    assert losses.keys() == {"features/early", "features/penultimate"}
+    assert losses["features/early"][0] == pytest.approx(25)
+    assert losses["features/penultimate"][0] == pytest.approx(4)

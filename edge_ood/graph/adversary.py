@@ -1,0 +1,67 @@
+"""Fast gradient sign images inside a graph: known images that a classifier is led away from."""
+
+import numpy as np
+import onnx
+from onnx import TensorProto
+
+from edge_ood.graph.array import GraphBuilder, GraphNamespace
+from edge_ood.graph.gradient import append_gradient
+from edge_ood.graph.network import (
+    INPUT_NAME,
+    PREPROCESSED,
+    GraphOutput,
+    build_model,
+    opset_of,
+    record_classifier,
+)
+from edge_ood.graph.perturb import network_input_info
+from edge_ood.preprocess import Preprocess
+
+__all__ = ["ADVERSARIAL", "FGSM_EPSILON", "assemble_adversary"]
+
+ADVERSARIAL = "adversarial"
+FGSM_EPSILON = 0.05
+"""Step in [0, 1] pixel units that reconstructions of the Mahalanobis paper use for its outliers."""
+
+_LARGEST_PIXEL = 255
+
+
+def assemble_adversary(
+    classifier: onnx.ModelProto, preprocess: Preprocess, *, epsilon: float = FGSM_EPSILON
+) -> onnx.ModelProto:
+    """A graph from images of network size to adversarial images, both uint8 (N, S, S, 3).
+
+    Args:
+        classifier: As `edge_ood.graph.network` describes it.
+        preprocess: What leads from pixels to the classifier's input.
+        epsilon: Length of the step in [0, 1] pixel units, rounded to whole grey levels.
+
+    Raises:
+        ExportError: If an operator of the network has no gradient rule; it is named.
+
+    Source: Goodfellow, Shlens & Szegedy 2015, arXiv:1412.6572, section 4, with the predicted class
+    in place of the true one, and pixels kept within their range.
+    """
+    builder, xp = GraphBuilder(), GraphNamespace()
+    logits = record_classifier(builder, classifier, preprocess).logits
+    below = logits - xp.max(logits, axis=1, keepdims=True)
+    loss = xp.log(xp.sum(xp.exp(below), axis=1))
+    gradient = append_gradient(
+        builder,
+        of=loss.name,
+        wrt=PREPROCESSED,
+        inputs=[network_input_info(PREPROCESSED, preprocess)],
+        opset=opset_of(classifier),
+    )
+    level = np.float32(round(_LARGEST_PIXEL * epsilon))
+    zero = builder.constant(0, np.float32)
+    rises = builder.add("GreaterOrEqual", [gradient, zero])
+    step = builder.add("Where", [rises, builder.constant(level), builder.constant(-level)])
+    last = builder.add("Transpose", [step], perm=[0, 2, 3, 1])
+    pixels = builder.add("Cast", [INPUT_NAME], to=TensorProto.FLOAT)
+    moved = builder.add("Add", [pixels, last])
+    kept = builder.add("Clip", [moved, zero, builder.constant(_LARGEST_PIXEL, np.float32)])
+    builder.add("Cast", [kept], to=TensorProto.UINT8, name=ADVERSARIAL)
+    size = preprocess.size_px
+    output = GraphOutput(ADVERSARIAL, TensorProto.UINT8, ("N", size, size, 3))
+    return build_model(builder, [output], classifier)

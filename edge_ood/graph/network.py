@@ -1,0 +1,151 @@
+"""The classifier behind its preprocessing, as nodes: what every graph of ours begins with.
+
+    images -> crop, resize, normalise -> classifier
+    uint8 (N, H, W, 3)                   logits, logits_pair, features/<layer>
+
+The classifier's own names get a prefix, so that nothing in it can collide with ours.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from edge_ood.graph.array import OPSET, GraphArray, GraphBuilder
+from edge_ood.preprocess import Preprocess
+from edge_ood.scores import FEATURES_PREFIX, Outputs
+
+__all__ = [
+    "INPUT_NAME",
+    "IR_VERSION",
+    "PREPROCESSED",
+    "GraphOutput",
+    "build_model",
+    "inner_output",
+    "opset_of",
+    "record_classifier",
+    "tail_of",
+]
+
+IR_VERSION = 8
+"""Newest IR version that onnxruntime 1.17 loads with opset 18."""
+
+INPUT_NAME = "images"
+PREPROCESSED = "preprocessed"
+"""Name of the tensor that enters the classifier, float32 (N, 3, S, S)."""
+
+_CLASSIFIER_PREFIX = "classifier/"
+
+
+@dataclass(frozen=True)
+class GraphOutput:
+    """Name, element type and shape of a graph's output."""
+
+    name: str
+    dtype: int
+    shape: tuple[Any, ...] = ("N",)
+
+
+def inner_output(name: str) -> str | None:
+    """Name of the classifier output that a tensor of the artefact is, or None if it is none."""
+    bare = name.removeprefix(_CLASSIFIER_PREFIX)
+    is_output = bare in ("logits", "logits_pair") or bare.startswith(FEATURES_PREFIX)
+    return bare if is_output and bare != name else None
+
+
+def record_classifier(
+    builder: GraphBuilder, classifier: onnx.ModelProto, preprocess: Preprocess
+) -> Outputs:
+    """Record preprocessing and classifier.
+
+    Args:
+        builder: Gets the nodes; `PREPROCESSED` is the tensor between the two.
+        classifier: One float32 input (N, 3, S, S); outputs `logits` and others of `Outputs`.
+        preprocess: What leads from a decoded frame to that input.
+
+    Returns:
+        The classifier's outputs as recorded arrays.
+    """
+    _record_preprocess(builder, preprocess)
+    # In-place surgery on a copy: the caller's model stays as it is.
+    inner = onnx.compose.add_prefix(classifier, _CLASSIFIER_PREFIX)
+    (entry,) = [value.name for value in inner.graph.input]
+    for node in inner.graph.node:
+        for position, name in enumerate(node.input):
+            if name == entry:
+                node.input[position] = PREPROCESSED
+    builder.nodes.extend(inner.graph.node)
+    builder.initializers.extend(inner.graph.initializer)
+    names = [output.name for output in inner.graph.output]
+    return Outputs.from_named(
+        {name.removeprefix(_CLASSIFIER_PREFIX): GraphArray(builder, name) for name in names}
+    )
+
+
+def _record_preprocess(builder: GraphBuilder, preprocess: Preprocess) -> None:
+    """From uint8 (N, H, W, 3) to float32 (N, 3, S, S), as `Preprocess` does with Pillow."""
+    frame = INPUT_NAME
+    if preprocess.resize == "center-crop":
+        frame = _record_central_square(builder, frame)
+    size = builder.constant([preprocess.size_px] * 2, np.int64)
+    resized = builder.add(
+        "Resize",
+        [frame, "", "", size],
+        mode="linear",
+        antialias=1,
+        exclude_outside=1,
+        coordinate_transformation_mode="half_pixel",
+        axes=[1, 2],
+    )
+    planes = builder.add("Transpose", [resized], perm=[0, 3, 1, 2])
+    pixels = builder.add("Cast", [planes], to=TensorProto.FLOAT)
+    mean = np.array(preprocess.mean).reshape(3, 1, 1)
+    std = np.array(preprocess.std).reshape(3, 1, 1)
+    centred = builder.add("Sub", [pixels, builder.constant(255 * mean, np.float32)])
+    scale = builder.constant(1 / (255 * std), np.float32)
+    builder.add("Mul", [centred, scale], name=PREPROCESSED)
+
+
+def _record_central_square(builder: GraphBuilder, frame: str) -> str:
+    shape = builder.add("Shape", [frame], start=1, end=3)
+    side = builder.add("ReduceMin", [shape], keepdims=1)
+    margin = builder.add("Sub", [shape, side])
+    start = builder.add("Div", [margin, builder.constant([2], np.int64)])
+    end = builder.add("Add", [start, side])
+    return builder.add("Slice", [frame, start, end, builder.constant([1, 2], np.int64)])
+
+
+def build_model(
+    builder: GraphBuilder, outputs: Sequence[GraphOutput], classifier: onnx.ModelProto
+) -> onnx.ModelProto:
+    """The recorded nodes as a checked model, in the versions that the classifier needs."""
+    graph = helper.make_graph(
+        builder.nodes,
+        "edge_ood",
+        [helper.make_tensor_value_info(INPUT_NAME, TensorProto.UINT8, ["N", "H", "W", 3])],
+        [helper.make_tensor_value_info(o.name, o.dtype, list(o.shape)) for o in outputs],
+        builder.initializers,
+    )
+    imports = [helper.make_opsetid("", opset_of(classifier))]
+    model = helper.make_model(
+        graph,
+        opset_imports=imports,
+        ir_version=max(IR_VERSION, helper.find_min_ir_version_for(imports)),
+        producer_name="edge-ood",
+    )
+    onnx.checker.check_model(model)
+    return model
+
+
+def opset_of(classifier: onnx.ModelProto) -> int:
+    """Opset of a graph around this classifier."""
+    return max([OPSET, *(e.version for e in classifier.opset_import if e.domain == "")])
+
+
+def tail_of(classifier: onnx.ModelProto, name: str) -> list[int]:
+    """Static dimensions after the batch of one of the classifier's outputs."""
+    (value,) = [o for o in classifier.graph.output if o.name == name]
+    return [d.dim_value for d in value.type.tensor_type.shape.dim[1:]]

@@ -1,0 +1,144 @@
+"""What a file should compute, and how far from it float32 may be.
+
+The reference is the classifier in float64, with the heads' formulas in NumPy. How much error is
+allowed is measured, not guessed: the same computation in plain float32 sets the scale.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ood.calibration.threshold import Knots
+from edge_ood.graph.network import PREPROCESSED
+from edge_ood.preprocess import Preprocess
+from edge_ood.scores import BoundHead, Outputs
+
+__all__ = ["Evaluator", "Expected", "Reference", "Subject"]
+
+_OF_DEVIATION = 1e-4
+_PREPROCESS_TOLERANCE = 1e-5
+_LIMITS = (4, 1e-5)
+"""Allowed error of closed-form heads: times plain float32's, or of the scores' IQR."""
+
+_GRADIENT_LIMITS = (2, 2e-2)
+"""The same of gradient heads: two float32 programs disagree on the sign of nearly zero."""
+
+
+class Evaluator(Protocol):
+    """The classifier without the file, in one precision, NumPy arrays in and out."""
+
+    def __call__(self, images: NDArray[Any]) -> Outputs:
+        """Outputs of network input (N, 3, S, S)."""
+
+    def perturbed(self, head: BoundHead, images: NDArray[Any], preprocess: Preprocess) -> Outputs:
+        """Outputs with those that the head perturbs taken from the perturbed images."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the file is held against: the classifier in float64 and in plain float32."""
+
+    float64: Evaluator
+    float32: Evaluator
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a file should be.
+
+    Attributes:
+        preprocess: From decoded pixels to network input.
+        heads: With parameters and float64 statistics.
+        knots: By head.
+    """
+
+    preprocess: Preprocess
+    heads: Sequence[BoundHead]
+    knots: Mapping[str, Knots]
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Reference values of every checked tensor, with the error each may have per image.
+
+    Attributes:
+        values: By output or inner tensor, in the order of the pipeline, N images first.
+        allowed: Largest absolute error (N,), by the same names.
+        subject: What the file should be.
+    """
+
+    values: Mapping[str, NDArray[Any]]
+    allowed: Mapping[str, NDArray[np.float64]]
+    subject: Subject
+
+    @classmethod
+    def of(
+        cls, subject: Subject, reference: Reference, batch: NDArray[np.uint8], *, real: int
+    ) -> "Expected":
+        """Evaluate the reference on uint8 images (N, S, S, 3), extremes after the `real` ones."""
+        exact_input = subject.preprocess.normalise(batch)
+        exact = reference.float64(exact_input)
+        plain = reference.float32(subject.preprocess.normalise(batch, np.float32))
+        values: dict[str, NDArray[Any]] = {
+            PREPROCESSED: exact_input,
+            **dict(reversed(exact.named().items())),
+        }
+        allowed = {
+            name: np.full(len(batch), _OF_DEVIATION * float(value[:real].std()))
+            for name, value in values.items()
+        }
+        allowed[PREPROCESSED][:] = _PREPROCESS_TOLERANCE * float(np.abs(exact_input).max())
+        for head in subject.heads:
+            score, error = _reference_scores(head, subject, reference, batch, (exact, plain))
+            values[head.name] = score
+            times, spread = _GRADIENT_LIMITS if head.epsilon else _LIMITS
+            allowed[head.name] = _allowed_scores(score, error, real, times=times, spread=spread)
+        return cls(values, allowed, subject)
+
+
+def _reference_scores(
+    head: BoundHead,
+    subject: Subject,
+    reference: Reference,
+    batch: NDArray[np.uint8],
+    closed_form: tuple[Outputs, Outputs],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scores (N,) in float64, and how far plain float32 is from them."""
+    exact, plain = closed_form
+    in_float32 = _float32_head(head)
+    if head.epsilon:
+        preprocess = subject.preprocess
+        single = preprocess.normalise(batch, np.float32)
+        exact = reference.float64.perturbed(head, preprocess.normalise(batch), preprocess)
+        plain = reference.float32.perturbed(in_float32, single, preprocess)
+    score = head.score(np, exact)
+    return score, np.abs(in_float32.score(np, plain) - score)
+
+
+def _allowed_scores(
+    score: NDArray[np.float64],
+    plain_error: NDArray[np.float64],
+    real: int,
+    *,
+    times: float,
+    spread: float,
+) -> NDArray[np.float64]:
+    """Error allowed per image: `times` plain float32's largest, or `spread` of the IQR.
+
+    Extremes have their own limit, at least `spread` of their scores: they lie far out, where
+    float32 itself is coarse, and must not widen the limit of real images.
+    """
+    low, high = np.percentile(score[:real], [25, 75])
+    least = spread * float(high - low)
+    allowed = np.full(len(score), max(times * float(plain_error[:real].max()), least))
+    outside = times * float(plain_error[real:].max())
+    allowed[real:] = np.maximum(np.abs(score[real:]) * spread, max(outside, least))
+    return allowed
+
+
+def _float32_head(head: BoundHead) -> BoundHead:
+    statistics = {name: values.astype(np.float32) for name, values in head.statistics.items()}
+    return BoundHead(head.head, head.parameters, statistics)

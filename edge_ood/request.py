@@ -1,0 +1,126 @@
+"""What a user may choose about an artefact, and what the pipeline needs to make it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import onnx
+
+from edge_ood.calibration.threshold import minimum_images
+from edge_ood.errors import InputError
+from edge_ood.images import ImageSet
+from edge_ood.parity_limits import Reference
+from edge_ood.preprocess import Preprocess
+from edge_ood.registry import Spec, bind_parameters
+from edge_ood.scores import HEADS, BoundHead, ScoreHead
+
+__all__ = [
+    "EPSILON_CRITERIA",
+    "STATISTICS_SOURCES",
+    "Options",
+    "Request",
+    "bind_head",
+    "default_heads",
+]
+
+STATISTICS_SOURCES = ("training", "calibration")
+EPSILON_CRITERIA = ("declared", "auto", "outliers", "fgsm", "id-only")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user chooses about an artefact.
+
+    Attributes:
+        heads: Score heads with parameters as text; empty for every closed-form head that the
+            classifier has inputs for.
+        primary: The head behind `pvalue` and `is_ood`.
+        alpha: False-alarm rate on ID images.
+        statistics: `training`, or `calibration`: one half of those images, by hash, fits the
+            statistics and the other half sets the thresholds.
+        provider: `auto`, `cpu` or `cuda`.
+        epsilon: How heads that perturb get the length of their step: `declared` keeps what their
+            parameters say; `outliers` and `fgsm` maximise the AUROC of training images against
+            auxiliary outliers or adversarial training images, `auto` by the first if there are
+            any; `id-only` is Generalized ODIN's criterion.
+        layers: Feature layers besides the penultimate: names of submodules, or `auto` alone.
+
+    Raises:
+        UnknownNameError: If a head or parameter does not exist; the hint has the closest.
+        InputError: If a value is out of range, or the primary head is not among the heads.
+    """
+
+    heads: Sequence[Spec] = ()
+    primary: str = "energy"
+    alpha: float = 0.05
+    statistics: str = "training"
+    provider: str = "auto"
+    epsilon: str = "declared"
+    layers: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        minimum_images(self.alpha)
+        names = [bind_head(spec).name for spec in self.heads] or HEADS.names()
+        if len(set(names)) != len(names):
+            raise InputError(f"scores {', '.join(names)} name a head twice")
+        if self.primary not in names:
+            HEADS.get(self.primary)
+            raise InputError(
+                f"primary head {self.primary!r} is not among the scores {', '.join(names)}",
+                hint=f"add it to --scores, or pass --primary {names[0]}",
+            )
+        if self.statistics not in STATISTICS_SOURCES:
+            raise InputError(
+                f"statistics from {self.statistics!r}, expected training or calibration"
+            )
+        if self.epsilon not in EPSILON_CRITERIA:
+            raise InputError(
+                f"epsilon by {self.epsilon!r}, expected one of {', '.join(EPSILON_CRITERIA)}",
+                hint="a number goes to its head: --scores odin:epsilon=0.002",
+            )
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to attach to which classifier.
+
+    Attributes:
+        classifier: As `edge_ood.graph.assemble` describes it.
+        reference: The same classifier in float64 and float32, for the parity gate.
+        preprocess: From decoded pixels to network input.
+        classes: K class names.
+        training: Labelled training images; statistics and parity images come from them.
+        calibration: ID images for thresholds; labelled if statistics come from them, too.
+        options: What the user chose.
+        outliers: Auxiliary outliers of the training, for the manifest and to choose parameters by.
+        provenance: Model, objective, seed and the like, for the metadata.
+    """
+
+    classifier: onnx.ModelProto
+    reference: Reference
+    preprocess: Preprocess
+    classes: tuple[str, ...]
+    training: ImageSet
+    calibration: ImageSet
+    options: Options = field(default_factory=Options)
+    outliers: ImageSet = field(default_factory=lambda: ImageSet(()))
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def default_heads(classifier: onnx.ModelProto) -> list[Spec]:
+    """Every closed-form head whose inputs the classifier gives, in name order."""
+    given = {o.name.split("/")[0] for o in classifier.graph.output}
+    heads = [bind_head(Spec(name)) for name in HEADS.names()]
+    return [Spec(h.name) for h in heads if set(h.head.inputs) <= given and not h.epsilon]
+
+
+def bind_head(spec: Spec) -> BoundHead:
+    """A head with all its parameters, given or default, and no statistics yet.
+
+    Raises:
+        UnknownNameError: If the head or a parameter does not exist; the hint has the closest.
+        InputError: If a parameter has the wrong type.
+    """
+    head: ScoreHead = HEADS.get(spec.name)
+    parameters = bind_parameters(head.score, spec.parameters, owner=f"score head {head.name!r}")
+    return BoundHead(head, parameters)

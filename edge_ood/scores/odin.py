@@ -1,0 +1,61 @@
+"""ODIN: temperature and input perturbation (Liang et al. 2018)."""
+
+from typing import Any
+
+from edge_ood.scores import Outputs, ScoreHead, Statistics
+
+
+def odin(
+    xp: Any,
+    outputs: Outputs,
+    statistics: Statistics,
+    *,
+    temperature: float = 1000.0,
+    epsilon: float = 0.0014,
+    clip: bool = False,
+) -> Any:
+    """Softmax score at a high temperature on a perturbed image, in the log domain.
+
+    Args:
+        xp: Array namespace of `outputs`.
+        outputs: Uses `logits` (N, K) of the perturbed image.
+        statistics: Unused.
+        temperature: T > 0, dimensionless.
+        epsilon: Length of the perturbation in raw [0, 1] pixel units; 0 scores the image as it is.
+        clip: Keep the perturbed image within [0, 1].
+
+    Returns:
+        Scores of shape (N,), in logit units, in [-T log K, 0]; larger is more
+        out-of-distribution. Equal to `-T (log S + log K)` with S the paper's score, the largest
+        softmax probability at T, so it has S's ranking without its float32 ties.
+
+    Source: Liang, Li & Srikant 2018, arXiv:1706.02690, eqs. 1 and 2. Near-equal numbers are not
+    subtracted: the mean of `exp(d) - 1`, d = (z - max z) / T, is taken, then `log(1 + mean)`.
+    """
+    scaled = outputs.logits / temperature
+    below = scaled - xp.max(scaled, axis=1, keepdims=True)
+    return temperature * xp.log1p(xp.mean(xp.expm1(below), axis=1))
+
+
+def negative_log_likelihood(
+    xp: Any,
+    outputs: Outputs,
+    statistics: Statistics,
+    *,
+    temperature: float,
+    epsilon: float,
+    clip: bool,
+) -> dict[str, Any]:
+    """Loss (N,) of the predicted class at temperature T, in nats, >= 0; ODIN descends it."""
+    scaled = outputs.logits / temperature
+    below = scaled - xp.max(scaled, axis=1, keepdims=True)
+    return {"logits": xp.log(xp.sum(xp.exp(below), axis=1))}
+
+
+HEAD = ScoreHead(
+    "odin",
+    ("logits",),
+    odin,
+    source="Liang et al. 2018, eqs. 1 and 2",
+    perturbation=negative_log_likelihood,
+)

@@ -1,0 +1,197 @@
+"""Parameters that are chosen on training images: epsilon and layer weights.
+
+Foreign images are auxiliary outliers, or adversarial images made from the training images. No
+calibration image and no test image takes part.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from edge_ood.calibration.epsilon import (
+    EPSILON_GRID,
+    EpsilonChoice,
+    choose_by_auroc,
+    choose_by_mean,
+)
+from edge_ood.calibration.fusion import logistic_weights, uniform_weights
+from edge_ood.errors import InputError
+from edge_ood.graph.adversary import ADVERSARIAL, assemble_adversary
+from edge_ood.graph.assemble import assemble_scores
+from edge_ood.graph.network import INPUT_NAME
+from edge_ood.images import ImageSet, decode_all
+from edge_ood.request import Request
+from edge_ood.scores import BoundHead, Outputs, ScoreHead
+from edge_ood.scores.mahalanobis import layer_distances
+from edge_ood.session import open_session
+
+__all__ = ["Tuning", "evenly_spread", "tune"]
+
+_IMAGES = 1000
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What was chosen, and how, for the metadata.
+
+    Attributes:
+        heads: With the chosen parameters and weights.
+        choices: By head: criterion, curve or weights.
+    """
+
+    heads: tuple[BoundHead, ...]
+    choices: Mapping[str, Mapping[str, Any]]
+
+
+def tune(request: Request, heads: Sequence[BoundHead]) -> Tuning:
+    """Choose epsilon where `auto` was asked for, and weights of several layers.
+
+    Args:
+        request: Its training images and outliers are used, at most 1,000 of each.
+        heads: Fitted.
+
+    Raises:
+        InputError: If outliers are asked for and the run has none.
+        CalibrationError: If a score is not finite, or the weights do not converge.
+        ExportError: If an operator of the network has no gradient rule.
+    """
+    bench = _Bench(request)
+    tuned: list[BoundHead] = []
+    choices: dict[str, Mapping[str, Any]] = {}
+    for head in heads:
+        current, choice = _with_weights(bench, head)
+        if head.epsilon and request.options.epsilon != "declared":
+            current, choice["epsilon"] = _with_epsilon(bench, current)
+            current, again = _with_weights(bench, current)  # distances moved with epsilon
+            choice.update(again)
+        tuned.append(current)
+        if choice:
+            choices[head.name] = choice
+    return Tuning(tuple(tuned), choices)
+
+
+def evenly_spread(images: ImageSet, count: int) -> ImageSet:
+    """At most `count` images at even distances, so that every class is likely among them."""
+    step = max(1, len(images) // count)
+    return images.subset(np.arange(0, len(images), step)[:count])
+
+
+class _Bench:
+    """Known and foreign images, decoded when they are first needed."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self._known: NDArray[np.uint8] | None = None
+
+    def known(self) -> NDArray[np.uint8]:
+        if self._known is None:
+            chosen = evenly_spread(self.request.training, _IMAGES)
+            self._known, _ = decode_all(chosen.paths, self.request.preprocess)
+        return self._known
+
+    def foreign(self, source: str) -> NDArray[np.uint8]:
+        """Auxiliary outliers, or adversarial versions of the known images."""
+        request = self.request
+        if source == "outliers":
+            if not len(request.outliers):
+                raise InputError(
+                    "there are no outliers to choose parameters by",
+                    hint="train with --outliers, or choose by fgsm",
+                )
+            pixels, _ = decode_all(
+                evenly_spread(request.outliers, _IMAGES).paths, request.preprocess
+            )
+            return pixels
+        adversary = assemble_adversary(request.classifier, request.preprocess)
+        return self.run(adversary, self.known())[ADVERSARIAL]
+
+    def scores(
+        self, heads: Sequence[BoundHead], images: NDArray[np.uint8]
+    ) -> dict[str, NDArray[Any]]:
+        model = assemble_scores(self.request.classifier, self.request.preprocess, heads)
+        return self.run(model, images)
+
+    def run(self, model: onnx.ModelProto, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        session = open_session(model.SerializeToString(), provider=self.request.options.provider)
+        names = [output.name for output in session.get_outputs()]
+        parts = [
+            session.run(names, {INPUT_NAME: images[start : start + _BATCH]})
+            for start in range(0, len(images), _BATCH)
+        ]
+        joined = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        return dict(zip(names, joined, strict=True))
+
+
+def _with_weights(bench: _Bench, head: BoundHead) -> tuple[BoundHead, dict[str, Any]]:
+    """The head with a weight per layer; one layer needs none."""
+    layers = [name.removesuffix("/centre") for name in head.statistics if name.endswith("/centre")]
+    source = head.parameters.get("weights")
+    if source is None:
+        return head, {}
+    if source not in ("uniform", "fgsm", "outliers"):
+        raise InputError(f"layer weights from {source!r}", hint="one of uniform, fgsm, outliers")
+    if len(layers) == 1:
+        return head, {}
+    by_layer = [_layer_head(head, layer) for layer in layers]
+
+    def distances(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        found = bench.scores(by_layer, images)
+        return np.stack([found[single.name] for single in by_layer], axis=1).astype(np.float64)
+
+    known = distances(bench.known())
+    weights = (
+        uniform_weights(known)
+        if source == "uniform"
+        else logistic_weights(known, distances(bench.foreign(source)))
+    )
+    added = {f"{layer}/weight": np.asarray(w) for layer, w in zip(layers, weights, strict=True)}
+    weighted = replace(head, statistics={**head.statistics, **added})
+    named = dict(zip(layers, weights.tolist(), strict=True))
+    return weighted, {"weights": {"source": source, "by_layer": named}}
+
+
+def _layer_head(head: BoundHead, layer: str) -> BoundHead:
+    """The squared distance of one layer alone, perturbed by its own loss as the head is."""
+
+    def only(xp: Any, outputs: Outputs, statistics: Any, **parameters: Any) -> Any:
+        single = Outputs(outputs.logits, features={layer: outputs.features[layer]})
+        return layer_distances(xp, single, statistics)[layer]
+
+    def own(xp: Any, outputs: Outputs, statistics: Any, **parameters: Any) -> Any:
+        return {f"features/{layer}": only(xp, outputs, statistics)}
+
+    part = ScoreHead(f"distance/{layer}", ("features",), only, head.head.source, perturbation=own)
+    return BoundHead(part, head.parameters, head.statistics)
+
+
+def _with_epsilon(bench: _Bench, head: BoundHead) -> tuple[BoundHead, dict[str, Any]]:
+    """The head with the epsilon that the asked-for criterion prefers."""
+    criterion = bench.request.options.epsilon
+    if criterion == "auto":
+        criterion = "outliers" if len(bench.request.outliers) else "fgsm"
+    known = bench.known()
+    candidates = [
+        replace(head, parameters={**head.parameters, "epsilon": epsilon})
+        for epsilon in EPSILON_GRID
+    ]
+
+    def scores(images: NDArray[np.uint8]) -> list[NDArray[Any]]:
+        return [bench.scores([one], images)[one.name] for one in candidates]
+
+    if criterion == "id-only":
+        choice = choose_by_mean(dict(zip(EPSILON_GRID, scores(known), strict=True)))
+    else:
+        pairs = zip(scores(known), scores(bench.foreign(criterion)), strict=True)
+        choice = choose_by_auroc(dict(zip(EPSILON_GRID, pairs, strict=True)), criterion)
+    chosen = replace(head, parameters={**head.parameters, "epsilon": choice.epsilon})
+    return chosen, _described(choice)
+
+
+def _described(choice: EpsilonChoice) -> dict[str, Any]:
+    curve = {f"{epsilon:g}": value for epsilon, value in choice.curve.items()}
+    return {**asdict(choice), "curve": curve}

@@ -1,0 +1,311 @@
+"""Score tables: one contract in three formats, for any name that a file or class can have."""
+
+import csv
+import io
+import json
+import math
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from edge_ood.errors import InputError, MissingDependencyError
+from edge_ood.results import Row, columns
+from edge_ood.tables import format_of, open_table, shown_path, write_to
+
+HEADS = ("energy", "msp")
+COLUMNS = [
+    *("path", "status", "error", "label", "label_index", "is_ood", "pvalue"),
+    *("energy", "energy_pvalue", "energy_is_ood"),
+    *("msp", "msp_pvalue", "msp_is_ood"),
+]
+
+ODD_NAMES = [
+    "plain.png",
+    "with space.png",
+    'with "quotes".png',
+    "with,comma;semicolon.png",
+    "with\nnewline.png",
+    "with\rreturn.png",
+    "with\ttab.png",
+    "'quoted'.png",
+    "=1+1.png",
+    "-rf.png",
+    "@sum.png",
+    "日本語/कुत्ता/🐕.png",
+    "\u202egnp.exe",
+]
+
+
+def row(path: Path, label: str = "cat", energy: float = -1.5) -> Row:
+    """A complete row."""
+    values: dict[str, Any] = {
+        "label": label,
+        "label_index": 2,
+        "is_ood": True,
+        "pvalue": np.float32(0.1),
+        "energy": np.float32(energy),
+        "energy_pvalue": np.float32(1e-7),
+        "energy_is_ood": True,
+        "msp": np.float32(1 / 3),
+        "msp_pvalue": np.float32(0.5),
+        "msp_is_ood": False,
+    }
+    return Row(path, "ok", "", values)
+
+
+def broken(path: Path) -> Row:
+    """A row of a file without scores."""
+    return Row(path, "unreadable", f"cannot read '{path}': gone", {})
+
+
+def as_csv(rows: list[Row]) -> list[dict[str, str]]:
+    """What a CSV reader makes of the rows."""
+    stream = io.StringIO(newline="")
+    write = write_to(stream, "csv", HEADS)
+    for item in rows:
+        write(item)
+    stream.seek(0)
+    return list(csv.DictReader(stream, strict=True))
+
+
+def as_json(rows: list[Row]) -> list[dict[str, Any]]:
+    """What a JSON reader makes of the rows, line by line."""
+    stream = io.StringIO()
+    write = write_to(stream, "jsonl", HEADS)
+    for item in rows:
+        write(item)
+    return [json.loads(line) for line in stream.getvalue().split("\n")[:-1]]
+
+
+def test_columns_are_a_public_contract() -> None:
+    """Names and order never change without a new major version."""
+    assert COLUMNS == columns(HEADS)
+    assert COLUMNS == list(as_csv([row(Path("a.png"))])[0])
+    assert COLUMNS == list(as_json([row(Path("a.png"))])[0])
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_any_file_name_survives(name: str) -> None:
+    """Names are read back as they are, below ./ so that no cell is a formula or an option."""
+    expected = f"./{name}"
+
+    (from_csv,), (from_json,) = as_csv([row(Path(name))]), as_json([row(Path(name))])
+
+    assert expected == from_csv["path"] == from_json["path"]
+    assert expected == shown_path(Path(name))
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_an_error_about_any_file_name_survives(name: str) -> None:
+    """The error text quotes the name; line breaks in it end no row."""
+    (from_csv,), (from_json,) = as_csv([broken(Path(name))]), as_json([broken(Path(name))])
+
+    assert f"cannot read '{name}': gone" == from_csv["error"] == from_json["error"]
+
+
+def test_bytes_outside_utf8_are_shown_in_hexadecimal() -> None:
+    r"""A stray byte of a name stands as \xNN, in the path and in the error."""
+    path = Path(os.fsdecode(b"caf\xe9.png"))
+
+    (from_csv,), (from_json,) = as_csv([broken(path)]), as_json([broken(path)])
+
+    assert r"./caf\xe9.png" == from_csv["path"] == from_json["path"]
+    assert r"cannot read 'caf\xe9.png': gone" == from_csv["error"] == from_json["error"]
+
+
+def test_paths_that_say_where_they_are_stay() -> None:
+    """Absolute paths and those above this folder get no prefix."""
+    assert "/a/b.png" == shown_path(Path("/a/b.png"))
+    assert "../b.png" == shown_path(Path("../b.png"))
+    assert "./..hidden/b.png" == shown_path(Path("..hidden/b.png"))
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝"])  # noqa: RUF001  # a look-alike
+def test_class_names_are_no_formulas(start: str) -> None:
+    """In CSV a leading apostrophe disarms them; JSON has no formulas and keeps them."""
+    label = f"{start}SUM(A1)"
+
+    (from_csv,), (from_json,) = as_csv([row(Path("a"), label)]), as_json([row(Path("a"), label)])
+
+    assert f"'{label}" == from_csv["label"]
+    assert label == from_json["label"]
+
+
+@pytest.mark.parametrize(
+    "label", ["cat", "blue cat", "猫", "a\u2215b", "", "'quoted'", "3", "true"]
+)
+def test_other_class_names_stay(label: str) -> None:
+    """Spaces, look-alikes of slashes and other letters are nothing special."""
+    assert label == as_csv([row(Path("a"), label)])[0]["label"]
+    assert label == as_json([row(Path("a"), label)])[0]["label"]
+
+
+def test_numbers_are_written_with_the_digits_of_a_float32() -> None:
+    """0.1 is 0.1, not 0.10000000149, and reads back to the same float32."""
+    (from_csv,), (from_json,) = as_csv([row(Path("a"))]), as_json([row(Path("a"))])
+
+    assert ("0.1", "-1.5", "1e-07") == tuple(
+        from_csv[n] for n in ("pvalue", "energy", "energy_pvalue")
+    )
+    assert (0.1, -1.5, 1e-07) == tuple(from_json[n] for n in ("pvalue", "energy", "energy_pvalue"))
+    assert np.float32(1 / 3) == np.float32(from_csv["msp"]) == np.float32(from_json["msp"])
+
+
+def test_truth_is_written_in_small_letters() -> None:
+    """As JSON has it, and SQL; in CSV, too."""
+    (from_csv,), (from_json,) = as_csv([row(Path("a"))]), as_json([row(Path("a"))])
+
+    assert ("true", "false") == (from_csv["is_ood"], from_csv["msp_is_ood"])
+    assert (True, False) == (from_json["is_ood"], from_json["msp_is_ood"])
+
+
+def test_what_is_missing_is_empty_or_null() -> None:
+    """A file without scores has its path, status and error, and no other value."""
+    (from_csv,), (from_json,) = as_csv([broken(Path("a"))]), as_json([broken(Path("a"))])
+
+    assert {""} == {from_csv[name] for name in COLUMNS[3:]}
+    assert {None} == {from_json[name] for name in COLUMNS[3:]}
+    assert "" == as_csv([row(Path("a"))])[0]["error"]
+    assert as_json([row(Path("a"))])[0]["error"] is None
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_numbers_that_json_lacks_are_null(value: float) -> None:
+    """Valid JSON matters more; the status column says `not-finite`."""
+    assert as_json([row(Path("a"), energy=value)])[0]["energy"] is None
+    assert str(value) == as_csv([row(Path("a"), energy=value)])[0]["energy"]
+
+
+def test_all_formats_hold_the_same(tmp_path: Path) -> None:
+    """CSV, JSON Lines and Parquet files of one table are equal, value by value."""
+    paths = [Path(name) for name in [*ODD_NAMES, os.fsdecode(b"\xff.png")]]
+    rows = [row(path, energy=i / 7) if i % 3 else broken(path) for i, path in enumerate(paths)]
+    for table_format in ("csv", "jsonl", "parquet"):
+        with open_table(tmp_path / f"t.{table_format}", table_format, HEADS) as write:
+            for item in rows:
+                write(item)
+
+    with (tmp_path / "t.csv").open(newline="", encoding="utf-8") as stream:
+        from_csv = list(csv.DictReader(stream, strict=True))
+    lines = (tmp_path / "t.jsonl").read_text("utf-8").split("\n")[:-1]
+    from_json = [json.loads(line) for line in lines]
+    from_parquet = pq.read_table(tmp_path / "t.parquet").to_pylist()
+
+    words: dict[Any, str] = {None: "", True: "true", False: "false"}
+    assert len(rows) == len(from_csv) == len(from_json) == len(from_parquet)
+    for text, document, typed in zip(from_csv, from_json, from_parquet, strict=True):
+        assert COLUMNS == list(text) == list(document) == list(typed)
+        for name in COLUMNS:
+            value = typed[name]
+            if isinstance(value, float):
+                assert np.float32(value) == np.float32(document[name]) == np.float32(text[name])
+            else:
+                assert value == document[name]
+                assert words.get(value, str(value)) == text[name]
+
+
+def test_parquet_is_typed(tmp_path: Path) -> None:
+    """Scores are float32, decisions bool, the label's index int64; no rows are a table, too."""
+    with open_table(tmp_path / "t.parquet", "parquet", HEADS):
+        pass
+
+    table = pq.read_table(tmp_path / "t.parquet")
+
+    types = {field.name: str(field.type) for field in table.schema}
+    assert 0 == len(table)
+    assert ("float", "float", "bool") == tuple(types[f"msp{s}"] for s in ("", "_pvalue", "_is_ood"))
+    assert ("string", "int64", "bool") == tuple(
+        types[n] for n in ("label", "label_index", "is_ood")
+    )
+
+
+def test_parquet_is_written_in_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory does not grow with the table, and no row is lost between groups."""
+    monkeypatch.setattr("edge_ood.tables._ROWS_PER_GROUP", 4)
+    with open_table(tmp_path / "t.parquet", "parquet", HEADS) as write:
+        for index in range(10):
+            write(row(Path(f"{index}.png")))
+
+    file = pq.ParquetFile(tmp_path / "t.parquet")
+
+    assert [4, 4, 2] == [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+    assert [f"./{i}.png" for i in range(10)] == file.read()["path"].to_pylist()
+
+
+@pytest.mark.parametrize("table_format", ["csv", "jsonl", "parquet"])
+def test_a_table_that_fails_half_way_is_not_there(tmp_path: Path, table_format: str) -> None:
+    """A file appears whole, or the old one stays and nothing lies beside it."""
+    path = tmp_path / "t"
+    path.write_text("old")
+
+    def fail() -> None:
+        with open_table(path, table_format, HEADS) as write:
+            write(row(Path("a.png")))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+
+    assert "old" == path.read_text()
+    assert [path] == list(tmp_path.iterdir())
+
+
+def test_parquet_without_its_library_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing is left behind."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+
+    with (
+        pytest.raises(MissingDependencyError, match="writing Parquet needs pyarrow") as raised,
+        open_table(tmp_path / "t.parquet", "parquet", HEADS),
+    ):
+        pass
+
+    assert "pip install 'edge-ood[parquet]'" == raised.value.hint
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("path", "chosen", "expected"),
+    [
+        ("a.csv", None, "csv"),
+        ("a.CSV", None, "csv"),
+        ("a.jsonl", None, "jsonl"),
+        ("a.ndjson", None, "jsonl"),
+        ("a.parquet", None, "parquet"),
+        ("a.csv", "jsonl", "jsonl"),
+        ("a", "parquet", "parquet"),
+        (None, None, "jsonl"),
+        (None, "csv", "csv"),
+    ],
+)
+def test_the_format_is_chosen_or_read_off_the_name(
+    path: str | None, chosen: str | None, expected: str
+) -> None:
+    """`--format` wins over the ending; standard output has JSON Lines."""
+    assert expected == format_of(Path(path) if path else None, chosen)
+
+
+@pytest.mark.parametrize(
+    ("path", "chosen", "message"),
+    [
+        ("a.xlsx", None, "cannot tell the format of 'a.xlsx'"),
+        ("a", None, "cannot tell the format of 'a'"),
+        ("a.csv", "excel", "unknown format 'excel'"),
+        (None, "parquet", "Parquet needs a file"),
+    ],
+)
+def test_a_format_that_cannot_be_is_an_error(
+    path: str | None, chosen: str | None, message: str
+) -> None:
+    """With a hint that names what can."""
+    with pytest.raises(InputError, match=message) as raised:
+        format_of(Path(path) if path else None, chosen)
+
+    assert "parquet" in str(raised.value.hint)
