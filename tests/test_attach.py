@@ -124,7 +124,7 @@ def test_fit_streams_the_same_statistics_in_any_order(request_: Request, tmp_pat
     forward, backward = (fit(Draft(r, tmp_path / "x.onnx")) for r in (request_, reversed_))
 
     first, second = (
-        next(h for h in draft.heads if h.name == "mahalanobis").statistics["whitening"]
+        next(h for h in draft.heads if h.name == "mahalanobis").statistics["penultimate/whitening"]
         for draft in (forward, backward)
     )
     np.testing.assert_allclose(first @ first.T, second @ second.T, rtol=1e-6)
