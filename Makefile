@@ -56,7 +56,7 @@ wheel: build ## Run the test suite against the built wheel, without the sources
 	cd build/wheel && venv/bin/python -Ic 'import edge_ood.cli, sys; \
 		print("testing", edge_ood.cli.__file__); \
 		sys.exit(not edge_ood.cli.__file__.startswith(sys.prefix))'
-	cd build/wheel && venv/bin/python -Im pytest -m "not source" $(ARGS)
+	cd build/wheel && venv/bin/python -Im pytest -m "not source and not slow" $(ARGS)
 
 clean: ## Remove everything that make made, the environment included
 	rm -rf $(VENV) build dist demo edge_ood.egg-info .mypy_cache .pytest_cache .ruff_cache
