@@ -59,7 +59,7 @@ def logistic_weights(
 
 
 def _deviation(distances: NDArray[np.float64]) -> NDArray[np.float64]:
-    deviation = distances.std(axis=0)
+    deviation: NDArray[np.float64] = distances.std(axis=0)
     if not deviation.all():
         raise CalibrationError("a layer has the same distance for every image")
     return deviation

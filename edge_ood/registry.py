@@ -12,11 +12,39 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from edge_ood.errors import InputError, UnknownNameError
 
-__all__ = ["Registry", "Spec", "bind_parameters", "parse_spec", "parse_specs"]
+__all__ = [
+    "Bound",
+    "NonNegative",
+    "Positive",
+    "Registry",
+    "Spec",
+    "bind_parameters",
+    "parse_spec",
+    "parse_specs",
+]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Least value of a number; annotates a parameter, `Annotated[float, Bound(0)]`."""
+
+    least: float
+    excluded: bool = False
+
+    def admits(self, value: float) -> bool:
+        """Whether the value is within the bound."""
+        return value > self.least if self.excluded else value >= self.least
+
+    def __str__(self) -> str:
+        return f"a number above {self.least:g}" if self.excluded else f"{self.least:g} or more"
+
+
+NonNegative = Annotated[float, Bound(0)]
+Positive = Annotated[float, Bound(0, excluded=True)]
 
 
 @dataclass(frozen=True)
@@ -115,7 +143,8 @@ def bind_parameters(
     """Complete and convert parameters by the function's own keyword-only signature.
 
     Args:
-        function: Its keyword-only parameters with defaults are what may be given.
+        function: Its keyword-only parameters with defaults are what may be given. An annotation
+            with a `Bound`, or a `Literal`, limits the values.
         given: Names with values, as text (from a command line) or already typed (from metadata).
         owner: What the parameters belong to, for messages.
 
@@ -124,20 +153,21 @@ def bind_parameters(
 
     Raises:
         UnknownNameError: If a name is not a parameter.
-        InputError: If a value does not convert to the type of its default.
+        InputError: If a value does not convert to the type of its default, or is out of range.
     """
     signature = inspect.signature(function).parameters.values()
-    defaults = {p.name: p.default for p in signature if p.kind is p.KEYWORD_ONLY}
+    parameters = {p.name: p for p in signature if p.kind is p.KEYWORD_ONLY}
     for name in given:
-        if name not in defaults:
-            raise UnknownNameError(f"parameter of {owner}", name, defaults or ["none at all"])
+        if name not in parameters:
+            raise UnknownNameError(f"parameter of {owner}", name, parameters or ["none at all"])
     return {
-        name: _convert(name, given[name], default, owner) if name in given else default
-        for name, default in defaults.items()
+        name: _convert(parameter, given[name], owner) if name in given else parameter.default
+        for name, parameter in parameters.items()
     }
 
 
-def _convert(name: str, value: Any, default: Any, owner: str) -> Any:
+def _convert(parameter: inspect.Parameter, value: Any, owner: str) -> Any:
+    name, default = parameter.name, parameter.default
     kind = type(default)
     converted = None
     if kind is bool:
@@ -150,4 +180,18 @@ def _convert(name: str, value: Any, default: Any, owner: str) -> Any:
             f"parameter {name!r} of {owner} is {value!r}, expected {kind.__name__}",
             hint=f"the default is {default!r}",
         )
+    expected = _expected(parameter.annotation, converted)
+    if expected:
+        raise InputError(
+            f"parameter {name!r} of {owner} is {converted!r}, expected {expected}",
+            hint=f"the default is {default!r}",
+        )
     return converted
+
+
+def _expected(annotation: Any, value: Any) -> str:
+    """What an annotation asks for, if the value is not it; else nothing."""
+    if get_origin(annotation) is Literal and value not in get_args(annotation):
+        return f"one of {', '.join(map(str, get_args(annotation)))}"
+    bounds = [b for b in getattr(annotation, "__metadata__", ()) if isinstance(b, Bound)]
+    return ", ".join(str(bound) for bound in bounds if not bound.admits(value))

@@ -78,6 +78,21 @@ class Options:
                 f"epsilon by {self.epsilon!r}, expected one of {', '.join(EPSILON_CRITERIA)}",
                 hint="a number goes to its head: --scores odin:epsilon=0.002",
             )
+        self._check_use()
+
+    def _check_use(self) -> None:
+        """Refuse what no chosen head would notice."""
+        bound = [bind_head(spec) for spec in self.heads]
+        if self.epsilon != "declared" and not any(head.epsilon for head in bound):
+            raise InputError(
+                f"epsilon by {self.epsilon!r}, but no score perturbs its images",
+                hint="add odin to --scores, or mahalanobis:epsilon=0.001",
+            )
+        if self.layers and bound and not any("features" in h.head.inputs for h in bound):
+            raise InputError(
+                f"feature layers {', '.join(self.layers)}, but no score reads features",
+                hint="add mahalanobis to --scores, or leave out --layers",
+            )
 
 
 @dataclass(frozen=True)
@@ -94,6 +109,9 @@ class Request:
         options: What the user chose.
         outliers: Auxiliary outliers of the training, for the manifest and to choose parameters by.
         provenance: Model, objective, seed and the like, for the metadata.
+
+    Raises:
+        InputError: If parameters are to be chosen by outliers and there are none.
     """
 
     classifier: onnx.ModelProto
@@ -105,6 +123,14 @@ class Request:
     options: Options = field(default_factory=Options)
     outliers: ImageSet = field(default_factory=lambda: ImageSet(()))
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        sources = {bind_head(spec).parameters.get("weights") for spec in self.options.heads}
+        if "outliers" in {self.options.epsilon, *sources} and not len(self.outliers):
+            raise InputError(
+                "there are no outliers to choose parameters by",
+                hint="train with --outliers, or choose by fgsm",
+            )
 
 
 def default_heads(classifier: onnx.ModelProto) -> list[Spec]:

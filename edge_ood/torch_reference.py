@@ -44,7 +44,9 @@ class TorchEvaluator:
         """
         inputs = self._tensor(images).requires_grad_()
         outputs: Outputs = self._classifier(inputs)
-        statistics = {name: self._tensor(array) for name, array in head.statistics.items()}
+        statistics: dict[str, Any] = {
+            name: self._tensor(array) for name, array in head.statistics.items()
+        }
         bound: BoundHead = replace(head, statistics=statistics)
         step = self._per_channel(head.epsilon / np.array(preprocess.std))
         moved_outputs = {}

@@ -19,7 +19,6 @@ from edge_ood.calibration.epsilon import (
     choose_by_mean,
 )
 from edge_ood.calibration.fusion import logistic_weights, uniform_weights
-from edge_ood.errors import InputError
 from edge_ood.graph.adversary import ADVERSARIAL, assemble_adversary
 from edge_ood.graph.assemble import assemble_scores
 from edge_ood.graph.network import INPUT_NAME
@@ -56,7 +55,6 @@ def tune(request: Request, heads: Sequence[BoundHead]) -> Tuning:
         heads: Fitted.
 
     Raises:
-        InputError: If outliers are asked for and the run has none.
         CalibrationError: If a score is not finite, or the weights do not converge.
         ExportError: If an operator of the network has no gradient rule.
     """
@@ -98,11 +96,6 @@ class _Bench:
         """Auxiliary outliers, or adversarial versions of the known images."""
         request = self.request
         if source == "outliers":
-            if not len(request.outliers):
-                raise InputError(
-                    "there are no outliers to choose parameters by",
-                    hint="train with --outliers, or choose by fgsm",
-                )
             pixels, _ = decode_all(
                 evenly_spread(request.outliers, _IMAGES).paths, request.preprocess
             )
@@ -133,8 +126,6 @@ def _with_weights(bench: _Bench, head: BoundHead) -> tuple[BoundHead, dict[str, 
     source = head.parameters.get("weights")
     if source is None:
         return head, {}
-    if source not in ("uniform", "fgsm", "outliers"):
-        raise InputError(f"layer weights from {source!r}", hint="one of uniform, fgsm, outliers")
     if len(layers) == 1:
         return head, {}
     by_layer = [_layer_head(head, layer) for layer in layers]

@@ -2,11 +2,20 @@
 
 import subprocess
 import sys
+from typing import Literal
 
 import pytest
 
 from edge_ood.errors import InputError, UnknownNameError
-from edge_ood.registry import Registry, Spec, bind_parameters, parse_spec, parse_specs
+from edge_ood.registry import (
+    NonNegative,
+    Positive,
+    Registry,
+    Spec,
+    bind_parameters,
+    parse_spec,
+    parse_specs,
+)
 
 
 @pytest.fixture
@@ -214,3 +223,31 @@ def test_function_without_parameters_says_so():
         bind_parameters(lambda values: values, {"x": "1"}, owner="identity")
 
     assert caught.value.hint == "one of none at all"
+
+
+def bounded(*, width: Positive = 1.0, step: NonNegative = 0.5, by: Literal["mean", "max"] = "mean"):
+    """A function whose annotations limit its parameters."""
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"width": "0"}, "'width' of it is 0.0, expected a number above 0"),
+        ({"width": -2}, "'width' of it is -2.0, expected a number above 0"),
+        ({"step": "-0.1"}, "'step' of it is -0.1, expected 0 or more"),
+        ({"by": "median"}, "'by' of it is 'median', expected one of mean, max"),
+    ],
+)
+def test_a_value_out_of_range_is_refused(given, expected):
+    """The message has value and range, the hint the default."""
+    with pytest.raises(InputError, match=expected) as raised:
+        bind_parameters(bounded, given, owner="it")
+
+    assert "the default is" in raised.value.hint
+
+
+def test_the_edges_of_a_range_are_accepted():
+    """Zero is allowed where only negative numbers are not, and so is every listed word."""
+    assert {"width": 1e-9, "step": 0.0, "by": "max"} == bind_parameters(
+        bounded, {"width": "1e-9", "step": "0", "by": "max"}, owner="it"
+    )

@@ -142,7 +142,7 @@ def build_model(
 
 def opset_of(classifier: onnx.ModelProto) -> int:
     """Opset of a graph around this classifier."""
-    return max([OPSET, *(e.version for e in classifier.opset_import if e.domain == "")])
+    return max([OPSET, *(int(e.version) for e in classifier.opset_import if e.domain == "")])
 
 
 def tail_of(classifier: onnx.ModelProto, name: str) -> list[int]:

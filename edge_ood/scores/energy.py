@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from edge_ood.registry import Positive
 from edge_ood.scores import Outputs, ScoreHead, Statistics
 
 
-def energy(xp: Any, outputs: Outputs, statistics: Statistics, *, temperature: float = 1.0) -> Any:
+def energy(
+    xp: Any, outputs: Outputs, statistics: Statistics, *, temperature: Positive = 1.0
+) -> Any:
     """Negative log-sum-exp of the logits, `-T log sum_k exp(z_k / T)`.
 
     Args:

@@ -1,11 +1,12 @@
 """Mahalanobis distance to the nearest class, over one or several layers (Lee et al. 2018)."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.calibration.gaussian import ClassGaussian
+from edge_ood.registry import NonNegative
 from edge_ood.scores import FEATURES_PREFIX, Outputs, ScoreHead, Statistics
 
 
@@ -43,9 +44,9 @@ def mahalanobis(
     outputs: Outputs,
     statistics: Statistics,
     *,
-    epsilon: float = 0.0,
+    epsilon: NonNegative = 0.0,
     clip: bool = False,
-    weights: str = "uniform",
+    weights: Literal["uniform", "fgsm", "outliers"] = "uniform",
 ) -> Any:
     """Weighted sum over layers of the squared distance to the nearest class mean.
 
@@ -55,7 +56,7 @@ def mahalanobis(
         statistics: For each layer `<layer>/centre` (D,), `<layer>/whitening` (D, R) and
             `<layer>/means` (K, R); `<layer>/weight` (), 1 where it is missing.
         epsilon: Length of the perturbation in raw [0, 1] pixel units, towards the nearest class,
-            for each layer its own; 0 scores the image as it is.
+            for each layer its own, >= 0; 0 scores the image as it is.
         clip: Keep the perturbed image within [0, 1].
         weights: How layer weights are chosen while fitting: `uniform` gives every layer the same
             spread on training images, `fgsm` and `outliers` are a logistic regression against

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from edge_ood.registry import NonNegative, Positive
 from edge_ood.scores import Outputs, ScoreHead, Statistics
 
 
@@ -10,8 +11,8 @@ def odin(
     outputs: Outputs,
     statistics: Statistics,
     *,
-    temperature: float = 1000.0,
-    epsilon: float = 0.0014,
+    temperature: Positive = 1000.0,
+    epsilon: NonNegative = 0.0014,
     clip: bool = False,
 ) -> Any:
     """Softmax score at a high temperature on a perturbed image, in the log domain.
@@ -21,7 +22,8 @@ def odin(
         outputs: Uses `logits` (N, K) of the perturbed image.
         statistics: Unused.
         temperature: T > 0, dimensionless.
-        epsilon: Length of the perturbation in raw [0, 1] pixel units; 0 scores the image as it is.
+        epsilon: Length of the perturbation in raw [0, 1] pixel units, >= 0; 0 scores the image as
+            it is.
         clip: Keep the perturbed image within [0, 1].
 
     Returns:

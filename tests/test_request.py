@@ -1,0 +1,102 @@
+"""What a user may ask for: refused before any work, with the way out in the hint."""
+
+import numpy as np
+import pytest
+from onnx import ModelProto, TensorProto, helper
+
+from edge_ood.errors import InputError
+from edge_ood.images import ImageSet
+from edge_ood.preprocess import Preprocess
+from edge_ood.registry import Spec, parse_specs
+from edge_ood.request import Options, Request, bind_head, default_heads
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ("energy:temperature=0", "'temperature' of score head 'energy' is 0.0, expected a number"),
+        ("energy,odin:temperature=-1", "'temperature' of score head 'odin' is -1.0"),
+        ("energy,odin:epsilon=-0.001", "'epsilon' of score head 'odin' is -0.001, expected 0 or"),
+        ("energy,mahalanobis:epsilon=-1", "'epsilon' of score head 'mahalanobis' is -1.0"),
+        ("energy,mahalanobis:weights=adam", "is 'adam', expected one of uniform, fgsm, outliers"),
+    ],
+)
+def test_parameters_out_of_range_are_refused(scores: str, message: str) -> None:
+    """A temperature of 0, a step backwards and unknown weights end the command at once."""
+    with pytest.raises(InputError, match=message) as raised:
+        Options(heads=parse_specs(scores))
+
+    assert "the default is" in str(raised.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("options", "message", "hint"),
+    [
+        ({"epsilon": "best"}, "epsilon by 'best', expected one of", "odin:epsilon=0.002"),
+        ({"epsilon": "auto"}, "no score perturbs", "add odin"),
+        ({"epsilon": "auto", "heads": parse_specs("energy,odin:epsilon=0")}, "no score", "odin"),
+        ({"layers": ("auto",), "heads": parse_specs("energy")}, "reads features", "mahalanobis"),
+    ],
+)
+def test_choices_that_no_score_notices_are_refused(
+    options: dict[str, object], message: str, hint: str
+) -> None:
+    """Asking for a chosen epsilon, or for layers, without a head that uses them is a slip."""
+    with pytest.raises(InputError, match=message) as raised:
+        Options(**options)  # type: ignore[arg-type]  # wrong on purpose
+
+    assert hint in str(raised.value.hint)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(heads=parse_specs("energy,odin"), epsilon="outliers"),
+        Options(heads=parse_specs("energy,mahalanobis:weights=outliers")),
+    ],
+    ids=["epsilon", "weights"],
+)
+def test_outliers_that_do_not_exist_are_refused(options: Options) -> None:
+    """A run without outliers cannot choose by them; the hint offers FGSM images."""
+    with pytest.raises(InputError, match="no outliers") as raised:
+        _request(options)
+
+    assert "fgsm" in str(raised.value.hint)
+
+
+def test_heads_that_perturb_are_no_default() -> None:
+    """Without `--scores` an artefact has the closed-form heads alone: one pass, not three."""
+    outputs = ("logits", "logits_pair", "features/penultimate")
+
+    names = [spec.name for spec in default_heads(_classifier(outputs))]
+
+    assert "odin" not in names
+    assert {"energy", "mahalanobis", "mcd_l1", "msp"} <= set(names)
+
+
+def test_a_head_that_perturbs_knows_its_step() -> None:
+    """The step is the parameter `epsilon`, and 0 where a head has no gradient."""
+    found = [bind_head(spec).epsilon for spec in parse_specs("odin,odin:epsilon=0.2,mahalanobis")]
+
+    assert [0.0014, 0.2, 0.0] == found
+    assert 0.0 == bind_head(Spec("energy")).epsilon
+
+
+def _classifier(outputs: tuple[str, ...]) -> ModelProto:
+    graph = helper.make_graph(
+        [], "none", [], [helper.make_tensor_value_info(o, TensorProto.FLOAT, []) for o in outputs]
+    )
+    return helper.make_model(graph)
+
+
+def _request(options: Options) -> Request:
+    images = ImageSet((), np.zeros(0, np.int64), ("a", "b"))
+    return Request(
+        classifier=_classifier(("logits",)),
+        reference=None,  # type: ignore[arg-type]  # never used
+        preprocess=Preprocess(8),
+        classes=("a", "b"),
+        training=images,
+        calibration=images,
+        options=options,
+    )
