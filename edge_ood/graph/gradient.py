@@ -18,7 +18,7 @@ from onnx import NodeProto, ValueInfoProto, helper
 
 from edge_ood.errors import ExportError
 from edge_ood.graph.array import OPSET, GraphBuilder
-from edge_ood.graph.rules import find_rule
+from edge_ood.graph.rules import Rule, find_rule
 from edge_ood.graph.rules._broadcast import ones_like
 from edge_ood.graph.shapes import analyse
 from edge_ood.graph.tape import Tape
@@ -201,7 +201,10 @@ def _differentiable(nodes: Sequence[NodeProto], source: str, tape: Tape) -> list
         if moved.isdisjoint(node.input):
             continue
         outputs = [name for name in node.output if tape.is_float(name)]
-        if outputs or not any(tape.facts.elem_type(name) for name in node.output):
+        is_unknown = not any(tape.facts.elem_type(name) for name in node.output)
+        if is_unknown:
+            _rule_for(node)  # names the operator behind which nothing is known
+        if outputs or is_unknown:
             moved.update(node.output)
             path.append(node)
     return path
@@ -211,19 +214,24 @@ def _pass_back(tape: Tape, node: NodeProto, wanted: set[str]) -> None:
     reached = [name for name in node.output if tape.has_gradient(name)]
     if not reached:
         return
-    label = f"{node.op_type} node {node.name or node.output[0]!r}"
-    rule = find_rule(node.op_type) if node.domain in ("", "ai.onnx") else None
-    if rule is None:
-        raise ExportError(
-            f"no gradient rule for operator {node.op_type!r} (node {node.name!r})",
-            hint="leave out the heads that need gradients, or add a rule to edge_ood/graph/rules",
-        )
+    rule = _rule_for(node)
     if reached != [node.output[0]] and not rule.all_outputs:
         raise ExportError(
-            f"the gradient of {label} arrives at {reached}, expected only its first output"
+            f"the gradient of {node.op_type} node {node.name!r} arrives at {reached}, expected only"
+            " its first output"
         )
     for index, name in enumerate(node.input):
         if name in wanted:
             gradient = rule.vjp(tape, node, index)
             if gradient is not None:
                 tape.collect(name, gradient)
+
+
+def _rule_for(node: NodeProto) -> Rule:
+    rule = find_rule(node.op_type) if node.domain in ("", "ai.onnx") else None
+    if rule is None:
+        raise ExportError(
+            f"no gradient rule for operator {node.op_type!r} (node {node.name!r})",
+            hint="leave out the heads that need gradients, or add a rule to edge_ood/graph/rules",
+        )
+    return rule
