@@ -16,23 +16,31 @@ Program = Callable[..., "CompletedProcess[str]"]
 
 # Two releases of onnxruntime order float32 sums differently; the scores are of order 1 to 1000.
 RELATIVE_TOLERANCE = 1e-4
-VERSIONS = "import numpy, onnx, onnxruntime, PIL; print(onnxruntime.__version__, numpy.__version__)"
+SCORE_FRAMES = """
+import sys, numpy, edge_ood
+scores = edge_ood.Scorer(sys.argv[1])(numpy.load(sys.argv[2])).scores
+numpy.save(sys.argv[3], numpy.stack([scores[head] for head in sorted(scores)]))
+"""
+KINDS = {"artifact_path": "image_folder", "colour_artifact": "colours"}
+VERSIONS = "import numpy, onnx, onnxruntime, PIL; print(*(m.__version__ for m in (onnxruntime, numpy, onnx, PIL)))"
 
 
 def test_the_environment_is_the_oldest(oldest: Program) -> None:
     """The floors of pyproject.toml install together, and that is what runs below."""
     done = oldest("python", "-c", VERSIONS)
 
-    assert "1.17.0 1.26.0\n" == done.stdout
+    assert "1.17.0 1.26.0 1.16.0 10.1.0\n" == done.stdout
 
 
+@pytest.mark.parametrize("kind", KINDS)
 def test_scores_are_those_of_the_newest(
-    oldest: Program, artifact_path: Path, image_folder: Path
+    oldest: Program, kind: str, request: pytest.FixtureRequest
 ) -> None:
-    """Labels and decisions agree image by image, and the scores to float32 rounding."""
-    expected = Scorer(artifact_path, provider="cpu")(image_folder)
+    """Every kind of artefact gives the same labels and decisions, and scores to rounding."""
+    artefact, images = request.getfixturevalue(kind), request.getfixturevalue(KINDS[kind])
+    expected = Scorer(artefact, provider="cpu")(images)
 
-    done = oldest("edge-ood", "score", artifact_path, image_folder)
+    done = oldest("edge-ood", "score", artefact, images)
 
     assert 0 == done.returncode, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
@@ -41,6 +49,19 @@ def test_scores_are_those_of_the_newest(
     for head, scores in expected.scores.items():
         measured = np.array([row[head] for row in rows])
         np.testing.assert_allclose(measured, scores, rtol=RELATIVE_TOLERANCE, atol=1e-5)
+
+
+def test_frames_are_resized_alike(oldest: Program, artifact_path: Path, tmp_path: Path) -> None:
+    """Antialiased resizing inside the file gives the same scores in both releases."""
+    frames, measured = tmp_path / "frames.npy", tmp_path / "scores.npy"
+    np.save(frames, np.random.default_rng(0).integers(0, 256, (3, 37, 53, 3), np.uint8))
+    expected = Scorer(artifact_path, provider="cpu")(np.load(frames)).scores
+
+    done = oldest("python", "-c", SCORE_FRAMES, artifact_path, frames, measured)
+
+    assert 0 == done.returncode, done.stderr
+    in_order = np.stack([expected[head] for head in sorted(expected)])
+    np.testing.assert_allclose(np.load(measured), in_order, rtol=RELATIVE_TOLERANCE, atol=1e-5)
 
 
 @pytest.mark.parametrize("command", ["check", "inspect"])
