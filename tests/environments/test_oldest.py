@@ -22,7 +22,10 @@ scores = edge_ood.Scorer(sys.argv[1])(numpy.load(sys.argv[2])).scores
 numpy.save(sys.argv[3], numpy.stack([scores[head] for head in sorted(scores)]))
 """
 KINDS = {"artifact_path": "image_folder", "colour_artifact": "colours"}
-VERSIONS = "import numpy, onnx, onnxruntime, PIL; print(*(m.__version__ for m in (onnxruntime, numpy, onnx, PIL)))"
+VERSIONS = """
+import numpy, onnx, onnxruntime, PIL
+print(*(module.__version__ for module in (onnxruntime, numpy, onnx, PIL)))
+"""
 
 
 def test_the_environment_is_the_oldest(oldest: Program) -> None:
