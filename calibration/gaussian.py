@@ -70,8 +70,13 @@ class ClassGaussian:
         self._sums += other._sums + np.outer(other._counts, shift)
         self._counts += other._counts
 
-    def finish(self) -> dict[str, NDArray[np.float64]]:
+    def finish(self, *, shrinkage: float = 0.0) -> dict[str, NDArray[np.float64]]:
         """Centre, whitening matrix and whitened means.
+
+        Args:
+            shrinkage: Share in [0, 1] of a multiple of the identity, of equal trace, that is mixed
+                into the covariance: `(1 - s) C + s tr(C) / D I`. With 0, directions without
+                variance are left out (pseudo-inverse).
 
         Returns:
             `centre` (D,): the grand mean. `whitening` (D, R), R the rank: `whitening @
@@ -92,6 +97,8 @@ class ClassGaussian:
         between = (means * self._counts[:, None]).T @ means
         covariance = (self._products - between) / self._counts.sum()
         spread = float(np.trace(self._products)) / self._counts.sum()
+        identity = np.eye(len(covariance)) * np.trace(covariance) / len(covariance)
+        covariance = (1 - shrinkage) * covariance + shrinkage * identity
         whitening = _whitening(covariance, least=_ROUNDING * spread)
         return {
             "centre": self._origin + grand_mean,

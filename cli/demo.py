@@ -56,8 +56,8 @@ def _commands(output: Path) -> list[list[str]]:
             *shlex.split(train),
             str(images / "outliers"),
             *shlex.split(
-                "--objective outlier-exposure --heads 2 --model wrn-10-1:dropout=0 --image-size 16 "
-                "--augmentation crop --epochs 12 --batch-size 64 --outlier-batch-size 64 --lr 0.1"
+                "--objective outlier-exposure --heads 2 --model wrn-10-1:dropout=0 --image-size 8 "
+                "--augmentation crop --epochs 20 --batch-size 64 --outlier-batch-size 64 --lr 0.1"
             ),
             "-o",
             run,

@@ -18,6 +18,7 @@ from edge_ood.errors import InputError, UnknownNameError
 
 __all__ = [
     "Bound",
+    "Fraction",
     "NonNegative",
     "Positive",
     "Registry",
@@ -30,19 +31,24 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Bound:
-    """Least value of a number; annotates a parameter, `Annotated[float, Bound(0)]`."""
+    """Limits of a number; annotates a parameter, `Annotated[float, Bound(0)]`."""
 
     least: float
     excluded: bool = False
+    most: float = math.inf
 
     def admits(self, value: float) -> bool:
-        """Whether the value is within the bound."""
-        return value > self.least if self.excluded else value >= self.least
+        """Whether the value is within the limits."""
+        reaches = value > self.least if self.excluded else value >= self.least
+        return reaches and value <= self.most
 
     def __str__(self) -> str:
+        if self.most < math.inf:
+            return f"{self.least:g} to {self.most:g}"
         return f"a number above {self.least:g}" if self.excluded else f"{self.least:g} or more"
 
 
+Fraction = Annotated[float, Bound(0, most=1)]
 NonNegative = Annotated[float, Bound(0)]
 Positive = Annotated[float, Bound(0, excluded=True)]
 

@@ -6,15 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.calibration.gaussian import ClassGaussian
-from edge_ood.registry import NonNegative
+from edge_ood.registry import Fraction, NonNegative
 from edge_ood.scores import FEATURES_PREFIX, Outputs, ScoreHead, Statistics
 
 
 class LayerGaussians:
     """Fits one class-conditional Gaussian per feature layer."""
 
-    def __init__(self, num_classes: int, **parameters: Any) -> None:
+    def __init__(self, num_classes: int, *, shrinkage: float = 0.0, **parameters: Any) -> None:
         self._num_classes = num_classes
+        self._shrinkage = shrinkage
         self._layers: dict[str, ClassGaussian] = {}
 
     def update(self, outputs: Outputs, labels: NDArray[np.int64]) -> None:
@@ -32,7 +33,7 @@ class LayerGaussians:
         return {
             f"{layer}/{name}": array
             for layer, gaussian in self._layers.items()
-            for name, array in gaussian.finish().items()
+            for name, array in gaussian.finish(shrinkage=self._shrinkage).items()
         }
 
     def _gaussian(self, layer: str) -> ClassGaussian:
@@ -47,6 +48,7 @@ def mahalanobis(
     epsilon: NonNegative = 0.0,
     clip: bool = False,
     weights: Literal["uniform", "fgsm", "outliers"] = "uniform",
+    shrinkage: Fraction = 0.0,
 ) -> Any:
     """Weighted sum over layers of the squared distance to the nearest class mean.
 
@@ -61,6 +63,8 @@ def mahalanobis(
         weights: How layer weights are chosen while fitting: `uniform` gives every layer the same
             spread on training images, `fgsm` and `outliers` are a logistic regression against
             adversarial training images and against auxiliary outliers.
+        shrinkage: Share of a multiple of the identity that is mixed into each covariance while
+            fitting, in [0, 1]; with 0 a singular covariance gets its pseudo-inverse.
 
     Returns:
         Scores of shape (N,), dimensionless; larger is more out-of-distribution. With one layer it

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.covariance import EmpiricalCovariance
+from sklearn.covariance import EmpiricalCovariance, shrunk_covariance
 
 from edge_ood.calibration.gaussian import ClassGaussian
 from edge_ood.errors import CalibrationError, ShapeError
@@ -268,3 +268,20 @@ def test_features_and_labels_must_match():
     """Every row of features has one label."""
     with pytest.raises(ShapeError, match=r"shape \(2, 1\) with 3 labels"):
         fitted(([[1.0], [2.0]], [0, 1, 2]))
+
+
+@pytest.mark.parametrize("shrinkage", [0.1, 1.0])
+def test_shrinkage_is_scikit_learns(shrinkage):
+    """Mixed with a multiple of the identity, as `shrunk_covariance` does, also where singular."""
+    rng = np.random.default_rng(4)
+    labels = np.arange(12) % 2
+    features = rng.normal(size=(12, 20)) + labels[:, None]
+    gaussian = ClassGaussian(2)
+    gaussian.update(features, labels)
+    means = np.stack([features[labels == k].mean(axis=0) for k in range(2)])
+    residuals = features - means[labels]
+    expected = np.linalg.inv(shrunk_covariance(residuals.T @ residuals / 12, shrinkage=shrinkage))
+
+    whitening = gaussian.finish(shrinkage=shrinkage)["whitening"]
+
+    np.testing.assert_allclose(whitening @ whitening.T, expected, rtol=1e-9, atol=1e-12)
