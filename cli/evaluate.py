@@ -13,10 +13,12 @@ from edge_ood.cli._options import Artefact, BatchSizeOption, ForceOption, Provid
 from edge_ood.cli._table import format_table
 
 if TYPE_CHECKING:
-    from edge_ood.evaluation import Evaluation, IdResult, OodResult
+    from edge_ood.evaluation import Evaluation, IdResult, MadeImages, OodResult
+    from edge_ood.images import ImageSet
 
 __all__ = ["evaluate", "report"]
 
+_ADVERSARIAL = "fgsm"
 _NOT_LABELLED = (
     "No accuracy: that needs every image below a folder named after one of the artefact's classes."
 )
@@ -47,7 +49,10 @@ def evaluate(
     ood: Annotated[
         list[str] | None,
         typer.Option(
-            "--ood", metavar="[NAME=]DIR", help="Foreign images; repeat it for several sets."
+            "--ood",
+            metavar="[NAME=]DIR|fgsm",
+            help="Foreign images, or fgsm for adversarial versions of the known ones (a folder of "
+            "that name is ./fgsm); repeat it for several sets.",
         ),
     ] = None,
     json_file: Annotated[
@@ -70,10 +75,18 @@ def evaluate(
 
     if json_file not in (None, "-"):
         check_output(Path(json_file), force=force)
-    folders = evaluation.name_folders(ood or [])
+    wanted = ood or []
+    made = [_ADVERSARIAL] if _ADVERSARIAL in wanted else []
+    folders = evaluation.name_folders([w for w in wanted if w not in made], taken=made)
     scorer = Scorer(artefact, provider=provider)
     id_images = read_images(id_folder, scorer.metadata.classes)
-    ood_images = {name: read_images(folder) for name, folder in folders.items()}
+    ood_images: dict[str, ImageSet | MadeImages] = {
+        name: read_images(folder) for name, folder in folders.items()
+    }
+    if made:
+        from edge_ood.adversarial import AdversarialImages
+
+        ood_images[_ADVERSARIAL] = AdversarialImages(scorer, id_images)
     total = len(id_images) + sum(map(len, ood_images.values()))
     with (
         warnings.catch_warnings(record=True) as caught,

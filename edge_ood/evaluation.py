@@ -5,10 +5,10 @@ decisions and its class probabilities. Nothing is tuned here.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,26 @@ from edge_ood.metrics import Misclassification, PairMetrics
 from edge_ood.results import Scores
 from edge_ood.runtime import Scorer
 
-__all__ = ["Evaluation", "HeadOnId", "IdResult", "OodResult", "evaluate", "name_folders"]
+__all__ = [
+    "Evaluation",
+    "HeadOnId",
+    "IdResult",
+    "MadeImages",
+    "OodResult",
+    "evaluate",
+    "name_folders",
+]
+
+
+class MadeImages(Protocol):
+    """Images that are no files as they are, such as adversarial ones; `paths` they come from."""
+
+    paths: tuple[Path, ...]
+
+    def __len__(self) -> int: ...
+
+    def batches(self, size: int, on_image: Callable[[], None]) -> Iterator[NDArray[np.uint8]]:
+        """Images uint8 (at most `size`, S, S, 3)."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +126,7 @@ class Evaluation:
 def evaluate(
     scorer: Scorer,
     id_images: ImageSet,
-    ood: Mapping[str, ImageSet],
+    ood: Mapping[str, ImageSet | MadeImages],
     *,
     batch_size: int = 32,
     on_image: Callable[[], None] = lambda: None,
@@ -117,7 +136,7 @@ def evaluate(
     Args:
         scorer: The artefact.
         id_images: Known images; labels are used if their classes are the artefact's.
-        ood: Foreign images by name; their labels are ignored.
+        ood: Foreign images by name, files or made ones; their labels are ignored.
         batch_size: Images per inference.
         on_image: Called after each image, to show progress.
 
@@ -150,14 +169,15 @@ def evaluate(
     )
 
 
-def name_folders(arguments: Sequence[str]) -> dict[str, Path]:
+def name_folders(arguments: Sequence[str], *, taken: Sequence[str] = ()) -> dict[str, Path]:
     """Folders by name, from `NAME=DIR` or `DIR`, in the order given.
 
     The name of a plain `DIR` is the folder's own, with as many parents before it as it takes to
     tell it from the others. An argument that is a folder as it stands is never split at `=`.
 
     Raises:
-        InputError: If a name or folder is missing, or a name or plain folder is given twice.
+        InputError: If a name or folder is missing, or a name or plain folder is given twice or is
+            `taken`.
     """
     pairs = [_split_name(text) for text in arguments]
     named = [name for name, _ in pairs if name]
@@ -165,7 +185,7 @@ def name_folders(arguments: Sequence[str]) -> dict[str, Path]:
     folders: dict[str, Path] = {}
     for name, folder in pairs:
         chosen = name or _shortest_name(folder.resolve().parts, plain, named)
-        if not chosen or chosen in folders:
+        if not chosen or chosen in folders or chosen in taken:
             raise InputError(
                 f"{str(name or folder)!r} is given twice",
                 hint="give each OOD set once, or name them with NAME=DIR",
@@ -175,9 +195,13 @@ def name_folders(arguments: Sequence[str]) -> dict[str, Path]:
 
 
 def _score(
-    scorer: Scorer, images: ImageSet, batch_size: int, on_image: Callable[[], None]
+    scorer: Scorer, images: ImageSet | MadeImages, batch_size: int, on_image: Callable[[], None]
 ) -> Scores:
-    scores = scorer.score_files(images.paths, batch_size=batch_size, on_image=on_image)
+    if isinstance(images, ImageSet):
+        scores = scorer.score_files(images.paths, batch_size=batch_size, on_image=on_image)
+    else:
+        made = images.batches(batch_size, on_image)
+        scores = Scores.joined([scorer.score_arrays(b, batch_size=batch_size) for b in made])
     for head, values in scores.scores.items():
         broken = np.flatnonzero(~np.isfinite(values))
         if len(broken):

@@ -27,6 +27,7 @@ LAYERS = (
     ("artifact", "artifact_reader", "graph", "images", "results", "run_directory", "session"),
     ("runtime",),
     (
+        "adversarial",
         "attach",
         "calibrate",
         "evaluation",

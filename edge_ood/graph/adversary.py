@@ -4,7 +4,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from edge_ood.graph.array import GraphBuilder, GraphNamespace
+from edge_ood.errors import ArtifactError
+from edge_ood.graph.array import GraphArray, GraphBuilder, GraphNamespace
 from edge_ood.graph.gradient import append_gradient
 from edge_ood.graph.network import (
     INPUT_NAME,
@@ -15,9 +16,10 @@ from edge_ood.graph.network import (
     record_classifier,
 )
 from edge_ood.graph.perturb import network_input_info
+from edge_ood.graph.simplify import prune
 from edge_ood.preprocess import Preprocess
 
-__all__ = ["ADVERSARIAL", "FGSM_EPSILON", "assemble_adversary"]
+__all__ = ["ADVERSARIAL", "FGSM_EPSILON", "adversary_of", "assemble_adversary"]
 
 ADVERSARIAL = "adversarial"
 FGSM_EPSILON = 0.05
@@ -42,8 +44,44 @@ def assemble_adversary(
     Source: Goodfellow, Shlens & Szegedy 2015, arXiv:1412.6572, section 4, with the predicted class
     in place of the true one, and pixels kept within their range.
     """
-    builder, xp = GraphBuilder(), GraphNamespace()
+    builder = GraphBuilder()
     logits = record_classifier(builder, classifier, preprocess).logits
+    return _adversary(builder, logits, preprocess, classifier, epsilon=epsilon)
+
+
+def adversary_of(
+    artefact: onnx.ModelProto, preprocess: Preprocess, *, epsilon: float = FGSM_EPSILON
+) -> onnx.ModelProto:
+    """As `assemble_adversary`, for the classifier inside a finished artefact.
+
+    Raises:
+        ArtifactError: If the graph lacks the tensor that enters the classifier, or the logits.
+        ExportError: If an operator of the network has no gradient rule; it is named.
+    """
+    computed = {name for node in artefact.graph.node for name in node.output}
+    missing = [name for name in (PREPROCESSED, "logits") if name not in computed]
+    if missing:
+        raise ArtifactError(
+            f"the graph has no tensor {missing[0]!r}, which adversarial images are made with",
+            hint="export it again",
+        )
+    builder = GraphBuilder(prefix=ADVERSARIAL)
+    builder.nodes.extend(artefact.graph.node)
+    builder.initializers.extend(artefact.graph.initializer)
+    logits = GraphArray(builder, "logits")
+    return _adversary(builder, logits, preprocess, artefact, epsilon=epsilon)
+
+
+def _adversary(
+    builder: GraphBuilder,
+    logits: GraphArray,
+    preprocess: Preprocess,
+    source: onnx.ModelProto,
+    *,
+    epsilon: float,
+) -> onnx.ModelProto:
+    """The recorded classifier, led away from its prediction."""
+    xp = GraphNamespace()
     below = logits - xp.max(logits, axis=1, keepdims=True)
     loss = xp.log(xp.sum(xp.exp(below), axis=1))
     gradient = append_gradient(
@@ -51,7 +89,7 @@ def assemble_adversary(
         of=loss.name,
         wrt=PREPROCESSED,
         inputs=[network_input_info(PREPROCESSED, preprocess)],
-        opset=opset_of(classifier),
+        opset=opset_of(source),
     )
     level = np.float32(round(_LARGEST_PIXEL * epsilon))
     zero = builder.constant(0, np.float32)
@@ -64,4 +102,4 @@ def assemble_adversary(
     builder.add("Cast", [kept], to=TensorProto.UINT8, name=ADVERSARIAL)
     size = preprocess.size_px
     output = GraphOutput(ADVERSARIAL, TensorProto.UINT8, ("N", size, size, 3))
-    return build_model(builder, [output], classifier)
+    return prune(build_model(builder, [output], source), [ADVERSARIAL])
