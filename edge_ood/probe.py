@@ -162,6 +162,7 @@ def _fingerprint(scorer: Scorer) -> str:
         os.path.realpath(scorer.path),
         *(file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns, file.st_ctime_ns),
         scorer.provider,
+        *scorer.heads,
         onnxruntime.__version__,
         os.uname().machine,
         *_processor(),

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge_ood.artifact import Metadata
 from edge_ood.artifact_reader import read_metadata
-from edge_ood.errors import ArtifactError, DataError, InputError, ShapeError
+from edge_ood.errors import ArtifactError, DataError, InputError, ShapeError, UnknownNameError
 from edge_ood.images import DecodedImage, decode_stream, find_images
 from edge_ood.preprocess import Preprocess
 from edge_ood.results import Row, Scores, contract_outputs
@@ -35,11 +35,14 @@ class Scorer:
         provider: `auto`, `cpu` or `cuda`.
         threads: Inference threads; None lets onnxruntime decide.
         calibrated: Refuse a file that has no thresholds yet.
+        heads: Names of the score heads to compute, the one that decides among them; None for all.
+            Leaving out heads that perturb saves their gradient and second pass.
 
     Raises:
         ArtifactError: If the file is missing, not ours, too new or damaged.
-        InputError: If the provider cannot be had.
+        InputError: If the provider cannot be had, or the deciding head is left out.
         MissingDependencyError: If no onnxruntime is installed.
+        UnknownNameError: If the artefact has no such head.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Scorer:
         provider: str = "auto",
         threads: int | None = None,
         calibrated: bool = True,
+        heads: Sequence[str] | None = None,
     ) -> None:
         self.path = Path(path)
         self._session = open_session(self.path, provider=provider, threads=threads)
@@ -62,6 +66,10 @@ class Scorer:
         self.provider = provider_name(self._session)
         self._outputs = contract_outputs(self.heads)
         self._check_contract()
+        chosen = self.heads if heads is None else self._checked_heads(heads)
+        if chosen != self.heads:
+            self._session = self._narrowed(chosen, threads)
+            self.heads, self._outputs = chosen, contract_outputs(chosen)
 
     def __call__(
         self,
@@ -134,7 +142,7 @@ class Scorer:
 
     def stream(
         self, paths: Iterable[Path], *, batch_size: int = 32, threads: int | None = None
-    ) -> Iterator[Row]:
+    ) -> Generator[Row, None, None]:
         """One row per file, in order, whatever is in it; memory does not grow with the number."""
         for chunk in _chunks(_paired(paths, self.metadata.preprocess, threads), batch_size):
             decoded = [(path, item) for path, item in chunk if isinstance(item, DecodedImage)]
@@ -159,6 +167,29 @@ class Scorer:
                 hint="export it again",
             )
         return Scores.of_outputs(self.metadata.classes, self.heads, results)
+
+    def _checked_heads(self, wanted: Sequence[str]) -> tuple[str, ...]:
+        """The heads in the file's order."""
+        for name in wanted:
+            if name not in self.heads:
+                raise UnknownNameError("score of this artefact", name, self.heads)
+        primary = self.metadata.primary
+        if primary not in wanted:
+            raise InputError(
+                f"scores {', '.join(wanted)} without {primary!r}, which decides in '{self.path}'",
+                hint=f"add {primary!r}",
+            )
+        return tuple(name for name in self.heads if name in wanted)
+
+    def _narrowed(self, heads: Sequence[str], threads: int | None) -> Any:
+        """A session that computes only these heads: onnxruntime runs the whole of any graph."""
+        import onnx  # noqa: PLC0415  # needed to rewrite a graph, not to score with it
+
+        from edge_ood.graph.assemble import keep_heads  # noqa: PLC0415  # imports onnx
+
+        model = onnx.load(self.path, format="protobuf")
+        kept = keep_heads(model, self.heads, heads, primary=self.metadata.primary)
+        return open_session(kept.SerializeToString(), provider=self.provider, threads=threads)
 
     def _check_contract(self) -> None:
         with translated_errors(f"'{self.path}' is damaged"):

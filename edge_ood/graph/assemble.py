@@ -26,10 +26,18 @@ from edge_ood.graph.network import (
     tail_of,
 )
 from edge_ood.graph.perturb import perturbed_outputs
+from edge_ood.graph.simplify import prune
 from edge_ood.preprocess import Preprocess
 from edge_ood.scores import BoundHead, Outputs
 
-__all__ = ["assemble", "assemble_reader", "assemble_scores", "read_knots", "replace_knots"]
+__all__ = [
+    "assemble",
+    "assemble_reader",
+    "assemble_scores",
+    "keep_heads",
+    "read_knots",
+    "replace_knots",
+]
 
 _THRESHOLDS, _KNOTS, _WEIGHTS, _TOTAL = "thresholds", "knots", "knot_weights", "knot_total"
 
@@ -81,10 +89,39 @@ def assemble(
     builder.add("ArgMax", [outputs.logits.name], name="label", axis=1, keepdims=0)
     _record_scores(builder, outputs, heads, preprocess, opset_of(classifier))
     num_classes = tail_of(classifier, "logits")[0]
-    _record_decision(builder, [head.name for head in heads], num_classes)
-    builder.add("Identity", [f"{primary}_pvalue"], name="pvalue")
-    builder.add("Identity", [f"{primary}_is_ood"], name="is_ood")
-    return build_model(builder, _contract_outputs(heads, num_classes), classifier)
+    _record_decision(builder, [head.name for head in heads], primary, num_classes)
+    names = [head.name for head in heads]
+    return build_model(builder, _contract_outputs(names, num_classes), classifier)
+
+
+def keep_heads(
+    model: onnx.ModelProto, names: Sequence[str], wanted: Sequence[str], *, primary: str
+) -> onnx.ModelProto:
+    """An artefact that computes only some of its heads, and nothing that only others need.
+
+    Args:
+        model: An artefact; stays as it is.
+        names: All its heads, in the order of its outputs.
+        wanted: Some of them, `primary` included, in the same order.
+        primary: The head that decides.
+
+    Returns:
+        A model with the same thresholds, knots and metadata.
+    """
+    pruned = prune(model, ["label", "logits", *wanted])
+    builder = GraphBuilder(prefix="kept")
+    builder.nodes.extend(pruned.graph.node)
+    builder.initializers.extend(pruned.graph.initializer)
+    num_classes = _initializer(model, _THRESHOLDS).dims[1]
+    _record_decision(builder, wanted, primary, num_classes)
+    kept = build_model(builder, _contract_outputs(wanted, num_classes), model)
+    rows = [names.index(name) for name in wanted]
+    for name in (_THRESHOLDS, _KNOTS):
+        _set_initializer(kept, name, numpy_helper.to_array(_initializer(model, name))[rows])
+    for name in (_WEIGHTS, _TOTAL):
+        _set_initializer(kept, name, numpy_helper.to_array(_initializer(model, name)))
+    kept.metadata_props.extend(model.metadata_props)
+    return kept
 
 
 def replace_knots(model: onnx.ModelProto, knots: Sequence[Knots]) -> None:
@@ -149,7 +186,9 @@ def _check_inputs(outputs: Outputs, heads: Sequence[BoundHead]) -> None:
                 )
 
 
-def _record_decision(builder: GraphBuilder, names: Sequence[str], num_classes: int) -> None:
+def _record_decision(
+    builder: GraphBuilder, names: Sequence[str], primary: str, num_classes: int
+) -> None:
     """P-values and decisions of all heads at once, as a matrix (S, N)."""
     first_axis = builder.constant([0], np.int64)
     rows = [builder.add("Unsqueeze", [name, first_axis]) for name in names]
@@ -170,9 +209,11 @@ def _record_decision(builder: GraphBuilder, names: Sequence[str], num_classes: i
         position = builder.constant(row, np.int64)
         builder.add("Gather", [pvalues, position], axis=0, name=f"{name}_pvalue")
         builder.add("Gather", [flagged, position], axis=0, name=f"{name}_is_ood")
+    builder.add("Identity", [f"{primary}_pvalue"], name="pvalue")
+    builder.add("Identity", [f"{primary}_is_ood"], name="is_ood")
 
 
-def _contract_outputs(heads: Sequence[BoundHead], num_classes: int) -> list[GraphOutput]:
+def _contract_outputs(heads: Sequence[str], num_classes: int) -> list[GraphOutput]:
     outputs = [
         GraphOutput("label", TensorProto.INT64),
         GraphOutput("is_ood", TensorProto.BOOL),
@@ -181,9 +222,9 @@ def _contract_outputs(heads: Sequence[BoundHead], num_classes: int) -> list[Grap
     ]
     for head in heads:
         outputs += [
-            GraphOutput(head.name, TensorProto.FLOAT),
-            GraphOutput(f"{head.name}_pvalue", TensorProto.FLOAT),
-            GraphOutput(f"{head.name}_is_ood", TensorProto.BOOL),
+            GraphOutput(head, TensorProto.FLOAT),
+            GraphOutput(f"{head}_pvalue", TensorProto.FLOAT),
+            GraphOutput(f"{head}_is_ood", TensorProto.BOOL),
         ]
     return outputs
 
