@@ -23,9 +23,9 @@ def demo(
     ] = Path("demo"),
     force: ForceOption = False,
 ) -> None:
-    """Train, export, score and evaluate on handwritten digits, in about a minute.
+    """Run the whole job on handwritten digits, in about a minute.
 
-    Digits 0 to 7 are known, 8 and 9 are near-OOD, patches of a photograph far-OOD. Every command
+    Trains, exports, scores and evaluates. Digits 0 to 7 are known, 8 and 9 are near-OOD, patches of a photograph far-OOD. Every command
     that runs is printed first, so that you can repeat it on images of your own.
 
     Example: edge-ood demo -o demo
@@ -48,6 +48,8 @@ def demo(
 
 
 def _commands(output: Path) -> list[list[str]]:
+    from edge_ood.scores import HEADS
+
     images, run = output / "images", str(output / "run")
     artefact, scores = str(output / "digits.onnx"), str(output / "scores.csv")
     train = f"train {shlex.quote(str(images / 'train'))} --outliers"
@@ -62,7 +64,7 @@ def _commands(output: Path) -> list[list[str]]:
             "-o",
             run,
         ],
-        ["export", run, "-o", artefact],
+        ["export", run, "-o", artefact, "--scores", ",".join(HEADS.names())],
         ["score", artefact, str(images / "mixed"), "-o", scores],
         [
             "evaluate",
@@ -80,9 +82,7 @@ def _commands(output: Path) -> list[list[str]]:
 def _run(arguments: list[str]) -> None:
     from edge_ood.cli.app import app
 
-    code = typer.main.get_command(app).main(
-        arguments, prog_name="edge-ood", standalone_mode=False
-    )
+    code = typer.main.get_command(app).main(arguments, prog_name="edge-ood", standalone_mode=False)
     if code:
         raise typer.Exit(code)
 

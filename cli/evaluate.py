@@ -63,7 +63,7 @@ def evaluate(
     provider: ProviderOption = "auto",
     force: ForceOption = False,
 ) -> None:
-    """Measure how well an artefact tells known images from foreign ones.
+    """Measure how well an artefact tells known from foreign.
 
     Example: edge-ood evaluate exported/oe.onnx --id data/test --ood data/svhn --ood far=data/dtd
     """

@@ -21,7 +21,7 @@ def export(
     ] = None,
     scores: Annotated[
         str | None,
-        typer.Option(help="Heads with parameters; all that fit by default. See 'edge-ood heads'."),
+        typer.Option(help="Heads with parameters; every closed-form head that fits by default."),
     ] = None,
     primary: Annotated[
         str, typer.Option(help="The head behind the outputs 'is_ood' and 'pvalue'.")
@@ -44,7 +44,9 @@ def export(
     provider: ProviderOption = "auto",
     force: ForceOption = False,
 ) -> None:
-    """Export a trained run as one ONNX file: preprocessing, heads, thresholds, decision.
+    """Export a trained run as one ONNX file that decides.
+
+    Preprocessing, score heads, thresholds and decision are inside; torch is not needed to run it.
 
     Example: edge-ood export runs/oe -o exported/oe.onnx --scores energy,msp,mahalanobis
     """
