@@ -25,8 +25,9 @@ def demo(
 ) -> None:
     """Run the whole job on handwritten digits, in about a minute.
 
-    Trains, exports, scores and evaluates. Digits 0 to 7 are known, 8 and 9 are near-OOD, patches of a photograph far-OOD. Every command
-    that runs is printed first, so that you can repeat it on images of your own.
+    Trains, exports, scores and evaluates. Digits 0 to 7 are known, 8 and 9 are near-OOD, patches
+    of a photograph far-OOD. Every command that runs is printed first, so that you can repeat it on
+    images of your own.
 
     Example: edge-ood demo -o demo
     """
