@@ -40,7 +40,8 @@ def train(
     ] = "cross-entropy",
     heads: Annotated[int, typer.Option(min=1, max=2, help="2 allows the score mcd_l1.")] = 1,
     model: Annotated[
-        str, typer.Option(help="wrn-D-W[:dropout=0.3], resnet18 or mobilenet_v3_small.")
+        str,
+        typer.Option(help="wrn-D-W, densenet-bc-D-G, vit_X_P:image_size=S, any of torchvision."),
     ] = "wrn-40-2",
     image_size: Annotated[int, typer.Option(min=1, help="Side of the network's input, px.")] = 32,
     resize: Annotated[str, typer.Option(help="center-crop or stretch.")] = "center-crop",

@@ -35,6 +35,9 @@ __all__ = [
 PENULTIMATE = "penultimate"
 """The layer that the linear heads read; always the last feature."""
 
+_IMAGENET_PX = 224
+_LARGEST_TRIED_PX = 512
+
 FAMILIES = Registry("edge_ood.models", kind="model family", attribute="FAMILY")
 
 
@@ -60,16 +63,17 @@ class ModelFamily:
         examples: Names that exist, for listings and for the closest match to a misspelt one.
         answers: `answers(name)` says whether the name belongs to this family.
         trunk: `trunk(name, **parameters)` builds an untrained network without its linear head.
-        stride: Input pixels for one pixel of the last feature map: the smallest image side.
         source: Paper and table.
+        smallest_px: Least image side that makes sense: one pixel of the last feature map. What the
+            layers themselves refuse is found out by trying.
     """
 
     pattern: str
     examples: tuple[str, ...]
     answers: Callable[[str], bool]
     trunk: Callable[..., Trunk]
-    stride: int
     source: str
+    smallest_px: int = 1
 
 
 class IndependentHeads(nn.Module):
@@ -174,8 +178,7 @@ def build_classifier(model: str | Spec, num_classes: int, *, heads: int = 1) -> 
         raise InputError(
             f"{heads} heads over {num_classes} classes, expected 1 or 2 heads over 2 or more"
         )
-    spec = bind_model(model)
-    trunk = _family(spec.name).trunk(spec.name, **spec.parameters)
+    trunk = _trunk(model)
     return Classifier(trunk, IndependentHeads(trunk.num_features, num_classes, heads))
 
 
@@ -188,20 +191,23 @@ def check_input(model: Spec, size_px: int, rows: int) -> None:
         rows: Images in the smallest training batch of one process.
 
     Raises:
-        InputError: If S is smaller than the stride of the network, or if batch normalisation
-            would see a single value per channel.
+        InputError: If the layers cannot take images of that size, or if batch normalisation would
+            see a single value per channel.
     """
-    stride = _family(model.name).stride
-    if size_px < stride:
+    smallest = _family(model.name).smallest_px
+    trunk = _without_weights(model).train()
+    if size_px >= smallest and _takes(trunk, size_px, rows):
+        return
+    if size_px >= smallest and _takes(trunk, size_px, rows + 1):
         raise InputError(
-            f"model {model.name!r} cannot take images of {size_px} px, expected {stride} or more",
-            hint=f"--image-size {stride}",
+            f"batch normalisation of {model.name!r} needs more than {rows} image of {size_px} px",
+            hint=f"--batch-size {rows + 1}, or a larger --image-size",
         )
-    if rows == 1 and size_px <= stride:
-        raise InputError(
-            f"batch normalisation of {model.name!r} needs more than 1 image of {size_px} px",
-            hint="--batch-size 2, or a larger --image-size",
-        )
+    needed = _smallest_side(trunk, max(size_px + 1, smallest))
+    raise InputError(
+        f"model {model.name!r} cannot take images of {size_px} px, expected {needed} or more",
+        hint=f"--image-size {needed}",
+    )
 
 
 def load_model(run: Run) -> Classifier:
@@ -236,13 +242,58 @@ def load_weights(model: Classifier, run: Run) -> None:
         raise ArtifactError(f"'{path}' is damaged: {reason}", hint="train again") from error
 
 
+def _trunk(model: str | Spec) -> Trunk:
+    spec = bind_model(model)
+    return _family(spec.name).trunk(spec.name, **spec.parameters)
+
+
 def _family(name: str) -> ModelFamily:
     families = model_families()
     for family in families:
         if family.answers(name):
             return family
-    examples = [example for family in families for example in family.examples]
-    raise UnknownNameError("model", name, examples)
+    known = [example for family in families for example in family.examples]
+    error = UnknownNameError("model", name, known)
+    if error.closest is None:  # some hundred names are no hint
+        error = UnknownNameError("model", name, [family.examples[0] for family in families])
+    raise error
+
+
+def _without_weights(model: Spec) -> Trunk:
+    """The trunk on torch's device for shapes alone; random draws elsewhere stay as they were."""
+    try:
+        with torch.device("meta"):
+            return _trunk(model)
+    except NotImplementedError:  # RegNet computes its widths with tensors
+        with torch.random.fork_rng(devices=[]):
+            return _trunk(model).to("meta")
+
+
+def _takes(trunk: Trunk, size_px: int, rows: int) -> bool:
+    """Whether a training step's forward pass has a defined shape; nothing is computed."""
+    try:
+        trunk(torch.zeros(rows, 3, size_px, size_px, device="meta"))
+    except (RuntimeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        return False
+    return True
+
+
+def _smallest_side(trunk: Trunk, at_least: int) -> int:
+    """Least image side from `at_least` on that the trunk takes, if larger ones are fine, too.
+
+    A network that takes only multiples of one size has nearly always been made for 224 px.
+    """
+    low, high = at_least - 1, at_least
+    while high <= _LARGEST_TRIED_PX and not _takes(trunk, high, 2):
+        low, high = high, 2 * high
+    if high > _LARGEST_TRIED_PX:
+        return _IMAGENET_PX
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _takes(trunk, middle, 2) else (middle, high)
+    return high
 
 
 def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:

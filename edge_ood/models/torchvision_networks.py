@@ -1,28 +1,55 @@
 """Classifiers of torchvision, untrained, their last linear layer replaced by our heads."""
 
+from typing import Any
+
 import torchvision.models
 from torch import Tensor, nn
 
+from edge_ood.errors import InputError
 from edge_ood.models import PENULTIMATE, ModelFamily, Trunk
 
-_NAMES = ("mobilenet_v3_small", "resnet18")
+__all__ = ["NAMES", "TorchvisionTrunk", "torchvision_network"]
+
+_SMALL = "mobilenet_v3_small"
+
+NAMES: tuple[str, ...] = tuple(
+    name
+    for name in torchvision.models.list_models(module=torchvision.models)
+    if not name.startswith("vit_")
+)
+"""Every classifier but the vision transformers, which are built for one image size."""
+
+# Without auxiliary classifiers these return one tensor in training, too.
+_SINGLE_OUTPUT = {"aux_logits": False, "init_weights": True}
+_OPTIONS: dict[str, dict[str, Any]] = {"googlenet": _SINGLE_OUTPUT, "inception_v3": _SINGLE_OUTPUT}
 
 
 class TorchvisionTrunk(Trunk):
     """A torchvision classifier whose last linear layer passes its input through.
 
     Args:
+        name: Its name, for messages.
         network: A classifier that ends in a linear layer.
+
+    Raises:
+        InputError: If the network has no linear layer.
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, name: str, network: nn.Module) -> None:
         super().__init__()
-        name, last = [
-            (name, module)
-            for name, module in network.named_modules()
+        linear = [
+            (path, module)
+            for path, module in network.named_modules()
             if isinstance(module, nn.Linear)
-        ][-1]
-        parent, _, attribute = name.rpartition(".")
+        ]
+        if not linear:
+            raise InputError(
+                f"model {name!r} ends in a convolution, expected a linear layer that our heads "
+                "can replace",
+                hint=f"--model {_SMALL} is as small",
+            )
+        path, last = linear[-1]
+        parent, _, attribute = path.rpartition(".")
         setattr(network.get_submodule(parent), attribute, nn.Identity())
         self.network = network
         self.num_features = last.in_features
@@ -38,16 +65,20 @@ def torchvision_network(name: str) -> TorchvisionTrunk:
     Args:
         name: As `torchvision.models.list_models` spells it.
 
+    Raises:
+        InputError: If the classifier does not end in a linear layer, as SqueezeNet does not.
+
     Source: torchvision.models, `weights=None`; the layers and their initialisation are its own.
+    GoogLeNet and Inception come without their auxiliary classifiers.
     """
-    return TorchvisionTrunk(torchvision.models.get_model(name, weights=None))
+    options = _OPTIONS.get(name, {})
+    return TorchvisionTrunk(name, torchvision.models.get_model(name, weights=None, **options))
 
 
 FAMILY = ModelFamily(
-    pattern="a torchvision name",
-    examples=_NAMES,
-    answers=_NAMES.__contains__,
+    pattern="torchvision",
+    examples=(_SMALL, *(name for name in NAMES if name != _SMALL)),
+    answers=frozenset(NAMES).__contains__,
     trunk=torchvision_network,
-    stride=32,
     source="torchvision.models",
 )

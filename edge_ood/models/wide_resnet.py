@@ -2,13 +2,13 @@
 
 import re
 from itertools import pairwise
-from math import sqrt
 
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, relu
 
 from edge_ood.errors import InputError
 from edge_ood.models import PENULTIMATE, ModelFamily, Trunk
+from edge_ood.models._convolution import convolution
 
 _NAME = re.compile(r"wrn-(\d+)-(\d+)")
 _STEM_CHANNELS = 16
@@ -23,13 +23,13 @@ class _Block(nn.Module):
     def __init__(self, channels_in: int, channels_out: int, stride: int, dropout: float) -> None:
         super().__init__()
         self.norm1 = nn.BatchNorm2d(channels_in)
-        self.conv1 = _convolution(channels_in, channels_out, 3, stride)
+        self.conv1 = convolution(channels_in, channels_out, 3, stride)
         self.norm2 = nn.BatchNorm2d(channels_out)
         self.dropout = nn.Dropout(dropout)
-        self.conv2 = _convolution(channels_out, channels_out, 3, 1)
+        self.conv2 = convolution(channels_out, channels_out, 3, 1)
         self.shortcut = None
         if channels_in != channels_out:
-            self.shortcut = _convolution(channels_in, channels_out, 1, stride)
+            self.shortcut = convolution(channels_in, channels_out, 1, stride)
 
     def forward(self, images: Tensor) -> Tensor:
         activated = relu(self.norm1(images), inplace=True)
@@ -52,7 +52,7 @@ class WideResNet(Trunk):
         super().__init__()
         blocks = (depth - _OTHER_LAYERS) // _CONVOLUTIONS_PER_UNIT
         channels = [_STEM_CHANNELS, *(_STEM_CHANNELS * width * 2**stage for stage in range(3))]
-        self.stem = _convolution(3, _STEM_CHANNELS, 3, 1)
+        self.stem = convolution(3, _STEM_CHANNELS, 3, 1)
         self.stages = nn.Sequential()
         for (channels_in, channels_out), stride in zip(
             pairwise(channels), _STAGE_STRIDES, strict=True
@@ -97,19 +97,11 @@ def wide_resnet(name: str, *, dropout: float = 0.3) -> WideResNet:
     return WideResNet(depth, width, dropout)
 
 
-def _convolution(channels_in: int, channels_out: int, kernel: int, stride: int) -> nn.Conv2d:
-    convolution = nn.Conv2d(
-        channels_in, channels_out, kernel, stride, padding=kernel // 2, bias=False
-    )
-    nn.init.normal_(convolution.weight, std=sqrt(2 / (kernel * kernel * channels_out)))
-    return convolution
-
-
 FAMILY = ModelFamily(
     pattern="wrn-D-W",
     examples=("wrn-10-1", "wrn-16-2", "wrn-16-4", "wrn-28-10", "wrn-40-2"),
     answers=lambda name: _NAME.fullmatch(name) is not None,
     trunk=wide_resnet,
-    stride=4,
+    smallest_px=4,
     source="Zagoruyko & Komodakis 2016, table 1",
 )
