@@ -33,7 +33,10 @@ def calibrate(
     provider: ProviderOption = "auto",
     force: ForceOption = False,
 ) -> None:
-    """Fit thresholds and p-values anew on known images from the device that uses them.
+    """Fit thresholds anew on known images of this device.
+
+    P-values follow. FILE.onnx is replaced at once or not at all; --undo brings the thresholds
+    before back, to the bit.
 
     Example: edge-ood calibrate exported/oe.onnx new_images --alpha 0.01
     """

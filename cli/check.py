@@ -9,7 +9,9 @@ __all__ = ["check"]
 
 
 def check(artefact: Artefact, *, provider: ProviderOption = "auto") -> None:
-    """Score the artefact's built-in probe images here and compare with the recorded scores.
+    """Tell whether this device reproduces the recorded scores.
+
+    Fails if this device does not reproduce them, and names the heads that are off.
 
     Example: edge-ood check exported/oe.onnx
     """

@@ -8,7 +8,7 @@ __all__ = ["heads"]
 
 
 def heads() -> None:
-    """List the score heads: what each reads, its parameters, and where it comes from.
+    """List the score heads, their parameters and sources.
 
     Example: edge-ood heads
     """

@@ -18,7 +18,7 @@ _MOST_CLASSES = 20
 
 
 def inspect(artefact: Artefact) -> None:
-    """Show classes, preprocessing, heads, thresholds, calibration history and parity.
+    """Show classes, preprocessing, heads, thresholds and history.
 
     Example: edge-ood inspect exported/oe.onnx
     """

@@ -27,7 +27,7 @@ def test_a_field_is_taken_out_by_its_exact_type(kind: type, given_kind: type) ->
     document = Document({"field": VALUES[given_kind]})
 
     if kind is given_kind or (kind, given_kind) == (float, int):
-        found = document.get("field", kind)
+        found: Any = document.get("field", kind)
         assert VALUES[given_kind] == found
         assert kind is type(found)
     else:

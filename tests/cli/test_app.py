@@ -1,0 +1,142 @@
+"""The command line as a whole: exit codes, and errors in one line."""
+
+import errno
+import os
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from edge_ood.cli._errors import OneLineErrors
+from edge_ood.cli.app import app
+from edge_ood.errors import DataError, EdgeOodError
+
+COMMANDS = "train export score evaluate calibrate check inspect heads demo".split()  # noqa: SIM905  # a line
+
+
+def failing(error: BaseException) -> Any:
+    """A command line of our kind with one command, which fails."""
+    failing_app = typer.Typer(cls=OneLineErrors, pretty_exceptions_enable=False)
+
+    @failing_app.command()
+    def fail() -> None:
+        raise error
+
+    @failing_app.callback()
+    def root() -> None:
+        """A group needs one."""
+
+    return CliRunner().invoke(failing_app, ["fail"])
+
+
+def test_commands_come_in_the_order_of_the_work() -> None:
+    """The help is a table of contents."""
+    result = CliRunner().invoke(app, ["--help"])
+
+    words = [
+        line.split()[0] for line in result.stdout.partition("Commands:")[2].splitlines() if line
+    ]
+    assert 0 == result.exit_code
+    assert COMMANDS == [word for word in words if word in COMMANDS]
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=str)
+def test_both_help_options_work_everywhere(command: list[str]) -> None:
+    """-h is --help."""
+    short, long = (CliRunner().invoke(app, [*command, option]) for option in ("-h", "--help"))
+
+    assert (0, 0) == (short.exit_code, long.exit_code)
+    assert long.stdout == short.stdout
+
+
+def test_no_command_shows_the_help() -> None:
+    """Typing the bare name is a question, answered with the usage."""
+    result = CliRunner().invoke(app, [])
+
+    assert "Usage:" in result.output
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    """One line, nothing else."""
+    result = CliRunner().invoke(app, ["--version"])
+
+    assert (0, f"{metadata.version('edge-ood')}\n") == (result.exit_code, result.stdout)
+
+
+@pytest.mark.parametrize("arguments", [["scor"], ["score"], ["score", "--colour", "a", "b"]])
+def test_usage_errors_are_exit_code_2(arguments: list[str]) -> None:
+    """Unknown commands and options, and missing arguments."""
+    assert 2 == CliRunner().invoke(app, arguments).exit_code
+
+
+def test_an_error_is_one_line_and_a_hint() -> None:
+    """On standard error, with exit code 1."""
+    result = failing(DataError("no images under 'x'", hint="check the path"))
+
+    assert 1 == result.exit_code
+    assert "" == result.stdout
+    assert "error: no images under 'x'\nhint: check the path\n" == result.stderr
+
+
+def test_an_error_without_a_hint_has_no_hint_line() -> None:
+    """Rather none than an empty one."""
+    assert "error: broken\n" == failing(EdgeOodError("broken")).stderr
+
+
+def test_names_in_an_error_cannot_break_the_line() -> None:
+    """Line breaks, escape sequences and stray bytes of a file name are shown, not obeyed."""
+    name = "a\nhint: rm -rf /\x1b[2J" + os.fsdecode(b"\xff")
+
+    result = failing(DataError(f"cannot read '{name}'"))
+
+    assert r"error: cannot read 'a\nhint: rm -rf /\x1b[2J\xff'" + "\n" == result.stderr
+
+
+def test_an_interrupt_is_exit_code_130() -> None:
+    """Ctrl-C is no error of the program."""
+    result = failing(KeyboardInterrupt())
+
+    assert (130, "interrupted\n") == (result.exit_code, result.stderr)
+
+
+def test_a_bug_keeps_its_traceback() -> None:
+    """What is not foreseen is not dressed up."""
+    for bug in (KeyError("x"), OSError(errno.EIO, "strange"), FileNotFoundError("x")):
+        assert failing(bug).exception is bug
+
+
+@pytest.mark.parametrize("arguments", [["heads"], ["--help"], ["score", "--help"], ["--version"]])
+def test_a_closed_pipe_gives_no_traceback(arguments: list[str]) -> None:
+    """`| head -0`: the reader is gone before the first word."""
+    read, write = os.pipe()
+    os.close(read)
+
+    done = subprocess.run(
+        [sys.executable, "-c", "from edge_ood.cli import main; main()", *arguments],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(write)
+
+    assert b"" == done.stderr
+
+
+def test_a_full_disk_behind_the_output_is_an_error() -> None:
+    """Any command that prints can meet one."""
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", "from edge_ood.cli import main; main()", "heads"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+
+    assert 1 == done.returncode
+    assert b"error: cannot write standard output: No space left on device\n" in done.stderr
+    assert 2 == len(done.stderr.splitlines())

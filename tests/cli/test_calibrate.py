@@ -1,0 +1,139 @@
+"""`edge-ood calibrate`: in place, elsewhere, and back."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from edge_ood.cli.app import app
+from edge_ood.images import find_images
+from edge_ood.runtime import Scorer
+
+
+@pytest.fixture
+def artefact(tmp_path: Path, colour_artifact: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the artefact in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    return Path(shutil.copy(colour_artifact, "x.onnx"))
+
+
+def images(colours: Path, count: int) -> Path:
+    """A folder with some of the images that took no part in training."""
+    folder = Path(f"{count} images")
+    folder.mkdir()
+    for index, path in enumerate(find_images(colours / "calibration")[:count]):
+        shutil.copy(path, folder / f"{index}.png")
+    return folder
+
+
+def run(*arguments: object) -> Result:
+    """Run `edge-ood calibrate` in this process."""
+    return CliRunner().invoke(app, ["calibrate", *map(str, arguments)])
+
+
+def test_the_file_is_calibrated_in_place(artefact: Path, colours: Path) -> None:
+    """Thresholds before and now, how many images, and what that promises."""
+    before = Scorer(artefact).metadata.calibration
+
+    result = run(artefact, images(colours, 40), "--alpha", 0.1)
+
+    after = Scorer(artefact).metadata.calibration
+    assert 0 == result.exit_code
+    assert (40, 0.1) == (after.n, after.alpha)
+    for head in before.thresholds:
+        (line,) = [line for line in result.stdout.splitlines() if line.startswith(head)]
+        expected = [head, f"{before.thresholds[head]:.6g}", f"{after.thresholds[head]:.6g}"]
+        assert expected == line.split()
+    assert "40 images (a false-alarm rate of 0.1 needs at least 9)" in result.stdout
+    assert "at most 0.1 of new known images are flagged" in result.stdout
+
+
+def test_another_file_can_be_written(artefact: Path, colours: Path) -> None:
+    """The artefact stays, and OUT is replaced only by force."""
+    before = artefact.read_bytes()
+    folder = images(colours, 40)
+
+    first = run(artefact, folder, "-o", "y.onnx")
+    second = run(artefact, folder, "-o", "y.onnx")
+    third = run(artefact, folder, "-o", "y.onnx", "--force")
+
+    assert [0, 1, 0] == [first.exit_code, second.exit_code, third.exit_code]
+    assert "error: 'y.onnx' exists\n" in second.stderr
+    assert before == artefact.read_bytes()
+    assert 40 == Scorer("y.onnx").metadata.calibration.n
+
+
+def test_undo_goes_back(artefact: Path, colours: Path) -> None:
+    """The thresholds of before are back and shown."""
+    before = Scorer(artefact).metadata
+    run(artefact, images(colours, 40))
+
+    result = run(artefact, "--undo")
+
+    assert 0 == result.exit_code
+    assert before == Scorer(artefact).metadata
+    assert f"{before.calibration.thresholds['msp']:.6g}" in result.stdout
+
+
+def test_undo_without_a_past_is_an_error(artefact: Path) -> None:
+    """There is nothing to go back to, and the file stays."""
+    before = artefact.read_bytes()
+
+    result = run(artefact, "--undo")
+
+    assert 1 == result.exit_code
+    assert "error: 'x.onnx' has no earlier calibration to go back to\n" in result.stderr
+    assert before == artefact.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("count", "alpha", "message", "hint"),
+    [
+        (18, "0.05", "18 calibration scores cannot give a 5% false-alarm", "at least 19, or"),
+        (60, "0.01", "60 calibration scores cannot give a 1% false-alarm", "at least 99, or"),
+        (19, "1.5", "alpha is 1.5, expected a rate between 0 and 1", "try 0.05"),
+    ],
+)
+def test_too_few_images_are_an_error(
+    artefact: Path, colours: Path, count: int, alpha: str, message: str, hint: str
+) -> None:
+    """One line says what is wrong, one how many are needed, and the file stays."""
+    before = artefact.read_bytes()
+
+    result = run(artefact, images(colours, count), "--alpha", alpha)
+
+    assert 1 == result.exit_code
+    error, remedy = result.stderr.splitlines()[-2:]
+    assert message in error
+    assert hint in remedy
+    assert before == artefact.read_bytes()
+
+
+def test_training_images_are_an_error(artefact: Path, colours: Path) -> None:
+    """Thresholds from images that the network knows by heart do not hold."""
+    result = run(artefact, colours / "train")
+
+    assert 1 == result.exit_code
+    assert "60 of 60 calibration images are training images" in result.stderr
+    assert "hint: calibrate with ID images that took no part in training\n" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["folder", "--undo"], ["--undo", "--alpha", "0.1"], ["folder", "--alpha", "much"]],
+)
+def test_contradictions_are_usage_errors(artefact: Path, arguments: list[str]) -> None:
+    """Images or --undo, and no rate beside --undo."""
+    assert 2 == run(artefact, *arguments).exit_code
+
+
+@pytest.mark.parametrize("folder", ["missing", "empty", "x.onnx"])
+def test_a_folder_without_images_is_an_error(artefact: Path, folder: str) -> None:
+    """Missing, empty or a file."""
+    Path("empty").mkdir()
+
+    result = run(artefact, folder)
+
+    assert 1 == result.exit_code
+    assert result.stderr.startswith("error: no ")

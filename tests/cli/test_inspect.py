@@ -1,0 +1,99 @@
+"""`edge-ood inspect`: what an artefact says about itself, in lines that cannot be forged."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from edge_ood.artifact import ArchivedCalibration, Manifest, Metadata
+from edge_ood.calibration.threshold import fit_knots
+from edge_ood.cli.app import app
+from edge_ood.cli.inspect import report
+from edge_ood.runtime import Scorer
+
+
+@pytest.fixture(scope="module")
+def metadata(colour_artifact: Path) -> Metadata:
+    """The metadata of a real artefact."""
+    return Scorer(colour_artifact).metadata
+
+
+def facts(text: str) -> dict[str, str]:
+    """The lines above the table, by their names."""
+    lines = text.partition("\n\n")[0].splitlines()
+    return {name: value.strip() for name, _, value in (line.partition("  ") for line in lines)}
+
+
+def test_the_command_shows_the_report(colour_artifact: Path, metadata: Metadata) -> None:
+    """The file and its size, then everything else."""
+    result = CliRunner().invoke(app, ["inspect", str(colour_artifact)])
+
+    assert 0 == result.exit_code
+    assert f"{colour_artifact}: 0.01 MB\n\n{report(metadata)}\n" == result.stdout
+
+
+def test_what_decides_is_shown(metadata: Metadata) -> None:
+    """Classes, input, the head that decides, its rate, and on what it was calibrated."""
+    found = facts(report(metadata))
+
+    assert "3: =green, red apple, \u84dd\u2215blue" == found["classes"]
+    assert "16 x 16 px, center-crop" == found["input"]
+    assert "0.25, 0.25, 0.25" == found["std"]
+    assert "energy, at a false-alarm rate of 0.05" == found["decides by"]
+    assert f"{metadata.calibration.date} on 60 images" == found["calibrated"]
+    assert ("60", "60") == (found["training images"], found["calibration images"])
+
+
+def test_thresholds_and_parity_are_shown_by_head(metadata: Metadata) -> None:
+    """A head without a parity report has a dash."""
+    parity = {"differences": [{"output": "msp", "error": 1.25e-7}, {"output": "label"}, 3]}
+
+    lines = report(replace(metadata, parity=parity)).splitlines()
+
+    threshold = f"{metadata.calibration.thresholds['msp']:.6g}"
+    assert ["msp", "-", threshold, "1.2e-07"] == lines[-2].split()
+    assert ["energy", "temperature=1.0"] == lines[-3].split()[:2]
+    assert "-" == lines[-3].split()[-1]
+
+
+def test_earlier_calibrations_are_shown(metadata: Metadata) -> None:
+    """Oldest first, with date, rate and number of images."""
+    assert "none" == facts(report(metadata))["earlier"]
+    past = replace(metadata.calibration, n=20, date="2026-01-02T03:04:05+00:00", alpha=0.1)
+    knots = {head: fit_knots(range(20), 0.1) for head in metadata.head_names}
+    archived = ArchivedCalibration.of(past, Manifest(), "cpu", knots)
+
+    found = facts(report(replace(metadata, history=(archived,))))
+
+    assert "2026-01-02T03:04:05+00:00: alpha 0.1, 20 images" == found["earlier"]
+
+
+def test_many_classes_are_cut(metadata: Metadata) -> None:
+    """A thousand names are no summary."""
+    classes = tuple(f"c{i}" for i in range(1000))
+
+    found = facts(report(replace(metadata, classes=classes)))
+
+    assert found["classes"].startswith("1000: c0, c1, ")
+    assert found["classes"].endswith(", c19, 980 more")
+
+
+def test_names_cannot_forge_lines(metadata: Metadata) -> None:
+    """Line breaks and escape sequences in an artefact's texts are shown, not obeyed."""
+    hostile = replace(metadata, classes=("a\nedge-ood  9.9", "\x1b[2Jb", "c\u202e"))
+
+    text = report(hostile)
+
+    assert r"a\nedge-ood  9.9, \x1b[2Jb, c\u202e" in text
+    assert len(report(metadata).splitlines()) == len(text.splitlines())
+
+
+def test_a_file_that_is_not_ours_is_an_error(tmp_path: Path) -> None:
+    """One line and a hint."""
+    (tmp_path / "x.onnx").write_text("nothing")
+
+    result = CliRunner().invoke(app, ["inspect", str(tmp_path / "x.onnx")])
+
+    assert 1 == result.exit_code
+    assert ["error", "hint"] == [line.split(":")[0] for line in result.stderr.splitlines()]

@@ -1,0 +1,137 @@
+"""`edge-ood score` as a process: terminals, pipes, signals and full disks."""
+
+import json
+import os
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+EDGE_OOD = "from edge_ood.cli import main; main()"
+SMALL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))"
+LONG_LIST = 30_000  # images; seconds of work, so that there is time to interrupt
+
+
+@pytest.fixture
+def folder(tmp_path: Path, colours: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with `images`: known ones, a grey one and one that is none."""
+    images = tmp_path / "images"
+    shutil.copytree(colours / "test" / "red apple", images / "red apple")
+    Image.new("RGB", (16, 16), (9, 9, 9)).save(images / "grey.png")
+    (images / "notes.txt").write_text("no image")
+    monkeypatch.chdir(tmp_path)
+    return images
+
+
+@pytest.fixture
+def artefact(colour_artifact: Path) -> str:
+    """The artefact's path as an argument."""
+    return str(colour_artifact)
+
+
+def start(*arguments: object, first: str = "", **settings: Any) -> "subprocess.Popen[bytes]":
+    """Start `edge-ood score` in a process of its own, which runs other code first."""
+    command = [sys.executable, "-c", f"{first}\n{EDGE_OOD}", "score", *map(str, arguments)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, **settings)
+
+
+def test_a_terminal_gets_a_table(artefact: str, folder: Path) -> None:
+    """Paths in one line each whatever is in them, decisions in words, then a summary."""
+    shutil.copy(folder / "grey.png", folder / "line\nbreak\x1b[31m.png")
+    ours, theirs = pty.openpty()
+
+    with start(artefact, "images", stdout=theirs) as process:
+        _, stderr = process.communicate()
+    os.close(theirs)
+
+    lines = os.read(ours, 100_000).decode().splitlines()
+    os.close(ours)
+    assert 0 == process.returncode
+    assert ["path", "decision", "p", "energy", "label"] == lines[0].split()
+    assert 1 + 9 == len(lines)
+    assert any("./images/grey.png" in line and " OOD " in line for line in lines)
+    assert any(r"line\nbreak\x1b[31m.png" in line for line in lines)
+    assert any("notes.txt" in line and "not-an-image" in line for line in lines)
+    assert 6 == sum(line.endswith("  red apple") and "  known  " in line for line in lines)
+    assert b"9 files in" in stderr
+
+
+def test_a_reader_that_has_enough_is_no_error(artefact: str, folder: Path) -> None:
+    """`| head -1` ends the work without a word about pipes."""
+    Path("list").write_text("images/grey.png\n" * LONG_LIST)
+
+    with (
+        Path("list").open() as listed,
+        start(artefact, "-", stdin=listed, stdout=subprocess.PIPE) as process,
+    ):
+        assert process.stdout is not None
+        assert process.stderr is not None
+        first = process.stdout.readline()
+        process.stdout.close()
+        stderr = process.stderr.read()
+
+    assert "./images/grey.png" == json.loads(first)["path"]
+    assert 0 == process.returncode
+    assert b"Error" not in stderr
+
+
+def test_an_interrupt_is_exit_code_130(artefact: str, folder: Path) -> None:
+    """Ctrl-C half-way: one word, the old file untouched, and nothing beside it."""
+    Path("out.csv").write_text("old")
+    Path("list").write_text("images/grey.png\n" * LONG_LIST)
+
+    with (
+        Path("list").open() as listed,
+        start(artefact, "-", "-o", "out.csv", "--force", stdin=listed) as process,
+    ):
+        while not list(Path().glob(".edge-ood-*")) and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate()
+
+    assert 130 == process.returncode
+    assert stderr.endswith(b"interrupted\n")
+    assert "old" == Path("out.csv").read_text()
+    assert ["images", "list", "out.csv"] == sorted(path.name for path in Path().iterdir())
+
+
+@pytest.mark.parametrize("output", ["out.csv", "out.parquet"])
+def test_a_full_disk_is_an_error(artefact: str, folder: Path, output: str) -> None:
+    """Where no file can have 600 bytes, one line names it, and no part of it is left."""
+    with start(artefact, "images", "-o", output, first=SMALL_DISK) as process:
+        _, stderr = process.communicate()
+
+    assert 1 == process.returncode
+    assert f"error: cannot write '{output}': ".encode() in stderr
+    assert b"File too large\n" in stderr
+    assert b"Traceback" not in stderr
+    assert ["images"] == [path.name for path in Path().iterdir()]
+
+
+def test_a_full_standard_output_is_an_error(artefact: str, folder: Path) -> None:
+    """/dev/full: one line, no complaint at exit."""
+    with Path("/dev/full").open("wb") as full, start(artefact, "images", stdout=full) as process:
+        _, stderr = process.communicate()
+
+    assert 1 == process.returncode
+    assert b"error: cannot write standard output: No space left on device\n" in stderr
+    assert b"Exception" not in stderr
+
+
+def test_other_encodings_of_the_terminal_do_not_matter(artefact: str, folder: Path) -> None:
+    """JSON Lines are UTF-8 where the environment says ASCII."""
+    shutil.copy(folder / "grey.png", "日本語.png")
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+
+    with start(artefact, "日本語.png", stdout=subprocess.PIPE, env=environment) as process:
+        stdout, _ = process.communicate()
+
+    assert "./日本語.png" == json.loads(stdout.decode())["path"]

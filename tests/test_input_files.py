@@ -1,0 +1,100 @@
+"""Which files a command works through, and in which order."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_ood.errors import DataError
+from edge_ood.input_files import InputFiles, read_list
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Folders and files in no particular order."""
+    for name in ("b/2.png", "b/1.png", "a/3.png", "z.png", "B.png", "b/deep/er/4.txt", ".hidden"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def names(files: InputFiles, root: Path) -> list[str]:
+    """Paths below the root as text."""
+    return [str(path.relative_to(root)) for path in files]
+
+
+def test_the_order_is_by_name_files_before_folders(tree: Path) -> None:
+    """The same on every file system, each time it is asked."""
+    files = InputFiles([tree])
+
+    expected = [".hidden", "B.png", "z.png", "a/3.png", "b/1.png", "b/2.png", "b/deep/er/4.txt"]
+    assert expected == names(files, tree) == names(files, tree)
+    assert 7 == len(files)
+
+
+def test_roots_keep_their_order_and_need_not_exist(tree: Path) -> None:
+    """What is named twice comes twice."""
+    files = InputFiles([tree / "z.png", tree / "a", tree / "missing.png", tree / "z.png"])
+
+    assert ["z.png", "a/3.png", "missing.png", "z.png"] == names(files, tree)
+
+
+def test_the_output_and_unfinished_outputs_are_left_out(tree: Path) -> None:
+    """Under whatever name the output is reached; a file of the same name elsewhere is input."""
+    (tree / "link").symlink_to(tree / "b")
+    (tree / ".edge-ood-0a1b2c3d.part").touch()
+
+    files = InputFiles([tree / "b", tree / "a"], skip=tree / "link" / "1.png")
+
+    assert ["b/2.png", "b/deep/er/4.txt", "a/3.png"] == names(files, tree)
+    assert ".edge-ood-0a1b2c3d.part" not in names(InputFiles([tree]), tree)
+
+
+def test_links_to_folders_are_not_followed(tree: Path) -> None:
+    """A link to a folder above would never end; as a file it is unreadable, which a row says."""
+    (tree / "a" / "up").symlink_to(tree)
+
+    assert ["a/3.png", "a/up"] == names(InputFiles([tree / "a"]), tree)
+
+
+def test_a_folder_that_cannot_be_read_stands_for_itself(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files are not silently left out: the folder becomes a row that says why."""
+    scan = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if Path(path).name == "b":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr("edge_ood.input_files.os.scandir", refuse)
+
+    assert [".hidden", "B.png", "z.png", "a/3.png", "b"] == names(InputFiles([tree]), tree)
+
+
+def test_no_file_is_an_error(tmp_path: Path) -> None:
+    """An empty folder, folders of nothing, or an empty list."""
+    (tmp_path / "a" / "b").mkdir(parents=True)
+
+    with pytest.raises(DataError, match=f"no files below '{tmp_path}'"):
+        InputFiles([tmp_path])
+    with pytest.raises(DataError, match="no files in the list"):
+        InputFiles([])
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", []),
+        (b"a.png\nb c.png\n", [b"a.png", b"b c.png"]),
+        (b"a.png\n\n\nb.png", [b"a.png", b"b.png"]),
+        (b" a.png \n", [b" a.png "]),
+        (b"a\nb.png\0c.png\0", [b"a\nb.png", b"c.png"]),
+        (b"caf\xe9.png\n", [b"caf\xe9.png"]),
+    ],
+)
+def test_a_list_is_one_name_a_line_or_ended_by_nul(content: bytes, expected: list[bytes]) -> None:
+    """No byte of a name is changed."""
+    assert expected == [os.fsencode(path) for path in read_list(content)]
