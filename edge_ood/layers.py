@@ -1,7 +1,7 @@
 """Feature layers of a torch classifier: found by running it once, averaged over space."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,16 +14,24 @@ from edge_ood.scores import Outputs
 __all__ = ["AUTO", "WithLayers", "choose_layers"]
 
 AUTO = "auto"
-"""Every stage of the network: its last output before the spatial size changes."""
+"""Every stage of the network: the last block before the spatial size changes."""
 
 
 @dataclass(frozen=True)
 class _Event:
-    """One submodule's output during a forward pass."""
+    """One submodule's output during a forward pass.
+
+    Attributes:
+        layer: Its name.
+        depth: Number of modules around it that do more than run others in sequence.
+        shape: Of the output.
+        means: The output averaged over space, as it is and behind a ReLU.
+    """
 
     layer: str
+    depth: int
     shape: tuple[int, ...]
-    mean: Tensor
+    means: tuple[Tensor, ...]
 
     @property
     def space(self) -> tuple[int, ...]:
@@ -96,17 +104,22 @@ def choose_layers(classifier: nn.Module, size_px: int, wanted: Sequence[str]) ->
 
 
 def _stages(events: Sequence[_Event], outputs: Outputs) -> tuple[str, ...]:
-    """The last event of each spatial size that is no mere average of the penultimate features."""
+    """The last outermost event of each spatial size, but for those that are features already.
+
+    Outermost, because the first operations inside a block that shrinks the maps belong to the next
+    stage, though they still have the size of this one.
+    """
     last: dict[tuple[int, ...], _Event] = {}
     for event in events:
-        last[event.space] = event
+        if event.space not in last or event.depth <= last[event.space].depth:
+            last[event.space] = event
     own = list(outputs.features.values())
     return tuple(
         event.layer
         for event in events
         if event is last[event.space]
         and max(event.space) > 1
-        and not any(_equal(event.mean, features) for features in own)
+        and not any(_equal(mean, features) for mean in event.means for features in own)
     )
 
 
@@ -114,20 +127,20 @@ def _run(classifier: nn.Module, size_px: int) -> tuple[list[_Event], Outputs]:
     """Outputs of all submodules that run exactly once and give a map or a sequence of tokens."""
     events: list[_Event] = []
     calls: Counter[str] = Counter()
+    modules = dict(classifier.named_modules())
 
     def remember(layer: str) -> Any:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
             calls[layer] += 1
             if isinstance(output, Tensor) and output.ndim in (3, 4) and len(output) == 1:
-                shape = tuple(output.shape)
-                events.append(_Event(layer, shape, _averaged(output)))
+                means = (_averaged(output), _averaged(output.relu()))
+                depth = _depth(modules, layer)
+                events.append(_Event(layer, depth, tuple(output.shape), means))
 
         return hook
 
     handles = [
-        module.register_forward_hook(remember(name))
-        for name, module in classifier.named_modules()
-        if name
+        module.register_forward_hook(remember(name)) for name, module in modules.items() if name
     ]
     parameter = next(classifier.parameters())
     generator = torch.Generator().manual_seed(0)
@@ -139,6 +152,13 @@ def _run(classifier: nn.Module, size_px: int) -> tuple[list[_Event], Outputs]:
         for handle in handles:
             handle.remove()
     return [event for event in events if calls[event.layer] == 1], outputs
+
+
+def _depth(modules: Mapping[str, nn.Module], layer: str) -> int:
+    parts = layer.split(".")
+    around = [modules[".".join(parts[:end])] for end in range(1, len(parts))]
+    containers = (nn.ModuleDict, nn.ModuleList, nn.Sequential)
+    return sum(not isinstance(module, containers) for module in around)
 
 
 def _averaged(features: Tensor) -> Tensor:

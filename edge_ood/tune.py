@@ -85,6 +85,7 @@ class _Bench:
     def __init__(self, request: Request) -> None:
         self.request = request
         self._known: NDArray[np.uint8] | None = None
+        self._foreign: dict[str, NDArray[np.uint8]] = {}
 
     def known(self) -> NDArray[np.uint8]:
         if self._known is None:
@@ -95,13 +96,13 @@ class _Bench:
     def foreign(self, source: str) -> NDArray[np.uint8]:
         """Auxiliary outliers, or adversarial versions of the known images."""
         request = self.request
-        if source == "outliers":
-            pixels, _ = decode_all(
-                evenly_spread(request.outliers, _IMAGES).paths, request.preprocess
-            )
-            return pixels
-        adversary = assemble_adversary(request.classifier, request.preprocess)
-        return self.run(adversary, self.known())[ADVERSARIAL]
+        if source not in self._foreign and source == "outliers":
+            chosen = evenly_spread(request.outliers, _IMAGES)
+            self._foreign[source], _ = decode_all(chosen.paths, request.preprocess)
+        elif source not in self._foreign:
+            adversary = assemble_adversary(request.classifier, request.preprocess)
+            self._foreign[source] = self.run(adversary, self.known())[ADVERSARIAL]
+        return self._foreign[source]
 
     def scores(
         self, heads: Sequence[BoundHead], images: NDArray[np.uint8]
@@ -165,22 +166,23 @@ def _with_epsilon(bench: _Bench, head: BoundHead) -> tuple[BoundHead, dict[str, 
     criterion = bench.request.options.epsilon
     if criterion == "auto":
         criterion = "outliers" if len(bench.request.outliers) else "fgsm"
-    known = bench.known()
-    candidates = [
-        replace(head, parameters={**head.parameters, "epsilon": epsilon})
-        for epsilon in EPSILON_GRID
-    ]
-
-    def scores(images: NDArray[np.uint8]) -> list[NDArray[Any]]:
-        return [bench.scores([one], images)[one.name] for one in candidates]
-
+    known = images = bench.known()
+    if criterion != "id-only":
+        images = np.concatenate([images, bench.foreign(criterion)])
+    table = {}
+    for epsilon in EPSILON_GRID:
+        candidate = _with_step(head, epsilon)
+        table[epsilon] = np.split(bench.scores([candidate], images)[head.name], [len(known)])
     if criterion == "id-only":
-        choice = choose_by_mean(dict(zip(EPSILON_GRID, scores(known), strict=True)))
+        choice = choose_by_mean({epsilon: scores for epsilon, (scores, _) in table.items()})
     else:
-        pairs = zip(scores(known), scores(bench.foreign(criterion)), strict=True)
-        choice = choose_by_auroc(dict(zip(EPSILON_GRID, pairs, strict=True)), criterion)
-    chosen = replace(head, parameters={**head.parameters, "epsilon": choice.epsilon})
-    return chosen, _described(choice)
+        pairs = {epsilon: (parts[0], parts[1]) for epsilon, parts in table.items()}
+        choice = choose_by_auroc(pairs, criterion)
+    return _with_step(head, choice.epsilon), _described(choice)
+
+
+def _with_step(head: BoundHead, epsilon: float) -> BoundHead:
+    return replace(head, parameters={**head.parameters, "epsilon": epsilon})
 
 
 def _described(choice: EpsilonChoice) -> dict[str, Any]:
