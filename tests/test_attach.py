@@ -9,16 +9,20 @@ import pytest
 import torch
 from sklearn.covariance import EmpiricalCovariance
 
+from edge_ood.artifact import write_metadata
+from edge_ood.artifact_reader import read_metadata
 from edge_ood.attach import Draft, attach, fit
 from edge_ood.errors import CalibrationError, DataError, ExportError, InputError, UnknownNameError
-from edge_ood.export import request_of
+from edge_ood.export import export_classifier, request_of
 from edge_ood.images import content_hash, decode_all, halves_by_hash, read_images
+from edge_ood.layers import WithLayers
 from edge_ood.models import load_model
 from edge_ood.preprocess import Preprocess
 from edge_ood.registry import parse_specs
 from edge_ood.request import Options, Request, default_heads
 from edge_ood.run_directory import read_run
 from edge_ood.runtime import Scorer
+from edge_ood.tune import evenly_spread
 
 ONNXRUNTIME_FEATURES = 1e-4  # relative: float32 features against float64 ones
 
@@ -54,9 +58,36 @@ def test_calibration_images_are_opened_by_the_calibrate_step_alone(
     attach(request_, tmp_path / "x.onnx", on_step=lambda name: opened.update(step={name}))
 
     assert calibration == opened["calibrate"]
-    for step in ("fit", "assemble", "verify", "write"):
+    for step in ("fit", "tune", "assemble", "verify", "write"):
         assert not calibration & opened[step]
     assert set(request_.training.hashes) == opened["fit"]
+
+
+def test_parameters_are_chosen_on_training_images_and_outliers_alone(
+    request_: Request, opened: dict[str, set[str]], tmp_path: Path
+) -> None:
+    """Choosing epsilon opens training images and outliers; no calibration image is touched."""
+    options = Options(heads=parse_specs("energy,odin"), epsilon="auto", provider="cpu")
+    few = replace(
+        request_,
+        options=options,
+        training=evenly_spread(request_.training, 150),
+        outliers=evenly_spread(request_.outliers, 60),
+    )
+
+    attached = attach(few, tmp_path / "x.onnx", on_step=lambda name: opened.update(step={name}))
+
+    assert {*few.training.hashes, *few.outliers.hashes} == opened["tune"]
+    assert not set(request_.calibration.hashes) & opened["tune"]
+    assert set(request_.calibration.hashes) == opened["calibrate"]
+    choice = attached.metadata.provenance["choices"]["odin"]["epsilon"]
+    assert "outliers" == choice["criterion"]
+    assert 8 == len(choice["curve"])
+    (odin,) = (head for head in attached.metadata.heads if head.name == "odin")
+    assert choice["epsilon"] == odin.parameters["epsilon"]
+    # As read back from the file: the choice survives in the JSON document.
+    again = read_metadata({"edge_ood": write_metadata(attached.metadata)}, source="it")
+    assert attached.metadata == again
 
 
 def test_statistics_from_calibration_images_take_one_half(
@@ -114,6 +145,39 @@ def test_mahalanobis_scores_equal_scikit_learn(
     found = Scorer(artifact_path)(list(test)).scores["mahalanobis"]
 
     np.testing.assert_allclose(found, expected, rtol=ONNXRUNTIME_FEATURES)
+
+
+def test_every_layer_has_the_covariance_of_scikit_learn(
+    request_: Request, run_path: Path, tmp_path: Path
+) -> None:
+    """Several layers: residuals over N, each layer with its own whitening."""
+    torch_model, names = load_model(read_run(run_path)), ("trunk.stages.0", "trunk.stages.1")
+    layered = WithLayers(torch_model, names)
+    few = evenly_spread(request_.training, 300)
+    request = replace(
+        request_,
+        classifier=export_classifier(layered, request_.preprocess.size_px),
+        training=few,
+        options=Options(heads=parse_specs("energy,mahalanobis"), provider="cpu"),
+    )
+    pixels, _ = decode_all(few.paths, request.preprocess)
+    with torch.inference_mode():
+        inputs = torch.from_numpy(request.preprocess.normalise(pixels))
+        features = layered.double()(inputs).features
+    labels = few.labels
+    assert labels is not None
+
+    statistics = fit(Draft(request, tmp_path / "x.onnx")).heads[-1].statistics
+
+    assert [*names, "penultimate"] == list(features)
+    for layer, tensor in features.items():
+        found = np.asarray(tensor)
+        means = np.stack([found[labels == k].mean(axis=0) for k in range(8)])
+        covariance = EmpiricalCovariance().fit(found - means[labels])
+        expected = np.stack([covariance.mahalanobis(found[:20] - mean) for mean in means], axis=1)
+        white = (found[:20] - statistics[f"{layer}/centre"]) @ statistics[f"{layer}/whitening"]
+        squared = ((white[:, None] - statistics[f"{layer}/means"]) ** 2).sum(axis=2)
+        np.testing.assert_allclose(squared, expected, rtol=ONNXRUNTIME_FEATURES)
 
 
 def test_fit_streams_the_same_statistics_in_any_order(request_: Request, tmp_path: Path) -> None:

@@ -12,7 +12,10 @@ from onnx import numpy_helper
 from edge_ood.attach import STEPS, Draft, check_parity
 from edge_ood.errors import ExportError
 from edge_ood.export import request_of
-from edge_ood.request import Options
+from edge_ood.graph.network import PREPROCESSED
+from edge_ood.preprocess import Preprocess
+from edge_ood.registry import parse_specs
+from edge_ood.request import Options, Request
 from edge_ood.run_directory import read_run
 
 HEADS = ("energy", "mahalanobis", "mcd_l1", "msp", "uniform_ce")
@@ -22,7 +25,21 @@ HEADS = ("energy", "mahalanobis", "mcd_l1", "msp", "uniform_ce")
 def draft(run_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Draft:
     """A calibrated file that is about to be verified."""
     request = request_of(read_run(run_path), Options(provider="cpu"))
-    current = Draft(request, tmp_path_factory.mktemp("draft") / "draft.onnx")
+    return about_to_be_verified(request, tmp_path_factory.mktemp("draft"))
+
+
+@pytest.fixture(scope="module")
+def gradient_draft(draft: Draft, tmp_path_factory: pytest.TempPathFactory) -> Draft:
+    """The same classifier with heads that perturb, each by a step of its own."""
+    scores = "energy,mahalanobis:epsilon=0.002,odin"
+    options = Options(heads=parse_specs(scores), provider="cpu")
+    request = replace(draft.request, options=options)
+    return about_to_be_verified(request, tmp_path_factory.mktemp("gradient"))
+
+
+def about_to_be_verified(request: Request, folder: Path) -> Draft:
+    """Everything up to the gate."""
+    current = Draft(request, folder / "draft.onnx")
     for name, step in STEPS:
         if name == "verify":
             break
@@ -160,3 +177,69 @@ def test_a_failure_names_image_and_batch(draft: Draft, tmp_path: Path) -> None:
 
     with pytest.raises(ExportError, match=r"for image '.+' at batch (1|2|7)"):
         check_parity(replace(draft, path=damaged))
+
+
+def step_of(model: onnx.ModelProto, head: str) -> onnx.NodeProto:
+    """The node that moves the image which a head's second pass starts from."""
+    entering = {i for n in model.graph.node if n.name.startswith(f"{head}/") for i in n.input}
+    (found,) = [n for n in model.graph.node if entering & set(n.output) and PREPROCESSED in n.input]
+    return found
+
+
+def step_forward(model: onnx.ModelProto, head: str) -> None:
+    """Climb the loss instead of descending it."""
+    step = step_of(model, head)
+    assert step.op_type == "Sub"
+    step.op_type = "Add"
+
+
+def step_without_std(model: onnx.ModelProto, head: str) -> None:
+    """Measure epsilon in units of the normalised input."""
+    preprocess = Preprocess(8)
+    signed = step_of(model, head).input[1]
+    where = next(n for n in model.graph.node if signed in n.output)
+    std = np.array(preprocess.std).reshape(1, 3, 1, 1)
+    for name in where.input[1:]:
+        edit(model, name, lambda step: step * std)
+
+
+def first_pass(model: onnx.ModelProto, head: str) -> None:
+    """Score the image as it is, though a second pass was made."""
+    again = {o for n in model.graph.node if n.name.startswith(f"{head}/") for o in n.output}
+    for node in model.graph.node:
+        if not node.name.startswith(f"{head}/"):
+            node.input[:] = [
+                f"classifier/{i.split('classifier/')[1]}" if i in again else i for i in node.input
+            ]
+
+
+@pytest.mark.parametrize("head", ["mahalanobis", "odin"])
+@pytest.mark.parametrize(
+    "damage", [step_forward, step_without_std, first_pass], ids=lambda damage: damage.__name__
+)
+def test_the_gate_names_the_head_whose_step_is_damaged(
+    damage: Callable[[onnx.ModelProto, str], None],
+    head: str,
+    gradient_draft: Draft,
+    tmp_path: Path,
+) -> None:
+    """A wrong step, though tiny, fails the gate in the score of its head and in no other."""
+    model = onnx.load(gradient_draft.path)
+    damage(model, head)
+    damaged = tmp_path / "damaged.onnx"
+    onnx.save(model, damaged)
+
+    with pytest.raises(ExportError, match=f"in output '{head}' for image") as raised:
+        check_parity(replace(gradient_draft, path=damaged))
+
+    others = {"energy", "mahalanobis", "odin"} - {head}
+    assert not any(f"'{other}'" in str(raised.value) for other in others)
+
+
+def test_an_undamaged_file_with_steps_passes(gradient_draft: Draft) -> None:
+    """Heads that perturb pass the gate as they were made."""
+    report = check_parity(gradient_draft).parity
+
+    assert report is not None
+    assert {"mahalanobis", "odin"} <= {difference.output for difference in report.differences}
+    assert all(difference.passed for difference in report.differences)
