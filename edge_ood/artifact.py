@@ -36,6 +36,7 @@ FORMAT = 1
 METADATA_KEY = "edge_ood"
 PROBE_IMAGES = 4
 _HASH_BYTES = 6
+_COLUMNS_OF_A_HEAD = 3
 _MOST_HASHES = 50_000
 _MOST_IMAGES = 2**53
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
@@ -210,8 +211,9 @@ class Metadata:
         names = self.head_names
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
             raise InputError(f"{len(self.classes)} class names, expected 2 or more, all different")
-        table = columns(names)
-        if not names or not all(map(str.isidentifier, names)) or len(set(table)) != len(table):
+        # A head called like another column would stand in its place.
+        distinct = len(set(columns(names))) == len(columns(())) + _COLUMNS_OF_A_HEAD * len(names)
+        if not names or not all(map(str.isidentifier, names)) or not distinct:
             raise InputError(f"score heads {names!r}, expected one or more words, all different")
         if self.primary not in names:
             raise InputError(f"primary head {self.primary!r} is none of {names!r}")

@@ -62,6 +62,17 @@ def test_a_truncated_file_is_refused(broken: Path) -> None:
         assert_refused(broken, "not a valid ONNX model")
 
 
+def test_a_refusal_is_quiet(broken: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The error is raised and not logged to the terminal as well."""
+    model = onnx.load(broken)
+    model.graph.node[3].op_type = "NoSuchOperator"
+    onnx.save(model, broken)
+
+    assert_refused(broken, "not a valid ONNX model")
+
+    assert ("", "") == capfd.readouterr()
+
+
 def test_a_plain_model_is_not_ours(tmp_path: Path, colour_classifier: onnx.ModelProto) -> None:
     """Somebody else's network is refused with the way to make it ours."""
     path = tmp_path / "x.onnx"

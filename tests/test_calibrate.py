@@ -123,13 +123,13 @@ def test_alpha_stays_unless_it_is_given(path: Path, known: list[Path]) -> None:
 
 @pytest.mark.parametrize(("n", "alpha", "needed"), [(18, 0.05, 19), (98, 0.01, 99)])
 def test_too_few_images_say_how_many_are_needed(
-    path: Path, known: list[Path], n: int, alpha: float, needed: int
+    path: Path, n: int, alpha: float, needed: int
 ) -> None:
-    """The file is left as it was."""
+    """Before any of them is opened, and the file is left as it was."""
     before = path.read_bytes()
 
     with pytest.raises(CalibrationError, match=f"{n} calibration scores cannot give") as raised:
-        calibrate(path, known[:n], alpha)
+        calibrate(path, [Path("missing.png")] * n, alpha)
 
     assert f"use at least {needed}, or --alpha" in str(raised.value.hint)
     assert before == path.read_bytes()

@@ -44,10 +44,11 @@ def test_the_output_and_unfinished_outputs_are_left_out(tree: Path) -> None:
     """Under whatever name the output is reached; a file of the same name elsewhere is input."""
     (tree / "link").symlink_to(tree / "b")
     (tree / ".edge-ood-0a1b2c3d.part").touch()
+    (tree / "a" / "1.png").touch()
 
     files = InputFiles([tree / "b", tree / "a"], skip=tree / "link" / "1.png")
 
-    assert ["b/2.png", "b/deep/er/4.txt", "a/3.png"] == names(files, tree)
+    assert ["b/2.png", "b/deep/er/4.txt", "a/1.png", "a/3.png"] == names(files, tree)
     assert ".edge-ood-0a1b2c3d.part" not in names(InputFiles([tree]), tree)
 
 

@@ -66,6 +66,7 @@ def test_auto_takes_the_gpu_where_there_is_one(gpu_machine: FakeRuntime) -> None
 
     assert "cuda" == provider_name(opened)
     assert [(CUDA, {"use_tf32": "0"})] == gpu_machine.asked["providers"]
+    assert 0 == gpu_machine.asked["enable_fallback"]
 
 
 def test_auto_takes_the_cpu_elsewhere(colour_artifact: Path) -> None:

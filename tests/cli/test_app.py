@@ -110,18 +110,22 @@ def test_a_bug_keeps_its_traceback() -> None:
         assert failing(bug).exception is bug
 
 
-@pytest.mark.parametrize("arguments", [["heads"], ["--help"], ["score", "--help"], ["--version"]])
+def run_into(stdout: Any, arguments: list[str]) -> "subprocess.CompletedProcess[bytes]":
+    """Run `edge-ood` in a process of its own, with buffers that are flushed at exit."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    command = [sys.executable, "-c", "from edge_ood.cli import main; main()", *arguments]
+    return subprocess.run(
+        command, stdout=stdout, stderr=subprocess.PIPE, env=environment, check=False
+    )
+
+
+@pytest.mark.parametrize("arguments", [["heads"], ["score", "--help"], ["--version"]])
 def test_a_closed_pipe_gives_no_traceback(arguments: list[str]) -> None:
     """`| head -0`: the reader is gone before the first word."""
     read, write = os.pipe()
     os.close(read)
 
-    done = subprocess.run(
-        [sys.executable, "-c", "from edge_ood.cli import main; main()", *arguments],
-        stdout=write,
-        stderr=subprocess.PIPE,
-        check=False,
-    )
+    done = run_into(write, arguments)
     os.close(write)
 
     assert b"" == done.stderr
@@ -130,12 +134,7 @@ def test_a_closed_pipe_gives_no_traceback(arguments: list[str]) -> None:
 def test_a_full_disk_behind_the_output_is_an_error() -> None:
     """Any command that prints can meet one."""
     with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(
-            [sys.executable, "-c", "from edge_ood.cli import main; main()", "heads"],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            check=False,
-        )
+        done = run_into(full, ["heads"])
 
     assert 1 == done.returncode
     assert b"error: cannot write standard output: No space left on device\n" in done.stderr

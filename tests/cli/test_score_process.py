@@ -39,7 +39,9 @@ def artefact(colour_artifact: Path) -> str:
 def start(*arguments: object, first: str = "", **settings: Any) -> "subprocess.Popen[bytes]":
     """Start `edge-ood score` in a process of its own, which runs other code first."""
     command = [sys.executable, "-c", f"{first}\n{EDGE_OOD}", "score", *map(str, arguments)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, **settings)
+    environment = os.environ | settings.pop("env", {})
+    environment.pop("PYTHONUNBUFFERED", None)  # users have buffers, which are flushed at exit
+    return subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, **settings)
 
 
 def test_a_terminal_gets_a_table(artefact: str, folder: Path) -> None:
@@ -129,7 +131,7 @@ def test_a_full_standard_output_is_an_error(artefact: str, folder: Path) -> None
 def test_other_encodings_of_the_terminal_do_not_matter(artefact: str, folder: Path) -> None:
     """JSON Lines are UTF-8 where the environment says ASCII."""
     shutil.copy(folder / "grey.png", "日本語.png")
-    environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    environment = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
 
     with start(artefact, "日本語.png", stdout=subprocess.PIPE, env=environment) as process:
         stdout, _ = process.communicate()
