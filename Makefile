@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 ARGS ?=
+# Two processes for two cores; a file stays in one, which makes its fixtures once.
+WORKERS ?= -n 2 --dist loadfile
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,7 +22,7 @@ demo: $(INSTALLED) ## Train, export, score and evaluate on handwritten digits, i
 	$(BIN)/edge-ood demo -o demo --force $(ARGS)
 
 test: $(INSTALLED) ## Run the test suite; ARGS="-k energy" chooses tests
-	$(BIN)/python -Im pytest $(ARGS)
+	$(BIN)/python -Im pytest $(WORKERS) $(ARGS)
 
 check: lint types wheel ## Lint, types, and the test suite against the built wheel
 
@@ -56,7 +58,7 @@ wheel: build ## Run the test suite against the built wheel, without the sources
 	cd build/wheel && venv/bin/python -Ic 'import edge_ood.cli, sys; \
 		print("testing", edge_ood.cli.__file__); \
 		sys.exit(not edge_ood.cli.__file__.startswith(sys.prefix))'
-	cd build/wheel && venv/bin/python -Im pytest -m "not source and not slow" $(ARGS)
+	cd build/wheel && venv/bin/python -Im pytest $(WORKERS) -m "not source and not slow" $(ARGS)
 
 clean: ## Remove everything that make made, the environment included
 	rm -rf $(VENV) build dist demo edge_ood.egg-info .mypy_cache .pytest_cache .ruff_cache
