@@ -10,12 +10,14 @@ import typer
 
 from edge_ood.cli._options import ForceOption
 from edge_ood.errors import MissingDependencyError
-from edge_ood.preprocess import Preprocess
-from edge_ood.registry import parse_spec
+from edge_ood.registry import Registry, parse_spec
 from edge_ood.settings import AUGMENTATIONS, Settings
-from edge_ood.training_set import Folders
 
 __all__ = ["train"]
+
+# Named here once more, because the packages themselves import torch.
+_OBJECTIVES = Registry("edge_ood.objectives", kind="", attribute="", separator="-").names()
+_FAMILIES = Registry("edge_ood.models", kind="", attribute="", separator=" ").names()
 
 
 def train(
@@ -36,12 +38,18 @@ def train(
         typer.Option(metavar="DIR", help="DIR/<class>/<file>; default: a further 5% of DATA."),
     ] = None,
     objective: Annotated[
-        str, typer.Option(help="cross-entropy, or outlier-exposure[:weight=0.5].")
+        str,
+        typer.Option(
+            help=f"{' or '.join(_OBJECTIVES)}; parameters follow as in outlier-exposure:weight=0.5."
+        ),
     ] = "cross-entropy",
     heads: Annotated[int, typer.Option(min=1, max=2, help="2 allows the score mcd_l1.")] = 1,
     model: Annotated[
         str,
-        typer.Option(help="wrn-D-W, densenet-bc-D-G, vit_X_P:image_size=S, any of torchvision."),
+        typer.Option(
+            help="Such as wrn-40-2, densenet-bc-100-12, resnet18, vit_b_16:image_size=32; from the "
+            f"families {', '.join(_FAMILIES)}."
+        ),
     ] = "wrn-40-2",
     image_size: Annotated[int, typer.Option(min=1, help="Side of the network's input, px.")] = 32,
     resize: Annotated[str, typer.Option(help="center-crop or stretch.")] = "center-crop",
@@ -66,6 +74,9 @@ def train(
 
     Example: edge-ood train photos --outliers others --objective outlier-exposure -o runs/photos
     """
+    from edge_ood.preprocess import Preprocess
+    from edge_ood.training_set import Folders
+
     settings = Settings(
         model=parse_spec(model),
         objective=parse_spec(objective),

@@ -6,6 +6,7 @@ A registry is a package whose public modules each end in one declarative line su
 
 import contextlib
 import importlib
+import importlib.util
 import inspect
 import math
 import pkgutil
@@ -80,9 +81,14 @@ class Registry:
         self._separator = separator
 
     def names(self) -> list[str]:
-        """Sorted names: the file names, their words joined by the package's `separator`."""
-        paths = importlib.import_module(self._package).__path__
-        files = (m.name for m in pkgutil.iter_modules(paths) if not m.name.startswith("_"))
+        """Sorted names: the file names, their words joined by the package's `separator`.
+
+        The package is found without running it, so that a list of objectives needs no torch.
+        """
+        package = importlib.util.find_spec(self._package)
+        assert package is not None, self._package
+        folders = package.submodule_search_locations
+        files = (m.name for m in pkgutil.iter_modules(folders) if not m.name.startswith("_"))
         return sorted(file.replace("_", self._separator) for file in files)
 
     def get(self, name: str) -> Any:

@@ -163,11 +163,5 @@ def test_every_objective_is_in_the_help(name: str) -> None:
 
 @pytest.mark.parametrize("name", FAMILY_FILES)
 def test_every_model_family_is_in_the_help(name: str) -> None:
-    """`edge-ood train --help` names each family, by its pattern or by each of its names."""
-    pytest.importorskip("torch")
-    from edge_ood.models import FAMILIES
-
-    family = FAMILIES.get(name)
-    words = words_of_help("train", "--model")
-
-    assert family.pattern in words or set(family.examples) <= words
+    """`edge-ood train --help` names the file of each family, without an edit of its own."""
+    assert set(name.split("_")) <= words_of_help("train", "--model")
