@@ -14,14 +14,16 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import NodeProto, ValueInfoProto, helper
+from onnx import NodeProto, ValueInfoProto, helper, numpy_helper
 
 from edge_ood.errors import ExportError
 from edge_ood.graph.array import OPSET, GraphBuilder
+from edge_ood.graph.declare import declare_shapes
 from edge_ood.graph.rules import Rule, find_rule
-from edge_ood.graph.rules._broadcast import ones_like
+from edge_ood.graph.rules._broadcast import filled_like
 from edge_ood.graph.shapes import analyse
 from edge_ood.graph.tape import Tape
+from edge_ood.graph.tidy import Tail, tidy
 
 __all__ = ["append_gradient", "append_replay", "append_step", "with_gradient"]
 
@@ -68,14 +70,15 @@ def append_gradient(
     forward = _between(builder.nodes, types, [of])
     weights = {tensor.name: tensor for tensor in builder.initializers}
     facts = analyse(forward, types, weights, [helper.make_opsetid("", opset)])
-    tape = Tape(builder, facts)
+    scratch = GraphBuilder(prefix=f"{wrt}/gradient_{len(builder.nodes)}")
+    tape = Tape(scratch, facts, forward)
     path = _differentiable(forward, wrt, tape)
     if not any(of in node.output for node in path):
         raise ExportError(
             f"{of!r} does not depend on {wrt!r}, so it has no gradient",
             hint="check that the loss is computed from the classifier's outputs",
         )
-    tape.collect(of, cotangent or ones_like(tape, of))
+    tape.collect(of, cotangent or filled_like(tape, of, 1))
     wanted = {wrt, *(name for node in path for name in node.output)}
     for node in reversed(path):
         _pass_back(tape, node, wanted)
@@ -85,7 +88,10 @@ def append_gradient(
             f"the derivative of {of!r} by {wrt!r} is zero everywhere",
             hint="a rounded or thresholded loss has no gradient",
         )
-    return gradient
+    tail = Tail(scratch, facts, gradient)
+    facts.extend(scratch.nodes, scratch.initializers, [helper.make_opsetid("", opset)])
+    tidy(tail)
+    return _commit(tail, builder)
 
 
 def append_step(builder: GraphBuilder, x: str, gradient: str, step: NDArray[np.floating]) -> str:
@@ -176,6 +182,7 @@ def with_gradient(
     added = extended.graph.output.add()
     added.CopyFrom(next(value for value in inputs if value.name == wrt))
     added.name = output
+    declare_shapes(extended, inputs)
     return extended
 
 
@@ -208,6 +215,19 @@ def _differentiable(nodes: Sequence[NodeProto], source: str, tape: Tape) -> list
             moved.update(node.output)
             path.append(node)
     return path
+
+
+def _commit(tail: Tail, builder: GraphBuilder) -> str:
+    """Move the nodes of a gradient, and the constants that they read, to the graph's builder."""
+    read = {name for node in tail.builder.nodes for name in node.input}
+    stored = {
+        tensor.name: builder.constant(numpy_helper.to_array(tensor))
+        for tensor in tail.builder.initializers
+        if tensor.name in read
+    }
+    tail.rename(stored)
+    builder.nodes.extend(tail.builder.nodes)
+    return tail.output
 
 
 def _pass_back(tape: Tape, node: NodeProto, wanted: set[str]) -> None:

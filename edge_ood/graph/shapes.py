@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, TypeProto, helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
-__all__ = ["Facts", "analyse", "attribute"]
+__all__ = ["PROBED_BATCHES", "Facts", "analyse", "attribute"]
 
-_PROBED_BATCHES = (5, 7)
+PROBED_BATCHES = (5, 7)
+"""Two sizes that stand in for the open batch; without a common divisor."""
+
 _MOST_ELEMENTS_EVALUATED = 1 << 24
 _MOST_ELEMENTS_SHOWN_TO_INFERENCE = 4096
 _RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomUniform")
@@ -26,6 +28,7 @@ _RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomUniform")
 
 Array = NDArray[np.generic]
 Shape = tuple[int | None, ...]
+Extents = tuple[tuple[int | None, int | None], ...]
 
 
 def attribute(node: NodeProto, name: str, default: Any = None) -> Any:
@@ -62,7 +65,7 @@ class Facts:
             return None
         return tuple(a if a == b else None for a, b in probed)
 
-    def extents(self, name: str) -> tuple[tuple[int | None, int | None], ...] | None:
+    def extents(self, name: str) -> Extents | None:
         """Sizes by axis at both probed batches.
 
         Two axes with the same pair of known sizes are equally long at any batch size.
@@ -85,6 +88,17 @@ class Facts:
         if first is None or second is None:
             return None
         return first if first is second or _same(first, second) else None
+
+    def extend(
+        self,
+        nodes: Iterable[NodeProto],
+        weights: Iterable[TensorProto],
+        opsets: Sequence[onnx.OperatorSetIdProto],
+    ) -> None:
+        """Find out about more nodes, which come behind those known."""
+        self._weights.update({tensor.name: tensor for tensor in weights})
+        for node in nodes:
+            self._learn(node, opsets)
 
     def _learn(self, node: NodeProto, opsets: Sequence[onnx.OperatorSetIdProto]) -> None:
         names = [name for name in node.input if name]
@@ -214,7 +228,7 @@ def analyse(
     opset = next(o.version for o in opsets if o.domain in ("", "ai.onnx"))
     facts = Facts(opset, _weights=dict(weights))
     for name, kind in inputs.items():
-        sides = [_with_batch(kind, batch) for batch in _PROBED_BATCHES]
+        sides = [_with_batch(kind, batch) for batch in PROBED_BATCHES]
         alike = sides[0] == sides[1]
         facts._types[name] = (sides[0], sides[0] if alike else sides[1])
     for node in nodes:

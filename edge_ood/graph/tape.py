@@ -1,5 +1,6 @@
 """What a gradient rule sees: facts about the forward graph, and a place to add nodes."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from onnx import NodeProto, TensorProto, helper
 from edge_ood.errors import ExportError
 from edge_ood.graph.array import GraphBuilder
 from edge_ood.graph.phases import Phases, add_phases, interleave
-from edge_ood.graph.shapes import Facts, Shape
+from edge_ood.graph.shapes import Extents, Facts, Shape
 
 __all__ = ["Tape"]
 
@@ -17,11 +18,17 @@ _FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16)
 
 
 class Tape:
-    """Forward facts, the gradients collected so far, and the builder that takes new nodes."""
+    """Forward facts, the gradients collected so far, and the builder that takes new nodes.
 
-    def __init__(self, builder: GraphBuilder, facts: Facts) -> None:
+    Attributes:
+        masked: Gradients that are 0 wherever the tensor that they belong to is 0.
+    """
+
+    def __init__(self, builder: GraphBuilder, facts: Facts, forward: Iterable[NodeProto]) -> None:
         self.builder = builder
         self.facts = facts
+        self.masked: set[str] = set()
+        self._makers = {name: node.op_type for node in forward for name in node.output}
         self._parts: dict[str, list[str]] = {}
         self._phases: dict[str, list[Phases]] = {}
 
@@ -40,16 +47,24 @@ class Tape:
         dtype: np.dtype[Any] = helper.tensor_dtype_to_np_dtype(self.facts.elem_type(name))
         return dtype
 
+    def extents(self, name: str) -> Extents:
+        """Sizes of a forward tensor at both probed batches.
+
+        Raises:
+            ExportError: If not even the rank is known.
+        """
+        extents = self.facts.extents(name)
+        if extents is None:
+            raise _unknown("rank", name)
+        return extents
+
     def shape(self, name: str) -> Shape:
         """Sizes of a forward tensor, None for an axis that is unknown or follows the batch.
 
         Raises:
             ExportError: If not even the rank is known.
         """
-        shape = self.facts.shape(name)
-        if shape is None:
-            raise _unknown("rank", name)
-        return shape
+        return tuple(a if a == b else None for a, b in self.extents(name))
 
     def sizes(self, name: str, axes: range) -> list[int]:
         """Sizes of a forward tensor along axes where a rule needs numbers.
@@ -92,6 +107,10 @@ class Tape:
             return None
         return self.constant_value(node, index)
 
+    def maker(self, name: str) -> str | None:
+        """Operator that makes a forward tensor; None for one that comes from outside."""
+        return self._makers.get(name)
+
     def gradient(self, node: NodeProto) -> str:
         """Gradient of the node's first output."""
         gradient = self.collected(node.output[0])
@@ -130,6 +149,16 @@ class Tape:
     def number(self, value: float, like: str) -> str:
         """A scalar constant of a forward tensor's element type."""
         return self.builder.constant(value, self.dtype(like))
+
+    def per_channel(self, value: float, like: str) -> str:
+        """A constant that multiplies a planar forward tensor by one number.
+
+        Written once for each channel, onnxruntime does it in its blocked memory layout.
+        """
+        shape = self.facts.shape(like)
+        if shape is None or len(shape) != 4 or shape[1] is None:
+            return self.number(value, like)
+        return self.builder.constant(np.full((shape[1], 1, 1), value, self.dtype(like)))
 
     def integers(self, values: Any) -> str:
         """An int64 constant, for shapes, axes and indices."""

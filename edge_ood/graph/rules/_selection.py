@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.errors import ExportError
-from edge_ood.graph.rules._broadcast import zeros_like
+from edge_ood.graph.rules._broadcast import filled_like
 from edge_ood.graph.tape import Tape
 
 _OLDEST_OPSET_THAT_ADDS = 16
@@ -43,10 +43,17 @@ def multiply_axis(tape: Tape, gradient: str, x: str, axis: int, matrix: str) -> 
 
 
 def add_elements(tape: Tape, gradient: str, x: str, axis: int, places: str) -> str:
-    """Zeros of the shape of `x` with each element of the gradient added at its index.
+    """Zeros of the shape of `x` with each element of the gradient added at its index."""
+    check_adding(tape)
+    zeros = filled_like(tape, x, 0)
+    return tape.emit("ScatterElements", zeros, places, gradient, axis=axis, reduction="add")
+
+
+def check_adding(tape: Tape) -> None:
+    """Check that the model's opset can add elements at computed indices.
 
     Raises:
-        ExportError: If the model's opset cannot express it.
+        ExportError: If it is too old.
     """
     opset = tape.facts.opset
     if opset < _OLDEST_OPSET_THAT_ADDS:
@@ -55,5 +62,3 @@ def add_elements(tape: Tape, gradient: str, x: str, axis: int, places: str) -> s
             f" expected {_OLDEST_OPSET_THAT_ADDS}",
             hint="onnx.version_converter.convert_version(model, 18) converts it",
         )
-    zeros = zeros_like(tape, x)
-    return tape.emit("ScatterElements", zeros, places, gradient, axis=axis, reduction="add")

@@ -33,8 +33,7 @@ def _transposed(tape: Tape, name: str, rank: int) -> str:
 def _sum_batch(tape: Tape, product: str, node: NodeProto, index: int) -> str:
     """Sum over the axes along which one factor was repeated for the other's batch."""
     own, other = node.input[index], node.input[1 - index]
-    own_axes = (tape.facts.extents(own) or ())[:-2]
-    other_axes = (tape.facts.extents(other) or ())[:-2]
+    own_axes, other_axes = (tape.extents(name)[:-2] for name in (own, other))
     extra = max(len(other_axes) - len(own_axes), 0)
     repeated = [
         axis

@@ -2,28 +2,34 @@
 
 from onnx import NodeProto
 
-from edge_ood.errors import ExportError
 from edge_ood.graph.rules import Rule
-from edge_ood.graph.rules._broadcast import reshape_to, zeros_like
+from edge_ood.graph.rules._broadcast import filled_like, reshape_to
+from edge_ood.graph.rules._masks import is_above
+from edge_ood.graph.rules._selection import check_adding
 from edge_ood.graph.tape import Tape
-
-_OLDEST_OPSET = 16
-"""First opset in which ScatterElements adds."""
 
 
 def max_pool(tape: Tape, node: NodeProto, index: int) -> str:
     """Each window's gradient added to the element that it chose: of equals, the first."""
-    if tape.facts.opset < _OLDEST_OPSET:
-        raise ExportError(
-            f"the gradient of MaxPool needs opset {_OLDEST_OPSET}, got {tape.facts.opset}",
-            hint="onnx.version_converter.convert_version(model, 18) converts it",
-        )
+    check_adding(tape)
+    x = node.input[0]
+    follows_relu = tape.maker(x) == "Relu"
+    values = tape.gradient(node)
+    if follows_relu:
+        # The mask of the activation is cheaper here, where there are fewer elements.
+        values = tape.emit("Mul", values, is_above(tape, node.output[0]))
     everything = tape.integers([-1])
-    positions = tape.emit("Reshape", _positions(tape, node), everything)
-    values = tape.emit("Reshape", tape.gradient(node), everything)
-    zeros = tape.emit("Reshape", zeros_like(tape, node.input[0]), everything)
-    added = tape.emit("ScatterElements", zeros, positions, values, axis=0, reduction="add")
-    return reshape_to(tape, added, node.input[0])
+    flat = (filled_like(tape, x, 0), _positions(tape, node), values)
+    added = tape.emit(
+        "ScatterElements",
+        *(tape.emit("Reshape", name, everything) for name in flat),
+        axis=0,
+        reduction="add",
+    )
+    gradient = reshape_to(tape, added, x)
+    if follows_relu:
+        tape.masked.add(gradient)
+    return gradient
 
 
 def _positions(tape: Tape, node: NodeProto) -> str:

@@ -9,7 +9,10 @@ from edge_ood.graph.tape import Tape
 
 def relu(tape: Tape, node: NodeProto, index: int) -> str:
     """The gradient where the output is positive, 0 elsewhere."""
-    return tape.emit("Mul", tape.gradient(node), is_above(tape, node.output[0]))
+    gradient = tape.gradient(node)
+    if gradient in tape.masked:
+        return gradient
+    return tape.emit("Mul", gradient, is_above(tape, node.output[0]))
 
 
 RULE = Rule(("Relu",), relu)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch.nn.functional as F  # noqa: N812  # torch's own abbreviation
+from onnx import helper
 
 RNG = np.random.default_rng(49)
 POOLS = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
@@ -25,7 +26,18 @@ def case(shape, kernel, tied=False, **attributes):
     }
 
 
+def after_relu(shape):
+    pooled = case(shape, [3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+    return {
+        **pooled,
+        "before": [helper.make_node("Relu", ["x0"], ["r"])],
+        "names": ["r"],
+        "oracle": lambda x: pooled["oracle"](x.relu()),
+    }
+
+
 CASES = {
+    "after relu": after_relu((3, 2, 8, 7)),
     "resnet": case((3, 2, 8, 9), [3, 3], strides=[2, 2], pads=[1, 1, 1, 1]),
     "2x2": case((3, 2, 6, 7), [2, 2], strides=[2, 2]),
     "stride 1": case((2, 2, 5, 5), [3, 3], pads=[1, 1, 1, 1]),
