@@ -1,4 +1,4 @@
-"""Shapes written into a graph, so that a runtime need not find them out by itself.
+"""Shapes of feature maps written into a graph, for a runtime that cannot find them out itself.
 
 onnxruntime's CPU kernels keep a tensor in their blocked memory layout only where they can tell that
 two batches are equally large. Its own inference loses the batch's symbol at the first reshape.
@@ -14,12 +14,18 @@ from edge_ood.graph.shapes import PROBED_BATCHES, Facts, analyse
 
 __all__ = ["declare_shapes"]
 
+_RANK = 4
+"""Of a feature map (N, C, H, W)."""
+
 
 def declare_shapes(model: onnx.ModelProto, sources: Sequence[ValueInfoProto]) -> None:
-    """Add the shape of every tensor that is computed from some known ones, in place.
+    """Add the shapes of all feature maps that are computed from some known tensors, in place.
+
+    Only tensors of rank 4 are declared: the others have no layout, and a graph's constants, which
+    decide their shapes, may still be replaced.
 
     Args:
-        model: Its declared shapes of other tensors stay.
+        model: What it declares already stays.
         sources: Types of the tensors to start from, inputs of the graph or not; a name given to
             their open first size stands for the batch in all shapes.
     """
@@ -42,7 +48,7 @@ def _symbol(value: ValueInfoProto) -> str:
 
 def _declaration(facts: Facts, name: str, symbol: str) -> ValueInfoProto | None:
     extents = facts.extents(name)
-    if extents is None or not facts.elem_type(name):
+    if extents is None or len(extents) != _RANK or not facts.elem_type(name):
         return None
     sizes = [_size(pair, symbol) for pair in extents]
     return helper.make_tensor_value_info(name, facts.elem_type(name), sizes)

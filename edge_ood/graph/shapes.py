@@ -26,6 +26,14 @@ _MOST_ELEMENTS_SHOWN_TO_INFERENCE = 4096
 _RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomUniform")
 """Operators that must not be folded, and beginnings of their names."""
 
+_NOT_INFERRED = (
+    onnx.defs.SchemaError,
+    onnx.checker.ValidationError,
+    shape_inference.InferenceError,
+    RuntimeError,
+)
+"""What inference raises for an operator that onnx does not know, or for impossible inputs."""
+
 Array = NDArray[np.generic]
 Shape = tuple[int | None, ...]
 Extents = tuple[tuple[int | None, int | None], ...]
@@ -166,8 +174,8 @@ class Facts:
                     schema, node, types, shown, opset_imports=list(opsets)
                 )
             )
-        except (onnx.defs.SchemaError, shape_inference.InferenceError, RuntimeError):
-            return {}  # an operator that the installed onnx does not know, or contradictory shapes
+        except _NOT_INFERRED:
+            return {}
 
     def _evaluate(
         self,

@@ -116,3 +116,10 @@ def test_attribute_has_a_default(name, expected):
     (node,) = parser.parse_graph("g (float[N] x) => (float y) { y = Softmax <axis = 2> (x) }").node
 
     assert expected == attribute(node, name, "default")
+
+
+def test_impossible_inputs_leave_the_output_unknown():
+    """A node that cannot run, such as a normalisation of integers, does not end the analysis."""
+    facts = facts_of("g (uint8[N, 3] x) => (float[N, 3] y) { z = Exp(x) y = Exp(z) }")
+
+    assert facts.shape("y") is None
