@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, numpy_helper
 
 from edge_ood.calibration.threshold import Knots
 from edge_ood.errors import ExportError
@@ -189,12 +189,10 @@ def _check_inputs(outputs: Outputs, heads: Sequence[BoundHead]) -> None:
 def _record_decision(
     builder: GraphBuilder, names: Sequence[str], primary: str, num_classes: int
 ) -> None:
-    """P-values and decisions of all heads at once, as a matrix (S, N).
-
-    Small networks feel every node: one Reshape makes the matrix, one Reshape and one Split undo it.
-    """
-    matrix = builder.constant([len(names), -1], np.int64)
-    scores = builder.add("Reshape", [builder.add("Concat", names, axis=0), matrix])
+    """P-values and decisions of all heads at once, as a matrix (S, N)."""
+    first_axis = builder.constant([0], np.int64)
+    rows = [builder.add("Unsqueeze", [name, first_axis]) for name in names]
+    scores = builder.add("Concat", rows, axis=0)
     builder.initializer(_THRESHOLDS, np.full((len(names), num_classes), np.inf, np.float32))
     limits = builder.add("Gather", [_THRESHOLDS, "label"], axis=1)
     kept = builder.add("LessOrEqual", [scores, limits])
@@ -207,12 +205,10 @@ def _record_decision(
     counts = builder.add("MatMul", [builder.add("Cast", [reached], to=TensorProto.FLOAT), _WEIGHTS])
     above = builder.add("Add", [counts, builder.constant(1, np.float32)])
     pvalues = builder.add("Div", [above, _TOTAL])
-    for rows, suffix in ((pvalues, "pvalue"), (flagged, "is_ood")):
-        flat = builder.add("Reshape", [rows, builder.constant([-1], np.int64)])
-        outputs = [f"{name}_{suffix}" for name in names]
-        builder.nodes.append(
-            helper.make_node("Split", [flat], outputs, name=outputs[0], num_outputs=len(names))
-        )
+    for row, name in enumerate(names):
+        position = builder.constant(row, np.int64)
+        builder.add("Gather", [pvalues, position], axis=0, name=f"{name}_pvalue")
+        builder.add("Gather", [flagged, position], axis=0, name=f"{name}_is_ood")
     builder.add("Identity", [f"{primary}_pvalue"], name="pvalue")
     builder.add("Identity", [f"{primary}_is_ood"], name="is_ood")
 
