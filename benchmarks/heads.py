@@ -364,19 +364,19 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     warnings.simplefilter("ignore")  # of the libraries that we compare with
     with threadpool_limits(chosen.threads):
-        promises = run(bench)
+        promises = run(bench, fitted_images=10_000 if chosen.quick else 50_000)
     print()
     for promise in promises:
         print(promise)
 
 
-def run(bench: Bench) -> list[Promise]:
+def run(bench: Bench, *, fitted_images: int) -> list[Promise]:
     """All tables."""
     return [
         *closed_form_rows(replace(bench, repetitions=2 * bench.repetitions)),
         *odin_rows(bench),
         *building_rows(bench, BUILT),
-        *fitting_rows(replace(bench, repetitions=5), 50_000),
+        *fitting_rows(replace(bench, repetitions=5), fitted_images),
     ]
 
 
