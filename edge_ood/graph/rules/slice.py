@@ -20,7 +20,7 @@ def slice_(tape: Tape, node: NodeProto, index: int) -> str:
         if _is_everything(bounds):
             continue
         (size,) = tape.sizes(x, range(axis, axis + 1))
-        gradient = put_back(tape, gradient, x, axis, np.arange(size)[_as_slice(bounds, size)])
+        gradient = put_back(tape, gradient, x, axis, np.arange(size)[slice(*bounds)])
     return gradient
 
 
@@ -32,12 +32,6 @@ def _given(tape: Tape, node: NodeProto, index: int, default: list[int]) -> list[
 def _is_everything(bounds: list[int]) -> bool:
     start, end, step = bounds
     return start == 0 and step == 1 and end >= np.iinfo(np.int32).max
-
-
-def _as_slice(bounds: list[int], size: int) -> slice:
-    """Python's slice; ONNX differs only where a step back runs out at the front."""
-    start, end, step = bounds
-    return slice(start, None if step < 0 and end < -size else end, step)
 
 
 RULE = Rule(("Slice",), slice_)

@@ -26,7 +26,7 @@ def case(x, weights, **attributes):
 
 
 def same(auto_pad, around):
-    padded = case((2, 3, 8, 9), (4, 3, 3, 4), auto_pad=auto_pad, strides=[2, 3])
+    padded = case((2, 3, 8, 9), (4, 3, 5, 4), auto_pad=auto_pad, strides=[2, 3])
     stride = {"stride": (2, 3)}
     return {**padded, "oracle": lambda x, w: F.conv2d(F.pad(x, around), w, **stride)}
 
@@ -56,7 +56,11 @@ CASES = {
     "stride 1, 2": case((2, 8, 5, 6), (4, 8, 3, 3), strides=[1, 2], pads=[1, 1, 1, 1]),
     "line": case((2, 8, 9), (4, 8, 3), strides=[2], pads=[1, 1]),
     "volume": case((2, 2, 4, 5, 4), (3, 2, 2, 3, 2), strides=[1, 2, 1], pads=[0, 1, 1, 1, 0, 0]),
-    "same upper": same("SAME_UPPER", (0, 1, 0, 1)),
-    "same lower": same("SAME_LOWER", (1, 0, 1, 0)),
+    "same upper": same("SAME_UPPER", (0, 1, 1, 2)),
+    "same lower": same("SAME_LOWER", (1, 0, 2, 1)),
+    "same, kernel smaller than stride": {
+        **case((2, 3, 7, 7), (4, 3, 1, 1), strides=[3, 3]),
+        "attributes": {"auto_pad": "SAME_UPPER", "strides": [3, 3]},
+    },
     "valid": {**case((2, 3, 6, 5), (4, 3, 3, 2)), "attributes": {"auto_pad": "VALID"}},
 }

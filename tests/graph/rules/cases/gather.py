@@ -22,6 +22,18 @@ CASES = {
     "repeated": case([4, 0, 4, -2], 1, lambda x: x[:, [4, 0, 4, 3]]),
     "last axis": case([3, 1], -1, lambda x: x[..., [3, 1]]),
     "table": case([[0, 2, 2], [4, 1, 3]], 1, lambda x: x[:, [[0, 2, 2], [4, 1, 3]]]),
+    "table inside": {
+        "op": "Gather",
+        "inputs": [RNG.standard_normal((3, 5, 4, 2)), np.array([[0, 2, 2], [4, 1, 3]])],
+        "attributes": {"axis": 1},
+        "oracle": lambda x, i: x[:, i],
+    },
+    "first axis": {
+        "op": "Gather",
+        "inputs": [RNG.standard_normal((3, 4)), np.array([2, 0, 2])],
+        "oracle": lambda x, i: x[i],
+        "fixed": True,
+    },
     "computed": {
         "op": "Gather",
         "inputs": [RNG.standard_normal((4, 4, 2))],

@@ -31,5 +31,6 @@ CASES = {
     "scaled, right": case(1, 1, 0, alpha=-0.7),
     "bias": case(2, 0, 0, beta=1.3),
     "bias per row": case(2, 0, 0, bias=(3, 1)),
+    "plain": {**case(0, 0, 0), "attributes": {}},
     "open batch": {**case(0, 0, 1), "fixed": False},
 }

@@ -15,4 +15,4 @@ def case(axis):
     }
 
 
-CASES = {"last": case(-1), "middle": case(1)}
+CASES = {"default": {**case(-1), "attributes": {}}, "last": case(-1), "middle": case(1)}

@@ -19,6 +19,7 @@ CASES = {
     "batched, right": case((3, 2, 4, 5), (3, 2, 5, 6), wrt=1, images=[0]),
     "right repeated": case((3, 2, 4, 5), (5, 6), wrt=1, fixed=True),
     "right repeated inside": case((3, 2, 4, 5), (3, 1, 5, 6), wrt=1, images=[0]),
+    "right repeated, lower rank": case((3, 2, 4, 5), (1, 5, 6), wrt=1, fixed=True),
     "left repeated": case((4, 5), (3, 2, 5, 6), fixed=True),
     "vector on the right": case((3, 4, 5), (5,)),
     "by the vector on the right": case((3, 4, 5), (5,), wrt=1, fixed=True),

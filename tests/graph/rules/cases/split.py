@@ -32,6 +32,14 @@ CASES = {
         np.array([2, 4]),
         attributes={"axis": 1},
     ),
+    "first axis": {
+        **case(
+            lambda x, _: torch.cat((x[1:], x[:1])),
+            [helper.make_node("Concat", ["b", "a"], ["y"], axis=0)],
+            np.array([1, 2]),
+        ),
+        "fixed": True,
+    },
     "first piece unused": case(
         lambda x: torch.exp(x[..., 2:]),
         [helper.make_node("Exp", ["b"], ["y"])],
