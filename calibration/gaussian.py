@@ -54,6 +54,7 @@ class ClassGaussian:
             return
         if self._origin is None:
             self._start(batch.mean(axis=0))
+        assert self._origin is not None  # started by now
         if batch.shape[1] != len(self._products):
             raise ShapeError(
                 f"features have {batch.shape[1]} columns but earlier ones {len(self._products)}"
@@ -68,6 +69,7 @@ class ClassGaussian:
             return
         if self._origin is None:
             self._start(other._origin)
+        assert self._origin is not None  # started by now
         self._take_waiting()
         other._take_waiting()
         shift = other._origin - self._origin
