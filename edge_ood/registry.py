@@ -10,7 +10,8 @@ import importlib.util
 import inspect
 import math
 import pkgutil
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -25,9 +26,13 @@ __all__ = [
     "Registry",
     "Spec",
     "bind_parameters",
+    "bind_to",
     "parse_spec",
     "parse_specs",
 ]
+
+
+_FACTORY = re.compile(r"(?P<module>[^\W\d][\w.]*):[^\W\d]\w*\s*(?=[:,]|$)")
 
 
 @dataclass(frozen=True)
@@ -133,11 +138,17 @@ def parse_specs(text: str) -> list[Spec]:
 
 
 def parse_spec(text: str) -> Spec:
-    """Parse exactly one name with parameters."""
-    specs = parse_specs(text)
+    """Parse exactly one name with parameters.
+
+    The name may be that of a function of the user's own, `package.module:function`, its parameters
+    behind a further colon: a word after a colon that no `=` follows is no parameter.
+    """
+    factory = _FACTORY.match(text.strip())
+    module = f"{factory['module']}:" if factory else ""
+    specs = parse_specs(text.strip().removeprefix(module))
     if len(specs) != 1:
         raise InputError(f"expected one name, got {len(specs)} in {text!r}")
-    return specs[0]
+    return Spec(module + specs[0].name, specs[0].parameters)
 
 
 def _add_parameter(parameters: dict[str, str], piece: str, text: str) -> None:
@@ -168,7 +179,20 @@ def bind_parameters(
         InputError: If a value does not convert to the type of its default, or is out of range.
     """
     signature = inspect.signature(function).parameters.values()
-    parameters = {p.name: p for p in signature if p.kind is p.KEYWORD_ONLY}
+    return bind_to([p for p in signature if p.kind is p.KEYWORD_ONLY], given, owner=owner)
+
+
+def bind_to(
+    accepted: Iterable[inspect.Parameter], given: Mapping[str, Any], *, owner: str
+) -> dict[str, Any]:
+    """Complete and convert parameters by what is accepted, as `bind_parameters` does.
+
+    Args:
+        accepted: Parameters of a function, each with a default.
+        given: Names with values, as text or already typed.
+        owner: What the parameters belong to, for messages.
+    """
+    parameters = {p.name: p for p in accepted}
     for name in given:
         if name not in parameters:
             raise UnknownNameError(f"parameter of {owner}", name, parameters or ["none at all"])

@@ -159,6 +159,29 @@ def test_one_spec_is_one_name():
         parse_spec("a,b")
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("nets.small:build", Spec("nets.small:build")),
+        ("nets:build", Spec("nets:build")),
+        (" nets:Net : width=8, depth=2", Spec("nets:Net", {"width": "8", "depth": "2"})),
+        ("nets:build,width=8", Spec("nets:build", {"width": "8"})),
+        ("nets:build:path=c:d", Spec("nets:build", {"path": "c:d"})),
+        ("a:path=c:d", Spec("a", {"path": "c:d"})),
+    ],
+)
+def test_a_function_of_ones_own_is_one_name(text, expected):
+    """A word after a colon that no `=` follows belongs to the name, parameters come behind it."""
+    assert expected == parse_spec(text)
+
+
+@pytest.mark.parametrize("text", ["wrn-40-2:dropout", "nets:build:width", "nets:build:=8"])
+def test_half_a_parameter_is_no_function(text):
+    """Names that no module can have, and what follows a function's name, keep the syntax."""
+    with pytest.raises(InputError, match="expected parameter=value"):
+        parse_spec(text)
+
+
 def test_parameters_are_completed_in_signature_order():
     """Given values replace defaults and take their types."""
     bound = bind_parameters(scaled, {"steps": "5", "temperature": "2"}, owner="scaled")

@@ -5,8 +5,9 @@ two linear heads on the last of them. A family file writes a trunk and ends with
 `FAMILY = ModelFamily(...)`, which says what names it answers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_ood.errors import ArtifactError, InputError, UnknownNameError
+from edge_ood.preprocess import Preprocess
 from edge_ood.registry import Registry, Spec, bind_parameters, parse_spec
 from edge_ood.run_directory import Run
 from edge_ood.scores import Outputs
@@ -24,9 +26,11 @@ __all__ = [
     "Classifier",
     "ModelFamily",
     "Trunk",
+    "WholeNetworks",
     "bind_model",
     "build_classifier",
     "check_input",
+    "family_of",
     "load_model",
     "load_weights",
     "model_families",
@@ -66,6 +70,12 @@ class ModelFamily:
         source: Paper and table.
         smallest_px: Least image side that makes sense: one pixel of the last feature map. What the
             layers themselves refuse is found out by trying.
+        bind: `bind(name, parameters)` completes and converts parameters; by the signature of
+            `trunk` if None.
+        check: `check(name, trunk, size_px, rows)` refuses images that the trunk cannot be trained
+            on; shapes alone are tried if None.
+        whole: How networks of this family are built with a head of their own, for weights that
+            were trained elsewhere; None where there are none.
     """
 
     pattern: str
@@ -74,6 +84,27 @@ class ModelFamily:
     trunk: Callable[..., Trunk]
     source: str
     smallest_px: int = 1
+    bind: Callable[[str, Mapping[str, Any]], dict[str, Any]] | None = None
+    check: Callable[[str, Trunk, int, int], None] | None = None
+    whole: "WholeNetworks | None" = None
+
+
+@dataclass(frozen=True)
+class WholeNetworks:
+    """Networks as they are known outside edge-ood, under their own names and with their own head.
+
+    Attributes:
+        build: `build(name, num_classes, **parameters)` gives an untrained network that maps
+            normalised images (N, 3, S, S) to logits (N, K).
+        preprocess: `preprocess(name, **parameters)` is what published weights were trained with;
+            None where nobody knows.
+        renamed: Published weights under the names that the network gives them, without those
+            that only training needs.
+    """
+
+    build: Callable[..., nn.Module]
+    preprocess: Callable[..., Preprocess] | None = None
+    renamed: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict
 
 
 class IndependentHeads(nn.Module):
@@ -147,6 +178,23 @@ def model_families() -> list[ModelFamily]:
     return [FAMILIES.get(name) for name in FAMILIES.names()]
 
 
+def family_of(name: str) -> ModelFamily:
+    """The family that answers to a name.
+
+    Raises:
+        UnknownNameError: If none does; the hint has the closest name.
+    """
+    families = model_families()
+    for family in families:
+        if family.answers(name):
+            return family
+    known = [example for family in families for example in family.examples]
+    error = UnknownNameError("model", name, known)
+    if error.closest is None:  # some hundred names are no hint
+        error = UnknownNameError("model", name, [family.examples[0] for family in families])
+    raise error
+
+
 def bind_model(model: str | Spec) -> Spec:
     """The model's name with all its parameters, given or default, converted to their types.
 
@@ -158,8 +206,10 @@ def bind_model(model: str | Spec) -> Spec:
         InputError: If a parameter has the wrong type.
     """
     spec = parse_spec(model) if isinstance(model, str) else model
-    trunk = _family(spec.name).trunk
-    return Spec(spec.name, bind_parameters(trunk, spec.parameters, owner=spec.name))
+    family = family_of(spec.name)
+    if family.bind is not None:
+        return Spec(spec.name, family.bind(spec.name, spec.parameters))
+    return Spec(spec.name, bind_parameters(family.trunk, spec.parameters, owner=spec.name))
 
 
 def build_classifier(model: str | Spec, num_classes: int, *, heads: int = 1) -> Classifier:
@@ -194,7 +244,12 @@ def check_input(model: Spec, size_px: int, rows: int) -> None:
         InputError: If the layers cannot take images of that size, or if batch normalisation would
             see a single value per channel.
     """
-    smallest = _family(model.name).smallest_px
+    family = family_of(model.name)
+    if family.check is not None:
+        with torch.random.fork_rng(devices=[]):
+            family.check(model.name, _trunk(model).train(), size_px, rows)
+        return
+    smallest = family.smallest_px
     trunk = _without_weights(model).train()
     if size_px >= smallest and _takes(trunk, size_px, rows):
         return
@@ -244,19 +299,7 @@ def load_weights(model: Classifier, run: Run) -> None:
 
 def _trunk(model: str | Spec) -> Trunk:
     spec = bind_model(model)
-    return _family(spec.name).trunk(spec.name, **spec.parameters)
-
-
-def _family(name: str) -> ModelFamily:
-    families = model_families()
-    for family in families:
-        if family.answers(name):
-            return family
-    known = [example for family in families for example in family.examples]
-    error = UnknownNameError("model", name, known)
-    if error.closest is None:  # some hundred names are no hint
-        error = UnknownNameError("model", name, [family.examples[0] for family in families])
-    raise error
+    return family_of(spec.name).trunk(spec.name, **spec.parameters)
 
 
 def _without_weights(model: Spec) -> Trunk:

@@ -1,14 +1,17 @@
 """Classifiers of torchvision, untrained, their last linear layer replaced by our heads."""
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import torchvision.models
 from torch import Tensor, nn
 
-from edge_ood.errors import InputError
-from edge_ood.models import PENULTIMATE, ModelFamily, Trunk
+from edge_ood.models import ModelFamily, WholeNetworks
+from edge_ood.models._headless import HeadlessNetwork
+from edge_ood.preprocess import Preprocess
 
-__all__ = ["NAMES", "TorchvisionTrunk", "torchvision_network"]
+__all__ = ["NAMES", "published_preprocess", "torchvision_network"]
 
 _SMALL = "mobilenet_v3_small"
 
@@ -22,57 +25,47 @@ NAMES: tuple[str, ...] = tuple(
 # Without auxiliary classifiers these return one tensor in training, too.
 _SINGLE_OUTPUT = {"aux_logits": False, "init_weights": True}
 _OPTIONS: dict[str, dict[str, Any]] = {"googlenet": _SINGLE_OUTPUT, "inception_v3": _SINGLE_OUTPUT}
+_AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
+# Files of the older DenseNets call a layer's parts `norm.1`, which is `norm1` today.
+_OLD_DENSE_LAYER = re.compile(r"(?<=denselayer)(\d+\.(?:norm|conv))\.(?=[12]\.)")
 
 
-class TorchvisionTrunk(Trunk):
-    """A torchvision classifier whose last linear layer passes its input through.
-
-    Args:
-        name: Its name, for messages.
-        network: A classifier that ends in a linear layer.
-
-    Raises:
-        InputError: If the network has no linear layer.
-    """
-
-    def __init__(self, name: str, network: nn.Module) -> None:
-        super().__init__()
-        linear = [
-            (path, module)
-            for path, module in network.named_modules()
-            if isinstance(module, nn.Linear)
-        ]
-        if not linear:
-            raise InputError(
-                f"model {name!r} ends in a convolution, expected a linear layer that our heads "
-                "can replace",
-                hint=f"--model {_SMALL} is as small",
-            )
-        path, last = linear[-1]
-        parent, _, attribute = path.rpartition(".")
-        setattr(network.get_submodule(parent), attribute, nn.Identity())
-        self.network = network
-        self.num_features = last.in_features
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Features (N, D) of normalised images (N, 3, S, S)."""
-        return {PENULTIMATE: self.network(images)}
-
-
-def torchvision_network(name: str) -> TorchvisionTrunk:
+def torchvision_network(name: str) -> HeadlessNetwork:
     """Untrained trunk of a torchvision classifier.
 
     Args:
         name: As `torchvision.models.list_models` spells it.
 
     Raises:
-        InputError: If the classifier does not end in a linear layer, as SqueezeNet does not.
+        InputError: If the classifier has no linear layer: SqueezeNet ends in a convolution.
 
     Source: torchvision.models, `weights=None`; the layers and their initialisation are its own.
     GoogLeNet and Inception come without their auxiliary classifiers.
     """
     options = _OPTIONS.get(name, {})
-    return TorchvisionTrunk(name, torchvision.models.get_model(name, weights=None, **options))
+    return HeadlessNetwork(name, torchvision.models.get_model(name, weights=None, **options))
+
+
+def published_preprocess(name: str) -> Preprocess:
+    """Image size and normalisation of the weights that torchvision recommends for a classifier."""
+    preset = torchvision.models.get_model_weights(name).DEFAULT.transforms()
+    if name in _OPTIONS:  # their published weights undo ImageNet's normalisation first
+        return Preprocess(preset.crop_size[0])
+    return Preprocess(preset.crop_size[0], tuple(preset.mean), tuple(preset.std))
+
+
+def _whole_network(name: str, num_classes: int) -> nn.Module:
+    options = {**_OPTIONS.get(name, {}), "num_classes": num_classes}
+    network: nn.Module = torchvision.models.get_model(name, weights=None, **options)
+    return network
+
+
+def _renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        _OLD_DENSE_LAYER.sub(r"\1", name): array
+        for name, array in weights.items()
+        if not name.startswith(_AUXILIARY)
+    }
 
 
 FAMILY = ModelFamily(
@@ -81,4 +74,5 @@ FAMILY = ModelFamily(
     answers=frozenset(NAMES).__contains__,
     trunk=torchvision_network,
     source="torchvision.models",
+    whole=WholeNetworks(_whole_network, published_preprocess, _renamed),
 )

@@ -1,16 +1,20 @@
 """Torchvision's vision transformers: their position embedding is made for one image size."""
 
+from dataclasses import replace
+
 import torchvision.models
-from torch import Tensor
+from torch import Tensor, nn
 
 from edge_ood.errors import InputError
-from edge_ood.models import ModelFamily
-from edge_ood.models.torchvision_networks import TorchvisionTrunk
+from edge_ood.models import ModelFamily, WholeNetworks
+from edge_ood.models._headless import HeadlessNetwork
+from edge_ood.models.torchvision_networks import published_preprocess
+from edge_ood.preprocess import Preprocess
 
 _NAMES = tuple(torchvision.models.list_models(module=torchvision.models, include="vit_*"))
 
 
-class VisionTransformerTrunk(TorchvisionTrunk):
+class VisionTransformerTrunk(HeadlessNetwork):
     """A vision transformer without its linear head.
 
     Args:
@@ -52,6 +56,11 @@ def vision_transformer(name: str, *, image_size: int = 224) -> VisionTransformer
 
     Source: Dosovitskiy et al. 2021, arXiv:2010.11929, as in torchvision.models, `weights=None`.
     """
+    _check_size(name, image_size)
+    return VisionTransformerTrunk(name, image_size)
+
+
+def _check_size(name: str, image_size: int) -> None:
     patch = int(name.rpartition("_")[2])
     if image_size < patch or image_size % patch:
         nearest = patch * max(1, round(image_size / patch))
@@ -59,7 +68,18 @@ def vision_transformer(name: str, *, image_size: int = 224) -> VisionTransformer
             f"image_size of {name!r} is {image_size}, expected a multiple of {patch}",
             hint=f"--model {name}:image_size={nearest} --image-size {nearest}",
         )
-    return VisionTransformerTrunk(name, image_size)
+
+
+def _whole_network(name: str, num_classes: int, *, image_size: int) -> nn.Module:
+    _check_size(name, image_size)
+    network: nn.Module = torchvision.models.get_model(
+        name, weights=None, num_classes=num_classes, image_size=image_size
+    )
+    return network
+
+
+def _preprocess(name: str, *, image_size: int) -> Preprocess:
+    return replace(published_preprocess(name), size_px=image_size)
 
 
 FAMILY = ModelFamily(
@@ -68,4 +88,5 @@ FAMILY = ModelFamily(
     answers=frozenset(_NAMES).__contains__,
     trunk=vision_transformer,
     source="Dosovitskiy et al. 2021, in torchvision.models",
+    whole=WholeNetworks(_whole_network, _preprocess),
 )

@@ -64,8 +64,8 @@ def test_every_classifier_has_as_many_weights_as_the_original(name: str) -> None
 
 @pytest.mark.parametrize("name", sorted(WITHOUT_LINEAR_LAYER))
 def test_a_classifier_without_a_linear_layer_is_refused(name: str) -> None:
-    """SqueezeNet ends in a convolution, which the error says."""
-    with pytest.raises(InputError, match=f"model '{name}' ends in a convolution"):
+    """SqueezeNet ends in a convolution, and the error says what is missing."""
+    with pytest.raises(InputError, match=f"model '{name}' has no linear layer"):
         build_classifier(name, 4)
 
 

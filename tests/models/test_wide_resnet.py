@@ -19,6 +19,7 @@ ROUNDING = {"rtol": 1e-4, "atol": 1e-5}
         ("wrn-40-2", 10, 2_243_546),
         ("wrn-40-2", 100, 2_255_156),
         ("wrn-28-10", 10, 36_479_194),
+        ("wrn-16-4", 10, 2_748_890),
     ],
 )
 def test_parameter_counts_are_the_published_ones(name: str, classes: int, parameters: int) -> None:
