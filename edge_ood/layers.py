@@ -1,7 +1,7 @@
 """Feature layers of a torch classifier: found by running it once, averaged over space."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,20 +23,16 @@ class _Event:
 
     Attributes:
         layer: Its name.
-        depth: Number of modules around it that do more than run others in sequence.
-        shape: Of the output.
+        depth: Number of modules around it that are blocks: those that do more than run others in
+            sequence, and sequences of single operations that change the size of the maps.
+        space: Number of positions per axis of space.
         means: The output averaged over space, as it is and behind a ReLU.
     """
 
     layer: str
     depth: int
-    shape: tuple[int, ...]
+    space: tuple[int, ...]
     means: tuple[Tensor, ...]
-
-    @property
-    def space(self) -> tuple[int, ...]:
-        """Number of positions per axis of space."""
-        return tuple(self.shape[axis] for axis in _space_axes(self.shape))
 
 
 class WithLayers(nn.Module):
@@ -107,7 +103,7 @@ def _stages(events: Sequence[_Event], outputs: Outputs) -> tuple[str, ...]:
     """The last outermost event of each spatial size, but for those that are features already.
 
     Outermost, because the first operations inside a block that shrinks the maps belong to the next
-    stage, though they still have the size of this one.
+    stage, though they still have the size of this one: ConvNeXt normalises before it shrinks.
     """
     last: dict[tuple[int, ...], _Event] = {}
     for event in events:
@@ -125,17 +121,18 @@ def _stages(events: Sequence[_Event], outputs: Outputs) -> tuple[str, ...]:
 
 def _run(classifier: nn.Module, size_px: int) -> tuple[list[_Event], Outputs]:
     """Outputs of all submodules that run exactly once and give a map or a sequence of tokens."""
-    events: list[_Event] = []
+    found: dict[str, tuple[tuple[int, ...], tuple[Tensor, ...]]] = {}
     calls: Counter[str] = Counter()
+    resizing: set[str] = set()
     modules = dict(classifier.named_modules())
 
     def remember(layer: str) -> Any:
         def hook(module: nn.Module, inputs: Any, output: Any) -> None:
             calls[layer] += 1
-            if isinstance(output, Tensor) and output.ndim in (3, 4) and len(output) == 1:
-                means = (_averaged(output), _averaged(output.relu()))
-                depth = _depth(modules, layer)
-                events.append(_Event(layer, depth, tuple(output.shape), means))
+            if _is_map(output):
+                found[layer] = _space(output), (_averaged(output), _averaged(output.relu()))
+                if not all(_is_map(i) and _space(i) == _space(output) for i in inputs):
+                    resizing.add(layer)
 
         return hook
 
@@ -151,19 +148,33 @@ def _run(classifier: nn.Module, size_px: int) -> tuple[list[_Event], Outputs]:
     finally:
         for handle in handles:
             handle.remove()
+    blocks = {
+        name
+        for name, module in modules.items()
+        if not isinstance(module, nn.ModuleDict | nn.ModuleList | nn.Sequential)
+        or (name in resizing and not any(list(part.children()) for part in module.children()))
+    }
+    events = [_Event(layer, _depth(layer, blocks), *found[layer]) for layer in found]
     return [event for event in events if calls[event.layer] == 1], outputs
 
 
-def _depth(modules: Mapping[str, nn.Module], layer: str) -> int:
+def _depth(layer: str, blocks: Collection[str]) -> int:
     parts = layer.split(".")
-    around = [modules[".".join(parts[:end])] for end in range(1, len(parts))]
-    containers = (nn.ModuleDict, nn.ModuleList, nn.Sequential)
-    return sum(not isinstance(module, containers) for module in around)
+    return sum(".".join(parts[:end]) in blocks for end in range(1, len(parts)))
+
+
+def _is_map(output: Any) -> bool:
+    return isinstance(output, Tensor) and output.ndim in (3, 4) and len(output) == 1
 
 
 def _averaged(features: Tensor) -> Tensor:
     """Features (N, D), averaged over space; the average is taken before anything changes them."""
     return features.mean(dim=_space_axes(tuple(features.shape)))
+
+
+def _space(features: Tensor) -> tuple[int, ...]:
+    shape = tuple(features.shape)
+    return tuple(shape[axis] for axis in _space_axes(shape))
 
 
 def _space_axes(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -14,6 +14,13 @@ from edge_ood.scores import Outputs
 STAGES = {
     "resnet18": ("relu", "layer1", "layer2", "layer3"),
     "wrn-16-1": ("stages.1", "stages.3"),
+    "convnext_tiny": ("features.1", "features.3", "features.5", "features"),
+    "densenet121": (
+        "features.relu0",
+        "features.denseblock1",
+        "features.denseblock2",
+        "features.denseblock3",
+    ),
     "mobilenet_v3_small": ("features.0", "features.1", "features.3", "features.8", "features"),
 }
 
