@@ -16,7 +16,8 @@ _RELATIVE_RANK_TOLERANCE = 1e-10
 """Eigenvalues below this fraction of the largest carry no information in float32 features."""
 
 _ROUNDING = 1e-14
-"""Variance below this fraction of the features' spread is float32 rounding: 1e-7 squared."""
+"""Variance below this fraction of the features' mean squared length, offset included, is float32
+rounding: 1e-7 squared. Features that hardly move around a large offset are rounded as that is."""
 
 _ROWS_AT_ONCE = 1024
 """Rows that wait for one matrix product; with 64 at a time it takes three times as long."""
@@ -104,14 +105,15 @@ class ClassGaussian:
             )
         means = self._sums / self._counts[:, None]
         grand_mean = self._sums.sum(axis=0) / self._counts.sum()
+        centre = self._origin + grand_mean
         between = (means * self._counts[:, None]).T @ means
         covariance = (self._products - between) / self._counts.sum()
-        spread = float(np.trace(self._products)) / self._counts.sum()
+        variance = np.trace(self._products) / self._counts.sum() - grand_mean @ grand_mean
         identity = np.eye(len(covariance)) * np.trace(covariance) / len(covariance)
         covariance = (1 - shrinkage) * covariance + shrinkage * identity
-        whitening = _whitening(covariance, least=_ROUNDING * spread)
+        whitening = _whitening(covariance, least=_ROUNDING * (variance + centre @ centre))
         return {
-            "centre": self._origin + grand_mean,
+            "centre": centre,
             "whitening": whitening,
             "means": (means - grand_mean) @ whitening,
         }

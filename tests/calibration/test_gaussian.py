@@ -203,6 +203,26 @@ def test_nearly_equal_columns_are_one_direction():
     assert fitted((features, labels)).finish()["whitening"].shape == (5, 4)
 
 
+def test_directions_below_the_rounding_of_an_offset_are_left_out():
+    """Around 1e4 float32 steps by 1e-3: what moves less is rounding, and has no direction.
+
+    One column moves by 10; the others are constant but for their rounding to float32, so the
+    distances are those of the one column, in closed form.
+    """
+    rng = np.random.default_rng(5)
+    labels = np.arange(60) % CLASSES
+    moving = 10 * rng.normal(size=60) + 20 * labels
+    tiny = 5e-4 * rng.normal(size=(60, 3))
+    features = (np.column_stack([moving, tiny]) + 1e4).astype(np.float32)
+    means, covariance = reference(features[:, :1].astype(np.float64), labels)
+    expected = np.stack([covariance.mahalanobis(features[:, :1] - mean) for mean in means], axis=1)
+
+    statistics = fitted((features[:7], labels[:7]), (features[7:], labels[7:])).finish()
+
+    assert statistics["whitening"].shape == (4, 1)
+    np.testing.assert_allclose(distances(statistics, features), expected, rtol=1e-3, atol=1e-3)
+
+
 def test_few_images_get_the_pseudo_inverse():
     """Nine images of three classes leave six residuals for eight columns."""
     features, labels = sample(rows=9, columns=8)
