@@ -9,14 +9,28 @@ __all__ = ["logistic_weights", "uniform_weights"]
 
 
 def uniform_weights(known: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Weights (L,) under which every layer's distance of known images (N, L) has deviation 1.
+    """Weights (L,) under which the distance of new known images has about deviation 1 per layer.
 
-    One layer keeps the weight 1, so that its score stays the squared distance.
+    Args:
+        known: Squared Mahalanobis distances (N, L) of the images that the statistics come from.
+
+    Returns:
+        One over the deviation of the distances, or over that of a chi-squared variable of the same
+        mean where that is larger. One layer keeps the weight 1, so that its score stays the
+        squared distance.
+
+    Raises:
+        CalibrationError: If a distance is not finite, or all of a layer's are 0.
+
+    Source: a squared distance over R directions is chi-squared for Gaussian features, of mean R and
+    variance 2 R. On the N images that gave the covariance its variance is only 2 R (1 - R / N), and
+    0 once the residuals are linearly independent: what is left to divide by then is rounding.
     """
     distances = _checked(known)
     if distances.shape[1] == 1:
         return np.ones(1)
-    weights: NDArray[np.float64] = 1 / _deviation(distances)
+    chi_squared = np.sqrt(2 * distances.mean(axis=0))
+    weights: NDArray[np.float64] = 1 / _positive(np.maximum(distances.std(axis=0), chi_squared))
     return weights
 
 
@@ -46,7 +60,7 @@ def logistic_weights(
         raise MissingDependencyError("fitting layer weights", "scikit-learn", "fit") from error
     distances = np.concatenate([_checked(known), _checked(foreign)])
     is_foreign = np.arange(len(distances)) >= len(known)
-    scale = _deviation(distances)
+    scale = _positive(distances.std(axis=0))
     regression = LogisticRegression(class_weight="balanced", max_iter=1000)
     regression.fit((distances - distances.mean(axis=0)) / scale, is_foreign)
     if regression.n_iter_[0] >= regression.max_iter:
@@ -58,8 +72,7 @@ def logistic_weights(
     return weights
 
 
-def _deviation(distances: NDArray[np.float64]) -> NDArray[np.float64]:
-    deviation: NDArray[np.float64] = distances.std(axis=0)
+def _positive(deviation: NDArray[np.float64]) -> NDArray[np.float64]:
     if not deviation.all():
         raise CalibrationError("a layer has the same distance for every image")
     return deviation

@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from edge_ood.calibration.fusion import logistic_weights, uniform_weights
+from edge_ood.calibration.gaussian import ClassGaussian
 from edge_ood.errors import CalibrationError, MissingDependencyError, ShapeError
 
 
@@ -19,10 +20,34 @@ def distances(count: int, centres: tuple[float, ...], seed: int) -> np.ndarray:
 
 
 def test_uniform_weights_give_every_layer_deviation_one() -> None:
-    """By hand: deviations 1 and 20 weigh 1 and 1/20."""
-    known = np.array([[0.0, 0.0], [2.0, 40.0]])
+    """By hand: deviations 4 and 100, of means 8 and 200, weigh 1/4 and 1/100."""
+    known = np.array([[4.0, 100.0], [12.0, 300.0]])
 
-    np.testing.assert_allclose([1, 0.05], uniform_weights(known), rtol=1e-12)
+    np.testing.assert_allclose([0.25, 0.01], uniform_weights(known), rtol=1e-12)
+
+
+def test_a_covariance_of_as_many_directions_as_images_weighs_by_their_number() -> None:
+    """With more directions than images, every distance is N (1 - 1 / n), n of the own class.
+
+    The residuals are independent, so each image's leverage is 1 - 1/n, whatever the features are;
+    a deviation of rounding alone must not give such a layer all the weight.
+    """
+    generator = np.random.default_rng(10)
+    labels = np.repeat([0, 1], 10)
+    distances = []
+    for directions in (3, 50):
+        features = generator.normal(size=(20, directions)).astype(np.float32)
+        gaussian = ClassGaussian(2)
+        gaussian.update(features, labels)
+        fitted = gaussian.finish()
+        z = (features - fitted["centre"]) @ fitted["whitening"]
+        distances.append(((z - fitted["means"][labels]) ** 2).sum(axis=1))
+    np.testing.assert_allclose(distances[1], 20 * 0.9, rtol=1e-4)
+
+    few, many = uniform_weights(np.stack(distances, axis=1))
+
+    assert 1 / np.sqrt(2 * 20 * 0.9) == pytest.approx(many, rel=1e-4)
+    assert many < few <= 1 / np.sqrt(2 * 3) * (1 + 1e-9)
 
 
 def test_one_layer_keeps_its_distance() -> None:
@@ -71,7 +96,7 @@ def test_a_layer_that_tells_nothing_has_no_weight() -> None:
         (np.zeros(4), ShapeError, r"shape \(4,\), expected \(N, L\)"),
         (np.zeros((0, 2)), ShapeError, r"shape \(0, 2\)"),
         (np.array([[1.0, np.nan], [2.0, 3.0]]), CalibrationError, "not finite"),
-        (np.ones((3, 2)), CalibrationError, "same distance for every image"),
+        (np.zeros((3, 2)), CalibrationError, "same distance for every image"),
     ],
 )
 def test_unusable_distances_are_refused(
