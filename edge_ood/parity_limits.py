@@ -19,8 +19,11 @@ from edge_ood.scores import BoundHead, Outputs
 __all__ = ["Evaluator", "Expected", "Reference", "Subject"]
 
 _OF_DEVIATION = 1e-4
+"""Allowed error of logits and features, of their deviation, or `_TIMES_PLAIN` that of float32."""
+
+_TIMES_PLAIN = 4
 _PREPROCESS_TOLERANCE = 1e-5
-_LIMITS = (4, 1e-5)
+_LIMITS = (_TIMES_PLAIN, 1e-5)
 """Allowed error of closed-form heads: times plain float32's, or of the scores' IQR."""
 
 _GRADIENT_LIMITS = (2, 2e-2)
@@ -82,15 +85,15 @@ class Expected:
         exact_input = subject.preprocess.normalise(batch)
         exact = reference.float64(exact_input)
         plain = reference.float32(subject.preprocess.normalise(batch, np.float32))
-        values: dict[str, NDArray[Any]] = {
-            PREPROCESSED: exact_input,
-            **dict(reversed(exact.named().items())),
-        }
-        allowed = {
-            name: np.full(len(batch), _OF_DEVIATION * float(value[:real].std()))
-            for name, value in values.items()
-        }
-        allowed[PREPROCESSED][:] = _PREPROCESS_TOLERANCE * float(np.abs(exact_input).max())
+        largest = _PREPROCESS_TOLERANCE * float(np.abs(exact_input).max())
+        values: dict[str, NDArray[Any]] = {PREPROCESSED: exact_input}
+        allowed = {PREPROCESSED: np.full(len(batch), largest)}
+        in_float32 = plain.named()
+        for name, value in reversed(exact.named().items()):
+            values[name] = value
+            error = np.abs(in_float32[name] - value).reshape(len(batch), -1).max(axis=1)
+            least = _OF_DEVIATION * float(value[:real].std())
+            allowed[name] = _allowed(error, real, times=_TIMES_PLAIN, least=least)
         for head in subject.heads:
             score, error = _reference_scores(head, subject, reference, batch, (exact, plain))
             values[head.name] = score
@@ -126,17 +129,24 @@ def _allowed_scores(
     times: float,
     spread: float,
 ) -> NDArray[np.float64]:
-    """Error allowed per image: `times` plain float32's largest, or `spread` of the IQR.
-
-    Extremes have their own limit, at least `spread` of their scores: they lie far out, where
-    float32 itself is coarse, and must not widen the limit of real images.
-    """
+    """As `_allowed`, at least `spread` of the IQR; on extremes `spread` of their scores, too."""
     low, high = np.percentile(score[:real], [25, 75])
-    least = spread * float(high - low)
-    allowed = np.full(len(score), max(times * float(plain_error[:real].max()), least))
-    outside = times * float(plain_error[real:].max())
-    allowed[real:] = np.maximum(np.abs(score[real:]) * spread, max(outside, least))
+    allowed = _allowed(plain_error, real, times=times, least=spread * float(high - low))
+    allowed[real:] = np.maximum(np.abs(score[real:]) * spread, allowed[real:])
     return allowed
+
+
+def _allowed(
+    plain_error: NDArray[np.float64], real: int, *, times: float, least: float
+) -> NDArray[np.float64]:
+    """Error allowed per image: `times` plain float32's largest, or `least`.
+
+    Extremes have a limit of their own: they lie far out, where float32 itself is coarse, and must
+    not widen the limit of real images.
+    """
+    largest = [float(part.max(initial=0)) for part in np.split(plain_error, [real])]
+    limits = [max(times * error, least) for error in largest]
+    return np.repeat(limits, [real, len(plain_error) - real])
 
 
 def _float32_head(head: BoundHead) -> BoundHead:
