@@ -12,7 +12,7 @@ from edge_ood.objectives import Batch
 from edge_ood.preprocess import Preprocess
 from edge_ood.settings import Settings
 
-__all__ = ["Batches", "Share", "normalised", "step_seed"]
+__all__ = ["Batches", "Share", "normalised", "step_seed", "to_device"]
 
 _CROP_SHARE = 8  # the random crop shifts by up to an eighth of the side: 4 px at 32 px
 _ORDER, _OUTLIER_ORDER, _AUGMENTATION, _OUTLIER_AUGMENTATION, _DROPOUT = range(5)
@@ -74,10 +74,10 @@ class Batches:
         epoch, position = divmod(step, self.steps_per_epoch)
         order = _permutation((self.settings.seed, _ORDER, epoch), len(self.images))
         chosen = order[(position * self.size + np.arange(self.size)) % len(order)]
-        rows = self.share.of(torch.from_numpy(chosen)).to(self.labels.device)
+        rows = to_device(self.share.of(torch.from_numpy(chosen)), self.labels.device)
         return Batch(
             self._augmented(self.images[rows], (self.settings.seed, _AUGMENTATION, step)),
-            self.labels[rows].to(self.device, non_blocking=True),
+            to_device(self.labels[rows], self.device),
             self._outliers_at(step) if len(self.outliers) else None,
         )
 
@@ -93,13 +93,13 @@ class Batches:
                 for turn in np.unique(rounds)
             ]
         )
-        rows = self.share.of(torch.from_numpy(chosen)).to(self.outliers.device)
+        rows = to_device(self.share.of(torch.from_numpy(chosen)), self.outliers.device)
         draw = (self.settings.seed, _OUTLIER_AUGMENTATION, step)
         return self._augmented(self.outliers[rows], draw)
 
     def _augmented(self, images: Tensor, draw: tuple[int, ...]) -> Tensor:
         """Crop, flip and normalise, by draws for the joined batch."""
-        images = images.to(self.device, non_blocking=True)
+        images = to_device(images, self.device)
         side = images.shape[1]
         padding = side // _CROP_SHARE if "crop" in self.settings.augmentation else 0
         generator = np.random.default_rng(draw)
@@ -111,16 +111,29 @@ class Batches:
         if self.settings.augmentation:
             shifts, flips = self.share.of(shifts), self.share.of(flips)
             images = _crop_and_flip(
-                images, shifts.to(self.device), flips.to(self.device), padding=padding
+                images,
+                to_device(shifts, self.device),
+                to_device(flips, self.device),
+                padding=padding,
             )
         return normalised(images, self.preprocess)
 
 
 def normalised(images: Tensor, preprocess: Preprocess) -> Tensor:
     """Network input, float32 (N, 3, S, S) in channels-last memory, of uint8 (N, S, S, 3)."""
-    mean = torch.tensor(preprocess.mean, device=images.device)
-    std = torch.tensor(preprocess.std, device=images.device)
+    mean = to_device(torch.tensor(preprocess.mean), images.device)
+    std = to_device(torch.tensor(preprocess.std), images.device)
     return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2)
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on the device, perhaps still on its way: the host never waits for it.
+
+    From memory that is not pinned, a copy to a GPU waits until all earlier work there is done.
+    """
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:

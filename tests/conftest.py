@@ -29,6 +29,12 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests marked `gpu` where there is none."""
+    if item.get_closest_marker("gpu") and not pytest.importorskip("torch").cuda.is_available():
+        pytest.skip("there is no CUDA device")
+
+
 @pytest.fixture(scope="session")
 def demo_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's image folders: train, outliers, test, near, far, mixed."""

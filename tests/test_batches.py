@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from edge_ood.batches import Batches, Share, normalised, step_seed
 from edge_ood.preprocess import Preprocess
@@ -209,3 +210,61 @@ def test_dropout_seeds_differ_between_steps_and_processes() -> None:
     seeds = {step_seed(seed, step, rank) for seed in (0, 1) for step in range(9) for rank in (0, 1)}
 
     assert 36 == len(seeds)
+
+
+class Copies(TorchDispatchMode):
+    """Counts the copies between devices that make the host wait."""
+
+    waiting = 0
+
+    def __torch_dispatch__(
+        self, operator: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Run any operation; `lift_fresh` is what `torch.tensor(values, device=...)` calls."""
+        result, name = operator(*args, **(kwargs or {})), str(operator)
+        if name == "aten.lift_fresh.default":
+            self.waiting += args[0].device.type != "cpu"
+        elif name in ("aten._to_copy.default", "aten.copy_.default"):
+            moved = args[0].device != result.device or args[-1].device != result.device
+            self.waiting += moved and not (kwargs or {}).get("non_blocking")
+        return result
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_the_host_never_waits_for_the_device(resident: bool) -> None:
+    """Whether images lie on the device or not, no copy of a batch's making blocks the host."""
+    batches = make_batches(outliers=5, augmentation=("crop", "flip"), outlier_batch_size=3)
+    meta = torch.device("meta")
+    if resident:
+        parts = {name: getattr(batches, name).to(meta) for name in ("images", "labels", "outliers")}
+        batches = replace(batches, **parts)
+
+    with Copies() as copies:
+        batch = replace(batches, device=meta).at(0)
+
+    assert (4, 3, SIDE, SIDE) == batch.images.shape
+    assert meta == batch.images.device == batch.labels.device
+    assert 0 == copies.waiting
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("resident", [True, False])
+def test_a_gpu_is_never_waited_for(resident: bool) -> None:
+    """CUDA itself reports no synchronisation, and the batch has the CPU's pixels."""
+    batches = make_batches(outliers=5, augmentation=("crop", "flip"), outlier_batch_size=3)
+    cuda = torch.device("cuda")
+    expected = batches.at(1)
+    if resident:
+        parts = {name: getattr(batches, name).to(cuda) for name in ("images", "labels", "outliers")}
+        batches = replace(batches, **parts)
+    batches = replace(batches, device=cuda)
+    batches.at(0)
+
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        batch = batches.at(1)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+    torch.testing.assert_close(batch.images.cpu(), expected.images, rtol=0, atol=1e-6)
+    assert torch.equal(batch.labels.cpu(), expected.labels)
