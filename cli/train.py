@@ -63,6 +63,9 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Decides every random draw.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Faster steps after a slow start; needs g++.")
+    ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue a run that was interrupted.")
     ] = False,
@@ -87,6 +90,7 @@ def train(
         outlier_batch_size=outlier_batch_size,
         learning_rate=lr,
         precision=precision,
+        compile=compile,
         seed=seed,
     )
     preprocess = Preprocess(image_size, resize=resize)

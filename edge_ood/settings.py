@@ -31,6 +31,7 @@ class Settings:
         momentum: Nesterov's, in [0, 1).
         weight_decay: L2, added to the gradient.
         precision: Of the forward pass: `fp32` or `bf16`.
+        compile: Whether `torch.compile` makes the network faster; its last bits differ then.
         seed: Every random draw is a function of it, the epoch and the step.
 
     Raises:
@@ -49,6 +50,7 @@ class Settings:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     precision: str = "fp32"
+    compile: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Training: image folders become a run directory. The loop is `_train_steps`."""
+"""Training: image folders become a run directory. The loop is `train_steps`."""
 
 import math
 import time
@@ -12,6 +12,7 @@ import torch
 from lightning_fabric import Fabric
 
 from edge_ood.batches import step_seed
+from edge_ood.compilation import check_compiler
 from edge_ood.errors import InputError
 from edge_ood.models import bind_model, build_classifier, check_input
 from edge_ood.objectives import OBJECTIVES, bind_objective
@@ -47,7 +48,7 @@ from edge_ood.training_session import (
 )
 from edge_ood.training_set import Folders, TrainingSet, channel_statistics, read_training_set
 
-__all__ = ["Launch", "learning_rate", "train"]
+__all__ = ["Launch", "learning_rate", "train", "train_steps"]
 
 _FEWEST_CALIBRATION_IMAGES = 19  # smallest n with ceil(0.95 (n + 1)) <= n
 
@@ -96,6 +97,8 @@ def train(
     """
     settings = _checked(settings, folders, preprocess)
     fabric = start_fabric(launch.device, settings)
+    if settings.compile:
+        check_compiler(fabric.device)
     prepare_directory(output, resume=launch.resume, force=launch.force)
     fabric.barrier()
     if not fabric.is_global_zero:
@@ -113,7 +116,7 @@ def train(
     for note in (*training_set.notes, *_notes(run, earlier)):
         progress.on_note(note)
     session, state = _open(fabric, run, training_set, earlier)
-    _train_steps(session, state, output, launch=launch, progress=progress)
+    train_steps(session, state, output, launch=launch, progress=progress)
     if fabric.is_global_zero:
         _finish(output, session, state)
     fabric.barrier()
@@ -141,7 +144,7 @@ def _open(
     return session, new_state(session)
 
 
-def _train_steps(
+def train_steps(
     session: Session, state: State, output: Path, *, launch: Launch, progress: Progress
 ) -> None:
     """All steps from `state.step` on, with any objective."""

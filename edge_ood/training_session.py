@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from edge_ood.batches import Batches, Share, normalised
+from edge_ood.compilation import compiled
 from edge_ood.errors import ArtifactError, InputError
 from edge_ood.models import Classifier, build_classifier
 from edge_ood.output import atomic_output
@@ -139,8 +140,12 @@ def start_session(fabric: Fabric, config: RunConfig, training_set: TrainingSet) 
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
         nesterov=settings.momentum > 0,
+        fused=fabric.device.type == "cuda",
     )
-    network, wrapped_optimizer = fabric.setup(_Unpacked(classifier), optimizer)
+    unpacked: nn.Module = _Unpacked(classifier)
+    if settings.compile:
+        unpacked = compiled(unpacked, fabric.device)
+    network, wrapped_optimizer = fabric.setup(unpacked, optimizer)
 
     def model(images: Tensor) -> Outputs:
         return Outputs(*network(images))

@@ -42,6 +42,7 @@ LAYERS = (
     ("models", "objectives"),
     (
         "batches",
+        "compilation",
         "demo",
         "export",
         "layers",
@@ -59,6 +60,7 @@ TORCH_PARTS = (
     "models",
     "objectives",
     "batches",
+    "compilation",
     "training_session",
     "train",
     "torch_reference",
