@@ -17,7 +17,6 @@ import copy
 import functools
 import os
 import statistics
-import time
 import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +28,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded
 import numpy as np
 import onnx
 import torch
+from promises import CLOCKS, Promise, at_least, at_most
 from threadpoolctl import threadpool_limits
 
 from edge_ood.calibration.threshold import fit_knots
@@ -54,26 +54,9 @@ CALIBRATION_IMAGES = 5000
 LAYER_SIZES = (64, 64, 128, 256, 512)  # ResNet-34 in the Mahalanobis paper
 FIT_BATCH = 64
 LEAST_S = 0.02
-CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 HEADS_GOAL, HEADS_GOAL_US = 1.03, 40.0
 PASSES_GOAL, FASTER_GOAL, BUILD_GOAL_S, FIT_GOAL, MEMORY_GOAL = 3.2, 1.8, 2.0, 2.0, 1.05
-
-
-@dataclass(frozen=True)
-class Promise:
-    """A measured number beside its goal."""
-
-    name: str
-    measured: str
-    goal: str
-    kept: bool
-
-    def __str__(self) -> str:
-        return (
-            f"promise: {self.name} measured {self.measured} goal {self.goal} "
-            f"{'ok' if self.kept else 'short'}"
-        )
 
 
 @dataclass(frozen=True)
@@ -263,16 +246,6 @@ def odin_rows(bench: Bench) -> Iterator[Promise]:
             yield at_most(f"{label}, bare passes", passes, PASSES_GOAL)
             yield at_least(f"{label}, against eager PyTorch", eager / ours, FASTER_GOAL)
             yield at_least(f"{label}, against pytorch-ood", other / ours, FASTER_GOAL)
-
-
-def at_most(name: str, measured: float, goal: float, unit: str = "x") -> Promise:
-    """A number that should be small."""
-    return Promise(name, f"{measured:.2f}{unit}", f"<={goal}{unit}", measured <= goal)
-
-
-def at_least(name: str, measured: float, goal: float) -> Promise:
-    """A ratio that should be large."""
-    return Promise(name, f"{measured:.2f}x", f">={goal}x", measured >= goal)
 
 
 def building_rows(bench: Bench, networks: Sequence[tuple[str, int]]) -> Iterator[Promise]:
