@@ -102,9 +102,15 @@ def test_a_stray_byte_anywhere_is_no_crash(broken: Path) -> None:
             Scorer(broken, threads=1)(image)
 
 
+def rename_tensor(model: onnx.ModelProto, old: str, new: str) -> None:
+    """Let the node that makes a tensor call it something else."""
+    node = next(n for n in model.graph.node if old in n.output)
+    node.output[list(node.output).index(old)] = new
+
+
 def rename_output(model: onnx.ModelProto) -> None:
     """Call an output something else."""
-    next(n for n in model.graph.node if "msp_pvalue" in n.output).output[0] = "msp_p"
+    rename_tensor(model, "msp_pvalue", "msp_p")
     next(o for o in model.graph.output if o.name == "msp_pvalue").name = "msp_p"
 
 
@@ -139,8 +145,7 @@ def float_label(model: onnx.ModelProto) -> None:
 
 def matrix_score(model: onnx.ModelProto) -> None:
     """Return a score as a column instead of a vector."""
-    node = next(n for n in model.graph.node if "msp_is_ood" in n.output)
-    node.output[0] = "flat"
+    rename_tensor(model, "msp_is_ood", "flat")
     model.graph.initializer.append(numpy_helper.from_array(np.array([1]), "second"))
     model.graph.node.append(helper.make_node("Unsqueeze", ["flat", "second"], ["msp_is_ood"]))
     output = next(o for o in model.graph.output if o.name == "msp_is_ood")

@@ -104,9 +104,9 @@ def stale_knots(model: onnx.ModelProto) -> None:
 
 def swap_decision(model: onnx.ModelProto) -> None:
     """Invert a head's decision."""
-    gather = next(n for n in model.graph.node if n.output[0] == "msp_is_ood")
-    flagged = next(n for n in model.graph.node if n.op_type == "Not")
-    gather.input[0] = flagged.input[0]
+    node = next(n for n in model.graph.node if "msp_is_ood" in n.output)
+    node.output[list(node.output).index("msp_is_ood")] = "right"
+    model.graph.node.append(onnx.helper.make_node("Not", ["right"], ["msp_is_ood"]))
 
 
 def coarse_resize(model: onnx.ModelProto) -> None:

@@ -256,8 +256,8 @@ def test_a_graph_that_mixes_up_its_batch_is_an_error(
 ) -> None:
     """Fewer results than images would be somebody else's results."""
     model = onnx.load(colour_artifact)
-    gather = next(n for n in model.graph.node if "msp_pvalue" in n.output)
-    gather.output[0] = "all_pvalues"
+    node = next(n for n in model.graph.node if "msp_pvalue" in n.output)
+    node.output[list(node.output).index("msp_pvalue")] = "all_pvalues"
     model.graph.initializer.append(numpy_helper.from_array(np.array([0]), "first"))
     model.graph.node.append(helper.make_node("Gather", ["all_pvalues", "first"], ["msp_pvalue"]))
     onnx.save(model, tmp_path / "x.onnx")

@@ -36,6 +36,14 @@ class GraphBuilder:
         self.nodes.append(helper.make_node(op_type, inputs, [name], name=name, **attributes))
         return name
 
+    def call(self, tensor: str, name: str) -> None:
+        """Give a tensor a fixed name: what was just recorded takes it, anything else is copied."""
+        last = self.nodes[-1] if self.nodes else None
+        if last is not None and list(last.output) == [tensor] and tensor.startswith(self._prefix):
+            last.output[0] = last.name = name
+        else:
+            self.add("Identity", [tensor], name=name)
+
     def constant(self, values: Any, dtype: Any = None) -> str:
         """Name of an initializer with these values; equal constants are stored once."""
         array = np.asarray(values, dtype)
@@ -80,23 +88,23 @@ class GraphArray:
         return left.apply(op_type, self)
 
     def __add__(self, other: Any) -> "GraphArray":
-        return self.apply("Add", other)
+        return self if _is_number(other, 0) else self.apply("Add", other)
 
     __radd__ = __add__
 
     def __mul__(self, other: Any) -> "GraphArray":
-        return self.apply("Mul", other)
+        return self if _is_number(other, 1) else self.apply("Mul", other)
 
     __rmul__ = __mul__
 
     def __sub__(self, other: Any) -> "GraphArray":
-        return self.apply("Sub", other)
+        return self if _is_number(other, 0) else self.apply("Sub", other)
 
     def __rsub__(self, other: Any) -> "GraphArray":
         return self._reflected("Sub", other)
 
     def __truediv__(self, other: Any) -> "GraphArray":
-        return self.apply("Div", other)
+        return self if _is_number(other, 1) else self.apply("Div", other)
 
     def __rtruediv__(self, other: Any) -> "GraphArray":
         return self._reflected("Div", other)
@@ -203,6 +211,11 @@ class GraphNamespace:
             raise ShapeError("where() of two constants has no dtype in the graph recorder")
         inputs = [condition.name, recorded._operand(a), recorded._operand(b)]
         return GraphArray(recorded.builder, recorded.builder.add("Where", inputs), recorded.dtype)
+
+
+def _is_number(value: Any, number: float) -> bool:
+    """Whether an operand is this one number, such as the 1 of a temperature that is left alone."""
+    return isinstance(value, int | float | np.number) and value == number
 
 
 def _reduce(op_type: str, numpy_function: Any, x: Any, axis: int, keepdims: bool) -> Any:

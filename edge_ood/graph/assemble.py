@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from edge_ood.calibration.threshold import Knots
 from edge_ood.errors import ExportError
@@ -135,7 +135,8 @@ def replace_knots(model: onnx.ModelProto, knots: Sequence[Knots]) -> None:
     thresholds = np.array([[k.threshold] * num_classes for k in knots], np.float32)
     _set_initializer(model, _THRESHOLDS, thresholds)
     _set_initializer(model, _KNOTS, np.stack([k.values for k in knots])[:, None, :])
-    _set_initializer(model, _WEIGHTS, knots[0].weights)
+    tail = _initializer(model, _WEIGHTS).dims[1:]
+    _set_initializer(model, _WEIGHTS, knots[0].weights.reshape(-1, *tail))
     _set_initializer(model, _TOTAL, np.float32(knots[0].n + 1))
 
 
@@ -146,7 +147,7 @@ def read_knots(model: onnx.ModelProto) -> list[Knots]:
         for name in (_THRESHOLDS, _KNOTS, _WEIGHTS, _TOTAL)
     }
     return [
-        Knots(values[0], arrays[_WEIGHTS], float(row[0]), int(arrays[_TOTAL]) - 1)
+        Knots(values[0], arrays[_WEIGHTS].ravel(), float(row[0]), int(arrays[_TOTAL]) - 1)
         for values, row in zip(arrays[_KNOTS], arrays[_THRESHOLDS], strict=True)
     ]
 
@@ -171,7 +172,7 @@ def _record_scores(
                 preprocess=preprocess,
                 opset=opset,
             )
-        builder.add("Identity", [head.score(GraphNamespace(), read).name], name=head.name)
+        builder.call(head.score(GraphNamespace(), read).name, head.name)
 
 
 def _check_inputs(outputs: Outputs, heads: Sequence[BoundHead]) -> None:
@@ -190,27 +191,33 @@ def _record_decision(
     builder: GraphBuilder, names: Sequence[str], primary: str, num_classes: int
 ) -> None:
     """P-values and decisions of all heads at once, as a matrix (S, N)."""
-    first_axis = builder.constant([0], np.int64)
-    rows = [builder.add("Unsqueeze", [name, first_axis]) for name in names]
-    scores = builder.add("Concat", rows, axis=0)
+    scores = builder.add("Concat", names, axis=0) if len(names) > 1 else names[0]
+    by_head = builder.add("Reshape", [scores, builder.constant([len(names), -1], np.int64)])
+    column = builder.add("Reshape", [scores, builder.constant([len(names), -1, 1], np.int64)])
     builder.initializer(_THRESHOLDS, np.full((len(names), num_classes), np.inf, np.float32))
     limits = builder.add("Gather", [_THRESHOLDS, "label"], axis=1)
-    kept = builder.add("LessOrEqual", [scores, limits])
+    kept = builder.add("LessOrEqual", [by_head, limits])
     flagged = builder.add("Not", [kept])
     builder.initializer(_KNOTS, np.full((len(names), 1, 1), np.inf, np.float32))
-    builder.initializer(_WEIGHTS, np.ones(1, np.float32))
+    # A column: with a vector, onnxruntime takes twice to four times as long.
+    builder.initializer(_WEIGHTS, np.ones((1, 1), np.float32))
     builder.initializer(_TOTAL, np.array(2, np.float32))
-    column = builder.add("Unsqueeze", [scores, builder.constant([2], np.int64)])
     reached = builder.add("LessOrEqual", [column, _KNOTS])
     counts = builder.add("MatMul", [builder.add("Cast", [reached], to=TensorProto.FLOAT), _WEIGHTS])
     above = builder.add("Add", [counts, builder.constant(1, np.float32)])
     pvalues = builder.add("Div", [above, _TOTAL])
-    for row, name in enumerate(names):
-        position = builder.constant(row, np.int64)
-        builder.add("Gather", [pvalues, position], axis=0, name=f"{name}_pvalue")
-        builder.add("Gather", [flagged, position], axis=0, name=f"{name}_is_ood")
+    _record_rows(builder, pvalues, [f"{name}_pvalue" for name in names])
+    _record_rows(builder, flagged, [f"{name}_is_ood" for name in names])
     builder.add("Identity", [f"{primary}_pvalue"], name="pvalue")
     builder.add("Identity", [f"{primary}_is_ood"], name="is_ood")
+
+
+def _record_rows(builder: GraphBuilder, matrix: str, names: Sequence[str]) -> None:
+    """Name the rows of a matrix (S, N): flat, they are S equal parts, which is one node."""
+    flat = builder.add("Reshape", [matrix, builder.constant([-1], np.int64)])
+    builder.nodes.append(
+        helper.make_node("Split", [flat], names, name=names[0], axis=0, num_outputs=len(names))
+    )
 
 
 def _contract_outputs(heads: Sequence[str], num_classes: int) -> list[GraphOutput]:

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, ValueInfoProto, helper
 
 from edge_ood.graph.array import OPSET, GraphArray, GraphBuilder
+from edge_ood.graph.declare import declare_shapes
 from edge_ood.preprocess import Preprocess
 from edge_ood.scores import FEATURES_PREFIX, Outputs
 
@@ -136,8 +137,20 @@ def build_model(
         ir_version=max(IR_VERSION, helper.find_min_ir_version_for(imports)),
         producer_name="edge-ood",
     )
+    declare_shapes(model, [_entry(classifier)])
     onnx.checker.check_model(model)
     return model
+
+
+def _entry(classifier: onnx.ModelProto) -> ValueInfoProto:
+    """Type and shape (N, 3, S, S) of what enters a classifier, bare or inside an artefact."""
+    graph = classifier.graph
+    inside = next((value for value in graph.value_info if value.name == PREPROCESSED), None)
+    entry = ValueInfoProto()
+    entry.CopyFrom(inside or graph.input[0])
+    entry.name = PREPROCESSED
+    entry.type.tensor_type.shape.dim[0].dim_param = "N"
+    return entry
 
 
 def opset_of(classifier: onnx.ModelProto) -> int:

@@ -101,7 +101,7 @@ def layer_distances(xp: Any, outputs: Outputs, statistics: Statistics) -> dict[s
         z = xp.matmul(centred, statistics[f"{layer}/whitening"])
         means = statistics[f"{layer}/means"]
         offsets = xp.sum(means * means, axis=1)
-        nearest = xp.argmin(offsets - 2 * xp.matmul(z, means.T), axis=1)
+        nearest = xp.argmin(xp.matmul(z, -2 * means.T) + offsets, axis=1)
         difference = z - xp.take(means, nearest, axis=0)
         distances[layer] = xp.sum(difference * difference, axis=1)
     return distances

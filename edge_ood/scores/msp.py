@@ -23,8 +23,9 @@ def msp(xp: Any, outputs: Outputs, statistics: Statistics) -> Any:
     z = outputs.logits
     peak = xp.max(z, axis=1, keepdims=True)
     ratio = xp.exp(z - peak)
-    is_other = xp.where(z < peak, ratio * 0 + 1, ratio * 0)
-    others = xp.sum(ratio * is_other, axis=1) + (xp.sum(1 - is_other, axis=1) - 1)
+    is_smaller = z < peak
+    ties = xp.sum(xp.where(is_smaller, 0, ratio), axis=1) - 1  # each is exactly 1
+    others = xp.sum(xp.where(is_smaller, ratio, 0), axis=1) + ties
     return others / (1 + others)
 
 

@@ -117,3 +117,33 @@ def test_where_of_two_numbers_is_refused() -> None:
 
     with pytest.raises(ShapeError, match="two constants"):
         GraphNamespace().where(x < 0, 1.0, 2.0)
+
+
+@pytest.mark.parametrize("neutral", [lambda x: x + 0, lambda x: x * 1, lambda x: x / 1.0])
+def test_a_neutral_number_costs_no_node(neutral: Callable[[GraphArray], GraphArray]) -> None:
+    """A parameter at its neutral value, such as temperature 1, leaves nothing to compute."""
+    x = GraphArray(GraphBuilder(), "x")
+
+    assert neutral(x) is x
+    assert [] == x.builder.nodes
+
+
+def test_a_number_on_the_left_is_not_neutral() -> None:
+    """1 / x and 0 - x are not x."""
+    x = GraphArray(GraphBuilder(), "x")
+
+    assert ["Div", "Sub"] == [(1 / x).builder.nodes[-1].op_type, (0 - x).builder.nodes[-1].op_type]
+
+
+def test_a_recorded_result_takes_its_name_without_a_copy() -> None:
+    """The node that was recorded last is renamed; an input or an older result is copied."""
+    builder = GraphBuilder()
+    x = GraphArray(builder, "x")
+    older, last = x + 1, x + 2
+
+    builder.call(last.name, "last")
+    builder.call(older.name, "older")
+    builder.call("x", "copy")
+
+    assert ["Add", "Add", "Identity", "Identity"] == [node.op_type for node in builder.nodes]
+    assert ["last", "older", "copy"] == [node.output[0] for node in builder.nodes[1:]]

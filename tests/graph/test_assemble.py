@@ -95,6 +95,22 @@ def test_names_inside_the_classifier_do_not_collide(classifier: onnx.ModelProto)
     np.testing.assert_array_equal(found["label"], expected.argmax(axis=1))
 
 
+def test_feature_maps_declare_the_symbol_of_the_batch(classifier: onnx.ModelProto) -> None:
+    """Where it can tell that two batches are equal, onnxruntime keeps its fast layout."""
+    heads = [BoundHead(HEADS.get("odin"), {"temperature": 1000.0, "epsilon": 0.01, "clip": False})]
+    model = assemble(classifier, PREPROCESS, heads, primary="odin")
+    sizes = {
+        value.name: [size.dim_param or size.dim_value for size in value.type.tensor_type.shape.dim]
+        for value in model.graph.value_info
+    }
+
+    (step,) = [
+        node for node in model.graph.node if PREPROCESSED in node.input and node.op_type == "Sub"
+    ]
+
+    assert ["N", 3, SIZE, SIZE] == sizes[PREPROCESSED] == sizes[step.output[0]]
+
+
 def test_assembling_leaves_the_classifier_as_it_was(classifier: onnx.ModelProto) -> None:
     """The caller's model is not edited."""
     before = classifier.SerializeToString()
