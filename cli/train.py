@@ -3,21 +3,28 @@
 import math
 import os
 import shlex
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from edge_ood.cli._options import ForceOption
 from edge_ood.errors import MissingDependencyError
-from edge_ood.registry import Registry, parse_spec
-from edge_ood.settings import AUGMENTATIONS, Settings
+from edge_ood.registry import Registry, Spec, parse_spec
+from edge_ood.settings import Settings
 
 __all__ = ["train"]
 
 # Named here once more, because the packages themselves import torch.
 _OBJECTIVES = Registry("edge_ood.objectives", kind="", attribute="", separator="-").names()
 _FAMILIES = Registry("edge_ood.models", kind="", attribute="", separator=" ").names()
+
+_DEFAULTS: Mapping[str, Any] = {"model": Spec("wrn-40-2")}
+_FINE_TUNING: Mapping[str, Any] = {"epochs": 10, "learning_rate": 0.001}
+"""As Outlier Exposure and energy-bounded training fine-tune in their papers."""
+_IMAGE_SIZE_PX = 32
 
 
 def train(
@@ -37,29 +44,57 @@ def train(
         Path | None,
         typer.Option(metavar="DIR", help="DIR/<class>/<file>; default: a further 5% of DATA."),
     ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="RUN",
+            help="Fine-tune a finished run: its network, preprocessing, augmentation and splits; "
+            "10 epochs and --lr 0.001 unless given.",
+        ),
+    ] = None,
     objective: Annotated[
         str,
         typer.Option(
             help=f"{' or '.join(_OBJECTIVES)}; parameters follow as in outlier-exposure:weight=0.5."
         ),
     ] = "cross-entropy",
-    heads: Annotated[int, typer.Option(min=1, max=2, help="2 allows the score mcd_l1.")] = 1,
+    heads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=2,
+            help="2 allows the score mcd_l1; a second head of a --from run starts afresh; default: "
+            "1, or those of the run.",
+        ),
+    ] = None,
     model: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Such as wrn-40-2, densenet-bc-100-12, resnet18, vit_b_16:image_size=32; from the "
-            f"families {', '.join(_FAMILIES)}."
+            f"families {', '.join(_FAMILIES)}; default: wrn-40-2."
         ),
-    ] = "wrn-40-2",
-    image_size: Annotated[int, typer.Option(min=1, help="Side of the network's input, px.")] = 32,
-    resize: Annotated[str, typer.Option(help="center-crop or stretch.")] = "center-crop",
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=1, help="Side of the network's input, px; default: 32.")
+    ] = None,
+    resize: Annotated[
+        str | None, typer.Option(help="center-crop or stretch; default: center-crop.")
+    ] = None,
     augmentation: Annotated[
-        str, typer.Option(help="crop,flip or crop or flip or none; never flip writing.")
-    ] = ",".join(AUGMENTATIONS),
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 100,
+        str | None,
+        typer.Option(
+            help="crop,flip or crop or flip or none; never flip writing; default: crop,flip."
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the training images; default: 100.")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Training images per step.")] = 128,
     outlier_batch_size: Annotated[int, typer.Option(min=1, help="Outliers per step.")] = 256,
-    lr: Annotated[float, typer.Option(help="Learning rate at the first step; cosine.")] = 0.1,
+    lr: Annotated[
+        float | None, typer.Option(help="Learning rate at the first step; cosine; default: 0.1.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides every random draw.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
@@ -77,23 +112,33 @@ def train(
 
     Example: edge-ood train photos --outliers others --objective outlier-exposure -o runs/photos
     """
+    from edge_ood.fine_tuning import read_start
     from edge_ood.preprocess import Preprocess
     from edge_ood.training_set import Folders
 
+    defaults, preprocess = _DEFAULTS, Preprocess(_IMAGE_SIZE_PX)
+    if start is not None:
+        run = read_start(start)
+        trained, preprocess = run.config.settings, run.config.preprocess
+        kept = ("model", "heads", "augmentation")
+        defaults = {**_FINE_TUNING, **{name: getattr(trained, name) for name in kept}}
+    given = {
+        "model": model and parse_spec(model),
+        "heads": heads,
+        "augmentation": augmentation and _augmentation(augmentation),
+        "epochs": epochs,
+        "learning_rate": lr,
+    }
     settings = Settings(
-        model=parse_spec(model),
+        **{**defaults, **_present(given)},
         objective=parse_spec(objective),
-        heads=heads,
-        augmentation=_augmentation(augmentation),
-        epochs=epochs,
         batch_size=batch_size,
         outlier_batch_size=outlier_batch_size,
-        learning_rate=lr,
         precision=precision,
         compile=compile,
         seed=seed,
     )
-    preprocess = Preprocess(image_size, resize=resize)
+    preprocess = replace(preprocess, **_present({"size_px": image_size, "resize": resize}))
     # Threads that spin while they wait are 5 to 20 times slower on cores that others use too.
     # OpenMP reads this once, when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -104,9 +149,9 @@ def train(
     except ModuleNotFoundError as error:
         raise MissingDependencyError("training", error.name or "torch", "train") from error
 
-    with TrainingDisplay(epochs) as display:
+    with TrainingDisplay(settings.epochs) as display:
         report = train_classifier(
-            Folders(folder, outliers, calibration, validation),
+            Folders(folder, outliers, calibration, validation, start),
             settings,
             preprocess,
             output,
@@ -119,6 +164,11 @@ def train(
         + ("" if math.isnan(accuracy) else f": validation accuracy {accuracy:.1%}")
     )
     typer.echo(f"next: edge-ood export {shlex.quote(str(output))}", err=True)
+
+
+def _present(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _augmentation(text: str) -> tuple[str, ...]:

@@ -138,6 +138,7 @@ def assemble_file(draft: Draft) -> Draft:
         manifests={
             "training": Manifest.of(draft.training_hashes),
             "outliers": Manifest.of(request.outliers.hashes),
+            **{role: Manifest.of(i.hashes) for role, i in request.others.items() if len(i)},
         },
         probe=Probe(int(request.provenance.get("seed", 0))),
         provenance={

@@ -42,6 +42,7 @@ class Batches:
         preprocess: Mean and std.
         device: Where batches are wanted.
         share: The part of this process.
+        prior: Share of each class among all training images, float32 (K,), or None.
     """
 
     images: Tensor
@@ -51,6 +52,7 @@ class Batches:
     preprocess: Preprocess
     device: torch.device
     share: Share = Share()
+    prior: Tensor | None = None
 
     @property
     def size(self) -> int:
@@ -79,6 +81,7 @@ class Batches:
             self._augmented(self.images[rows], (self.settings.seed, _AUGMENTATION, step)),
             to_device(self.labels[rows], self.device),
             self._outliers_at(step) if len(self.outliers) else None,
+            self.prior,
         )
 
     def _outliers_at(self, step: int) -> Tensor:

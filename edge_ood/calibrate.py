@@ -128,9 +128,9 @@ def _fit(head: str, scores: Scores, alpha: float) -> Knots:
 
 
 def _refuse_trained_on(metadata: Metadata, images: Sequence[Path], hashes: Sequence[str]) -> None:
-    for role in ("training", "outliers"):
-        seen = metadata.manifests[role].overlap(hashes) if role in metadata.manifests else None
-        if seen is not None and seen.any():
+    for role, manifest in metadata.manifests.items():
+        seen = manifest.overlap(hashes)
+        if role != "calibration" and seen.any():
             first = images[int(seen.argmax())]
             raise CalibrationError(
                 f"{int(seen.sum())} of {len(images)} calibration images are {role} images of this "

@@ -79,6 +79,7 @@ def request_of(run: Run, options: Options) -> Request:
         calibration=run.splits["calibration"],
         options=options,
         outliers=run.splits["outliers"],
+        others={role: run.splits[role] for role in ("pretraining",)},
         provenance=_provenance(run),
     )
 
@@ -123,7 +124,7 @@ def _provenance(run: Run) -> dict[str, object]:
         "model_parameters": dict(settings.model.parameters),
         "heads": settings.heads,
         "objective": settings.objective.name,
-        "objective_parameters": dict(settings.objective.parameters),
+        "objective_parameters": run.config.objective_parameters,
         "epochs": settings.epochs,
         "seed": settings.seed,
     }

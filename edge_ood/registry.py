@@ -66,6 +66,10 @@ class Spec:
     name: str
     parameters: Mapping[str, str] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        given = [f"{name}={value}" for name, value in self.parameters.items()]
+        return f"{self.name}:{','.join(given)}" if given else self.name
+
 
 class Registry:
     """The public modules of one package, each offering one object under the same attribute."""
@@ -169,6 +173,7 @@ def bind_parameters(
         function: Its keyword-only parameters with defaults are what may be given. An annotation
             with a `Bound`, or a `Literal`, limits the values.
         given: Names with values, as text (from a command line) or already typed (from metadata).
+            None stands only for a default that is None, as in `limit: float | None = None`.
         owner: What the parameters belong to, for messages.
 
     Returns:
@@ -204,7 +209,9 @@ def bind_to(
 
 def _convert(parameter: inspect.Parameter, value: Any, owner: str) -> Any:
     name, default = parameter.name, parameter.default
-    kind = type(default)
+    if value is default is None:
+        return None
+    kind = type(default) if default is not None else get_args(parameter.annotation)[0]
     converted = None
     if kind is bool:
         converted = {"true": True, "false": False}.get(str(value).lower())

@@ -108,6 +108,7 @@ class Request:
         calibration: ID images for thresholds; labelled if statistics come from them, too.
         options: What the user chose.
         outliers: Auxiliary outliers of the training, for the manifest and to choose parameters by.
+        others: Further images that training made use of, by role, for the manifests.
         provenance: Model, objective, seed and the like, for the metadata.
 
     Raises:
@@ -122,6 +123,7 @@ class Request:
     calibration: ImageSet
     options: Options = field(default_factory=Options)
     outliers: ImageSet = field(default_factory=lambda: ImageSet(()))
+    others: Mapping[str, ImageSet] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_ood.errors import InputError
-from edge_ood.preprocess import Preprocess
-from edge_ood.run_directory import SPLITS, Run, read_run
-from edge_ood.settings import Settings
+from edge_ood.run_directory import SPLITS, Run, RunConfig, read_run
 
 __all__ = [
     "check_same_images",
@@ -23,13 +21,18 @@ __all__ = [
 _RUN_FILES = ("config.json", "splits.json", "metrics.csv", "model.safetensors", "last.ckpt")
 
 
-def prepare_directory(path: Path, *, resume: bool, force: bool) -> None:
+def prepare_directory(path: Path, *, resume: bool, force: bool, start: Path | None = None) -> None:
     """Make the run directory, or refuse it before any long work; an old run stays as it is.
 
     Raises:
         InputError: If it cannot be written, holds a run and neither `resume` nor `force` is set,
-            or holds anything else.
+            holds the run to `start` from, or holds anything else.
     """
+    if start is not None and start.resolve() == path.resolve():
+        raise InputError(
+            f"cannot write over '{path}', which training starts from",
+            hint="choose another folder with -o",
+        )
     if resume and force:
         raise InputError("--resume continues a run and --force replaces it", hint="choose one")
     try:
@@ -69,18 +72,13 @@ def find_run(path: Path) -> Run | None:
     return read_run(path) if (path / "config.json").exists() else None
 
 
-def check_same_options(run: Run, settings: Settings, preprocess: Preprocess) -> None:
-    """Refuse to continue a run with other settings, image size or resize policy.
+def check_same_options(run: Run, config: RunConfig) -> None:
+    """Refuse to continue a run with other settings, image size, resize policy or start weights.
 
     Raises:
         InputError: Naming every option that differs, with both values.
     """
-    images = run.config.preprocess
-    _check_equal(
-        run.path,
-        {**asdict(run.config.settings), "size_px": images.size_px, "resize": images.resize},
-        {**asdict(settings), "size_px": preprocess.size_px, "resize": preprocess.resize},
-    )
+    _check_equal(run.path, _options(run.config), _options(config))
 
 
 def check_same_images(run: Run, current: Run) -> None:
@@ -108,6 +106,15 @@ def environment_notes(run: Run, current: Run) -> list[str]:
         for name in now
         if before.get(name) != now[name]
     ]
+
+
+def _options(config: RunConfig) -> dict[str, Any]:
+    return {
+        **asdict(config.settings),
+        "size_px": config.preprocess.size_px,
+        "resize": config.preprocess.resize,
+        "start weights": config.start and config.start.weights,
+    }
 
 
 def _check_equal(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

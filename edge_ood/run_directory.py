@@ -29,15 +29,31 @@ __all__ = [
     "EpochReport",
     "Run",
     "RunConfig",
+    "Start",
     "read_metrics",
     "read_run",
     "write_metrics",
     "write_run",
 ]
 
-SPLITS = ("training", "calibration", "validation", "outliers")
+SPLITS = ("training", "calibration", "validation", "outliers", "pretraining")
+
+_LATER_SPLITS = ("pretraining",)  # runs of earlier versions lack them
 
 _FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Start:
+    """The finished run whose weights another run starts from.
+
+    Attributes:
+        run: Its directory.
+        weights: Content hash of its weights.
+    """
+
+    run: str
+    weights: str
 
 
 @dataclass(frozen=True)
@@ -49,12 +65,21 @@ class RunConfig:
         classes: K class names; a label is an index into them.
         preprocess: From a file to network input.
         environment: Versions, device, threads and processes: on the record, not compared.
+        start: Where the first weights come from; None for random ones.
+        measured: Parameters that the objective set by the first weights.
     """
 
     settings: Settings
     classes: tuple[str, ...]
     preprocess: Preprocess
     environment: Mapping[str, Any] = field(default_factory=dict)
+    start: Start | None = None
+    measured: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def objective_parameters(self) -> dict[str, Any]:
+        """All parameters of the objective, the measured ones included."""
+        return {**self.settings.objective.parameters, **self.measured}
 
     def to_json(self) -> dict[str, Any]:
         """A document that `from_json` reads."""
@@ -72,6 +97,8 @@ class RunConfig:
             classes=tuple(str(name) for name in document["classes"]),
             preprocess=Preprocess.from_json(document["preprocess"]),
             environment=dict(document["environment"]),
+            start=None if document.get("start") is None else Start(**document["start"]),
+            measured={str(k): float(v) for k, v in document.get("measured", {}).items()},
         )
 
 
@@ -84,6 +111,7 @@ class Run:
         config: Settings, classes and preprocessing.
         splits: Image sets with hashes: `training` and `validation` with labels, `calibration` with
             labels where its folders bear class names, `outliers` without; empty if unused.
+            `pretraining` are images that only trained the weights which the run started from.
     """
 
     path: Path
@@ -132,6 +160,8 @@ def read_run(path: Path) -> Run:
     splits = _read(path / "splits.json")
     try:
         settled = RunConfig.from_json(config)
+        for name in _LATER_SPLITS:
+            splits.setdefault(name, {"root": "", "images": []})
         images = {name: _images_from_json(splits[name], settled.classes) for name in SPLITS}
         run = Run(path, settled, images)
         _check_labels(run)

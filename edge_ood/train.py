@@ -14,8 +14,9 @@ from lightning_fabric import Fabric
 from edge_ood.batches import step_seed
 from edge_ood.compilation import check_compiler
 from edge_ood.errors import InputError
+from edge_ood.fine_tuning import check_start, read_start, record_start
 from edge_ood.models import bind_model, build_classifier, check_input
-from edge_ood.objectives import OBJECTIVES, bind_objective
+from edge_ood.objectives import OBJECTIVES, Measured, Needs, Objective, bind_objective
 from edge_ood.output import atomic_output
 from edge_ood.preprocess import Preprocess
 from edge_ood.resume import (
@@ -41,6 +42,7 @@ from edge_ood.training_session import (
     State,
     evaluate,
     load_checkpoint,
+    mean_output,
     new_state,
     save_checkpoint,
     start_fabric,
@@ -82,9 +84,11 @@ def train(
     """Train a classifier on image folders.
 
     Args:
-        folders: Training images, and optionally outliers, calibration and validation images.
+        folders: Training images, and optionally outliers, calibration and validation images and
+            a finished run to start from.
         settings: Model, objective and recipe.
-        preprocess: Image size and resize policy; mean and std are measured on the training images.
+        preprocess: Image size and resize policy; mean and std are measured on the training images,
+            or those of the run to start from.
         output: The run directory.
         launch: Device, and what to do with an existing run.
         progress: Callbacks.
@@ -93,29 +97,35 @@ def train(
         InputError: If a setting or the output folder is unusable, or the loss is not finite.
         DataError: If images are unusable, or the classifier is no better than guessing, in which
             case the run is complete all the same.
-        ArtifactError: If the run to be resumed is damaged.
+        ArtifactError: If the run to be resumed or to start from is damaged or missing.
     """
-    settings = _checked(settings, folders, preprocess)
-    fabric = start_fabric(launch.device, settings)
-    if settings.compile:
+    start = None if folders.start is None else read_start(folders.start)
+    config = _checked(RunConfig(settings, (), preprocess), folders, start)
+    fabric = start_fabric(launch.device, config.settings)
+    if config.settings.compile:
         check_compiler(fabric.device)
-    prepare_directory(output, resume=launch.resume, force=launch.force)
+    prepare_directory(output, resume=launch.resume, force=launch.force, start=folders.start)
     fabric.barrier()
     if not fabric.is_global_zero:
         progress = SILENT
     earlier = find_run(output) if launch.resume else None
     if earlier is not None:
-        check_same_options(earlier, settings, preprocess)
+        check_same_options(earlier, config)
         if earlier.is_finished:
             progress.on_note(f"'{output}' is already finished")
             return conclude(earlier, read_metrics(output))
     training_set = read_training_set(
-        folders, preprocess, settings.seed, scratch=output, on_image=progress.on_image
+        folders, config.preprocess, settings.seed, output, start=start, on_image=progress.on_image
     )
-    run = _describe(output, settings, preprocess, training_set, fabric)
+    run = _describe(output, config, training_set, fabric)
+    if earlier is not None:
+        check_same_images(earlier, run)
     for note in (*training_set.notes, *_notes(run, earlier)):
         progress.on_note(note)
-    session, state = _open(fabric, run, training_set, earlier)
+    session = start_session(fabric, run.config, training_set, start)
+    run = _measured(run, session, earlier, progress)
+    session = replace(session, parameters=run.config.objective_parameters)
+    state = _open(run, session, earlier)
     train_steps(session, state, output, launch=launch, progress=progress)
     if fabric.is_global_zero:
         _finish(output, session, state)
@@ -128,20 +138,28 @@ def learning_rate(step: int, *, peak: float, final: float, total_steps: int) -> 
     return final + (peak - final) * 0.5 * (1 + math.cos(math.pi * step / total_steps))
 
 
-def _open(
-    fabric: Fabric, run: Run, training_set: TrainingSet, earlier: Run | None
-) -> tuple[Session, State]:
-    """A session at its first step, or where the earlier run was saved last."""
+def _measured(run: Run, session: Session, earlier: Run | None, progress: Progress) -> Run:
+    """The run with what the objective finds out about its first weights, once and for all."""
+    settings = run.config.settings
+    measure = OBJECTIVES.get(settings.objective.name).measure
     if earlier is not None:
-        check_same_images(earlier, run)
-    if fabric.is_global_zero:
+        return replace(run, config=replace(run.config, measured=earlier.config.measured))
+    if measure is None:
+        return run
+    found: Measured = measure(partial(mean_output, session), **settings.objective.parameters)
+    progress.on_note(found.note)
+    return replace(run, config=replace(run.config, measured=found.parameters))
+
+
+def _open(run: Run, session: Session, earlier: Run | None) -> State:
+    """The state before the first step, or where the earlier run was saved last."""
+    if session.fabric.is_global_zero:
         clear_run(run.path, keep_run=earlier is not None)
-    session = start_session(fabric, run.config, training_set)
     if earlier is not None:
-        return session, load_checkpoint(run.path / "last.ckpt", session)
-    if fabric.is_global_zero:
+        return load_checkpoint(run.path / "last.ckpt", session)
+    if session.fabric.is_global_zero:
         write_run(run)
-    return session, new_state(session)
+    return new_state(session)
 
 
 def train_steps(
@@ -149,7 +167,7 @@ def train_steps(
 ) -> None:
     """All steps from `state.step` on, with any objective."""
     batches, settings = session.batches, session.batches.settings
-    objective, parameters = OBJECTIVES.get(settings.objective.name), settings.objective.parameters
+    objective: Objective = OBJECTIVES.get(settings.objective.name)
     total_steps = settings.epochs * batches.steps_per_epoch
     rate = partial(
         learning_rate,
@@ -166,7 +184,7 @@ def train_steps(
         for group in session.optimizer.param_groups:
             group["lr"] = rate(step)
 
-        for loss in objective.losses(session.model, batches.at(step), **parameters):
+        for loss in objective.losses(session.model, batches.at(step), **session.parameters):
             session.fabric.backward(loss)
             session.optimizer.step()
             session.optimizer.zero_grad()
@@ -211,34 +229,44 @@ def _close_epoch(session: Session, state: State, rate: float) -> EpochReport:
     return report
 
 
-def _checked(settings: Settings, folders: Folders, preprocess: Preprocess) -> Settings:
-    """The settings with every parameter filled in; refuses what does not fit together."""
-    objective = bind_objective(settings.objective)
-    wants_outliers = OBJECTIVES.get(objective.name).needs_outliers
-    if wants_outliers and folders.outliers is None:
-        raise InputError(
-            f"objective {objective.name!r} needs outliers, got none",
-            hint="--outliers DIR, or --objective cross-entropy",
-        )
-    if folders.outliers is not None and not wants_outliers:
-        raise InputError(
-            f"objective {objective.name!r} makes no use of outliers, got '{folders.outliers}'",
-            hint="drop --outliers, or --objective outlier-exposure",
-        )
+def _checked(config: RunConfig, folders: Folders, start: Run | None) -> RunConfig:
+    """The configuration with every parameter filled in; refuses what does not fit together."""
+    objective = bind_objective(config.settings.objective)
+    needs = OBJECTIVES.get(objective.name).needs(**objective.parameters)
+    _check_needs(needs, objective.name, folders)
+    settings = config.settings
     settings = replace(settings, model=bind_model(settings.model), objective=objective)
     build_classifier(settings.model, 2, heads=settings.heads)
-    check_input(settings.model, preprocess.size_px, settings.batch_size)
-    return settings
+    check_input(settings.model, config.preprocess.size_px, settings.batch_size)
+    if start is None:
+        return replace(config, settings=settings)
+    check_start(start, settings, config.preprocess)
+    return RunConfig(settings, (), start.config.preprocess, start=record_start(start))
 
 
-def _describe(
-    output: Path,
-    settings: Settings,
-    preprocess: Preprocess,
-    training_set: TrainingSet,
-    fabric: Fabric,
-) -> Run:
-    mean, std = channel_statistics(training_set.pixels["training"])
+def _check_needs(needs: Needs, objective: str, folders: Folders) -> None:
+    if needs.outliers and folders.outliers is None:
+        raise InputError(
+            f"objective {objective!r} needs outliers, got none",
+            hint="--outliers DIR, or --objective cross-entropy",
+        )
+    if folders.outliers is not None and not needs.outliers:
+        raise InputError(
+            f"objective {objective!r} makes no use of outliers, got '{folders.outliers}'",
+            hint="drop --outliers, or --objective outlier-exposure",
+        )
+    if needs.trained and folders.start is None:
+        raise InputError(
+            f"objective {objective!r} takes its margins from trained weights, got none",
+            hint="--from RUN, or give the margins: energy-bounded:m_in=-23,m_out=-5",
+        )
+
+
+def _describe(output: Path, config: RunConfig, training_set: TrainingSet, fabric: Fabric) -> Run:
+    preprocess = config.preprocess
+    if config.start is None:
+        mean, std = channel_statistics(training_set.pixels["training"])
+        preprocess = replace(preprocess, mean=mean, std=std)
     environment = {
         "edge_ood": metadata.version("edge-ood"),
         "torch": torch.__version__,
@@ -246,10 +274,10 @@ def _describe(
         "threads": torch.get_num_threads(),
         "processes": fabric.world_size,
     }
-    config = RunConfig(
-        settings=settings,
+    config = replace(
+        config,
         classes=training_set.splits["training"].classes,
-        preprocess=replace(preprocess, mean=mean, std=std),
+        preprocess=preprocess,
         environment=environment,
     )
     return Run(output, config, training_set.splits)

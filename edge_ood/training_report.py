@@ -100,7 +100,9 @@ def conclude(run: Run, epochs: tuple[EpochReport, ...]) -> TrainReport:
         DataError: If it is no better than guessing.
     """
     labels = run.splits["validation"].labels
-    guessing = math.nan if labels is None else float(np.bincount(labels).max() / len(labels))
+    guessing = math.nan
+    if labels is not None and len(labels):
+        guessing = float(np.bincount(labels).max() / len(labels))
     accuracy = epochs[-1].validation_accuracy
     if accuracy <= guessing:
         raise DataError(

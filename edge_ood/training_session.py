@@ -3,7 +3,7 @@
 import io
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from edge_ood.batches import Batches, Share, normalised
 from edge_ood.compilation import compiled
 from edge_ood.errors import ArtifactError, InputError
-from edge_ood.models import Classifier, build_classifier
+from edge_ood.models import Classifier, IndependentHeads, build_classifier, load_weights
 from edge_ood.output import atomic_output
-from edge_ood.run_directory import EpochReport, RunConfig
+from edge_ood.run_directory import EpochReport, Run, RunConfig
 from edge_ood.scores import Outputs
 from edge_ood.settings import Settings
 from edge_ood.training_set import TrainingSet
@@ -29,6 +29,7 @@ __all__ = [
     "State",
     "evaluate",
     "load_checkpoint",
+    "mean_output",
     "new_state",
     "save_checkpoint",
     "start_fabric",
@@ -39,6 +40,7 @@ DEVICES = ("auto", "cpu", "cuda")
 
 _CHECKPOINT_FORMAT = 1
 _EVALUATION_BATCH = 256
+_MOST_MEASURED = 10_000  # images: the mean of an energy is then known to about 0.03
 _FABRIC_PRECISION: dict[str, Literal["32-true", "bf16-mixed"]] = {
     "fp32": "32-true",
     "bf16": "bf16-mixed",
@@ -75,6 +77,7 @@ class Session:
         optimizer: Over all its weights.
         batches: Training batches by step.
         validation: uint8 images (N, S, S, 3) and int64 labels (N,).
+        parameters: Of the objective.
     """
 
     fabric: Fabric
@@ -83,6 +86,7 @@ class Session:
     optimizer: torch.optim.Optimizer
     batches: Batches
     validation: tuple[Tensor, Tensor]
+    parameters: Mapping[str, Any]
 
 
 class _Unpacked(nn.Module):
@@ -128,11 +132,19 @@ def start_fabric(device: str, settings: Settings) -> Fabric:
     return fabric
 
 
-def start_session(fabric: Fabric, config: RunConfig, training_set: TrainingSet) -> Session:
-    """Draw the initial weights, and put everything where it is needed."""
+def start_session(
+    fabric: Fabric, config: RunConfig, training_set: TrainingSet, start: Run | None = None
+) -> Session:
+    """Draw the initial weights or load those of a run, and put everything where it is needed.
+
+    Raises:
+        ArtifactError: If the weights of the run to start from are damaged.
+    """
     settings = config.settings
     torch.manual_seed(settings.seed)
     classifier = build_classifier(settings.model, len(config.classes), heads=settings.heads)
+    if start is not None:
+        _take_weights(classifier, start)
     classifier.to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(
         classifier.parameters(),
@@ -159,12 +171,13 @@ def start_session(fabric: Fabric, config: RunConfig, training_set: TrainingSet) 
         preprocess=config.preprocess,
         device=fabric.device,
         share=Share(fabric.global_rank, fabric.world_size),
+        prior=(torch.bincount(labels) / len(labels)).to(fabric.device),
     )
     validation = _on_device(training_set, "validation", fabric.device)
-    return Session(fabric, classifier, model, wrapped_optimizer, batches, validation)
+    parameters = config.objective_parameters
+    return Session(fabric, classifier, model, wrapped_optimizer, batches, validation, parameters)
 
 
-@torch.inference_mode()
 def evaluate(session: Session) -> float:
     """Accuracy on the validation images, in [0, 1], shared among the processes.
 
@@ -172,21 +185,51 @@ def evaluate(session: Session) -> float:
         NaN if there are no validation images. The classifier is left in training mode.
     """
     images, labels = session.validation
-    share = session.batches.share
-    correct = torch.zeros((), dtype=torch.int64, device=session.fabric.device)
+
+    def correct(rows: slice, outputs: Outputs) -> Tensor:
+        predicted: Tensor = outputs.logits.argmax(1)
+        return predicted.eq(labels[rows].to(predicted.device))
+
+    return _mean(session, images, correct)
+
+
+def mean_output(session: Session, split: str, function: Callable[[Outputs], Tensor]) -> float:
+    """Mean of `function(outputs) -> (N,)` over at most 10,000 images, spread evenly over a split.
+
+    Args:
+        session: Its present weights count, in evaluation mode and without augmentation.
+        split: `training` or `outliers`.
+        function: What to average.
+    """
+    images = {"training": session.batches.images, "outliers": session.batches.outliers}[split]
+    chosen = images[:: -(-len(images) // _MOST_MEASURED)]
+    return _mean(session, chosen, lambda rows, outputs: function(outputs))
+
+
+def _mean(session: Session, images: Tensor, function: Callable[[slice, Outputs], Tensor]) -> float:
+    """Mean of `function(rows, outputs) -> (rows,)` over images, shared among the processes."""
+    total = torch.zeros((), dtype=torch.float64, device=session.fabric.device)
     session.classifier.eval()
+    for rows, outputs in _outputs(session, images):
+        total += function(rows, outputs).double().sum()
+    session.classifier.train()
+    joined = session.fabric.all_reduce(total, reduce_op="sum")
+    assert isinstance(joined, Tensor)
+    return joined.item() / len(images) if len(images) else float("nan")
+
+
+@torch.inference_mode()
+def _outputs(session: Session, images: Tensor) -> Iterator[tuple[slice, Outputs]]:
+    """This process' share of images uint8 (N, S, S, 3), in batches: which rows, and outputs."""
+    share = session.batches.share
     for start in range(
         share.rank * _EVALUATION_BATCH, len(images), share.processes * _EVALUATION_BATCH
     ):
         rows = slice(start, start + _EVALUATION_BATCH)
         batch = normalised(images[rows].to(session.fabric.device), session.batches.preprocess)
         with session.fabric.autocast():
-            predicted = session.classifier(batch).logits.argmax(1)
-        correct += (predicted == labels[rows].to(predicted.device)).sum()
-    session.classifier.train()
-    total = session.fabric.all_reduce(correct, reduce_op="sum")
-    assert isinstance(total, Tensor)
-    return int(total) / len(images) if len(images) else float("nan")
+            outputs = session.classifier(batch)
+        yield rows, outputs
 
 
 def save_checkpoint(path: Path, session: Session, state: State) -> None:
@@ -256,6 +299,18 @@ def load_checkpoint(path: Path, session: Session) -> State:
 def new_state(session: Session) -> State:
     """The state before the first step."""
     return State(torch.zeros((), dtype=torch.float64, device=session.fabric.device))
+
+
+def _take_weights(classifier: Classifier, start: Run) -> None:
+    """Fill in the trunk and as many heads as the run has; a second head stays as it was drawn."""
+    settings = start.config.settings
+    trained = build_classifier(settings.model, len(start.config.classes), heads=settings.heads)
+    load_weights(trained, start)
+    classifier.trunk.load_state_dict(trained.trunk.state_dict())
+    assert isinstance(classifier.heads, IndependentHeads)
+    assert isinstance(trained.heads, IndependentHeads)
+    for head, source in zip(classifier.heads.linear, trained.heads.linear, strict=False):
+        head.load_state_dict(source.state_dict())
 
 
 def _on_device(

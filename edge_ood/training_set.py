@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.errors import DataError
+from edge_ood.fine_tuning import check_classes, only_pretrained, same_role
 from edge_ood.images import (
     ImageSet,
     content_hash,
@@ -19,6 +20,7 @@ from edge_ood.images import (
     stratified_split,
 )
 from edge_ood.preprocess import Preprocess
+from edge_ood.run_directory import Run
 
 __all__ = ["Folders", "TrainingSet", "channel_statistics", "plan_splits", "read_training_set"]
 
@@ -34,19 +36,22 @@ _DECIMALS = 4
 
 @dataclass(frozen=True)
 class Folders:
-    """Where the images are.
+    """Where the images and the first weights are.
 
     Attributes:
         training: `<class>/*` folders.
         outliers: Auxiliary outliers, or None.
         calibration: For thresholds alone; None takes a stratified 10 % of `training`.
         validation: `<class>/*` folders; None takes a further stratified 5 % of `training`.
+        start: A finished run to start from, or None. What it calibrated and validated with keeps
+            its role, in place of a new draw from `training`.
     """
 
     training: Path
     outliers: Path | None = None
     calibration: Path | None = None
     validation: Path | None = None
+    start: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -64,13 +69,22 @@ class TrainingSet:
     notes: tuple[str, ...] = ()
 
 
-def plan_splits(folders: Folders, seed: int) -> dict[str, ImageSet]:
-    """Decide which file plays which role, without opening one.
+def plan_splits(folders: Folders, seed: int, start: Run | None = None) -> dict[str, ImageSet]:
+    """Decide which file plays which role.
+
+    Args:
+        folders: Where the images are.
+        seed: Of the draw, by names alone: no file is opened.
+        start: The run to start from, whose splits are taken over in place of a draw, by content.
 
     Raises:
-        DataError: If a folder is missing, empty or lacks the training classes it must have.
+        DataError: If a folder is missing, empty or lacks the training classes it must have, or
+            nothing but images that trained the start weights is left to calibrate with.
     """
     known = read_class_folders(folders.training.absolute())
+    if start is not None:
+        check_classes(start, folders.training, known.classes)
+        known = _hashed(known)
     splits = {"outliers": ImageSet(()), "calibration": ImageSet(()), "validation": ImageSet(())}
     for name in ("outliers", "calibration", "validation"):
         folder = getattr(folders, name)
@@ -84,10 +98,10 @@ def plan_splits(folders: Folders, seed: int) -> dict[str, ImageSet]:
         )
     left = np.ones(len(known), np.bool_)
     if folders.calibration is None:
-        taken = stratified_split(_labels(known), _CALIBRATION_SHARE, seed)
+        taken = _calibration_mask(known, seed, start)
         splits["calibration"], left = known.subset(taken), ~taken
     if folders.validation is None:
-        taken = left & _validation_mask(_labels(known), left, seed)
+        taken = left & _validation_mask(known, left, seed, start)
         splits["validation"], left = known.subset(taken), left & ~taken
     return {"training": known.subset(left), **splits}
 
@@ -96,8 +110,9 @@ def read_training_set(
     folders: Folders,
     preprocess: Preprocess,
     seed: int,
-    *,
     scratch: Path,
+    *,
+    start: Run | None = None,
     on_image: Callable[[int, int], None] = lambda done, total: None,
 ) -> TrainingSet:
     """Split, decode and check the images of a run.
@@ -107,12 +122,13 @@ def read_training_set(
         preprocess: Decode rules and size S.
         seed: Of the splits.
         scratch: Folder for arrays that are too large for memory; nothing is left in it.
+        start: The run to start from, if any.
         on_image: Called with the number of images decoded so far and in total.
 
     Raises:
         DataError: If a folder or an image is unusable, or an image plays two roles.
     """
-    splits = plan_splits(folders, seed)
+    splits = plan_splits(folders, seed, start)
     total = sum(len(splits[name]) for name in DECODED_SPLITS)
     done = 0
 
@@ -121,14 +137,16 @@ def read_training_set(
         done += 1
         on_image(done, total)
 
-    hashes = list(ordered_map(_hash_file, splits["calibration"].paths))
-    splits["calibration"] = replace(splits["calibration"], hashes=tuple(hashes))
+    if start is None or folders.calibration is not None:
+        splits["calibration"] = _hashed(splits["calibration"])
     pixels = {}
     for name in DECODED_SPLITS:
         images = splits[name]
         out = _array((len(images), preprocess.size_px, preprocess.size_px, 3), scratch)
         pixels[name], hashes = decode_all(images.paths, preprocess, out=out, on_image=count)
         splits[name] = replace(images, hashes=tuple(hashes))
+    empty = ImageSet((), None, splits["training"].classes)
+    splits["pretraining"] = only_pretrained(start, splits["training"]) if start else empty
     _check_outliers(splits, folders)
     return _without_duplicates(TrainingSet(splits, pixels), folders)
 
@@ -159,10 +177,27 @@ def channel_statistics(
     return (red, green, blue), (red_std, green_std, blue_std)
 
 
+def _calibration_mask(known: ImageSet, seed: int, start: Run | None) -> NDArray[np.bool_]:
+    """A stratified 10 % of all images, or what calibrates the run to start from."""
+    if start is None:
+        return stratified_split(_labels(known), _CALIBRATION_SHARE, seed)
+    taken = same_role(start, "calibration", known.hashes)
+    if not taken.any():
+        raise DataError(
+            f"none of the {len(start.splits['calibration'])} calibration images of '{start.path}'"
+            f" is among the {len(known)} images given, and other images may have trained it",
+            hint="--calibration DIR, with images that took no part in training",
+        )
+    return taken
+
+
 def _validation_mask(
-    labels: NDArray[np.int64], left: NDArray[np.bool_], seed: int
+    known: ImageSet, left: NDArray[np.bool_], seed: int, start: Run | None
 ) -> NDArray[np.bool_]:
     """A stratified 5 % of all images, drawn from those that are left of the larger classes."""
+    if start is not None:
+        return same_role(start, "validation", known.hashes)
+    labels = _labels(known)
     large = np.bincount(labels)[labels] >= _FEWEST_FOR_VALIDATION
     members = np.flatnonzero(left & large)
     mask = np.zeros(len(labels), np.bool_)
@@ -174,7 +209,7 @@ def _validation_mask(
 
 def _check_outliers(splits: Mapping[str, ImageSet], folders: Folders) -> None:
     outliers = splits["outliers"].hashes
-    for name in ("training", "calibration", "validation"):
+    for name in ("training", "calibration", "validation", "pretraining"):
         shared = set(outliers) & set(splits[name].hashes)
         if shared:
             example = splits["outliers"].paths[outliers.index(min(shared))]
@@ -188,7 +223,7 @@ def _without_duplicates(training_set: TrainingSet, folders: Folders) -> Training
     """Leave copies of training images out of our own splits; refuse them in the user's."""
     splits, pixels = dict(training_set.splits), dict(training_set.pixels)
     notes = []
-    trained = set(splits["training"].hashes)
+    trained = {*splits["training"].hashes, *splits["pretraining"].hashes}
     for name in ("calibration", "validation"):
         fresh = np.array([digest not in trained for digest in splits[name].hashes], np.bool_)
         copies = len(fresh) - int(fresh.sum())
@@ -204,6 +239,10 @@ def _without_duplicates(training_set: TrainingSet, folders: Folders) -> Training
         if name in pixels:
             pixels[name] = pixels[name][fresh]
     return TrainingSet(splits, pixels, tuple(notes))
+
+
+def _hashed(images: ImageSet) -> ImageSet:
+    return replace(images, hashes=tuple(ordered_map(_hash_file, images.paths)))
 
 
 def _hash_file(path: Path) -> str:

@@ -45,6 +45,7 @@ LAYERS = (
         "compilation",
         "demo",
         "export",
+        "fine_tuning",
         "layers",
         "resume",
         "torch_reference",

@@ -205,6 +205,20 @@ def test_typed_values_pass():
     assert (bound["temperature"], bound["steps"]) == (2.0, 5)
 
 
+@pytest.mark.parametrize(("given", "expected"), [({}, None), ({"limit": None}, None)])
+@pytest.mark.parametrize(("text", "number"), [("-2.5", -2.5), (3, 3.0)])
+def test_a_number_may_be_left_open(given, expected, text, number):
+    """None stands for a value that is not known yet; a given one takes the declared type."""
+
+    def bounded(*, limit: float | None = None):
+        return limit
+
+    assert {"limit": expected} == bind_parameters(bounded, given, owner="bounded")
+    assert {"limit": number} == bind_parameters(bounded, {"limit": text}, owner="bounded")
+    with pytest.raises(InputError, match="'limit' of bounded is 'wide', expected float"):
+        bind_parameters(bounded, {"limit": "wide"}, owner="bounded")
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

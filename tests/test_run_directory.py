@@ -19,6 +19,7 @@ from edge_ood.run_directory import (
     EpochReport,
     Run,
     RunConfig,
+    Start,
     read_metrics,
     read_run,
     write_metrics,
@@ -34,7 +35,7 @@ EPOCHS = (
 
 
 def some_run(folder: Path) -> Run:
-    """A run with names that are not ASCII, a path that is not UTF-8, and no outliers."""
+    """A run from another, with names that are not ASCII, a path that is not UTF-8, no outliers."""
     root = Path("/images")
     undecodable = os.fsdecode(b"\xff.png")
     training = ImageSet(
@@ -43,8 +44,15 @@ def some_run(folder: Path) -> Run:
     calibration = ImageSet((Path("/elsewhere/c.png"),), None, CLASSES, ("cc",))
     empty = ImageSet((), None, CLASSES)
     settings = Settings(Spec("wrn-10-1", {"dropout": 0.1}), Spec("cross-entropy"), heads=2, seed=7)
-    config = RunConfig(settings, CLASSES, Preprocess(16, resize="stretch"), {"threads": 2})
-    splits = (training, calibration, empty, empty)
+    config = RunConfig(
+        settings,
+        CLASSES,
+        Preprocess(16, resize="stretch"),
+        {"threads": 2},
+        Start("/runs/перший", "ab" * 32),
+        {"m_in": -11.25, "m_out": 0.1},
+    )
+    splits = (training, calibration, empty, empty, calibration)
     return Run(folder, config, dict(zip(SPLITS, splits, strict=True)))
 
 
@@ -71,6 +79,17 @@ def test_splits_are_read_back(tmp_path: Path, name: str) -> None:
 
     assert (expected.paths, expected.hashes) == (found.paths, found.hashes)
     np.testing.assert_equal(expected.labels, found.labels)
+
+
+def test_a_run_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """Without a start, measured parameters and images of an earlier training, there are none."""
+    write_run(some_run(tmp_path))
+    change(tmp_path / "config.json", {"start": None, "measured": None})
+    change(tmp_path / "splits.json", {"pretraining": None})
+
+    run = read_run(tmp_path)
+
+    assert (None, {}, 0) == (run.config.start, run.config.measured, len(run.splits["pretraining"]))
 
 
 @pytest.mark.parametrize("missing", ["config.json", "splits.json"])

@@ -24,6 +24,7 @@ __all__ = [
     "FAMILIES",
     "PENULTIMATE",
     "Classifier",
+    "IndependentHeads",
     "ModelFamily",
     "Trunk",
     "WholeNetworks",

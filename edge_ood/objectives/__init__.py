@@ -4,18 +4,33 @@ An objective yields one loss per optimiser step and does its own forward passes;
 knows none by name. Its file ends with `OBJECTIVE = Objective(...)`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
+from torch.nn import functional
 
 from edge_ood.registry import Registry, Spec, bind_parameters, parse_spec
 from edge_ood.scores import Outputs
 
-__all__ = ["OBJECTIVES", "Batch", "Model", "Objective", "bind_objective", "logits_by_head"]
+__all__ = [
+    "OBJECTIVES",
+    "Batch",
+    "Mean",
+    "Measured",
+    "Model",
+    "Needs",
+    "Objective",
+    "bind_objective",
+    "cross_entropy_by_head",
+    "logits_by_head",
+]
 
 Model = Callable[[Tensor], Outputs]
 """Normalised images (N, 3, S, S) to outputs of tensors."""
+
+Mean = Callable[[str, Callable[[Outputs], Tensor]], float]
+"""`mean(split, function)`: mean of `function(outputs)` over the images of a split, as validated."""
 
 OBJECTIVES = Registry("edge_ood.objectives", kind="objective", attribute="OBJECTIVE", separator="-")
 
@@ -28,11 +43,39 @@ class Batch:
         images: float32 (N, 3, S, S), augmented and normalised.
         labels: int64 (N,).
         outliers: float32 (M, 3, S, S), or None when there are none.
+        prior: float32 (K,), the share of each class among all training images.
     """
 
     images: Tensor
     labels: Tensor
     outliers: Tensor | None = None
+    prior: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What an objective asks for besides labelled images.
+
+    Attributes:
+        outliers: Whether `batch.outliers` must be there; otherwise it must not.
+        trained: Whether the first weights must be those of a finished run.
+    """
+
+    outliers: bool = False
+    trained: bool = False
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an objective found out about the weights that it starts from.
+
+    Attributes:
+        parameters: Values that replace those of the same name; the run directory keeps them.
+        note: A sentence for the user.
+    """
+
+    parameters: Mapping[str, float]
+    note: str
 
 
 @dataclass(frozen=True)
@@ -42,14 +85,17 @@ class Objective:
     Attributes:
         name: How the command line calls it.
         losses: `losses(model, batch, **parameters)` yields one scalar per optimiser step.
-        needs_outliers: Whether `batch.outliers` must be there; otherwise it must not.
         source: Paper and equation.
+        needs: `needs(**parameters)` says what it asks for; InputError if they contradict.
+        measure: `measure(mean, **parameters)`, called once before the first step; None where all
+            parameters are known from the start. InputError if training makes no sense then.
     """
 
     name: str
     losses: Callable[..., Iterator[Tensor]]
-    needs_outliers: bool
     source: str
+    needs: Callable[..., Needs] = lambda **parameters: Needs()
+    measure: Callable[..., Measured] | None = None
 
 
 def bind_objective(objective: str | Spec) -> Spec:
@@ -72,3 +118,14 @@ def logits_by_head(outputs: Outputs) -> Tensor:
     pair: Tensor | None = outputs.logits_pair
     logits: Tensor = outputs.logits
     return logits.unsqueeze(1) if pair is None else pair
+
+
+def cross_entropy_by_head(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean over images and heads of `logsumexp_k z_k - z_y`, in nats.
+
+    Args:
+        logits: (N, heads, K).
+        labels: int64 (N,).
+    """
+    rows = labels.unsqueeze(1).expand(logits.shape[:2])
+    return functional.cross_entropy(logits.flatten(0, 1), rows.flatten())

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 
 from torch import Tensor
-from torch.nn import functional
 
-from edge_ood.objectives import Batch, Model, Objective, logits_by_head
+from edge_ood.objectives import Batch, Model, Objective, cross_entropy_by_head, logits_by_head
 
 
 def cross_entropy(model: Model, batch: Batch) -> Iterator[Tensor]:
@@ -22,11 +21,7 @@ def cross_entropy(model: Model, batch: Batch) -> Iterator[Tensor]:
 
     Source: Hendrycks & Gimpel 2017, arXiv:1610.02136, section 3: the maximum softmax baseline.
     """
-    logits = logits_by_head(model(batch.images))
-    labels = batch.labels.unsqueeze(1).expand(logits.shape[:2])
-    yield functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
+    yield cross_entropy_by_head(logits_by_head(model(batch.images)), batch.labels)
 
 
-OBJECTIVE = Objective(
-    "cross-entropy", cross_entropy, needs_outliers=False, source="Hendrycks & Gimpel 2017, sec. 3"
-)
+OBJECTIVE = Objective("cross-entropy", cross_entropy, source="Hendrycks & Gimpel 2017, sec. 3")

@@ -3,6 +3,7 @@
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def test_every_option_reaches_the_run(tiny_images: Path, tmp_path: Path) -> None
     config = read_run(tmp_path / "run").config
     settings = config.settings
     assert ("wrn-10-1", {"dropout": 0.0}) == (settings.model.name, settings.model.parameters)
-    assert {"weight": 0.25} == settings.objective.parameters
+    assert {"weight": 0.25, "target": "uniform"} == settings.objective.parameters
     assert (2, 3, ("flip",), "bf16", 3) == (
         settings.heads,
         settings.seed,
@@ -98,6 +99,32 @@ def test_resume_without_a_run_starts_one(tiny_images: Path, tmp_path: Path) -> N
 
     assert 0 == result.exit_code, result.stderr
     assert read_run(tmp_path / "run").is_finished
+
+
+def test_fine_tuning_goes_on_from_a_run(tiny_images: Path, tmp_path: Path) -> None:
+    """What --from decides need not be repeated; the papers' recipe holds unless given."""
+    train(tiny_images, tmp_path / "first", "--augmentation", "none", "--seed", "1")
+    arguments = ["train", str(tiny_images / "train"), "--from", str(tmp_path / "first")]
+    arguments += ["--outliers", str(tiny_images / "outliers"), "--device", "cpu"]
+    arguments += ["--objective", "energy-bounded:m_in=-4", "--heads", "2"]
+
+    result = CliRunner().invoke(app, [*arguments, "-o", str(tmp_path / "second")])
+
+    assert 0 == result.exit_code, result.stderr
+    assert "note: mean energies before training: " in result.stderr
+    first, second = (read_run(tmp_path / name).config for name in ("first", "second"))
+    assert first.preprocess == second.preprocess
+    expected = replace(
+        first.settings,
+        objective=second.settings.objective,
+        heads=2,
+        epochs=10,
+        learning_rate=0.001,
+        batch_size=128,
+        outlier_batch_size=256,
+        seed=0,
+    )
+    assert expected == second.settings
 
 
 def no_images(folder: Path, images: Path) -> list[str]:
@@ -166,6 +193,17 @@ def with_options(*options: str) -> Callable[[Path, Path], list[str]]:
         (with_options("--objective", "cross-entrpy"), "unknown objective", "'cross-entropy'"),
         (with_options("--objective", "outlier-exposure"), "needs outliers", "--outliers DIR"),
         (with_options("--outliers", "x"), "makes no use of outliers", "outlier-exposure"),
+        (with_options("--from", "/dev"), "'/dev' is not a run directory", "edge-ood train"),
+        (
+            with_options("--outliers", "x", "--objective", "energy-bounded"),
+            "takes its margins from trained weights",
+            "--from RUN",
+        ),
+        (
+            with_options("--outliers", "x", "--objective", "energy-bounded:m_in=-5,m_out=-23"),
+            "m_in -5 and m_out -23, expected m_in < m_out",
+            "energy-bounded:m_in=-23,m_out=-5",
+        ),
         (with_options("--image-size", "2"), "cannot take images of 2 px", "--image-size 4"),
         (with_options("--resize", "squash"), "resize policy 'squash'", ""),
         (with_options("--augmentation", "spin"), "augmentation is 'spin'", "none"),

@@ -1,19 +1,25 @@
 """What every objective keeps, found through the registry."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
 
 from edge_ood.errors import UnknownNameError
 from edge_ood.models import Classifier, build_classifier
-from edge_ood.objectives import OBJECTIVES, Batch, Objective, bind_objective
+from edge_ood.objectives import OBJECTIVES, Batch, Needs, Objective, bind_objective
+from edge_ood.scores import Outputs
 
 CLASSES = 3
 STEPS = 15
+BFLOAT16 = 0.1  # 8 bits of mantissa through ten layers
 
 objectives = pytest.mark.parametrize("name", OBJECTIVES.names())
+
+
+def needs_of(objective: Objective) -> Needs:
+    return objective.needs(**bind_objective(objective.name).parameters)
 
 
 def tiny_problem(objective: Objective, heads: int) -> tuple[Classifier, Batch]:
@@ -21,10 +27,22 @@ def tiny_problem(objective: Objective, heads: int) -> tuple[Classifier, Batch]:
     torch.manual_seed(0)
     labels = torch.arange(12) % CLASSES
     images = torch.randn(12, 3, 8, 8) * 0.1 + labels[:, None, None, None]
-    outliers = torch.randn(12, 3, 8, 8) * 3 if objective.needs_outliers else None
-    return build_classifier("wrn-10-1:dropout=0", CLASSES, heads=heads), Batch(
-        images, labels, outliers
-    )
+    outliers = torch.randn(12, 3, 8, 8) * 3 if needs_of(objective).outliers else None
+    prior = torch.full((CLASSES,), 1 / CLASSES)
+    classifier = build_classifier("wrn-10-1:dropout=0", CLASSES, heads=heads)
+    return classifier, Batch(images, labels, outliers, prior)
+
+
+def losses_of(
+    objective: Objective, model: Callable[..., Outputs], batch: Batch
+) -> Iterator[torch.Tensor]:
+    """The losses with default parameters; energies of -2 and -1 stand for measured ones."""
+    parameters = bind_objective(objective.name).parameters
+    if objective.measure:
+        energies = {"training": -2.0, "outliers": -1.0}
+        found = objective.measure(lambda split, function: energies[split], **parameters)
+        parameters = {**parameters, **found.parameters}
+    return objective.losses(model, batch, **parameters)
 
 
 def run_steps(
@@ -35,7 +53,7 @@ def run_steps(
     sums = []
     for _ in range(steps):
         values = []
-        for loss in objective.losses(classifier, batch):
+        for loss in losses_of(objective, classifier, batch):
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()
@@ -53,21 +71,38 @@ def test_the_object_bears_the_name_of_its_file(name: str) -> None:
 @objectives
 @pytest.mark.parametrize("heads", [1, 2])
 def test_every_loss_is_a_finite_scalar_with_a_gradient(name: str, heads: int) -> None:
-    """Each yielded loss can be descended, and reaches the first convolution."""
+    """Each yielded loss can be descended, and reaches every weight of trunk and heads."""
     objective = OBJECTIVES.get(name)
     classifier, batch = tiny_problem(objective, heads)
     count = 0
 
-    for loss in objective.losses(classifier, batch):
+    for loss in losses_of(objective, classifier, batch):
         loss.backward()
         count += 1
         assert () == loss.shape
         assert loss.isfinite()
 
-    gradient = classifier.get_parameter("trunk.stem.weight").grad
     assert count >= 1
-    assert gradient is not None
-    assert gradient.abs().sum() > 0
+    for parameter in classifier.parameters():
+        assert parameter.grad is not None
+        assert parameter.grad.abs().sum() > 0
+
+
+@objectives
+@pytest.mark.parametrize("heads", [1, 2])
+def test_low_precision_gives_nearly_the_same_losses(name: str, heads: int) -> None:
+    """Under bfloat16 autocast each loss is finite and close to that of float32."""
+    objective = OBJECTIVES.get(name)
+    classifier, batch = tiny_problem(objective, heads)
+
+    def rounded(images: torch.Tensor, **options: object) -> Outputs:
+        with torch.autocast("cpu", torch.bfloat16):
+            return classifier(images, **options)
+
+    exact = [loss.item() for loss in losses_of(objective, classifier, batch)]
+    found = [loss.item() for loss in losses_of(objective, rounded, batch)]
+
+    assert exact == pytest.approx(found, rel=BFLOAT16)
 
 
 @objectives
@@ -88,7 +123,7 @@ def test_all_heads_learn(name: str) -> None:
     objective = OBJECTIVES.get(name)
     classifier, batch = tiny_problem(objective, 2)
 
-    for loss in objective.losses(classifier, batch):
+    for loss in losses_of(objective, classifier, batch):
         loss.backward()
 
     for head in (0, 1):

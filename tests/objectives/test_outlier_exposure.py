@@ -1,9 +1,11 @@
 """Outlier Exposure against SciPy, and the batch that its forward pass sees."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from scipy.special import logsumexp
+from scipy.special import log_softmax, logsumexp
 
 from edge_ood.models import build_classifier
 from edge_ood.objectives import OBJECTIVES, Batch
@@ -37,6 +39,19 @@ def test_each_mean_is_over_its_own_batch(parameters: dict[str, float], weight: f
 
     cross_entropy, uniform = terms(logits)
     assert cross_entropy + weight * uniform == pytest.approx(loss.item(), abs=EXACT)
+
+
+def test_the_prior_replaces_the_uniform_target() -> None:
+    """With target=prior the outliers' term is SciPy's cross-entropy from the class shares."""
+    logits, batch = fixed_problem()
+    prior = np.array([0.5, 0.25, 0.25, 0.0])
+    batch = replace(batch, prior=torch.tensor(prior, dtype=torch.float32))
+    outputs = Outputs(torch.tensor(logits, dtype=torch.float32))
+
+    (loss,) = OBJECTIVES.get("outlier-exposure").losses(lambda _: outputs, batch, target="prior")
+
+    outliers = -np.mean(log_softmax(logits[KNOWN:], 1) @ prior)
+    assert terms(logits)[0] + 0.5 * outliers == pytest.approx(loss.item(), abs=EXACT)
 
 
 def test_two_heads_have_the_mean_of_their_own_losses() -> None:

@@ -1,0 +1,186 @@
+"""Energy-bounded training by hand, against pytorch-ood, and where its margins come from."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pytorch_ood.loss import EnergyRegularizedLoss
+from scipy.special import logsumexp
+
+from edge_ood.errors import InputError
+from edge_ood.models import build_classifier
+from edge_ood.objectives import OBJECTIVES, Batch, bind_objective
+from edge_ood.scores import Outputs
+
+EXACT = 1e-5  # float32 against float64, relative
+KNOWN, OUTLIERS, CLASSES = 2, 5, 4
+
+OBJECTIVE = OBJECTIVES.get("energy-bounded")
+
+
+def loss_of(logits: Any, pair: Any = None, **parameters: Any) -> float:
+    """The single loss of a network with fixed logits: two known images, then outliers."""
+    rows = torch.tensor(np.asarray(logits), dtype=torch.float32)
+    outputs = Outputs(rows, None if pair is None else torch.tensor(pair, dtype=torch.float32))
+    outliers = torch.zeros(len(rows) - KNOWN, 3, 1, 1)
+    batch = Batch(torch.zeros(KNOWN, 3, 1, 1), torch.tensor([1, 0]), outliers)
+    (loss,) = OBJECTIVE.losses(lambda _: outputs, batch, **parameters)
+    return float(loss)
+
+
+def measured(known: float, outliers: float, objective: str = "energy-bounded") -> Any:
+    """What the objective makes of mean energies."""
+    energies = {"training": known, "outliers": outliers}
+    parameters = bind_objective(objective).parameters
+    return OBJECTIVE.measure(lambda split, function: energies[split], **parameters)
+
+
+def test_the_hinges_by_hand() -> None:
+    """Energies -ln 2 and -8 - ln 2 around m_in = -6, and outliers 3 and 1 below m_out."""
+    logits = np.array([[0, 0], [8, 8], [5, 5], [3, 3]]) * 1.0
+    margins = {"m_in": -6 - math.log(2), "m_out": -2 - math.log(2)}
+
+    loss = loss_of(logits, weight=0.5, **margins)
+
+    known, outliers = (6**2 + 0) / 2, (3**2 + 1**2) / 2
+    assert math.log(2) + 0.5 * (known + outliers) == pytest.approx(loss, rel=EXACT)
+
+
+def test_energies_beyond_their_margins_cost_nothing() -> None:
+    """A known image below m_in and an outlier above m_out leave the cross-entropy alone."""
+    logits = np.array([[0, 20], [20, 0], [0, 0]]) * 1.0
+
+    assert loss_of(logits, m_in=-10.0, m_out=-2.0) < 1e-6
+
+
+def test_the_published_weight_is_the_default() -> None:
+    """Without a weight, the hinges count a tenth."""
+    logits = np.zeros((3, 2))
+    margins = {"m_in": -2 - math.log(2), "m_out": -math.log(2) - 1}
+
+    assert math.log(2) + 0.1 * 4 == pytest.approx(loss_of(logits, **margins), rel=EXACT)
+
+
+def test_means_over_own_batches_against_pytorch_ood() -> None:
+    """pytorch-ood averages over the joint batch; scaled back per batch, the terms are the same."""
+    logits = np.random.default_rng(0).normal(0, 4, (KNOWN + OUTLIERS, CLASSES))
+    rows, labels = torch.tensor(logits), torch.tensor([1, 0] + [-1] * OUTLIERS)
+    joint = KNOWN + OUTLIERS
+
+    def reference(chosen: slice) -> float:
+        loss = EnergyRegularizedLoss(alpha=0.1, margin_in=-7, margin_out=-4)
+        return float(loss(rows[chosen], labels[chosen]))
+
+    found = loss_of(logits, m_in=-7.0, m_out=-4.0)
+
+    own = reference(slice(0, KNOWN)) + reference(slice(KNOWN, joint))
+    assert own == pytest.approx(found, rel=EXACT)
+
+
+def test_two_heads_have_the_mean_of_their_own_losses() -> None:
+    """With different logits per head, the loss is the mean of both heads' losses."""
+    first = np.random.default_rng(0).normal(0, 4, (KNOWN + OUTLIERS, CLASSES))
+    margins = {"m_in": -7.0, "m_out": -4.0}
+
+    both = loss_of(np.zeros_like(first), np.stack([first, -first], axis=1), **margins)
+
+    each = [loss_of(logits, **margins) for logits in (first, -first)]
+    assert np.mean(each) == pytest.approx(both, rel=EXACT)
+
+
+@pytest.mark.parametrize(("name", "m_in", "m_out"), [("cifar10", -23, -5), ("cifar100", -27, -5)])
+def test_presets_are_the_published_margins(name: str, m_in: float, m_out: float) -> None:
+    """The authors' values by name cost what they cost as numbers."""
+    logits = np.random.default_rng(0).normal(0, 4, (KNOWN + OUTLIERS, CLASSES))
+
+    assert loss_of(logits, m_in=m_in, m_out=m_out) == loss_of(logits, margins=name)
+
+
+def test_margins_are_the_mean_energies_of_the_start() -> None:
+    """Measured margins are the two means, and the note shows them."""
+    found = measured(-11.5, -4.25)
+
+    assert {"m_in": -11.5, "m_out": -4.25} == found.parameters
+    assert "-11.50 for training images, -4.25 for outliers" in found.note
+
+
+@pytest.mark.parametrize(
+    ("objective", "margins"),
+    [
+        ("energy-bounded:m_in=-23", (-23, -4.25)),
+        ("energy-bounded:m_out=-5", (-11.5, -5)),
+        ("energy-bounded:margins=cifar10", (-23, -5)),
+        ("energy-bounded:margins=cifar100,m_out=-6", (-27, -6)),
+    ],
+)
+def test_given_margins_win(objective: str, margins: tuple[float, float]) -> None:
+    """A number replaces a preset, and a preset what was measured."""
+    found = measured(-11.5, -4.25, objective)
+
+    assert margins == (found.parameters["m_in"], found.parameters["m_out"])
+
+
+@pytest.mark.parametrize(
+    ("objective", "trained"),
+    [
+        ("energy-bounded", True),
+        ("energy-bounded:m_in=-23", True),
+        ("energy-bounded:margins=cifar10", False),
+        ("energy-bounded:m_in=-23,m_out=-5", False),
+    ],
+)
+def test_only_measured_margins_need_trained_weights(objective: str, trained: bool) -> None:
+    """Random weights have no energies to go by."""
+    assert trained == OBJECTIVE.needs(**bind_objective(objective).parameters).trained
+
+
+def crossed_by_hand() -> None:
+    OBJECTIVE.needs(**bind_objective("energy-bounded:m_in=-5,m_out=-23").parameters)
+
+
+def crossed_preset() -> None:
+    OBJECTIVE.needs(**bind_objective("energy-bounded:margins=cifar10,m_out=-23").parameters)
+
+
+def crossed_measures() -> None:
+    measured(-4.25, -11.5)
+
+
+@pytest.mark.parametrize("cross", [crossed_by_hand, crossed_preset, crossed_measures])
+def test_crossed_margins_are_refused(cross: Callable[[], None]) -> None:
+    """Given, from a preset or measured: m_in must be less than m_out, and both are shown."""
+    with pytest.raises(InputError, match=r"m_in -[\d.]+ and m_out -[\d.]+, expected m_in < m_out"):
+        cross()
+
+
+def test_the_measured_energy_is_the_formula() -> None:
+    """What is averaged is minus log-sum-exp, over the heads where there are two."""
+    logits = np.random.default_rng(0).normal(0, 3, (6, 2, CLASSES))
+    outputs = Outputs(torch.zeros(6, CLASSES), torch.tensor(logits))
+    heard = []
+
+    def mean(split: str, function: Callable[[Outputs], torch.Tensor]) -> float:
+        heard.append(function(outputs).numpy())
+        return -2.0 if split == "training" else -1.0
+
+    OBJECTIVE.measure(mean, **bind_objective("energy-bounded").parameters)
+
+    np.testing.assert_allclose(-logsumexp(logits, 2).mean(1), heard[0], rtol=EXACT)
+
+
+def test_batch_normalisation_sees_the_joined_batch() -> None:
+    """The running mean of the first layer is that of known images and outliers together."""
+    torch.manual_seed(0)
+    classifier = build_classifier("wrn-10-1", CLASSES)
+    images, outliers = torch.randn(4, 3, 8, 8), torch.randn(6, 3, 8, 8) + 2
+    stem = classifier.trunk.get_submodule("stem")
+    joined = stem(torch.cat([images, outliers])).mean((0, 2, 3)).detach()
+
+    list(OBJECTIVE.losses(classifier, Batch(images, torch.arange(4), outliers), margins="cifar10"))
+
+    momentum = 0.1  # torch's default: the running mean starts at 0
+    found = classifier.get_buffer("trunk.stages.0.norm1.running_mean") / momentum
+    torch.testing.assert_close(joined, found, rtol=1e-4, atol=1e-5)
