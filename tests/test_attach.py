@@ -17,6 +17,7 @@ from edge_ood.export import export_classifier, request_of
 from edge_ood.images import content_hash, decode_all, halves_by_hash, read_images
 from edge_ood.layers import WithLayers
 from edge_ood.models import load_model
+from edge_ood.parity_limits import Reference
 from edge_ood.preprocess import Preprocess
 from edge_ood.registry import parse_specs
 from edge_ood.request import Options, Request, default_heads
@@ -209,7 +210,9 @@ def test_a_failing_gate_leaves_the_earlier_file(request_: Request, tmp_path: Pat
     """An export that fails parity does not touch what was there."""
     output = tmp_path / "x.onnx"
     output.write_bytes(b"earlier")
-    off = replace(request_, reference=replace(request_.reference, float64=_shifted(request_)))
+    reference = request_.reference
+    shifted = Reference(_shifted(reference.float64), _shifted(reference.float32))
+    off = replace(request_, reference=shifted)
 
     with pytest.raises(ExportError, match="differ by"):
         attach(off, output)
@@ -270,9 +273,9 @@ def test_a_moved_training_image_is_named(request_: Request, tmp_path: Path) -> N
         attach(replace(request_, training=missing), tmp_path / "x.onnx")
 
 
-def _shifted(request: Request):  # type: ignore[no-untyped-def]  # a reference that is off
+def _shifted(evaluator):  # type: ignore[no-untyped-def]  # a reference that is off
     def off(images: np.ndarray) -> object:
-        outputs = request.reference.float64(images)
+        outputs = evaluator(images)
         return replace(outputs, logits=outputs.logits + 0.01)
 
     return off
