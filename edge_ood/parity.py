@@ -27,6 +27,9 @@ __all__ = ["Difference", "ParityReport", "extremes", "verify"]
 _BATCHES = (1, 2, 7)
 _GREY_LEVELS = 1
 _RESIZED_PIXELS = 0.02
+_NOISE_IMAGES = 8
+"""One alone may be rounded by chance much less in one float32 program than in another."""
+
 _FLOAT32_EPSILON = float(np.finfo(np.float32).eps)
 
 
@@ -79,11 +82,11 @@ class ParityReport:
 def extremes(size_px: int) -> dict[str, NDArray[np.uint8]]:
     """Black, white and noise, uint8 (S, S, 3), by name."""
     shape = (size_px, size_px, 3)
-    noise = np.random.RandomState(0).randint(0, 256, shape)
+    noise = np.random.RandomState(0).randint(0, 256, (_NOISE_IMAGES, *shape)).astype(np.uint8)
     return {
         "black": np.zeros(shape, np.uint8),
         "white": np.full(shape, 255, np.uint8),
-        "noise": noise.astype(np.uint8),
+        **{f"noise {number}": image for number, image in enumerate(noise, start=1)},
     }
 
 

@@ -13,6 +13,7 @@ from edge_ood.attach import STEPS, Draft, check_parity
 from edge_ood.errors import ExportError
 from edge_ood.export import request_of
 from edge_ood.graph.network import PREPROCESSED
+from edge_ood.parity import extremes
 from edge_ood.preprocess import Preprocess
 from edge_ood.registry import parse_specs
 from edge_ood.request import Options, Request
@@ -141,6 +142,16 @@ DAMAGE = {
     swap_decision: "'msp_is_ood'",
     coarse_resize: "'preprocessed'",
 }
+
+
+def test_extremes_are_black_white_and_different_noises() -> None:
+    """Float32's error on a single image is a matter of chance, so there are eight noises."""
+    found = extremes(4)
+
+    assert {(4, 4, 3)} == {image.shape for image in found.values()}
+    assert (0, 255) == (found["black"].max(), found["white"].min())
+    noises = [image.tobytes() for name, image in found.items() if name.startswith("noise")]
+    assert 8 == len(set(noises))
 
 
 def test_an_undamaged_file_passes(draft: Draft) -> None:
