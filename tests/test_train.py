@@ -248,9 +248,13 @@ def test_an_interrupted_run_ends_with_the_same_weights(
     assert [e.training_loss for e in before] == [e.training_loss for e in after]
 
 
-# Imports once, then forks a process for each fatal rename. In order these are: splits, config,
-# checkpoint and metrics after each of 8 steps, metrics, weights.
-KILL_POINTS = (1, 2, 3, 4, 5, 10, 17, 18, 19, 20)
+# Imports once, then forks a process for each point: the number of a file, and whether the process
+# dies with half of it written or when the whole of it is about to get its name. In order the files
+# are: splits, config, checkpoint and metrics after each of 8 steps, metrics, weights.
+KILL_POINTS = (
+    *(f"{number}:whole" for number in (1, 2, 3, 4, 5, 10, 17, 18, 19, 20)),
+    *(f"{number}:half" for number in (2, 3, 9, 17, 20)),
+)
 KILLED_RUNS = """
     import os, signal, sys
     from pathlib import Path
@@ -260,17 +264,29 @@ KILLED_RUNS = """
     from edge_ood.train import Launch, train
     from edge_ood.training_set import Folders
 
-    def train_until(fatal):
-        renames, original = 0, Path.replace
+    def train_until(point):
+        files, replace = 0, Path.replace
 
-        def replace(self, target):
-            nonlocal renames
-            renames += 1
-            if renames == fatal:
+        def die_at(moment):
+            if f"{files}:{moment}" == point:
                 os.kill(os.getpid(), signal.SIGKILL)
-            return original(self, target)
 
-        Path.replace = replace
+        def in_halves(write):
+            def write_halves(self, content, *rest, **options):
+                nonlocal files
+                files += 1
+                write(self, content[: len(content) // 2], *rest, **options)
+                die_at("half")
+                write(self, content, *rest, **options)
+
+            return write_halves
+
+        def rename(self, target):
+            die_at("whole")
+            return replace(self, target)
+
+        Path.write_bytes, Path.write_text = in_halves(Path.write_bytes), in_halves(Path.write_text)
+        Path.replace = rename
         settings = Settings(
             model=Spec("wrn-10-1", {"dropout": 0.1}),
             objective=Spec("cross-entropy"),
@@ -281,27 +297,26 @@ KILLED_RUNS = """
         )
         folders = Folders(images / "train", None, images / "calibration", images / "validation")
         launch = Launch(device="cpu", checkpoint_s=0.0)
-        train(folders, settings, Preprocess(8), output / str(fatal), launch=launch)
+        train(folders, settings, Preprocess(8), output / point, launch=launch)
         os._exit(0)
 
     images, output = Path(sys.argv[1]), Path(sys.argv[2])
-    for fatal in map(int, sys.argv[3:]):
+    for point in sys.argv[3:]:
         child = os.fork()
         if child == 0:
-            train_until(fatal)
+            train_until(point)
         if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != -signal.SIGKILL:
-            sys.exit(f"rename {fatal} never came")
+            sys.exit(f"{point} never came")
 """
 
 
 @pytest.fixture(scope="module")
 def killed_runs(tiny_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of runs, each killed when the file that its name counts was about to be renamed."""
+    """A folder of runs, each killed at the point that is its name."""
     output = tmp_path_factory.mktemp("killed")
-    points = [str(point) for point in KILL_POINTS]
     script = [sys.executable, "-c", textwrap.dedent(KILLED_RUNS)]
     done = subprocess.run(
-        [*script, str(tiny_images), str(output), *points],
+        [*script, str(tiny_images), str(output), *KILL_POINTS],
         check=False,
         capture_output=True,
         env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
@@ -312,10 +327,11 @@ def killed_runs(tiny_images: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.mark.parametrize("point", KILL_POINTS)
 def test_a_killed_run_ends_with_the_same_weights(
-    killed_runs: Path, finished: Path, tiny_images: Path, point: int
+    killed_runs: Path, finished: Path, tiny_images: Path, point: str
 ) -> None:
-    """SIGKILL while a file is about to get its name, then --resume: the same bits as ever."""
-    run = killed_runs / str(point)
+    """SIGKILL while a file is written or about to get its name, then --resume: the same bits."""
+    run = killed_runs / point
+    assert [".part"] == [file.suffix for file in run.iterdir() if file.name.startswith(".")]
 
     run_training(tiny_images, run, replace(CPU, resume=True))
 
@@ -465,9 +481,11 @@ def test_batches_of_one_image_work(tiny_images: Path, tmp_path: Path) -> None:
     assert 24 == heard[-1].step == heard[-1].total_steps
 
 
-def test_bfloat16_trains(tiny_images: Path, tmp_path: Path) -> None:
-    """Low precision is used in the forward pass, and the weights stay float32."""
-    run_training(tiny_images, tmp_path, precision="bf16")
+def test_bfloat16_trains(finished: Path, tiny_images: Path, tmp_path: Path) -> None:
+    """Low precision is used in the forward pass, learns, and the weights stay float32."""
+    report = run_training(tiny_images, tmp_path, precision="bf16")
 
     weights = safetensors.torch.load_file(tmp_path / "model.safetensors")
     assert {torch.float32, torch.int64} == {weight.dtype for weight in weights.values()}
+    assert weights_of(finished) != weights_of(tmp_path)
+    assert report.validation_accuracy > 0.9
