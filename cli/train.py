@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from edge_ood.cli._options import ForceOption
-from edge_ood.errors import MissingDependencyError
+from edge_ood.errors import InputError, MissingDependencyError
+from edge_ood.recipes import RECIPES, Recipe, choose_settings
 from edge_ood.registry import Registry, Spec, parse_spec
-from edge_ood.settings import Settings
 
 __all__ = ["train"]
 
@@ -21,10 +21,24 @@ __all__ = ["train"]
 _OBJECTIVES = Registry("edge_ood.objectives", kind="", attribute="", separator="-").names()
 _FAMILIES = Registry("edge_ood.models", kind="", attribute="", separator=" ").names()
 
-_DEFAULTS: Mapping[str, Any] = {"model": Spec("wrn-40-2")}
+_DEFAULTS: Mapping[str, Any] = {"model": Spec("wrn-40-2"), "objective": Spec("cross-entropy")}
 _FINE_TUNING: Mapping[str, Any] = {"epochs": 10, "learning_rate": 0.001}
 """As Outlier Exposure and energy-bounded training fine-tune in their papers."""
 _IMAGE_SIZE_PX = 32
+_LIST = "list"
+
+
+def _list_recipes(value: str | None) -> str | None:
+    """Answer `--recipe list` before anything else is asked for."""
+    if value != _LIST:
+        return value
+    for recipe in map(RECIPES.get, RECIPES.names()):
+        needs = [f"--from RUN of {recipe.starts_from}"] if recipe.starts_from else []
+        needs += ["--outliers DIR"] if recipe.needs_outliers else []
+        typer.echo(f"{recipe.name}: {recipe.summary}")
+        typer.echo(f"    needs {', '.join(needs) or 'nothing but DATA'}")
+        typer.echo(f"    source: {recipe.source}")
+    raise typer.Exit
 
 
 def train(
@@ -53,12 +67,22 @@ def train(
             "10 epochs and --lr 0.001 unless given.",
         ),
     ] = None,
-    objective: Annotated[
-        str,
+    recipe: Annotated[
+        str | None,
         typer.Option(
-            help=f"{' or '.join(_OBJECTIVES)}; parameters follow as in outlier-exposure:weight=0.5."
+            metavar=f"NAME|{_LIST}",
+            help=f"A published way to train, which other options override: "
+            f"{', '.join(RECIPES.names())}.",
+            callback=_list_recipes,
         ),
-    ] = "cross-entropy",
+    ] = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(
+            help=f"{' or '.join(_OBJECTIVES)}; parameters follow as in outlier-exposure:weight=0.5;"
+            " default: cross-entropy."
+        ),
+    ] = None,
     heads: Annotated[
         int | None,
         typer.Option(
@@ -90,10 +114,21 @@ def train(
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Passes over the training images; default: 100.")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Training images per step.")] = 128,
-    outlier_batch_size: Annotated[int, typer.Option(min=1, help="Outliers per step.")] = 256,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Training images per step; default: 128.")
+    ] = None,
+    outlier_batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Outliers per step; default: 256.")
+    ] = None,
     lr: Annotated[
         float | None, typer.Option(help="Learning rate at the first step; cosine; default: 0.1.")
+    ] = None,
+    final_lr: Annotated[
+        float | None, typer.Option(help="What the cosine ends at; default: 1e-6.")
+    ] = None,
+    momentum: Annotated[float | None, typer.Option(help="Nesterov's; default: 0.9.")] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option(help="L2, of all weights; default: 5e-4.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides every random draw.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -121,23 +156,25 @@ def train(
         run = read_start(start)
         trained, preprocess = run.config.settings, run.config.preprocess
         kept = ("model", "heads", "augmentation")
-        defaults = {**_FINE_TUNING, **{name: getattr(trained, name) for name in kept}}
+        kept_settings = {name: getattr(trained, name) for name in kept}
+        defaults = {**_DEFAULTS, **_FINE_TUNING, **kept_settings}
     given = {
         "model": model and parse_spec(model),
+        "objective": objective and parse_spec(objective),
         "heads": heads,
         "augmentation": augmentation and _augmentation(augmentation),
         "epochs": epochs,
+        "batch_size": batch_size,
+        "outlier_batch_size": outlier_batch_size,
         "learning_rate": lr,
+        "final_learning_rate": final_lr,
+        "momentum": momentum,
+        "weight_decay": weight_decay,
+        "precision": precision,
+        "compile": compile,
+        "seed": seed,
     }
-    settings = Settings(
-        **{**defaults, **_present(given)},
-        objective=parse_spec(objective),
-        batch_size=batch_size,
-        outlier_batch_size=outlier_batch_size,
-        precision=precision,
-        compile=compile,
-        seed=seed,
-    )
+    settings = choose_settings(defaults, _recipe(recipe, start), given)
     preprocess = replace(preprocess, **_present({"size_px": image_size, "resize": resize}))
     # Threads that spin while they wait are 5 to 20 times slower on cores that others use too.
     # OpenMP reads this once, when torch is loaded.
@@ -164,6 +201,18 @@ def train(
         + ("" if math.isnan(accuracy) else f": validation accuracy {accuracy:.1%}")
     )
     typer.echo(f"next: edge-ood export {shlex.quote(str(output))}", err=True)
+
+
+def _recipe(name: str | None, start: Path | None) -> Recipe | None:
+    if name is None:
+        return None
+    found: Recipe = RECIPES.get(name)
+    if found.starts_from and start is None:
+        raise InputError(
+            f"recipe {found.name!r} fine-tunes a finished run, got none",
+            hint=f"--from RUN, trained with --recipe {found.starts_from}",
+        )
+    return found
 
 
 def _present(options: Mapping[str, Any]) -> dict[str, Any]:

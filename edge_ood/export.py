@@ -119,7 +119,9 @@ def export_classifier(classifier: nn.Module, size_px: int) -> onnx.ModelProto:
 
 def _provenance(run: Run) -> dict[str, object]:
     settings = run.config.settings
+    recipe = {"recipe": settings.recipe} if settings.recipe else {}
     return {
+        **recipe,
         "model": settings.model.name,
         "model_parameters": dict(settings.model.parameters),
         "heads": settings.heads,

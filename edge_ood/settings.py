@@ -33,6 +33,7 @@ class Settings:
         precision: Of the forward pass: `fp32` or `bf16`.
         compile: Whether `torch.compile` makes the network faster; its last bits differ then.
         seed: Every random draw is a function of it, the epoch and the step.
+        recipe: The recipe that what was not chosen by hand comes from; a name on the record.
 
     Raises:
         InputError: If a field is out of range.
@@ -52,6 +53,7 @@ class Settings:
     precision: str = "fp32"
     compile: bool = False
     seed: int = 0
+    recipe: str = ""
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "outlier_batch_size", "heads"):

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from edge_ood.errors import ArtifactError, CalibrationError, ExportError
-from edge_ood.export import export_classifier, export_run
+from edge_ood.export import export_classifier, export_run, request_of
 from edge_ood.models import build_classifier, load_model
 from edge_ood.registry import parse_specs
 from edge_ood.request import Options
@@ -78,6 +79,15 @@ def test_every_kind_of_model_exports(name: str) -> None:
     expected = torch_reference(model).float64(images).logits
     found = session.run(["logits"], {"input": images.astype(np.float32)})[0]
     np.testing.assert_allclose(found, expected, atol=FLOAT32_LOGITS * max(1, expected.std()))
+
+
+def test_the_artefact_names_the_recipe(run_path: Path) -> None:
+    """What was trained by a recipe says so."""
+    run = read_run(run_path)
+    settings = replace(run.config.settings, recipe="oe-cifar10")
+    published = replace(run, config=replace(run.config, settings=settings))
+
+    assert "oe-cifar10" == request_of(published, Options(provider="cpu")).provenance["recipe"]
 
 
 def test_an_unfinished_run_is_refused(run_path: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ LAYERS = (
         "metrics",
         "output",
         "preprocess",
+        "recipes",
         "registry",
         "settings",
         "text",
