@@ -34,7 +34,7 @@ from threadpoolctl import threadpool_limits
 from edge_ood.calibration.threshold import fit_knots
 from edge_ood.export import export_classifier
 from edge_ood.graph.assemble import assemble, assemble_reader, replace_knots
-from edge_ood.graph.simplify import prune
+from edge_ood.graph.simplify import prune, simplify
 from edge_ood.models import build_classifier
 from edge_ood.preprocess import Preprocess
 from edge_ood.registry import parse_specs
@@ -83,7 +83,8 @@ def network(name: str, size_px: int) -> Network:
         for _ in range(10):
             module(torch.randn(4, 3, size_px, size_px))
     module.eval()
-    return Network(name, Preprocess(size_px), module, export_classifier(module, size_px))
+    traced = simplify(export_classifier(module, size_px))
+    return Network(name, Preprocess(size_px), module, traced)
 
 
 @dataclass(frozen=True)

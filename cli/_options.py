@@ -26,6 +26,7 @@ AlphaOption = Annotated[
 
 _STEPS = {
     "trace": "tracing the network into ONNX",
+    "simplify": "simplifying the network",
     "fit": "fitting statistics on training images, through onnxruntime",
     "tune": "choosing epsilon and layer weights, where they are to be chosen",
     "assemble": "assembling the graph",

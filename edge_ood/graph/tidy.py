@@ -64,6 +64,7 @@ def tidy(tail: Tail) -> None:
     """Make a gradient faster, in place."""
     _skip_repetitions(tail)
     _scale_in_convolutions(tail)
+    _widen_numbers(tail)
     _drop_unused(tail)
 
 
@@ -125,6 +126,21 @@ def _convolution_behind(
         behind = (_convolution_behind(source, makers, uses) for source in node.input)
         return next((conv for conv in behind if conv is not None), None)
     return node if node.op_type == "Conv" else None
+
+
+def _widen_numbers(tail: Tail) -> None:
+    """Give a single number the rank of what it is combined with.
+
+    Onnxruntime takes 30 times as long to multiply (N, C, 1, 1) by a scalar as by (1, 1, 1, 1).
+    """
+    for node in tail.builder.nodes:
+        if node.op_type not in _ELEMENTWISE or len(node.input) != 2:
+            continue
+        for own, other in ((0, 1), (1, 0)):
+            array = tail.array(node.input[own])
+            extents = tail.facts.extents(node.input[other])
+            if array is not None and array.size == 1 and extents and array.ndim < len(extents):
+                node.input[own] = tail.constant(array.reshape([1] * len(extents)))
 
 
 def _drop_unused(tail: Tail) -> None:

@@ -142,3 +142,16 @@ def test_constants_have_names_of_their_own():
     names = [tensor.name for tensor in tail.builder.initializers]
     assert len(names) == len(set(names))
     assert all(numpy_helper.to_array(t).dtype == np.float32 for t in tail.builder.initializers)
+
+
+def test_a_number_gets_the_rank_of_what_it_multiplies():
+    """Runtimes are slow to repeat a scalar over sizes of 1; the result's rank stays the same."""
+    body = "g (float[N, 2, 1, 1] x) => (float[N, 2, 1, 1] y) { a = Add(one, x) y = Mul(a, two) }"
+    tail, _ = tail_of(body, one=np.float32(1), two=single(1))
+
+    tidy(tail)
+
+    shapes = {tensor.name: list(tensor.dims) for tensor in tail.builder.initializers}
+    numbers = [shapes[name] for node in tail.builder.nodes for name in node.input if name in shapes]
+    assert [[1, 1, 1, 1], [1, 1, 1, 1]] == numbers
+    assert ["Add", "Mul"] == tidied(body, one=np.float32(1), two=single(1))

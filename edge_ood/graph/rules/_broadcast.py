@@ -1,8 +1,13 @@
 """Shapes of gradients: summing over broadcast axes, spreading, and taking another's shape."""
 
+import math
+
 from onnx import helper
 
 from edge_ood.graph.tape import Tape
+
+_PLANAR = 4
+"""Rank of a feature map (N, C, H, W)."""
 
 
 def sum_to(tape: Tape, gradient: str, wide: str, narrow: str) -> str:
@@ -16,7 +21,12 @@ def sum_to(tape: Tape, gradient: str, wide: str, narrow: str) -> str:
         for axis, size in enumerate(narrow_sizes)
         if size == (1, 1) and wide_sizes[extra + axis] != (1, 1)
     ]
-    if repeated:
+    if repeated == [2, 3] and len(wide_sizes) == _PLANAR and None not in tape.shape(wide)[2:]:
+        # A sum over all positions, in the form that leaves the blocked layout alone.
+        positions = math.prod(tape.sizes(wide, range(2, _PLANAR)))
+        mean = tape.emit("GlobalAveragePool", gradient)
+        gradient = tape.emit("Mul", mean, tape.number(positions, wide))
+    elif repeated:
         gradient = tape.emit("ReduceSum", gradient, tape.integers(repeated), keepdims=1)
     if extra:
         leading = tape.integers(range(extra))
