@@ -25,6 +25,7 @@ AlphaOption = Annotated[
 ]
 
 _STEPS = {
+    "images": "reading which images are there",
     "trace": "tracing the network into ONNX",
     "simplify": "simplifying the network",
     "fit": "fitting statistics on training images, through onnxruntime",

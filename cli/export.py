@@ -1,23 +1,63 @@
-"""`edge-ood export`: a run directory becomes one ONNX file that decides."""
+"""`edge-ood export`: a trained network becomes one ONNX file that decides."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edge_ood.cli._options import AlphaOption, ForceOption, ProviderOption, announce_step
 from edge_ood.cli._table import format_table
 
+if TYPE_CHECKING:
+    from edge_ood.attach import Attached
+
 __all__ = ["export"]
+
+_NEEDED = ("--model", "--weights", "--train", "--calibration")
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="What 'edge-ood train' wrote.")],
+    run: Annotated[
+        Path | None, typer.Argument(metavar="[RUN]", help="What 'edge-ood train' wrote.")
+    ] = None,
     *,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="The artefact; exported/RUN.onnx by default."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead of RUN, a network that is trained already: resnet18, wrn-40-2, ..., or "
+            "package.module:function, which runs your own code."
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Its weights: safetensors, or a torch state dict."),
+    ] = None,
+    train: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Its training images, DIR/<class>/<file>."),
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Known images, none trained on, for thresholds alone."),
+    ] = None,
+    outliers: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Auxiliary outliers, for --epsilon.")
+    ] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Its input, px; with torchvision's weights theirs by default."),
+    ] = None,
+    resize: Annotated[str | None, typer.Option(help="center-crop (default) or stretch.")] = None,
+    mean: Annotated[
+        str | None, typer.Option(metavar="R,G,B", help="Of pixels in [0, 1]; default as above.")
+    ] = None,
+    std: Annotated[
+        str | None, typer.Option(metavar="R,G,B", help="Of pixels in [0, 1]; default as above.")
     ] = None,
     scores: Annotated[
         str | None,
@@ -44,21 +84,40 @@ def export(
     provider: ProviderOption = "auto",
     force: ForceOption = False,
 ) -> None:
-    """Export a trained run as one ONNX file that decides.
+    r"""Export a trained network as one ONNX file that decides.
 
     Preprocessing, score heads, thresholds and decision are inside; torch is not needed to run it.
+    The network comes from a run directory, or is any other with its weights and images.
 
     Example: edge-ood export runs/oe -o exported/oe.onnx --scores energy,msp,mahalanobis
+
+    Example: edge-ood export --model resnet18 --weights resnet18.pth --train data/train \
+    --calibration data/calibration -o exported/resnet18.onnx
     """
     from edge_ood.errors import MissingDependencyError
     from edge_ood.output import check_output
-    from edge_ood.registry import parse_specs
+    from edge_ood.registry import parse_spec, parse_specs
 
-    target = output or Path("exported", f"{run.resolve().name}.onnx")
+    described = {
+        "--model": model,
+        "--weights": weights,
+        "--train": train,
+        "--calibration": calibration,
+        "--outliers": outliers,
+        "--image-size": image_size,
+        "--resize": resize,
+        "--mean": mean,
+        "--std": std,
+    }
+    stem = _check_usage(run, described)
+    colours = {name: _colours(name, text) for name, text in (("--mean", mean), ("--std", std))}
+    target = output or Path("exported", f"{stem}.onnx")
     check_output(target, force=force)
     try:
-        from edge_ood.export import export_run
+        from edge_ood.export import export_network, export_run
+        from edge_ood.finished import NetworkSource
         from edge_ood.request import Options
+        from edge_ood.training_set import Folders
     except ModuleNotFoundError as error:
         raise MissingDependencyError("exporting", error.name or "torch", "train") from error
 
@@ -71,7 +130,58 @@ def export(
         epsilon=epsilon,
         layers=tuple(layers.split(",")) if layers else (),
     )
-    attached = export_run(run, target, options, on_step=announce_step)
+    if run is not None:
+        attached = export_run(run, target, options, on_step=announce_step)
+    else:
+        assert model
+        assert weights
+        assert train  # `_check_usage`
+        attached = export_network(
+            NetworkSource(
+                parse_spec(model),
+                weights,
+                image_size,
+                colours["--mean"],
+                colours["--std"],
+                resize or "center-crop",
+            ),
+            Folders(train, outliers, calibration),
+            target,
+            options,
+            on_step=announce_step,
+            on_note=lambda note: typer.echo(f"note: {note}", err=True),
+        )
+    _report(target, attached)
+
+
+def _check_usage(run: Path | None, described: Mapping[str, object]) -> str:
+    """Refuse half a description; the rest of the artefact's default name otherwise."""
+    given = [name for name, value in described.items() if value is not None]
+    if run is not None and given:
+        raise typer.BadParameter(f"a run directory knows its {', '.join(given)}; leave them out")
+    if run is not None:
+        return run.resolve().name
+    absent = [name for name in _NEEDED if name not in given]
+    if not given:
+        raise typer.BadParameter(f"give a run directory, or {', '.join(_NEEDED)}")
+    if absent:
+        raise typer.BadParameter(f"without a run directory, {', '.join(absent)} is needed, too")
+    return Path(str(described["--weights"])).stem
+
+
+def _colours(option: str, text: str | None) -> tuple[float, float, float] | None:
+    if text is None:
+        return None
+    try:
+        red, green, blue = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{option} is {text!r}, expected three numbers such as 0.485,0.456,0.406"
+        ) from error
+    return red, green, blue
+
+
+def _report(target: Path, attached: "Attached") -> None:
     _explain_choices(attached.metadata.provenance.get("choices", {}))
     calibration = attached.metadata.calibration
     errors = {d.output: d for d in attached.parity.differences}

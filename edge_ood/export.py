@@ -1,10 +1,15 @@
-"""A finished run becomes an artefact: torch to `classifier.onnx`, then `attach`."""
+"""A trained network becomes an artefact: torch to `classifier.onnx`, then `attach`.
+
+Where the network comes from, a run directory or a file of weights, is settled before; from there
+on there is one way.
+"""
 
 import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
@@ -14,18 +19,39 @@ from torch import Tensor, nn
 from edge_ood.attach import Attached, attach
 from edge_ood.calibration.threshold import threshold_rank
 from edge_ood.errors import ExportError
+from edge_ood.finished import NetworkSource, check_knowledge, load_network
 from edge_ood.graph.array import OPSET
+from edge_ood.images import ImageSet, read_class_folders
 from edge_ood.layers import WithLayers, choose_layers
 from edge_ood.models import load_model
+from edge_ood.preprocess import Preprocess
 from edge_ood.request import Options, Request
 from edge_ood.run_directory import Run, read_run
 from edge_ood.scores import Outputs
 from edge_ood.torch_reference import torch_reference
+from edge_ood.training_set import Folders, read_splits
 
-__all__ = ["export_classifier", "export_run", "request_of"]
+__all__ = ["export_classifier", "export_network", "export_run", "request_of"]
 
 _TRACED_BATCH = 2
 """torch specialises dimensions of size 1, so a batch of 1 would be baked into the graph."""
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A trained classifier, and the images that it knows.
+
+    Attributes:
+        classifier: Maps normalised images (N, 3, S, S) to `Outputs`, in evaluation mode.
+        preprocess: From a file to its input.
+        splits: Image sets with hashes: `training` with labels, and those of the other roles.
+        provenance: Where it comes from, for the metadata.
+    """
+
+    classifier: nn.Module
+    preprocess: Preprocess
+    splits: Mapping[str, ImageSet]
+    provenance: Mapping[str, object]
 
 
 class _AsTuple(nn.Module):
@@ -60,27 +86,81 @@ def export_run(
         CalibrationError: If there are too few calibration images.
         ExportError: If the classifier cannot be exported, or the parity gate fails.
     """
-    run = read_run(run_path)
-    threshold_rank(len(run.splits["calibration"]), options.alpha)
-    on_step("trace")
-    return attach(request_of(run, options), output, on_step=on_step)
+    return _export(_trained(read_run(run_path)), output, options, on_step)
+
+
+def export_network(
+    source: NetworkSource,
+    folders: Folders,
+    output: Path,
+    options: Options,
+    *,
+    on_step: Callable[[str], None] = lambda name: None,
+    on_note: Callable[[str], None] = lambda note: None,
+) -> Attached:
+    """Export a network that was trained elsewhere, as a run of the same weights is exported.
+
+    Args:
+        source: Model, weights and preprocessing.
+        folders: Its training images, whose folders are its classes; calibration images of which
+            none was trained on; perhaps outliers.
+        output: Where the artefact goes; an existing file is replaced.
+        options: Heads, primary head, false-alarm rate and the like.
+        on_step: Called with each step's name before it starts.
+        on_note: Called with sentences that the user should read.
+
+    Raises:
+        ArtifactError: If the weights cannot be read or do not fit.
+        InputError: If the model is unknown, or its outputs are not K logits an image.
+        DataError: If images are unusable, calibration images were trained on, or the network
+            knows the training images no better than guessing.
+        CalibrationError: If there are too few calibration images.
+        ExportError: If the classifier cannot be exported, or the parity gate fails.
+    """
+    classes = read_class_folders(folders.training).classes
+    loaded = load_network(source, len(classes))
+    for note in loaded.notes:
+        on_note(note)
+    on_step("images")
+    splits = read_splits(folders)
+    accuracy = check_knowledge(loaded, splits["training"])
+    on_note(f"{accuracy:.1%} of the training images that were tried are classified correctly")
+    trained = _Trained(loaded.classifier, loaded.preprocess, splits, loaded.provenance)
+    return _export(trained, output, options, on_step)
 
 
 def request_of(run: Run, options: Options) -> Request:
     """What `attach` needs to know about a finished run; traces its classifier."""
-    trained, size_px = load_model(run), run.config.preprocess.size_px
-    model = WithLayers(trained, choose_layers(trained, size_px, options.layers))
+    return _request(_trained(run), options)
+
+
+def _trained(run: Run) -> _Trained:
+    return _Trained(load_model(run), run.config.preprocess, run.splits, _provenance(run))
+
+
+def _export(
+    trained: _Trained, output: Path, options: Options, on_step: Callable[[str], None]
+) -> Attached:
+    threshold_rank(len(trained.splits["calibration"]), options.alpha)
+    on_step("trace")
+    return attach(_request(trained, options), output, on_step=on_step)
+
+
+def _request(trained: _Trained, options: Options) -> Request:
+    size_px = trained.preprocess.size_px
+    layers = choose_layers(trained.classifier, size_px, options.layers)
+    model = WithLayers(trained.classifier, layers)
     return Request(
         classifier=export_classifier(model, size_px),
         reference=torch_reference(model),
-        preprocess=run.config.preprocess,
-        classes=run.config.classes,
-        training=run.splits["training"],
-        calibration=run.splits["calibration"],
+        preprocess=trained.preprocess,
+        classes=trained.splits["training"].classes,
+        training=trained.splits["training"],
+        calibration=trained.splits["calibration"],
         options=options,
-        outliers=run.splits["outliers"],
-        others={role: run.splits[role] for role in ("pretraining",)},
-        provenance=_provenance(run),
+        outliers=trained.splits["outliers"],
+        others={role: trained.splits[role] for role in ("pretraining",)},
+        provenance=trained.provenance,
     )
 
 

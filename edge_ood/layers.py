@@ -77,7 +77,8 @@ def choose_layers(classifier: nn.Module, size_px: int, wanted: Sequence[str]) ->
     Args:
         classifier: In evaluation mode; run once on noise.
         size_px: S.
-        wanted: Submodule names, or `auto` alone for the network's stages; empty for none.
+        wanted: Submodule names, or `auto` alone for the network's stages; empty for none. Where a
+            network was wrapped, its own names do: the outermost submodule of that name is meant.
 
     Returns:
         Names in the order in which the network computes them.
@@ -91,12 +92,20 @@ def choose_layers(classifier: nn.Module, size_px: int, wanted: Sequence[str]) ->
     if tuple(wanted) == (AUTO,):
         return _stages(events, outputs)
     known = [event.layer for event in events]
-    for layer in wanted:
-        if layer not in known:
-            raise UnknownNameError("feature layer", layer, known)
-    if len(set(wanted)) != len(wanted):
+    chosen = [_outermost(layer, known) for layer in wanted]
+    if len(set(chosen)) != len(chosen):
         raise InputError(f"layers {', '.join(wanted)} name one twice")
-    return tuple(sorted(wanted, key=known.index))
+    return tuple(sorted(chosen, key=known.index))
+
+
+def _outermost(layer: str, known: Sequence[str]) -> str:
+    """The known name that is, or ends in, this one, with the fewest modules around it."""
+    named = [name for name in known if f".{name}".endswith(f".{layer}")]
+    fewest = min((name.count(".") for name in named), default=0)
+    outermost = [name for name in named if name.count(".") == fewest]
+    if len(outermost) != 1:
+        raise UnknownNameError("feature layer", layer, known)
+    return outermost[0]
 
 
 def _stages(events: Sequence[_Event], outputs: Outputs) -> tuple[str, ...]:

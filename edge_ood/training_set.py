@@ -22,7 +22,14 @@ from edge_ood.images import (
 from edge_ood.preprocess import Preprocess
 from edge_ood.run_directory import Run
 
-__all__ = ["Folders", "TrainingSet", "channel_statistics", "plan_splits", "read_training_set"]
+__all__ = [
+    "Folders",
+    "TrainingSet",
+    "channel_statistics",
+    "plan_splits",
+    "read_splits",
+    "read_training_set",
+]
 
 DECODED_SPLITS = ("training", "validation", "outliers")
 
@@ -149,6 +156,27 @@ def read_training_set(
     splits["pretraining"] = only_pretrained(start, splits["training"]) if start else empty
     _check_outliers(splits, folders)
     return _without_duplicates(TrainingSet(splits, pixels), folders)
+
+
+def read_splits(folders: Folders) -> Mapping[str, ImageSet]:
+    """The images of a network that is trained already: nothing is split off, nothing decoded.
+
+    Args:
+        folders: All its training images, images for thresholds alone, and perhaps outliers.
+
+    Raises:
+        DataError: If a folder or a file is unusable, or an image plays two roles.
+    """
+    known = read_class_folders(folders.training.absolute())
+    splits = {"training": known}
+    for name in ("calibration", "outliers", "validation", "pretraining"):
+        folder = getattr(folders, name, None)
+        classes = () if name == "outliers" else known.classes
+        images = ImageSet(()) if folder is None else read_images(folder.absolute(), classes)
+        splits[name] = replace(images, classes=known.classes)
+    splits = {name: _hashed(images) for name, images in splits.items()}
+    _check_outliers(splits, folders)
+    return _without_duplicates(TrainingSet(splits, {}), folders).splits
 
 
 def channel_statistics(

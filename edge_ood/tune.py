@@ -127,7 +127,7 @@ def _with_weights(bench: _Bench, head: BoundHead) -> tuple[BoundHead, dict[str, 
     source = head.parameters.get("weights")
     if source is None:
         return head, {}
-    if len(layers) == 1:
+    if len(layers) < 2:
         return head, {}
     by_layer = [_layer_head(head, layer) for layer in layers]
 

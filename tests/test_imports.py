@@ -40,14 +40,16 @@ LAYERS = (
         "tables",
         "tune",
     ),
-    ("models", "objectives"),
+    ("models", "objectives", "weights"),
     (
         "batches",
         "compilation",
         "demo",
         "export",
         "fine_tuning",
+        "finished",
         "layers",
+        "penultimate",
         "resume",
         "torch_reference",
         "train",
@@ -67,6 +69,9 @@ TORCH_PARTS = (
     "train",
     "torch_reference",
     "layers",
+    "weights",
+    "penultimate",
+    "finished",
     "export",
 )
 TORCH_LIBRARIES = ("torch", "torchvision", "lightning_fabric", "onnxscript", "safetensors.torch")

@@ -97,6 +97,24 @@ def test_an_unknown_layer_gets_the_closest() -> None:
     assert "did you mean 'first'?" in str(raised.value.hint)
 
 
+def test_a_networks_own_names_do_inside_our_wrapper() -> None:
+    """The outermost submodule of a name is meant: `conv1`, not that of a block."""
+    model = build_classifier("resnet18", 2).eval()
+
+    found = choose_layers(model, 32, ("layer1.0", "conv1", "trunk.network.layer2"))
+
+    network = "trunk.network"
+    assert (f"{network}.conv1", f"{network}.layer1.0", f"{network}.layer2") == found
+
+
+def test_a_name_that_several_bear_alike_is_refused() -> None:
+    """Where no submodule of that name is the outermost, the full name is needed."""
+    model = build_classifier("resnet18", 2).eval()
+
+    with pytest.raises(UnknownNameError, match="unknown feature layer 'bn2'"):
+        choose_layers(model, 32, ("bn2",))
+
+
 @pytest.mark.parametrize("wanted", [("twice",), ("linear",), ("auto", "first")])
 def test_layers_without_one_map_are_refused(wanted: Sequence[str]) -> None:
     """A module that runs twice, one without a map, and `auto` beside a name."""
@@ -108,6 +126,9 @@ def test_a_layer_named_twice_is_refused() -> None:
     """Each layer counts once."""
     with pytest.raises(InputError, match="name one twice"):
         choose_layers(Small().eval(), 8, ("first", "first"))
+
+    with pytest.raises(InputError, match="name one twice"):
+        choose_layers(build_classifier("wrn-10-1", 2).eval(), 8, ("stem", "trunk.stem"))
 
 
 def test_features_are_means_of_the_named_outputs() -> None:

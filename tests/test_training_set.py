@@ -9,11 +9,13 @@ import pytest
 
 from edge_ood import training_set
 from edge_ood.errors import DataError
+from edge_ood.images import content_hash
 from edge_ood.preprocess import Preprocess
 from edge_ood.training_set import (
     Folders,
     channel_statistics,
     plan_splits,
+    read_splits,
     read_training_set,
 )
 
@@ -131,6 +133,33 @@ def test_own_calibration_images_must_not_be_trained_on(tiny_images: Path, tmp_pa
 
     with pytest.raises(DataError, match="1 of 1 calibration images are also training images"):
         read(Folders(tiny_images / "train", calibration=tmp_path), tmp_path)
+
+
+def test_a_finished_network_was_trained_on_all_of_its_images(tiny_images: Path) -> None:
+    """Nothing is split off, every file has its hash, and labels come from the class folders."""
+    folders = Folders(tiny_images / "train", tiny_images / "outliers", tiny_images / "calibration")
+
+    splits = read_splits(folders)
+
+    assert (48, 20, 12) == tuple(len(splits[n]) for n in ("training", "calibration", "outliers"))
+    for images in splits.values():
+        assert [content_hash(path.read_bytes()) for path in images.paths] == list(images.hashes)
+    assert splits["calibration"].labels is not None
+
+
+@pytest.mark.parametrize(
+    ("role", "message"),
+    [("calibration", "1 of 1 calibration images"), ("outliers", "1 of 1 outliers are training")],
+)
+def test_images_of_a_finished_network_have_one_role(
+    tiny_images: Path, tmp_path: Path, role: str, message: str
+) -> None:
+    """A copy of a training image is refused among calibration images and outliers."""
+    shutil.copy(tiny_images / "train" / "dark" / "03.png", tmp_path / "a.png")
+    folders = Folders(tiny_images / "train", calibration=tiny_images / "calibration")
+
+    with pytest.raises(DataError, match=message):
+        read_splits(replace(folders, **{role: tmp_path}))
 
 
 def test_copies_inside_data_leave_the_default_splits(tiny_images: Path, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ __all__ = [
     "family_of",
     "load_model",
     "load_weights",
+    "merge_heads",
     "model_families",
 ]
 
@@ -275,7 +276,12 @@ def load_model(run: Run) -> Classifier:
     settings = run.config.settings
     trained = build_classifier(settings.model, len(run.config.classes), heads=settings.heads)
     load_weights(trained, run)
-    assert isinstance(trained.heads, IndependentHeads)
+    return merge_heads(trained)
+
+
+def merge_heads(trained: Classifier) -> Classifier:
+    """The same classifier in evaluation mode, its heads in the form that is exported."""
+    assert isinstance(trained.heads, IndependentHeads)  # merged once
     return Classifier(trained.trunk, MergedHeads(trained.heads)).eval()
 
 

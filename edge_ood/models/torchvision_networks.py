@@ -25,6 +25,7 @@ NAMES: tuple[str, ...] = tuple(
 # Without auxiliary classifiers these return one tensor in training, too.
 _SINGLE_OUTPUT = {"aux_logits": False, "init_weights": True}
 _OPTIONS: dict[str, dict[str, Any]] = {"googlenet": _SINGLE_OUTPUT, "inception_v3": _SINGLE_OUTPUT}
+_TO_PLUS_MINUS_ONE = (0.5, 0.5, 0.5)
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 # Files of the older DenseNets call a layer's parts `norm.1`, which is `norm1` today.
 _OLD_DENSE_LAYER = re.compile(r"(?<=denselayer)(\d+\.(?:norm|conv))\.(?=[12]\.)")
@@ -49,8 +50,8 @@ def torchvision_network(name: str) -> HeadlessNetwork:
 def published_preprocess(name: str) -> Preprocess:
     """Image size and normalisation of the weights that torchvision recommends for a classifier."""
     preset = torchvision.models.get_model_weights(name).DEFAULT.transforms()
-    if name in _OPTIONS:  # their published weights undo ImageNet's normalisation first
-        return Preprocess(preset.crop_size[0])
+    if name in _OPTIONS:  # their published form undoes ImageNet's normalisation inside
+        return Preprocess(preset.crop_size[0], _TO_PLUS_MINUS_ONE, _TO_PLUS_MINUS_ONE)
     return Preprocess(preset.crop_size[0], tuple(preset.mean), tuple(preset.std))
 
 

@@ -1,0 +1,206 @@
+"""`edge-ood export`: a run directory and a file of weights give the same artefact."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+import safetensors.torch
+from typer.testing import CliRunner, Result
+
+from edge_ood.cli.app import app
+from edge_ood.preprocess import Preprocess
+from edge_ood.registry import Spec
+from edge_ood.run_directory import read_run
+from edge_ood.settings import Settings
+from edge_ood.train import Launch, train
+from edge_ood.training_set import Folders
+
+MODEL = "wrn-10-1:dropout=0"
+# When it was made, and what only the command that trained can know.
+OF_THEIR_OWN = ("date", "objective", "objective_parameters", "epochs", "seed")
+OF_WEIGHTS = ("weights", "published_preprocess")
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with two heads, outliers and own calibration images."""
+    output = tmp_path_factory.mktemp("runs") / "tiny"
+    settings = Settings(
+        model=Spec("wrn-10-1", {"dropout": 0.0}),
+        objective=Spec("outlier-exposure"),
+        heads=2,
+        augmentation=(),
+        epochs=2,
+        batch_size=16,
+        outlier_batch_size=12,
+        seed=0,
+    )
+    folders = Folders(
+        **{role: tiny_images / role for role in ("outliers", "calibration", "validation")},
+        training=tiny_images / "train",
+    )
+    train(folders, settings, Preprocess(8), output, launch=Launch(device="cpu"))
+    return output
+
+
+def run_export(*words: object) -> Result:
+    return CliRunner().invoke(app, ["export", *map(str, words), "--provider", "cpu"])
+
+
+def described(run: Path, images: Path, weights: Path, model: str = MODEL) -> list[str]:
+    """The options that stand for a run directory."""
+    preprocess = read_run(run).config.preprocess
+    mean, std = (",".join(map(str, v)) for v in (preprocess.mean, preprocess.std))
+    words = f"--model {model} --image-size 8 --mean {mean} --std {std}".split()
+    folders = [
+        word
+        for role in ("train", "calibration", "outliers")
+        for word in (f"--{role}", str(images / role))
+    ]
+    return [*words, *folders, "--weights", str(weights)]
+
+
+def graph_and_metadata(path: Path) -> tuple[bytes, dict[str, Any]]:
+    model = onnx.load(path)
+    metadata = {entry.key: json.loads(entry.value) for entry in model.metadata_props}
+    model.ClearField("metadata_props")
+    return model.SerializeToString(deterministic=True), metadata["edge_ood"]
+
+
+def without(document: Any, names: tuple[str, ...]) -> Any:
+    if not isinstance(document, dict):
+        return document
+    return {k: without(v, names) for k, v in document.items() if k not in names}
+
+
+@pytest.fixture(scope="module")
+def from_run(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The artefact of the run, with every kind of score."""
+    path = tmp_path_factory.mktemp("exported") / "run.onnx"
+    done = run_export(trained, "-o", path, "--scores", "energy,mahalanobis,mcd_l1,odin")
+    assert 0 == done.exit_code, done.output
+    return path
+
+
+def test_weights_give_the_artefact_of_their_run(
+    trained: Path, from_run: Path, tiny_images: Path, tmp_path: Path
+) -> None:
+    """Same weights, images and preprocessing: the same graph to the byte, and the same metadata."""
+    path = tmp_path / "weights.onnx"
+    weights = trained / "model.safetensors"
+
+    done = run_export(
+        *described(trained, tiny_images, weights),
+        *("-o", path, "--scores", "energy,mahalanobis,mcd_l1,odin"),
+    )
+
+    assert 0 == done.exit_code, done.output
+    (expected, ours), (found, theirs) = graph_and_metadata(from_run), graph_and_metadata(path)
+    assert expected == found
+    assert without(ours, OF_THEIR_OWN) == without(theirs, (*OF_THEIR_OWN, *OF_WEIGHTS))
+    assert [] == theirs["provenance"]["published_preprocess"]
+    assert "model.safetensors" == theirs["provenance"]["weights"]["file"]
+    assert "classified correctly" in done.stderr
+
+
+def test_the_default_name_is_that_of_the_weights(
+    trained: Path, tiny_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without -o the artefact goes where those of run directories go."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "exported").mkdir()
+    (tmp_path / "exported" / "model.onnx").touch()
+
+    done = run_export(*described(trained, tiny_images, trained / "model.safetensors"))
+
+    assert 1 == done.exit_code
+    assert "'exported/model.onnx' exists" in done.stderr
+
+
+def test_calibration_images_that_were_trained_on_are_refused(
+    trained: Path, tiny_images: Path, tmp_path: Path
+) -> None:
+    """Thresholds from images that the network has seen would hold no rate."""
+    words = described(trained, tiny_images, trained / "model.safetensors")
+    words[words.index("--calibration") + 1] = str(tiny_images / "train")
+
+    done = run_export(*words, "-o", tmp_path / "x.onnx")
+
+    assert 1 == done.exit_code
+    assert "48 of 48 calibration images are also training images" in done.stderr
+    assert not (tmp_path / "x.onnx").exists()
+
+
+def test_another_number_of_classes_is_refused(
+    trained: Path, tiny_images: Path, tmp_path: Path
+) -> None:
+    """Weights for two classes meet a folder of three; both numbers are in the error."""
+    for name in ("dark", "bright", "third"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        for number in ("00", "01"):
+            (tmp_path / "train" / name / f"{number}.png").touch()
+    words = described(trained, tiny_images, trained / "model.safetensors")
+    words[words.index("--train") + 1] = str(tmp_path / "train")
+
+    done = run_export(*words, "-o", tmp_path / "x.onnx")
+
+    assert 1 == done.exit_code
+    assert "was trained on 2 classes, got 3 class folders" in done.stderr
+
+
+def test_scores_without_their_inputs_are_refused(
+    trained: Path, tiny_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network without features is named by a note, and a score that needs them by the error."""
+    import torch
+
+    source = """
+import torch
+from torch import nn
+class Bright(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.sign = nn.Parameter(torch.tensor([1.0, -1.0]))
+    def forward(self, images):
+        return images.mean((1, 2, 3))[:, None] * self.sign
+"""
+    (tmp_path / "bright.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    weights = tmp_path / "bright.safetensors"
+    safetensors.torch.save_file({"sign": torch.tensor([1.0, -1.0])}, weights)
+    words = described(trained, tiny_images, weights, "bright:Bright")
+
+    done = run_export(*words, "-o", tmp_path / "x.onnx", "--scores", "energy,mahalanobis")
+
+    assert 1 == done.exit_code
+    assert "ends in no submodule, not in a linear layer" in done.stderr
+    assert "'mahalanobis' reads 'features', which this classifier does not give" in done.stderr
+    done = run_export(*words, "-o", tmp_path / "x.onnx")
+    assert 0 == done.exit_code, done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "give a run directory, or --model, --weights, --train, --calibration"),
+        ("run --model resnet18", "a run directory knows its --model"),
+        ("run --mean 1,2,3 --resize stretch", "a run directory knows its --resize, --mean"),
+        ("--model resnet18 --weights w.pth", "--train, --calibration is needed, too"),
+        (
+            "--model resnet18 --weights w --train t --calibration c --mean 1,2",
+            "--mean is '1,2', expected three numbers",
+        ),
+        (
+            "--model resnet18 --weights w --train t --calibration c --std a,b,c",
+            "--std is 'a,b,c', expected three numbers",
+        ),
+    ],
+)
+def test_half_a_description_is_a_usage_error(words: str, message: str) -> None:
+    """A run directory or all that stands for one, and nothing in between."""
+    done = CliRunner().invoke(app, ["export", *words.split()], env={"COLUMNS": "500"})
+
+    assert 2 == done.exit_code
+    assert message in done.stderr
