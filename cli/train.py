@@ -195,6 +195,8 @@ def train(
             launch=Launch(device, resume=resume, force=force),
             progress=display.callbacks,
         )
+    if os.environ.get("RANK", "0") != "0":  # torchrun starts many of us, and the first speaks
+        return
     accuracy = report.validation_accuracy
     typer.echo(
         f"wrote '{output}'"

@@ -153,10 +153,13 @@ def _measured(run: Run, session: Session, earlier: Run | None, progress: Progres
 
 def _open(run: Run, session: Session, earlier: Run | None) -> State:
     """The state before the first step, or where the earlier run was saved last."""
+    session.fabric.barrier()  # every process has looked for an earlier run: one may write now
     if session.fabric.is_global_zero:
         clear_run(run.path, keep_run=earlier is not None)
     if earlier is not None:
-        return load_checkpoint(run.path / "last.ckpt", session)
+        state = load_checkpoint(run.path / "last.ckpt", session)
+        session.fabric.barrier()  # every process has read it: one may replace it now
+        return state
     if session.fabric.is_global_zero:
         write_run(run)
     return new_state(session)
