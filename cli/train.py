@@ -134,7 +134,7 @@ def train(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
     compile: Annotated[
-        bool, typer.Option("--compile", help="Faster steps after a slow start; needs g++.")
+        bool, typer.Option("--compile", help="Fewer kernel launches, for GPUs; needs g++.")
     ] = False,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue a run that was interrupted.")

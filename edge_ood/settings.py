@@ -31,7 +31,7 @@ class Settings:
         momentum: Nesterov's, in [0, 1).
         weight_decay: L2, added to the gradient.
         precision: Of the forward pass: `fp32` or `bf16`.
-        compile: Whether `torch.compile` makes the network faster; its last bits differ then.
+        compile: Whether `torch.compile` writes the network's kernels; the last bits differ then.
         seed: Every random draw is a function of it, the epoch and the step.
         recipe: The recipe that what was not chosen by hand comes from; a name on the record.
 
