@@ -248,6 +248,7 @@ def test_the_host_never_waits_for_the_device(resident: bool) -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 @pytest.mark.parametrize("resident", [True, False])
 def test_a_gpu_is_never_waited_for(resident: bool) -> None:
     """CUDA itself reports no synchronisation, and the batch has the CPU's pixels."""

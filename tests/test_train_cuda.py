@@ -97,6 +97,7 @@ def test_the_weights_load_on_the_cpu(tiny_images: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores")
 def test_compiled_losses_are_those_of_the_eager_run(tiny_images: Path, tmp_path: Path) -> None:
     """CUDA graphs replay what the eager steps do."""
     run_training(tiny_images, tmp_path / "eager")
