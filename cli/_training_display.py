@@ -1,5 +1,6 @@
 """What a person sees of a training run on stderr: a progress bar, or a line an epoch in a log."""
 
+import math
 from datetime import timedelta
 from types import TracebackType
 
@@ -70,6 +71,9 @@ class TrainingDisplay:
 
     def _show_epoch(self, report: EpochReport) -> None:
         self._accuracy = f"  accuracy {report.validation_accuracy:.1%}"
+        if not math.isnan(report.second_head_accuracy):
+            heads = (report.first_head_accuracy, report.second_head_accuracy)
+            self._accuracy += f" (heads {heads[0]:.1%}, {heads[1]:.1%})"
         if self._bar.disable:
             left_s = report.seconds * (self._epochs - report.epoch)
             typer.echo(

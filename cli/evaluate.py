@@ -108,7 +108,8 @@ def evaluate(
 def report(evaluation: "Evaluation") -> str:
     """An evaluation as plain text, at most 100 columns wide for head names of usual length.
 
-    One block for the ID images, one per OOD set, and a legend; rates in percent.
+    One block for the ID images, one per OOD set, each with the training objective, and a legend;
+    rates in percent.
     """
     blocks = [_id_block(evaluation, evaluation.id)]
     blocks += [_ood_block(evaluation, name, result) for name, result in evaluation.ood.items()]
@@ -142,6 +143,7 @@ def _id_block(evaluation: "Evaluation", result: "IdResult") -> str:
     )
     lines = [
         f"ID: {_count(result.n)}{_seen(result)}",
+        *_objective(evaluation),
         quality if result.is_labelled else _NOT_LABELLED,
         f"mean probability of the predicted class {_percent(result.mean_max_probability)} %",
         "",
@@ -176,11 +178,16 @@ def _ood_block(evaluation: "Evaluation", name: str, result: "OodResult") -> str:
     ]
     lines = [
         f"OOD {name}: {_count(result.n)} against {evaluation.id.n} of ID{_seen(result)}",
+        *_objective(evaluation),
         f"mean probability of the predicted class {_percent(result.mean_max_probability)} %",
         "",
         format_table(headings, rows),
     ]
     return "\n".join(lines)
+
+
+def _objective(evaluation: "Evaluation") -> list[str]:
+    return [f"objective {evaluation.objective}"] if evaluation.objective else []
 
 
 def _marked(head: str, evaluation: "Evaluation") -> str:

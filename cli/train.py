@@ -58,6 +58,10 @@ def train(
         Path | None,
         typer.Option(metavar="DIR", help="DIR/<class>/<file>; default: a further 5% of DATA."),
     ] = None,
+    unlabelled: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Pool of classifier-discrepancy's transductive modes."),
+    ] = None,
     start: Annotated[
         Path | None,
         typer.Option(
@@ -118,13 +122,15 @@ def train(
         int | None, typer.Option(min=1, help="Training images per step; default: 128.")
     ] = None,
     outlier_batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Outliers per step; default: 256.")
+        int | None,
+        typer.Option(min=1, help="Outliers or unlabelled images per step; default: 256."),
     ] = None,
     lr: Annotated[
-        float | None, typer.Option(help="Learning rate at the first step; cosine; default: 0.1.")
+        float | None, typer.Option(help="Learning rate at the first step; default: 0.1.")
     ] = None,
     final_lr: Annotated[
-        float | None, typer.Option(help="What the cosine ends at; default: 1e-6.")
+        float | None,
+        typer.Option(help="Where its cosine ends; that of --lr keeps it constant; default: 1e-6."),
     ] = None,
     momentum: Annotated[float | None, typer.Option(help="Nesterov's; default: 0.9.")] = None,
     weight_decay: Annotated[
@@ -188,7 +194,7 @@ def train(
 
     with TrainingDisplay(settings.epochs) as display:
         report = train_classifier(
-            Folders(folder, outliers, calibration, validation, start),
+            Folders(folder, outliers, calibration, validation, unlabelled, start),
             settings,
             preprocess,
             output,

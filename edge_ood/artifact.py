@@ -183,7 +183,7 @@ class Metadata:
         heads: The score heads, in output order.
         primary: The head behind `pvalue` and `is_ood`.
         calibration: The thresholds in force.
-        manifests: By role: `training`, `pretraining`, `outliers`, `calibration`.
+        manifests: By role: `training`, `pretraining`, `outliers`, `unlabelled`, `calibration`.
         probe: Reproducible scores.
         parity: Summary of the parity report.
         precision: `fp32`.

@@ -15,7 +15,15 @@ from edge_ood.settings import Settings
 __all__ = ["Batches", "Share", "normalised", "step_seed", "to_device"]
 
 _CROP_SHARE = 8  # the random crop shifts by up to an eighth of the side: 4 px at 32 px
-_ORDER, _OUTLIER_ORDER, _AUGMENTATION, _OUTLIER_AUGMENTATION, _DROPOUT = range(5)
+(
+    _ORDER,
+    _OUTLIER_ORDER,
+    _AUGMENTATION,
+    _OUTLIER_AUGMENTATION,
+    _DROPOUT,
+    _UNLABELLED_ORDER,
+    _UNLABELLED_AUGMENTATION,
+) = range(7)
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,8 @@ class Batches:
         device: Where batches are wanted.
         share: The part of this process.
         prior: Share of each class among all training images, float32 (K,), or None.
+        unlabelled: Sets of uint8 (any, S, S, 3) that each unlabelled batch is drawn from, in equal
+            parts; it is as large as a batch of outliers.
     """
 
     images: Tensor
@@ -53,6 +63,7 @@ class Batches:
     device: torch.device
     share: Share = Share()
     prior: Tensor | None = None
+    unlabelled: tuple[Tensor, ...] = ()
 
     @property
     def size(self) -> int:
@@ -82,23 +93,37 @@ class Batches:
             to_device(self.labels[rows], self.device),
             self._outliers_at(step) if len(self.outliers) else None,
             self.prior,
+            self._unlabelled_at(step) if self.unlabelled else None,
         )
 
     def _outliers_at(self, step: int) -> Tensor:
-        """Outliers in shuffled rounds that run on from batch to batch and epoch to epoch."""
-        count = self.settings.outlier_batch_size
-        rounds, places = np.divmod(step * count + np.arange(count), len(self.outliers))
+        images = self._in_rounds(
+            self.outliers, step, self.settings.outlier_batch_size, (_OUTLIER_ORDER,)
+        )
+        return self._augmented(images, (self.settings.seed, _OUTLIER_AUGMENTATION, step))
+
+    def _unlabelled_at(self, step: int) -> Tensor:
+        count = self.settings.outlier_batch_size // len(self.unlabelled)
+        parts = [
+            self._augmented(
+                self._in_rounds(images, step, count, (_UNLABELLED_ORDER, part)),
+                (self.settings.seed, _UNLABELLED_AUGMENTATION, part, step),
+            )
+            for part, images in enumerate(self.unlabelled)
+        ]
+        return torch.cat(parts)
+
+    def _in_rounds(self, images: Tensor, step: int, count: int, purpose: tuple[int, ...]) -> Tensor:
+        """This process' share of images in shuffled rounds that run on over batches and epochs."""
+        rounds, places = np.divmod(step * count + np.arange(count), len(images))
+        draw = (self.settings.seed, *purpose)
         chosen = np.concatenate(
             [
-                _permutation((self.settings.seed, _OUTLIER_ORDER, int(turn)), len(self.outliers))[
-                    places[rounds == turn]
-                ]
+                _permutation((*draw, int(turn)), len(images))[places[rounds == turn]]
                 for turn in np.unique(rounds)
             ]
         )
-        rows = to_device(self.share.of(torch.from_numpy(chosen)), self.outliers.device)
-        draw = (self.settings.seed, _OUTLIER_AUGMENTATION, step)
-        return self._augmented(self.outliers[rows], draw)
+        return images[to_device(self.share.of(torch.from_numpy(chosen)), images.device)]
 
     def _augmented(self, images: Tensor, draw: tuple[int, ...]) -> Tensor:
         """Crop, flip and normalise, by draws for the joined batch."""
@@ -163,6 +188,6 @@ def _crop_and_flip(images: Tensor, shifts: Tensor, flips: Tensor, *, padding: in
     return framed[batch[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def _permutation(draw: tuple[int, ...], count: int) -> NDArray[np.int64]:
     return np.random.default_rng(draw).permutation(count)

@@ -17,6 +17,7 @@ from edge_ood import metrics
 from edge_ood.errors import DataError, InputError
 from edge_ood.images import ImageSet
 from edge_ood.metrics import Misclassification, PairMetrics
+from edge_ood.registry import Spec
 from edge_ood.results import Scores
 from edge_ood.runtime import Scorer
 
@@ -107,6 +108,7 @@ class Evaluation:
         heads: Names of the score heads.
         primary: The head behind the artefact's `is_ood`.
         alpha: False-alarm rate the thresholds were calibrated for; `1 - alpha` is promised.
+        objective: How the classifier was trained, with all parameters; empty where unknown.
         id: The ID set.
         ood: By name of the OOD set.
     """
@@ -114,6 +116,7 @@ class Evaluation:
     heads: tuple[str, ...]
     primary: str
     alpha: float
+    objective: str
     id: IdResult
     ood: Mapping[str, OodResult]
 
@@ -141,8 +144,9 @@ def evaluate(
         on_image: Called after each image, to show progress.
 
     Raises:
-        DataError: If a set is empty, a file is no readable image (it is named), or a score is not
-            finite (file and head are named).
+        DataError: If a set is empty, a file is no readable image (it is named), a score is not
+            finite (file and head are named), or the classifier learnt from a test image though its
+            mode excludes that.
     """
     for name, images in [("ID", id_images), *ood.items()]:
         if not len(images):
@@ -164,6 +168,7 @@ def evaluate(
         heads=tuple(scorer.heads),
         primary=scorer.metadata.primary,
         alpha=scorer.metadata.calibration.alpha,
+        objective=_objective(scorer),
         id=_id_result(scorer, id_images, inside),
         ood=results,
     )
@@ -194,6 +199,12 @@ def name_folders(arguments: Sequence[str], *, taken: Sequence[str] = ()) -> dict
     return folders
 
 
+def _objective(scorer: Scorer) -> str:
+    provenance = scorer.metadata.provenance
+    name = provenance.get("objective", "")
+    return str(Spec(str(name), provenance.get("objective_parameters", {})))
+
+
 def _score(
     scorer: Scorer, images: ImageSet | MadeImages, batch_size: int, on_image: Callable[[], None]
 ) -> Scores:
@@ -210,7 +221,22 @@ def _score(
                 f"finite number ({len(broken)} of {len(values)} images)",
                 hint="edge-ood check FILE.onnx tells whether the artefact is sound here",
             )
+    _refuse_pool(scorer, images.paths, scores)
     return scores
+
+
+def _refuse_pool(scorer: Scorer, paths: Sequence[Path], scores: Scores) -> None:
+    """Hold a classifier that was trained on a pool without test images to that."""
+    mode = scorer.metadata.provenance.get("objective_parameters", {}).get("mode")
+    if mode != "transductive-split" or "unlabelled" not in scorer.metadata.manifests:
+        return
+    seen = scorer.metadata.manifests["unlabelled"].overlap(scores.hashes)
+    if seen.any():
+        raise DataError(
+            f"{int(seen.sum())} of {len(seen)} test images are in the pool that this classifier"
+            f" learnt from, the first is '{paths[int(seen.argmax())]}', but its mode is {mode!r}",
+            hint="test on other images, or train with mode=transductive, which says so",
+        )
 
 
 def _id_result(scorer: Scorer, images: ImageSet, scores: Scores) -> IdResult:

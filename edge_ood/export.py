@@ -159,7 +159,7 @@ def _request(trained: _Trained, options: Options) -> Request:
         calibration=trained.splits["calibration"],
         options=options,
         outliers=trained.splits["outliers"],
-        others={role: trained.splits[role] for role in ("pretraining",)},
+        others={role: trained.splits[role] for role in ("unlabelled", "pretraining")},
         provenance=trained.provenance,
     )
 

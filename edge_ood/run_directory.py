@@ -9,6 +9,7 @@ state after the last saved step.
 import csv
 import io
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -36,9 +37,9 @@ __all__ = [
     "write_run",
 ]
 
-SPLITS = ("training", "calibration", "validation", "outliers", "pretraining")
+SPLITS = ("training", "calibration", "validation", "outliers", "unlabelled", "pretraining")
 
-_LATER_SPLITS = ("pretraining",)  # runs of earlier versions lack them
+_LATER_SPLITS = ("unlabelled", "pretraining")  # runs of earlier versions lack them
 
 _FORMAT = 1
 
@@ -110,7 +111,7 @@ class Run:
         path: The directory.
         config: Settings, classes and preprocessing.
         splits: Image sets with hashes: `training` and `validation` with labels, `calibration` with
-            labels where its folders bear class names, `outliers` without; empty if unused.
+            labels where its folders bear class names, the others without; empty if unused.
             `pretraining` are images that only trained the weights which the run started from.
     """
 
@@ -140,6 +141,8 @@ class EpochReport:
         validation_accuracy: In [0, 1]; NaN without validation images.
         images_per_s: Training images, outliers not counted.
         seconds: Wall time, validation not counted.
+        first_head_accuracy: Like `validation_accuracy`, which is that of the heads' mean logits.
+        second_head_accuracy: NaN with one head, too.
     """
 
     epoch: int
@@ -148,6 +151,8 @@ class EpochReport:
     validation_accuracy: float
     images_per_s: float
     seconds: float
+    first_head_accuracy: float = math.nan
+    second_head_accuracy: float = math.nan
 
 
 def read_run(path: Path) -> Run:

@@ -16,7 +16,7 @@ from edge_ood.compilation import check_compiler
 from edge_ood.errors import InputError
 from edge_ood.fine_tuning import check_start, read_start, record_start
 from edge_ood.models import bind_model, build_classifier, check_input
-from edge_ood.objectives import OBJECTIVES, Measured, Needs, Objective, bind_objective
+from edge_ood.objectives import OBJECTIVES, Measured, Needs, Objective, bind_objective, needs_of
 from edge_ood.output import atomic_output
 from edge_ood.preprocess import Preprocess
 from edge_ood.resume import (
@@ -52,6 +52,11 @@ from edge_ood.training_set import Folders, TrainingSet, channel_statistics, read
 
 __all__ = ["Launch", "learning_rate", "train", "train_steps"]
 
+_ROLES = {
+    "outliers": ("outliers", "outlier-exposure"),
+    "unlabelled": ("unlabelled images", "classifier-discrepancy:mode=transductive"),
+}
+"""What messages call images that not every objective uses, and one that does."""
 _FEWEST_CALIBRATION_IMAGES = 19  # smallest n with ceil(0.95 (n + 1)) <= n
 
 
@@ -218,13 +223,16 @@ def _close_epoch(session: Session, state: State, rate: float) -> EpochReport:
             hint=f"lower --lr {session.batches.settings.learning_rate}",
         )
     images = session.batches.steps_per_epoch * session.batches.size
+    accuracy, first_head, second_head = evaluate(session)
     report = EpochReport(
         epoch=epoch,
         learning_rate=rate,
         training_loss=loss,
-        validation_accuracy=evaluate(session),
+        validation_accuracy=accuracy,
         images_per_s=images / state.seconds,
         seconds=state.seconds,
+        first_head_accuracy=first_head,
+        second_head_accuracy=second_head,
     )
     state.epochs.append(report)
     state.loss_sum = torch.zeros_like(state.loss_sum)
@@ -235,9 +243,8 @@ def _close_epoch(session: Session, state: State, rate: float) -> EpochReport:
 def _checked(config: RunConfig, folders: Folders, start: Run | None) -> RunConfig:
     """The configuration with every parameter filled in; refuses what does not fit together."""
     objective = bind_objective(config.settings.objective)
-    needs = OBJECTIVES.get(objective.name).needs(**objective.parameters)
-    _check_needs(needs, objective.name, folders)
     settings = config.settings
+    _check_needs(needs_of(objective), settings, folders)
     settings = replace(settings, model=bind_model(settings.model), objective=objective)
     build_classifier(settings.model, 2, heads=settings.heads)
     check_input(settings.model, config.preprocess.size_px, settings.batch_size)
@@ -247,16 +254,25 @@ def _checked(config: RunConfig, folders: Folders, start: Run | None) -> RunConfi
     return RunConfig(settings, (), start.config.preprocess, start=record_start(start))
 
 
-def _check_needs(needs: Needs, objective: str, folders: Folders) -> None:
-    if needs.outliers and folders.outliers is None:
+def _check_needs(needs: Needs, settings: Settings, folders: Folders) -> None:
+    """Refuse images that nothing uses, and an objective without what it needs."""
+    objective = settings.objective.name
+    for role, (images, example) in _ROLES.items():
+        folder = getattr(folders, role)
+        if folder is not None and role not in needs.folders:
+            raise InputError(
+                f"objective {objective!r} makes no use of {images}, got '{folder}'",
+                hint=f"drop --{role}, or --objective {example}",
+            )
+        if folder is None and role in needs.folders:
+            raise InputError(
+                f"objective {objective!r} needs {images}, got none",
+                hint=f"--{role} DIR, or --objective cross-entropy",
+            )
+    if settings.heads < needs.heads:
         raise InputError(
-            f"objective {objective!r} needs outliers, got none",
-            hint="--outliers DIR, or --objective cross-entropy",
-        )
-    if folders.outliers is not None and not needs.outliers:
-        raise InputError(
-            f"objective {objective!r} makes no use of outliers, got '{folders.outliers}'",
-            hint="drop --outliers, or --objective outlier-exposure",
+            f"objective {objective!r} needs {needs.heads} heads, got {settings.heads}",
+            hint=f"--heads {needs.heads}",
         )
     if needs.trained and folders.start is None:
         raise InputError(

@@ -1,9 +1,10 @@
 """What the training loop works with: device, network, optimiser, batches and checkpoints."""
 
 import io
+import math
 import os
 import pickle
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -17,11 +18,12 @@ from edge_ood.batches import Batches, Share, normalised
 from edge_ood.compilation import compiled
 from edge_ood.errors import ArtifactError, InputError
 from edge_ood.models import Classifier, IndependentHeads, build_classifier, load_weights
+from edge_ood.objectives import Model, logits_by_head, needs_of
 from edge_ood.output import atomic_output
 from edge_ood.run_directory import EpochReport, Run, RunConfig
 from edge_ood.scores import Outputs
 from edge_ood.settings import Settings
-from edge_ood.training_set import TrainingSet
+from edge_ood.training_set import DECODED_SPLITS, TrainingSet
 
 __all__ = [
     "DEVICES",
@@ -82,7 +84,7 @@ class Session:
 
     fabric: Fabric
     classifier: Classifier
-    model: Callable[[Tensor], Outputs]
+    model: Model
     optimizer: torch.optim.Optimizer
     batches: Batches
     validation: tuple[Tensor, Tensor]
@@ -96,8 +98,10 @@ class _Unpacked(nn.Module):
         super().__init__()
         self.classifier = classifier
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None, dict[str, Tensor]]:
-        outputs: Outputs = self.classifier(images)
+    def forward(
+        self, images: Tensor, *, detached_heads: Sequence[int] = ()
+    ) -> tuple[Tensor, Tensor | None, dict[str, Tensor]]:
+        outputs: Outputs = self.classifier(images, detached_heads=detached_heads)
         return outputs.logits, outputs.logits_pair, dict(outputs.features)
 
 
@@ -114,12 +118,14 @@ def start_fabric(device: str, settings: Settings) -> Fabric:
         raise InputError("no CUDA device was found", hint="--device cpu, or --device auto")
     chosen = "cuda" if device == "auto" and torch.cuda.is_available() else device
     local, world = (int(os.environ.get(f"{name}WORLD_SIZE", "1")) for name in ("LOCAL_", ""))
-    for name in ("batch_size", "outlier_batch_size"):
+    parts = world * (len(needs_of(settings.objective).unlabelled) or 1)
+    for name, factor in (("batch_size", world), ("outlier_batch_size", parts)):
         size = getattr(settings, name)
-        if size % world:
+        if size % factor:
             raise InputError(
-                f"{name} {size} cannot be shared evenly by {world} processes",
-                hint=f"--{name.replace('_', '-')} {size - size % world or world}",
+                f"{name} {size} cannot be shared evenly by {world} processes and"
+                f" {factor // world} image sets",
+                hint=f"--{name.replace('_', '-')} {size - size % factor or factor}",
             )
     fabric = Fabric(
         accelerator="cpu" if chosen == "auto" else chosen,
@@ -159,38 +165,50 @@ def start_session(
         unpacked = compiled(unpacked, fabric.device)
     network, wrapped_optimizer = fabric.setup(unpacked, optimizer)
 
-    def model(images: Tensor) -> Outputs:
-        return Outputs(*network(images))
+    def model(images: Tensor, *, detached_heads: Sequence[int] = ()) -> Outputs:
+        return Outputs(*network(images, detached_heads=detached_heads))
 
-    images, labels = _on_device(training_set, "training", fabric.device)
+    needs = needs_of(settings.objective)
+    sets = {name: _on_device(training_set, name, fabric.device) for name in DECODED_SPLITS}
+    images, labels = sets["training"]
     batches = Batches(
         images=images,
         labels=labels,
-        outliers=_on_device(training_set, "outliers", fabric.device)[0],
+        outliers=sets["outliers"][0] if needs.outliers else images[:0],
         settings=settings,
         preprocess=config.preprocess,
         device=fabric.device,
         share=Share(fabric.global_rank, fabric.world_size),
         prior=(torch.bincount(labels) / len(labels)).to(fabric.device),
+        unlabelled=tuple(sets[name][0] for name in needs.unlabelled),
     )
-    validation = _on_device(training_set, "validation", fabric.device)
-    parameters = config.objective_parameters
-    return Session(fabric, classifier, model, wrapped_optimizer, batches, validation, parameters)
+    return Session(
+        fabric,
+        classifier,
+        model,
+        wrapped_optimizer,
+        batches,
+        sets["validation"],
+        config.objective_parameters,
+    )
 
 
-def evaluate(session: Session) -> float:
-    """Accuracy on the validation images, in [0, 1], shared among the processes.
+def evaluate(session: Session) -> tuple[float, float, float]:
+    """Accuracies on the validation images, in [0, 1], shared among the processes.
 
     Returns:
-        NaN if there are no validation images. The classifier is left in training mode.
+        Of the heads' mean logits, of the first and of the second head; NaN where there are no
+        validation images or no second head. The classifier is left in training mode.
     """
     images, labels = session.validation
 
     def correct(rows: slice, outputs: Outputs) -> Tensor:
-        predicted: Tensor = outputs.logits.argmax(1)
-        return predicted.eq(labels[rows].to(predicted.device))
+        logits = torch.cat([outputs.logits.unsqueeze(1), logits_by_head(outputs)], dim=1)
+        return logits.argmax(-1) == labels[rows, None].to(logits.device)
 
-    return _mean(session, images, correct)
+    heads = session.batches.settings.heads
+    mean, first, *second = _means(session, images, correct, columns=1 + heads)
+    return mean, first, second[0] if second else math.nan
 
 
 def mean_output(session: Session, split: str, function: Callable[[Outputs], Tensor]) -> float:
@@ -203,19 +221,29 @@ def mean_output(session: Session, split: str, function: Callable[[Outputs], Tens
     """
     images = {"training": session.batches.images, "outliers": session.batches.outliers}[split]
     chosen = images[:: -(-len(images) // _MOST_MEASURED)]
-    return _mean(session, chosen, lambda rows, outputs: function(outputs))
+    (mean,) = _means(
+        session, chosen, lambda rows, outputs: function(outputs).unsqueeze(1), columns=1
+    )
+    return mean
 
 
-def _mean(session: Session, images: Tensor, function: Callable[[slice, Outputs], Tensor]) -> float:
-    """Mean of `function(rows, outputs) -> (rows,)` over images, shared among the processes."""
-    total = torch.zeros((), dtype=torch.float64, device=session.fabric.device)
+def _means(
+    session: Session,
+    images: Tensor,
+    function: Callable[[slice, Outputs], Tensor],
+    *,
+    columns: int,
+) -> list[float]:
+    """Column means of `function(rows, outputs) -> (rows, columns)`, shared among the processes."""
+    total = torch.zeros(columns, dtype=torch.float64, device=session.fabric.device)
     session.classifier.eval()
     for rows, outputs in _outputs(session, images):
-        total += function(rows, outputs).double().sum()
+        total += function(rows, outputs).double().sum(0)
     session.classifier.train()
     joined = session.fabric.all_reduce(total, reduce_op="sum")
     assert isinstance(joined, Tensor)
-    return joined.item() / len(images) if len(images) else float("nan")
+    means: list[float] = (joined / len(images)).tolist()
+    return means
 
 
 @torch.inference_mode()

@@ -20,7 +20,7 @@ from edge_ood.images import (
     stratified_split,
 )
 from edge_ood.preprocess import Preprocess
-from edge_ood.run_directory import Run
+from edge_ood.run_directory import SPLITS, Run
 
 __all__ = [
     "Folders",
@@ -31,8 +31,16 @@ __all__ = [
     "read_training_set",
 ]
 
-DECODED_SPLITS = ("training", "validation", "outliers")
+DECODED_SPLITS = ("training", "validation", "outliers", "unlabelled")
 
+_NEVER_AMONG = (
+    ("outliers", "training"),
+    ("outliers", "pretraining"),
+    ("outliers", "calibration"),
+    ("outliers", "validation"),
+    ("unlabelled", "calibration"),
+    ("unlabelled", "validation"),
+)
 _CALIBRATION_SHARE = 0.1
 _VALIDATION_SHARE = 0.05
 _FEWEST_FOR_VALIDATION = 3  # images of a class: one to train, one to calibrate, one to validate
@@ -50,6 +58,7 @@ class Folders:
         outliers: Auxiliary outliers, or None.
         calibration: For thresholds alone; None takes a stratified 10 % of `training`.
         validation: `<class>/*` folders; None takes a further stratified 5 % of `training`.
+        unlabelled: A pool that some objectives learn from without labels, or None.
         start: A finished run to start from, or None. What it calibrated and validated with keeps
             its role, in place of a new draw from `training`.
     """
@@ -58,6 +67,7 @@ class Folders:
     outliers: Path | None = None
     calibration: Path | None = None
     validation: Path | None = None
+    unlabelled: Path | None = None
     start: Path | None = None
 
 
@@ -67,7 +77,7 @@ class TrainingSet:
 
     Attributes:
         splits: Files, labels and hashes of every split of a run directory.
-        pixels: uint8 (N, S, S, 3) of `training`, `validation` and `outliers`; never `calibration`.
+        pixels: uint8 (N, S, S, 3) of all splits that take part in training; never `calibration`.
         notes: What the user should know, one sentence each.
     """
 
@@ -92,11 +102,12 @@ def plan_splits(folders: Folders, seed: int, start: Run | None = None) -> dict[s
     if start is not None:
         check_classes(start, folders.training, known.classes)
         known = _hashed(known)
-    splits = {"outliers": ImageSet(()), "calibration": ImageSet(()), "validation": ImageSet(())}
-    for name in ("outliers", "calibration", "validation"):
+    splits = {}
+    for name in ("outliers", "unlabelled", "calibration", "validation"):
         folder = getattr(folders, name)
+        splits[name] = ImageSet(())
         if folder is not None:
-            classes = () if name == "outliers" else known.classes
+            classes = known.classes if name in ("calibration", "validation") else ()
             splits[name] = replace(read_images(folder.absolute(), classes), classes=known.classes)
     if folders.validation is not None and splits["validation"].labels is None:
         raise DataError(
@@ -154,7 +165,7 @@ def read_training_set(
         splits[name] = replace(images, hashes=tuple(hashes))
     empty = ImageSet((), None, splits["training"].classes)
     splits["pretraining"] = only_pretrained(start, splits["training"]) if start else empty
-    _check_outliers(splits, folders)
+    _check_roles(splits)
     return _without_duplicates(TrainingSet(splits, pixels), folders)
 
 
@@ -169,13 +180,13 @@ def read_splits(folders: Folders) -> Mapping[str, ImageSet]:
     """
     known = read_class_folders(folders.training.absolute())
     splits = {"training": known}
-    for name in ("calibration", "outliers", "validation", "pretraining"):
+    for name in SPLITS[1:]:
         folder = getattr(folders, name, None)
         classes = () if name == "outliers" else known.classes
         images = ImageSet(()) if folder is None else read_images(folder.absolute(), classes)
         splits[name] = replace(images, classes=known.classes)
     splits = {name: _hashed(images) for name, images in splits.items()}
-    _check_outliers(splits, folders)
+    _check_roles(splits)
     return _without_duplicates(TrainingSet(splits, {}), folders).splits
 
 
@@ -235,15 +246,17 @@ def _validation_mask(
     return mask
 
 
-def _check_outliers(splits: Mapping[str, ImageSet], folders: Folders) -> None:
-    outliers = splits["outliers"].hashes
-    for name in ("training", "calibration", "validation", "pretraining"):
-        shared = set(outliers) & set(splits[name].hashes)
+def _check_roles(splits: Mapping[str, ImageSet]) -> None:
+    """Refuse outliers and unlabelled images that have a role which excludes them."""
+    for role, other in _NEVER_AMONG:
+        images = splits[role]
+        shared = set(images.hashes) & set(splits[other].hashes)
         if shared:
-            example = splits["outliers"].paths[outliers.index(min(shared))]
+            example = images.paths[images.hashes.index(min(shared))]
             raise DataError(
-                f"{len(shared)} of {len(outliers)} outliers are {name} images, such as '{example}'",
-                hint=f"remove them from '{folders.outliers}': outliers must not show known classes",
+                f"{len(shared)} of {len(images)} images of --{role} are {other} images,"
+                f" such as '{example}'",
+                hint="remove them from one of the two: no image may play both roles",
             )
 
 

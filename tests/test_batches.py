@@ -108,6 +108,50 @@ def test_no_outliers_are_none() -> None:
     assert make_batches().at(0).outliers is None
 
 
+def test_unlabelled_batches_have_equal_parts_of_each_set() -> None:
+    """Half are training images in rounds of their own, half outliers, whatever their numbers."""
+    batches = make_batches(count=6, outliers=3, outlier_batch_size=4)
+    mixed = replace(batches, unlabelled=(batches.images, batches.outliers))
+
+    drawn = []
+    for step in range(3):
+        unlabelled = mixed.at(step).unlabelled
+        assert unlabelled is not None
+        drawn.append(first_pixels(unlabelled))
+
+    assert list(range(6)) == sorted(image for part in drawn for image in part[:2])
+    assert sorted([6, 7, 8] * 2) == sorted(image for part in drawn for image in part[2:])
+    assert drawn[0][:2] != mixed.at(0).labels.tolist()[:2]
+    assert batches.at(0).unlabelled is None
+
+
+def test_a_pool_is_its_own_unlabelled_batch() -> None:
+    """One set fills the batch."""
+    batches = make_batches(count=6, outliers=4, outlier_batch_size=4)
+
+    unlabelled = replace(batches, unlabelled=(batches.outliers,)).at(0).unlabelled
+
+    assert unlabelled is not None
+    assert [6, 7, 8, 9] == sorted(first_pixels(unlabelled))
+
+
+def test_processes_share_each_part_of_the_unlabelled_batch() -> None:
+    """Each of two processes has as many training images as outliers, augmented as in one."""
+    batches = make_batches(outliers=6, outlier_batch_size=8, augmentation=("crop", "flip"))
+    joined = replace(batches, unlabelled=(batches.images, batches.outliers))
+
+    parts = [replace(joined, share=Share(rank, 2)).at(1).unlabelled for rank in (0, 1)]
+
+    whole = joined.at(1).unlabelled
+    assert whole is not None
+    assert parts[0] is not None
+    assert parts[1] is not None
+    shares = [
+        half for start in (0, 2) for half in (p[start : start + 2] for p in parts if p is not None)
+    ]
+    assert torch.equal(whole, torch.cat(shares))
+
+
 def test_crop_shifts_inside_a_black_frame() -> None:
     """Every augmented image is one of the 25 shifts of its source, padded with black."""
     batches = make_batches(augmentation=("crop",))

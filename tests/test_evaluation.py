@@ -26,8 +26,9 @@ class NamedScorer:
 
     heads = ("energy", "msp")
 
-    def __init__(self, manifests=None):
+    def __init__(self, manifests=None, provenance=None):
         self.metadata = SimpleNamespace(
+            provenance=provenance or {},
             classes=CLASSES,
             primary="energy",
             calibration=SimpleNamespace(alpha=0.05),
@@ -220,6 +221,37 @@ def test_images_the_artefact_was_made_from_are_counted():
 
     assert result.id.seen == {"training": 2}
     assert result.ood["far"].seen == {}
+
+
+POOL = {"unlabelled": Manifest.of([content_hash(b"bee_0.6.png")])}
+
+
+def trained_with(mode):
+    """What an artefact says about its training with a pool of unlabelled images."""
+    return {"objective": "classifier-discrepancy", "objective_parameters": {"mode": mode}}
+
+
+def test_a_transductive_result_says_so():
+    """Test images of the pool are counted, and the objective stands beside the numbers."""
+    result = evaluate(NamedScorer(POOL, trained_with("transductive")), KNOWN, {"far": FOREIGN})
+
+    assert result.id.seen == {"unlabelled": 1}
+    assert result.objective == "classifier-discrepancy:mode=transductive"
+    assert result.to_json()["objective"] == result.objective
+
+
+def test_a_pool_without_test_images_has_none():
+    """With mode=transductive-split, a test image of the pool is an error that names it."""
+    scorer = NamedScorer(POOL, trained_with("transductive-split"))
+
+    evaluate(scorer, FOREIGN, {"far": FOREIGN})
+    with pytest.raises(DataError, match=r"1 of \d test images are in the pool .*bee_0\.6\.png"):
+        evaluate(scorer, KNOWN, {"far": FOREIGN})
+
+
+def test_an_artefact_of_unknown_origin_has_no_objective():
+    """A foreign classifier's result has an empty objective."""
+    assert evaluate(NamedScorer(), KNOWN, {"far": FOREIGN}).objective == ""
 
 
 def test_artefact_on_real_images(artifact_path, demo_images):

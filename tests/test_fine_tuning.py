@@ -18,7 +18,7 @@ from edge_ood.batches import normalised
 from edge_ood.errors import ArtifactError, DataError, InputError
 from edge_ood.images import content_hash, decode_all
 from edge_ood.models import load_model
-from edge_ood.objectives import OBJECTIVES, bind_objective
+from edge_ood.objectives import OBJECTIVES, bind_objective, needs_of
 from edge_ood.preprocess import Preprocess
 from edge_ood.registry import Spec
 from edge_ood.run_directory import read_run
@@ -212,9 +212,8 @@ def test_an_interrupted_run_ends_with_the_same_weights(
     name: str, folders: Folders, with_outliers: Folders, tmp_path: Path
 ) -> None:
     """Whatever the objective: resumed after an epoch, it ends with the same bits."""
-    spec = bind_objective(name)
-    images = with_outliers if OBJECTIVES.get(name).needs(**spec.parameters).outliers else folders
-    options: dict[str, Any] = {"objective": spec, "epochs": 2, "heads": 2}
+    images = with_outliers if needs_of(name).folders else folders
+    options: dict[str, Any] = {"objective": bind_objective(name), "epochs": 2, "heads": 2}
     fine_tune(images, tmp_path / "whole", **options)
     settings = replace(SETTINGS, **{**options, "learning_rate": 0.001})
 

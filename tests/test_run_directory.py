@@ -29,7 +29,7 @@ from edge_ood.settings import Settings
 
 CLASSES = ("grüne Äpfel", "rote / Birnen")
 EPOCHS = (
-    EpochReport(1, 0.1, 2.5, 0.25, 812.5, 4.0),
+    EpochReport(1, 0.1, 2.5, 0.25, 812.5, 4.0, 0.25, 0.125),
     EpochReport(2, 0.05, 1 / 3, math.nan, 800.0, 4.25),
 )
 
@@ -52,7 +52,7 @@ def some_run(folder: Path) -> Run:
         Start("/runs/перший", "ab" * 32),
         {"m_in": -11.25, "m_out": 0.1},
     )
-    splits = (training, calibration, empty, empty, calibration)
+    splits = (training, calibration, empty, empty, calibration, calibration)
     return Run(folder, config, dict(zip(SPLITS, splits, strict=True)))
 
 
@@ -85,11 +85,12 @@ def test_a_run_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     """Without a start, measured parameters and images of an earlier training, there are none."""
     write_run(some_run(tmp_path))
     change(tmp_path / "config.json", {"start": None, "measured": None})
-    change(tmp_path / "splits.json", {"pretraining": None})
+    change(tmp_path / "splits.json", {"pretraining": None, "unlabelled": None})
 
     run = read_run(tmp_path)
 
-    assert (None, {}, 0) == (run.config.start, run.config.measured, len(run.splits["pretraining"]))
+    assert (None, {}) == (run.config.start, run.config.measured)
+    assert [0, 0] == [len(run.splits[name]) for name in ("unlabelled", "pretraining")]
 
 
 @pytest.mark.parametrize("missing", ["config.json", "splits.json"])
@@ -164,7 +165,7 @@ def test_metrics_have_one_row_an_epoch(tmp_path: Path) -> None:
 
     lines = (tmp_path / "metrics.csv").read_text().splitlines()
     header = "epoch,learning_rate,training_loss,validation_accuracy,images_per_s,seconds"
-    assert header == lines[0]
+    assert f"{header},first_head_accuracy,second_head_accuracy" == lines[0]
     assert ["1", "2"] == [line.split(",")[0] for line in lines[1:]]
 
 

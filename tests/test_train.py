@@ -1,5 +1,6 @@
 """Training on tiny images: it learns, it can be killed, and it refuses what cannot work."""
 
+import contextlib
 import math
 import os
 import shutil
@@ -94,6 +95,61 @@ def test_the_reported_accuracy_is_that_of_the_saved_weights(
 
     right = logits.argmax(1).numpy() == validation.labels
     assert np.mean(right) == pytest.approx(report.validation_accuracy)
+
+
+def test_each_head_has_its_own_accuracy(tiny_images: Path, tmp_path: Path) -> None:
+    """The rows have the accuracies of the saved heads, here untrained ones, which differ."""
+    with contextlib.suppress(DataError):  # no better than guessing
+        run_training(tiny_images, tmp_path, heads=2, learning_rate=0.0, final_learning_rate=0.0)
+    run, row = read_run(tmp_path), read_metrics(tmp_path)[-1]
+    validation = run.splits["validation"]
+    pixels, _ = decode_all(validation.paths, run.config.preprocess)
+
+    with torch.inference_mode():
+        outputs = load_model(run)(normalised(torch.from_numpy(pixels), run.config.preprocess))
+
+    right = outputs.logits_pair.argmax(-1).numpy() == np.asarray(validation.labels)[:, None]
+    assert right.mean(0) == pytest.approx([row.first_head_accuracy, row.second_head_accuracy])
+    assert row.first_head_accuracy != row.second_head_accuracy
+
+
+def test_a_missing_head_has_no_accuracy(finished: Path) -> None:
+    """With one head its accuracy is that of the classifier, and the second is NaN."""
+    row = read_metrics(finished)[-1]
+
+    assert row.validation_accuracy == row.first_head_accuracy
+    assert math.isnan(row.second_head_accuracy)
+
+
+@pytest.mark.parametrize(
+    ("mode", "role"), [("auxiliary", "outliers"), ("transductive-split", "unlabelled")]
+)
+def test_the_pool_is_on_record(tiny_images: Path, tmp_path: Path, mode: str, role: str) -> None:
+    """Classifier discrepancy trains in every mode, and its files are in the manifest."""
+    splits = (tiny_images / "calibration", tiny_images / "validation")
+    folders = Folders(tiny_images / "train", None, *splits)
+    folders = replace(folders, **{role: tiny_images / "outliers"})
+    objective = Spec("classifier-discrepancy", {"mode": mode})
+    settings = replace(SETTINGS, objective=objective, heads=2)
+
+    train(folders, settings, Preprocess(SIDE), tmp_path, launch=CPU)
+
+    run = read_run(tmp_path)
+    expected = {content_hash(p.read_bytes()) for p in (tiny_images / "outliers").iterdir()}
+    assert expected == set(run.splits[role].hashes)
+    assert mode == run.config.objective_parameters["mode"]
+
+
+def test_unlabelled_batches_must_have_equal_parts(tiny_images: Path, tmp_path: Path) -> None:
+    """An odd batch cannot be half training images and half outliers."""
+    objective = Spec("classifier-discrepancy")
+    settings = replace(SETTINGS, objective=objective, heads=2, outlier_batch_size=5)
+    folders = Folders(tiny_images / "train", tiny_images / "outliers")
+
+    with pytest.raises(InputError, match=r"5 cannot be shared evenly .* 2 image sets") as caught:
+        train(folders, settings, Preprocess(SIDE), tmp_path / "run", launch=CPU)
+
+    assert "--outlier-batch-size 4" == caught.value.hint
 
 
 def test_a_run_directory_has_the_promised_files(finished: Path) -> None:

@@ -107,7 +107,23 @@ def test_outliers_that_are_training_images_are_refused(tiny_images: Path, tmp_pa
         tiny_images / "train", tmp_path, tiny_images / "calibration", tiny_images / "validation"
     )
 
-    with pytest.raises(DataError, match=r"1 of 2 outliers are training images.*innocent\.png"):
+    with pytest.raises(
+        DataError, match=r"1 of 2 images of --outliers are training images.*innocent\.png"
+    ):
+        read(folders, tmp_path)
+
+
+@pytest.mark.parametrize("role", ["calibration", "validation"])
+def test_a_pool_with_another_role_is_refused(tiny_images: Path, tmp_path: Path, role: str) -> None:
+    """Unlabelled images must not be calibration or validation images."""
+    folders = Folders(
+        tiny_images / "train",
+        calibration=tiny_images / "calibration",
+        validation=tiny_images / "validation",
+        unlabelled=tiny_images / role,
+    )
+
+    with pytest.raises(DataError, match=f"of --unlabelled are {role} images"):
         read(folders, tmp_path)
 
 
@@ -123,7 +139,7 @@ def test_outliers_that_have_another_role_are_refused(
         tiny_images / "validation",
     )
 
-    with pytest.raises(DataError, match=f"outliers are {role} images"):
+    with pytest.raises(DataError, match=f"of --outliers are {role} images"):
         read(folders, tmp_path)
 
 
@@ -149,7 +165,10 @@ def test_a_finished_network_was_trained_on_all_of_its_images(tiny_images: Path) 
 
 @pytest.mark.parametrize(
     ("role", "message"),
-    [("calibration", "1 of 1 calibration images"), ("outliers", "1 of 1 outliers are training")],
+    [
+        ("calibration", "1 of 1 calibration images"),
+        ("outliers", "1 of 1 images of --outliers are training"),
+    ],
 )
 def test_images_of_a_finished_network_have_one_role(
     tiny_images: Path, tmp_path: Path, role: str, message: str

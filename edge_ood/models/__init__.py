@@ -5,7 +5,7 @@ two linear heads on the last of them. A family file writes a trunk and ends with
 `FAMILY = ModelFamily(...)`, which says what names it answers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,11 +118,18 @@ class IndependentHeads(nn.Module):
         for head in self.linear:
             nn.init.zeros_(head.bias)  # type: ignore[arg-type]  # a Linear's bias is a tensor
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Mean logits (N, K), and the logits of each head (N, 2, K) when there are two."""
+    def forward(self, features: Tensor, *detached_heads: int) -> tuple[Tensor, Tensor | None]:
+        """Mean logits (N, K), and the logits of each head (N, 2, K) when there are two.
+
+        No gradient reaches the features from the heads with the positions `detached_heads`.
+        """
+        seen = [
+            features.detach() if position in detached_heads else features
+            for position in range(len(self.linear))
+        ]
         if len(self.linear) == 1:
-            return self.linear[0](features), None
-        pair = torch.stack([head(features) for head in self.linear], dim=1)
+            return self.linear[0](seen[0]), None
+        pair = torch.stack([head(s) for head, s in zip(self.linear, seen, strict=True)], dim=1)
         return pair.mean(1), pair
 
 
@@ -160,18 +167,19 @@ class Classifier(nn.Module):
         self.trunk = trunk
         self.heads = heads
 
-    def forward(self, images: Tensor) -> Outputs:
+    def forward(self, images: Tensor, *, detached_heads: Sequence[int] = ()) -> Outputs:
         """Logits and features of a batch.
 
         Args:
             images: float32 (N, 3, S, S), normalised.
+            detached_heads: Positions of the heads from which no gradient reaches the trunk.
 
         Returns:
             `logits` (N, K), the mean over the heads; `logits_pair` (N, 2, K) of two heads, else
             None; `features` (N, D_l) by layer name, penultimate last.
         """
         features: dict[str, Tensor] = self.trunk(images)
-        logits, logits_pair = self.heads(features[PENULTIMATE])
+        logits, logits_pair = self.heads(features[PENULTIMATE], *detached_heads)
         return Outputs(logits, logits_pair, features)
 
 

@@ -4,8 +4,9 @@ An objective yields one loss per optimiser step and does its own forward passes;
 knows none by name. Its file ends with `OBJECTIVE = Objective(...)`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from torch import Tensor
 from torch.nn import functional
@@ -24,15 +25,23 @@ __all__ = [
     "bind_objective",
     "cross_entropy_by_head",
     "logits_by_head",
+    "needs_of",
 ]
-
-Model = Callable[[Tensor], Outputs]
-"""Normalised images (N, 3, S, S) to outputs of tensors."""
 
 Mean = Callable[[str, Callable[[Outputs], Tensor]], float]
 """`mean(split, function)`: mean of `function(outputs)` over the images of a split, as validated."""
 
 OBJECTIVES = Registry("edge_ood.objectives", kind="objective", attribute="OBJECTIVE", separator="-")
+
+
+class Model(Protocol):
+    """The network in training."""
+
+    def __call__(self, images: Tensor, *, detached_heads: Sequence[int] = ()) -> Outputs:
+        """Outputs of normalised images (N, 3, S, S); each call is a forward pass of its own.
+
+        No gradient reaches the trunk from the heads with the positions `detached_heads`.
+        """
 
 
 @dataclass(frozen=True)
@@ -44,12 +53,14 @@ class Batch:
         labels: int64 (N,).
         outliers: float32 (M, 3, S, S), or None when there are none.
         prior: float32 (K,), the share of each class among all training images.
+        unlabelled: float32 (M, 3, S, S), from the image sets that the objective needs for it.
     """
 
     images: Tensor
     labels: Tensor
     outliers: Tensor | None = None
     prior: Tensor | None = None
+    unlabelled: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -59,10 +70,19 @@ class Needs:
     Attributes:
         outliers: Whether `batch.outliers` must be there; otherwise it must not.
         trained: Whether the first weights must be those of a finished run.
+        heads: The least number of heads.
+        unlabelled: Splits of the run that `batch.unlabelled` is drawn from, in equal parts.
     """
 
     outliers: bool = False
     trained: bool = False
+    heads: int = 1
+    unlabelled: tuple[str, ...] = ()
+
+    @property
+    def folders(self) -> set[str]:
+        """Which of `outliers` and `unlabelled` the user must give."""
+        return {*(["outliers"] if self.outliers else []), *self.unlabelled} - {"training"}
 
 
 @dataclass(frozen=True)
@@ -111,6 +131,18 @@ def bind_objective(objective: str | Spec) -> Spec:
     spec = parse_spec(objective) if isinstance(objective, str) else objective
     found: Objective = OBJECTIVES.get(spec.name)
     return Spec(found.name, bind_parameters(found.losses, spec.parameters, owner=found.name))
+
+
+def needs_of(objective: str | Spec) -> Needs:
+    """What an objective with these parameters asks for.
+
+    Raises:
+        UnknownNameError: If the objective or a parameter does not exist; the hint has the closest.
+        InputError: If a parameter has the wrong type, or parameters contradict each other.
+    """
+    spec = bind_objective(objective)
+    found: Objective = OBJECTIVES.get(spec.name)
+    return found.needs(**spec.parameters)
 
 
 def logits_by_head(outputs: Outputs) -> Tensor:

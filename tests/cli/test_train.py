@@ -1,5 +1,6 @@
 """`edge-ood train` on the command line: what it prints, and one line for every bad input."""
 
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -101,6 +102,18 @@ def test_resume_without_a_run_starts_one(tiny_images: Path, tmp_path: Path) -> N
     assert read_run(tmp_path / "run").is_finished
 
 
+def test_both_heads_are_reported(tiny_images: Path, tmp_path: Path) -> None:
+    """With two heads, the log shows the accuracy of each beside that of their mean."""
+    options = ["--heads", "2", "--objective", "classifier-discrepancy", "--final-lr", "0.05"]
+    outliers = ["--outliers", str(tiny_images / "outliers"), "--lr", "0.05"]
+
+    result = train(tiny_images, tmp_path / "run", *own_splits(tiny_images), *options, *outliers)
+
+    assert 0 == result.exit_code, result.stderr
+    assert re.search(r"epoch 2/2 .* accuracy [\d.]+% \(heads [\d.]+%, [\d.]+%\)", result.stderr)
+    assert 0.05 == read_run(tmp_path / "run").config.settings.final_learning_rate
+
+
 def test_fine_tuning_goes_on_from_a_run(tiny_images: Path, tmp_path: Path) -> None:
     """What --from decides need not be repeated; the papers' recipe holds unless given."""
     train(tiny_images, tmp_path / "first", "--augmentation", "none", "--seed", "1")
@@ -185,7 +198,7 @@ def with_options(*options: str) -> Callable[[Path, Path], list[str]]:
         (one_class, "1 class folder(s) with images, expected at least 2", "DATA/<class>/<file>"),
         (one_image, "class 'dark' has 1 image, expected at least 2", "add images"),
         (not_images, "dark/00.png' is not an image", "convert"),
-        (training_outliers, "outliers are training images", "remove them"),
+        (training_outliers, "of --outliers are training images", "remove them"),
         (empty_outliers, "no images under", "check the path"),
         (existing_output, "exists", "--force"),
         (with_options("--model", "resnet81"), "unknown model 'resnet81'", "'resnet18'"),
@@ -203,6 +216,26 @@ def with_options(*options: str) -> Callable[[Path, Path], list[str]]:
             with_options("--outliers", "x", "--objective", "energy-bounded:m_in=-5,m_out=-23"),
             "m_in -5 and m_out -23, expected m_in < m_out",
             "energy-bounded:m_in=-23,m_out=-5",
+        ),
+        (
+            with_options("--outliers", "x", "--objective", "classifier-discrepancy"),
+            "needs 2 heads, got 1",
+            "--heads 2",
+        ),
+        (
+            with_options("--unlabelled", "x", "--objective", "classifier-discrepancy"),
+            "needs outliers, got none",
+            "--outliers DIR",
+        ),
+        (
+            with_options("--outliers", "x", "--unlabelled", "x", "--objective", "outlier-exposure"),
+            "makes no use of unlabelled images, got 'x'",
+            "classifier-discrepancy:mode=transductive",
+        ),
+        (
+            with_options("--objective", "classifier-discrepancy:mode=inductive"),
+            "'mode' of classifier-discrepancy is 'inductive', expected one of auxiliary, trans",
+            "auxiliary",
         ),
         (with_options("--image-size", "2"), "cannot take images of 2 px", "--image-size 4"),
         (with_options("--resize", "squash"), "resize policy 'squash'", ""),
