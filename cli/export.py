@@ -24,7 +24,9 @@ def export(
     *,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="The artefact; exported/RUN.onnx by default."),
+        typer.Option(
+            "-o", "--output", help="The artefact; by default in exported/, named after RUN or FILE."
+        ),
     ] = None,
     model: Annotated[
         str | None,

@@ -7,6 +7,7 @@ on there is one way.
 import contextlib
 import io
 import logging
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from edge_ood.training_set import Folders, read_splits
 
 __all__ = ["export_classifier", "export_network", "export_run", "request_of"]
 
+_PLACE = re.compile(r'File "([^"]+)", line (\d+), in')
 _TRACED_BATCH = 2
 """torch specialises dimensions of size 1, so a batch of 1 would be baked into the graph."""
 
@@ -215,9 +217,13 @@ def _provenance(run: Run) -> dict[str, object]:
 @contextlib.contextmanager
 def _quiet():  # type: ignore[no-untyped-def]  # a generator of nothing
     """Keep the exporter's progress, warnings and logs off the user's terminal."""
-    logging.disable(logging.WARNING)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
+    nowhere = io.StringIO()
+    with (
+        warnings.catch_warnings(action="ignore"),
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
         try:
             yield
         finally:
@@ -229,8 +235,10 @@ def _export_errors():  # type: ignore[no-untyped-def]  # a generator of nothing
     try:
         yield
     except torch.onnx.OnnxExporterError as error:
-        reason = str(error).strip().splitlines()[0]
+        said = str(error.__cause__ or error).strip()  # the exporter's own words are advice
+        places = _PLACE.findall(said)
+        where = f" ('{places[-1][0]}', line {places[-1][1]})" if places else ""
         raise ExportError(
-            f"torch cannot express this classifier in ONNX: {reason}",
-            hint="the first operator that it names has no ONNX form; replace it in the model",
+            f"torch cannot express this classifier in ONNX: {said.splitlines()[0]}{where}",
+            hint="change the model there: an operator without an ONNX form, or an 'if' on values",
         ) from error

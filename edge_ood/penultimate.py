@@ -1,6 +1,7 @@
 """What a network with its own head gives: logits, and what its last linear layer reads."""
 
 import copy
+import inspect
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -65,7 +66,7 @@ def find_features(
         layer, so that there are no features.
 
     Raises:
-        InputError: If it does not run in float32 and float64, or gives anything but K logits.
+        InputError: As `check_network`.
     """
     linear: list[tuple[str, Tensor, Tensor]] = []
     called: list[str] = []
@@ -85,7 +86,7 @@ def find_features(
         if isinstance(module, nn.Linear) or (path and not any(module.children()))
     ]
     try:
-        outputs = _tried(name, network, size_px)
+        outputs = _tried(name, network, _noise(size_px))
     finally:
         for handle in handles:
             handle.remove()
@@ -104,33 +105,56 @@ def check_network(name: str, network: nn.Module, size_px: int, classes: int) -> 
     """Run a network on noise, in both precisions that its export is compared with.
 
     Raises:
-        InputError: If it does not run in float32 and float64, or gives anything but K logits.
+        InputError: If it does not run in float32 and float64, gives anything but K logits, or
+            gives an image other logits when asked again or without its neighbour.
     """
-    _check_logits(name, _tried(name, network, size_px).logits, classes)
-    _tried(name, copy.deepcopy(network).double(), size_px, torch.float64)
+    try:
+        inspect.signature(network.forward).bind(None)
+    except TypeError as error:
+        raise InputError(
+            f"model {name!r} cannot be called with images alone: {error}",
+            hint="write a function that wraps it in a module with one input",
+        ) from error
+    noise = _noise(size_px)
+    _check_logits(name, _tried(name, network, noise).logits, classes)
+    precise = copy.deepcopy(network).double()
+    images = noise.double()
+    together = _tried(name, precise, images).logits
+    if not torch.allclose(together, _tried(name, precise, images).logits):
+        raise InputError(
+            f"model {name!r} gives the same images other logits when asked again",
+            hint="switch random layers off in evaluation: dropout(x, training=self.training)",
+        )
+    alone = [_tried(name, precise, image[None]).logits for image in images]
+    if not torch.allclose(together, torch.cat(alone)):
+        raise InputError(
+            f"model {name!r} gives an image other logits alone than beside another",
+            hint="keep running statistics: BatchNorm2d(..., track_running_stats=True)",
+        )
 
 
-def _tried(
-    name: str, network: nn.Module, size_px: int, dtype: torch.dtype = torch.float32
-) -> Outputs:
-    """Outputs for noise; a network that does not run is refused in its own words."""
+def _noise(size_px: int) -> Tensor:
     generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(_TRIED_BATCH, 3, size_px, size_px, generator=generator)
+    return torch.randn(_TRIED_BATCH, 3, size_px, size_px, generator=generator)
+
+
+def _tried(name: str, network: nn.Module, images: Tensor) -> Outputs:
+    """Outputs for images; a network that does not run is refused in its own words."""
     try:
         with torch.inference_mode():
-            return _as_outputs(network(noise.to(dtype)))
+            return _as_outputs(network(images))
     except (RuntimeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
         reason = str(error).partition("\n")[0]
-        if dtype is torch.float64:
+        if images.dtype is torch.float64:
             raise InputError(
                 f"model {name!r} does not run in float64, which its export is compared with: "
                 + reason,
                 hint="make constants buffers, or give them the dtype of the images",
             ) from error
         raise InputError(
-            f"model {name!r} cannot take images of {size_px} px: {reason}",
+            f"model {name!r} cannot take images of {images.shape[-1]} px: {reason}",
             hint="--image-size as in its training",
         ) from error
 

@@ -13,7 +13,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from edge_ood.errors import ArtifactError, DataError, InputError
+from edge_ood.errors import ArtifactError, DataError, ExportError, InputError
 from edge_ood.export import export_classifier
 from edge_ood.finished import Loaded, NetworkSource, check_knowledge, load_network
 from edge_ood.images import read_class_folders
@@ -102,6 +102,28 @@ class Probabilities(Net):
 class Constant(Net):
     def forward(self, images):
         return super().forward(functional.conv2d(images, torch.ones(3, 3, 1, 1)))
+
+
+class Dropping(Net):
+    def forward(self, images):
+        return super().forward(functional.dropout(images))
+
+
+class Neighbourly(Net):
+    def forward(self, images):
+        return super().forward(images - images.mean(0))
+
+
+class Pair(Net):
+    def forward(self, images, sizes):
+        return super().forward(images)
+
+
+class Branching(Net):
+    def forward(self, images):
+        if images.sum() > 0:
+            return super().forward(images)
+        return super().forward(2 * images)
 
 
 class Fixed(Net):
@@ -317,6 +339,9 @@ def test_without_a_last_linear_layer_there_are_no_features(
         ("Maps", r"logits of shape \(2, 3, 8, 8\) for 2 images, expected \(2, K\)"),
         ("Probabilities", "gives probabilities, which sum to one, expected logits"),
         ("Constant", "does not run in float64, which its export is compared with: expected"),
+        ("Dropping", "gives the same images other logits when asked again"),
+        ("Neighbourly", "gives an image other logits alone than beside another"),
+        ("Pair", "cannot be called with images alone: missing a required argument: 'sizes'"),
         ("Fixed", r"cannot take images of 8 px: shape '\[-1, 3, 9, 9\]' is invalid"),
     ],
 )
@@ -355,6 +380,19 @@ def test_a_found_network_exports_with_features_and_a_dynamic_batch(nets: Any) ->
     np.testing.assert_allclose(original(images(5)).detach(), logits, rtol=1e-4, atol=1e-5)
     expected = original.get_submodule("").features(images(5)).detach()  # type: ignore[operator]
     np.testing.assert_allclose(expected, features, rtol=1e-4, atol=1e-5)
+
+
+def test_what_torch_cannot_trace_is_one_line_with_its_place(
+    nets: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """An `if` on pixel values is named with file and line; torch's own talk is kept away."""
+    network, _ = find_features("nets:Branching", nets.Branching(3).eval(), 8, 3)
+
+    with pytest.raises(ExportError, match=r"data-dependent .*nets\.py', line \d+") as caught:
+        export_classifier(network, 8)
+
+    assert "\n" not in str(caught.value)
+    assert ("", "") == tuple(capfd.readouterr())
 
 
 def by_brightness(sign: float) -> Loaded:

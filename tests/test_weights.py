@@ -164,6 +164,15 @@ def test_missing_and_unexpected_weights_are_counted(
         load_into(small(), read_weights(path), 3)
 
 
+def test_weights_that_are_too_many_are_refused(state: dict[str, Tensor], tmp_path: Path) -> None:
+    """A file that also fills the network belongs to a larger one all the same."""
+    state["4.weight"] = torch.ones(1)
+    path = saved(state, tmp_path / "w.pth")
+
+    with pytest.raises(ArtifactError, match=r"network: 1 of 10 weights unexpected, such as '4\.w"):
+        load_into(small(), read_weights(path), 3)
+
+
 def test_weights_for_other_classes_name_both_numbers(
     state: dict[str, Tensor], tmp_path: Path
 ) -> None:

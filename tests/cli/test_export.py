@@ -1,6 +1,7 @@
 """`edge-ood export`: a run directory and a file of weights give the same artefact."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,22 @@ def test_another_number_of_classes_is_refused(
 
     assert 1 == done.exit_code
     assert "was trained on 2 classes, got 3 class folders" in done.stderr
+
+
+def test_class_folders_in_another_order_are_refused(
+    trained: Path, tiny_images: Path, tmp_path: Path
+) -> None:
+    """Folders that sort unlike the outputs would give every label a wrong name."""
+    for name, renamed in (("bright", "two"), ("dark", "one")):
+        shutil.copytree(tiny_images / "train" / name, tmp_path / "train" / renamed)
+    words = described(trained, tiny_images, trained / "model.safetensors")
+    words[words.index("--train") + 1] = str(tmp_path / "train")
+
+    done = run_export(*words, "-o", tmp_path / "x.onnx")
+
+    assert 1 == done.exit_code
+    assert "no better than guessing (50.0%)" in done.stderr
+    assert not (tmp_path / "x.onnx").exists()
 
 
 def test_scores_without_their_inputs_are_refused(
