@@ -4,7 +4,7 @@ from edge_ood.recipes import Cited, Recipe
 
 RECIPE = Recipe(
     name="mcd-pretraining-cifar10",
-    summary="DenseNet-BC-100-12 with cross-entropy on two heads",
+    summary="DenseNet-BC-100-12 with cross-entropy on two heads, the start of mcd-cifar10",
     source="Yu & Aizawa 2019, arXiv:1908.04951; numbers from liuzhuang13/DenseNet README, opts.lua,"
     " train.lua",
     options={

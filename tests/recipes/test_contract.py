@@ -7,7 +7,7 @@ import pytest
 
 from edge_ood.errors import UnknownNameError
 from edge_ood.models import build_classifier
-from edge_ood.objectives import OBJECTIVES, bind_objective
+from edge_ood.objectives import needs_of
 from edge_ood.recipes import RECIPES, Recipe, choose_settings
 from edge_ood.registry import Spec
 from edge_ood.settings import Settings
@@ -62,19 +62,21 @@ def test_a_recipe_can_be_started(name: str) -> None:
     """Settings, model and objective exist, and their parameters are valid."""
     settings = settings_of(name)
 
-    bind_objective(settings.objective)
+    needs_of(settings.objective)
     build_classifier(settings.model, 10, heads=settings.heads)
 
 
 @recipes
-def test_outliers_are_asked_for_when_the_objective_needs_them(name: str) -> None:
-    """What the list says about `--outliers` is what training will say."""
-    objective = bind_objective(settings_of(name).objective)
+def test_what_the_objective_needs_is_asked_for(name: str) -> None:
+    """Outliers, a run to start from and a second head are there whenever training wants them."""
+    recipe: Recipe = RECIPES.get(name)
+    settings = settings_of(name)
 
-    needs = OBJECTIVES.get(objective.name).needs(**objective.parameters)
+    needs = needs_of(settings.objective)
 
-    assert needs.outliers == RECIPES.get(name).needs_outliers
-    assert not needs.trained or RECIPES.get(name).starts_from
+    assert needs.folders == ({"outliers"} if recipe.needs_outliers else set())
+    assert not needs.trained or recipe.starts_from
+    assert needs.heads <= settings.heads
 
 
 @pytest.mark.parametrize("name", [n for n in RECIPES.names() if RECIPES.get(n).starts_from])
