@@ -26,8 +26,9 @@ def case(shape, kernel, tied=False, **attributes):
     }
 
 
-def after_relu(shape):
-    pooled = case(shape, [3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
+def after_relu(shape, kernel=(3, 3), **attributes):
+    attributes = attributes or {"strides": [2, 2], "pads": [1, 1, 1, 1]}
+    pooled = case(shape, list(kernel), **attributes)
     return {
         **pooled,
         "before": [helper.make_node("Relu", ["x0"], ["r"])],
@@ -38,6 +39,17 @@ def after_relu(shape):
 
 CASES = {
     "after relu": after_relu((3, 2, 8, 7)),
+    "after relu in blocks": after_relu((3, 8, 8, 7)),
+    "after relu in blocks, 2x2": after_relu((2, 8, 6, 9), [2, 2], strides=[2, 2]),
+    "after relu in blocks, asymmetric": after_relu(
+        (2, 8, 7, 9), [2, 4], strides=[2, 3], pads=[0, 2, 1, 0]
+    ),
+    "after relu in blocks, tied": after_relu(
+        (3, 8, 8, 8), tied=True, strides=[2, 2], pads=[1, 1, 1, 1]
+    ),
+    "after relu in blocks, padding cut off": after_relu(
+        (2, 8, 4, 4), [3, 3], strides=[2, 2], pads=[2, 2, 2, 2]
+    ),
     "resnet": case((3, 2, 8, 9), [3, 3], strides=[2, 2], pads=[1, 1, 1, 1]),
     "2x2": case((3, 2, 6, 7), [2, 2], strides=[2, 2]),
     "stride 1": case((2, 2, 5, 5), [3, 3], pads=[1, 1, 1, 1]),
