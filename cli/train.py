@@ -99,8 +99,9 @@ def train(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Such as wrn-40-2, densenet-bc-100-12, resnet18, vit_b_16:image_size=32; from the "
-            f"families {', '.join(_FAMILIES)}; default: wrn-40-2."
+            help="Such as wrn-40-2, densenet-bc-100-12, resnet18, vit_b_16:image_size=32, or "
+            "package.module:function, which runs your own code; from the families "
+            f"{', '.join(_FAMILIES)}; default: wrn-40-2."
         ),
     ] = None,
     image_size: Annotated[

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import safetensors.torch
@@ -14,6 +15,7 @@ from edge_ood.cli.app import app
 from edge_ood.preprocess import Preprocess
 from edge_ood.registry import Spec
 from edge_ood.run_directory import read_run
+from edge_ood.runtime import Scorer
 from edge_ood.settings import Settings
 from edge_ood.train import Launch, train
 from edge_ood.training_set import Folders
@@ -149,6 +151,54 @@ def test_another_number_of_classes_is_refused(
 
     assert 1 == done.exit_code
     assert "was trained on 2 classes, got 3 class folders" in done.stderr
+
+
+def test_a_network_of_ones_own_is_trained_and_exported_by_name(
+    tiny_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run of the user's network, and its weights under the user's names, score alike."""
+    source = """
+from torch import nn
+def build(num_classes, width=4):
+    return nn.Sequential(
+        nn.Conv2d(3, width, 3), nn.BatchNorm2d(width), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(width, num_classes),
+    )
+"""
+    (tmp_path / "mine.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "run"
+    roles = [
+        word
+        for role in ("calibration", "validation", "outliers")
+        for word in (f"--{role}", str(tiny_images / role))
+    ]
+    recipe = "--objective outlier-exposure --epochs 4 --batch-size 16 --image-size 8 --device cpu"
+
+    words = ["--model", "mine:build:width=6", *recipe.split(), "--augmentation", "none"]
+    done = CliRunner().invoke(
+        app, ["train", str(tiny_images / "train"), "-o", str(run), *roles, *words]
+    )
+    assert 0 == done.exit_code, done.output
+    assert 0 == run_export(run, "-o", tmp_path / "run.onnx").exit_code
+    state = safetensors.torch.load_file(run / "model.safetensors")
+    own = {
+        name.replace("trunk.network.", "").replace("heads.linear.0", "5"): array
+        for name, array in state.items()
+    }
+    safetensors.torch.save_file(own, tmp_path / "own.safetensors")
+    weights = described(run, tiny_images, tmp_path / "own.safetensors", "mine:build:width=6")
+    done = run_export(*weights, "-o", tmp_path / "own.onnx")
+    assert 0 == done.exit_code, done.output
+
+    paths = sorted(tiny_images.rglob("*.png"))
+    ours, theirs = (
+        Scorer(tmp_path / f"{name}.onnx", provider="cpu")(paths) for name in ("run", "own")
+    )
+    assert {"energy", "mahalanobis", "msp", "uniform_ce"} == set(ours.scores)
+    for head, scores in ours.scores.items():
+        np.testing.assert_array_equal(scores, theirs.scores[head])
+    np.testing.assert_array_equal(ours.pvalue, theirs.pvalue)
 
 
 def test_class_folders_in_another_order_are_refused(
