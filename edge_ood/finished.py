@@ -110,7 +110,7 @@ def load_network(source: NetworkSource, classes: int) -> Loaded:
         "model_parameters": dict(model.parameters),
         "heads": _heads(weights) if ours else 1,
         "weights": {"file": source.weights.name, "sha256": weights.sha256},
-        "published_preprocess": _absent(source),
+        **({"published_preprocess": _absent(source)} if _absent(source) else {}),
     }
     return Loaded(classifier, preprocess, provenance, (*weights.notes, *notes))
 

@@ -132,10 +132,10 @@ def test_parameters_have_the_types_of_their_defaults() -> None:
 
 def test_an_unknown_parameter_gets_the_closest() -> None:
     """A misspelt parameter is answered with the function's own."""
-    with pytest.raises(UnknownNameError, match=r"of nets\.small:Normed 'widht'") as caught:
-        bind_model("nets.small:Normed:widht=8")
+    with pytest.raises(UnknownNameError, match=r"of nets\.small:Normed 'dropuot'") as caught:
+        bind_model("nets.small:Normed:dropuot=0.1")
 
-    assert "width" == caught.value.closest
+    assert "dropout" == caught.value.closest
 
 
 @pytest.mark.parametrize(
