@@ -276,8 +276,8 @@ def _check_needs(needs: Needs, settings: Settings, folders: Folders) -> None:
         )
     if needs.trained and folders.start is None:
         raise InputError(
-            f"objective {objective!r} takes its margins from trained weights, got none",
-            hint="--from RUN, or give the margins: energy-bounded:m_in=-23,m_out=-5",
+            f"objective {objective!r} needs the weights of a finished run, got none",
+            hint=f"--from RUN, or --objective {needs.trained}",
         )
 
 

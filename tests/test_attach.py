@@ -12,9 +12,10 @@ from sklearn.covariance import EmpiricalCovariance
 from edge_ood.artifact import write_metadata
 from edge_ood.artifact_reader import read_metadata
 from edge_ood.attach import Draft, attach, fit
+from edge_ood.calibrate import calibrate_artifact
 from edge_ood.errors import CalibrationError, DataError, ExportError, InputError, UnknownNameError
 from edge_ood.export import export_classifier, request_of
-from edge_ood.images import content_hash, decode_all, halves_by_hash, read_images
+from edge_ood.images import ImageSet, content_hash, decode_all, halves_by_hash, read_images
 from edge_ood.layers import WithLayers
 from edge_ood.models import load_model
 from edge_ood.parity_limits import Reference
@@ -227,6 +228,24 @@ def test_default_heads_are_those_whose_inputs_exist(request_: Request) -> None:
 
     assert sorted(names) == names
     assert {"energy", "mahalanobis", "mcd_l1", "msp", "uniform_ce"} <= set(names)
+
+
+def test_all_that_took_part_in_training_is_on_record(
+    request_: Request, demo_images: Path, tmp_path: Path
+) -> None:
+    """The artefact knows the images of every further role, and none can calibrate it."""
+    options = Options(heads=parse_specs("energy"), provider="cpu")
+    paths = read_images(demo_images / "near").paths[:20]
+    pool = ImageSet(paths, hashes=tuple(content_hash(path.read_bytes()) for path in paths))
+    others = {"unlabelled": pool, "pretraining": ImageSet(())}
+
+    attached = attach(replace(request_, options=options, others=others), tmp_path / "x.onnx")
+
+    manifests = attached.metadata.manifests
+    assert {"training", "outliers", "unlabelled", "calibration"} == set(manifests)
+    assert manifests["unlabelled"].overlap(pool.hashes).all()
+    with pytest.raises(CalibrationError, match="20 of 20 calibration images are unlabelled images"):
+        calibrate_artifact(attached.path, paths, provider="cpu")
 
 
 def test_parameters_reach_formula_and_metadata(request_: Request, tmp_path: Path) -> None:

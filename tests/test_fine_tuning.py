@@ -366,7 +366,7 @@ def test_measured_margins_without_a_start_are_refused(tiny_images: Path, tmp_pat
     """The hint shows both ways on."""
     folders = Folders(tiny_images / "train", tiny_images / "outliers")
 
-    with pytest.raises(InputError, match="takes its margins from trained weights") as caught:
+    with pytest.raises(InputError, match="needs the weights of a finished run") as caught:
         fine_tune(folders, tmp_path / "run", objective=ENERGY)
 
     assert "--from RUN" in str(caught.value.hint)

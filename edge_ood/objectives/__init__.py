@@ -69,13 +69,13 @@ class Needs:
 
     Attributes:
         outliers: Whether `batch.outliers` must be there; otherwise it must not.
-        trained: Whether the first weights must be those of a finished run.
+        trained: If the first weights must be those of a finished run: what else would do.
         heads: The least number of heads.
         unlabelled: Splits of the run that `batch.unlabelled` is drawn from, in equal parts.
     """
 
     outliers: bool = False
-    trained: bool = False
+    trained: str = ""
     heads: int = 1
     unlabelled: tuple[str, ...] = ()
 

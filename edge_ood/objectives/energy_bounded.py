@@ -70,7 +70,8 @@ def energy_bounded(
 
 
 def _needs(*, weight: float, margins: str, m_in: float | None, m_out: float | None) -> Needs:
-    return Needs(outliers=True, trained=None in _margins(margins, m_in, m_out))
+    is_known = None not in _margins(margins, m_in, m_out)
+    return Needs(outliers=True, trained="" if is_known else "energy-bounded:m_in=-23,m_out=-5")
 
 
 def _measure(

@@ -209,7 +209,7 @@ def with_options(*options: str) -> Callable[[Path, Path], list[str]]:
         (with_options("--from", "/dev"), "'/dev' is not a run directory", "edge-ood train"),
         (
             with_options("--outliers", "x", "--objective", "energy-bounded"),
-            "takes its margins from trained weights",
+            "needs the weights of a finished run",
             "--from RUN",
         ),
         (

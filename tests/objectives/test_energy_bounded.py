@@ -12,7 +12,7 @@ from scipy.special import logsumexp
 
 from edge_ood.errors import InputError
 from edge_ood.models import build_classifier
-from edge_ood.objectives import OBJECTIVES, Batch, bind_objective
+from edge_ood.objectives import OBJECTIVES, Batch, bind_objective, needs_of
 from edge_ood.scores import Outputs
 
 EXACT = 1e-5  # float32 against float64, relative
@@ -134,15 +134,15 @@ def test_given_margins_win(objective: str, margins: tuple[float, float]) -> None
 )
 def test_only_measured_margins_need_trained_weights(objective: str, trained: bool) -> None:
     """Random weights have no energies to go by."""
-    assert trained == OBJECTIVE.needs(**bind_objective(objective).parameters).trained
+    assert trained == bool(needs_of(objective).trained)
 
 
 def crossed_by_hand() -> None:
-    OBJECTIVE.needs(**bind_objective("energy-bounded:m_in=-5,m_out=-23").parameters)
+    needs_of("energy-bounded:m_in=-5,m_out=-23")
 
 
 def crossed_preset() -> None:
-    OBJECTIVE.needs(**bind_objective("energy-bounded:margins=cifar10,m_out=-23").parameters)
+    needs_of("energy-bounded:margins=cifar10,m_out=-23")
 
 
 def crossed_measures() -> None:
