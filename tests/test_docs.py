@@ -16,7 +16,10 @@ from edge_ood.registry import Registry
 from edge_ood.scores import HEADS as HEAD_REGISTRY
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "exported/README.md")
+PAGES = (
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "exported/README.md"),
+    *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
+)
 HEADS = HEAD_REGISTRY.names()
 OBJECTIVES = Registry("edge_ood.objectives", kind="", attribute="", separator="-").names()
 FAMILY_FILES = Registry("edge_ood.models", kind="", attribute="").names()
