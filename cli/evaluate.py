@@ -11,6 +11,7 @@ import typer
 
 from edge_ood.cli._options import Artefact, BatchSizeOption, ForceOption, ProviderOption
 from edge_ood.cli._table import format_table
+from edge_ood.text import printable
 
 if TYPE_CHECKING:
     from edge_ood.evaluation import Evaluation, IdResult, MadeImages, OodResult
@@ -187,7 +188,7 @@ def _ood_block(evaluation: "Evaluation", name: str, result: "OodResult") -> str:
 
 
 def _objective(evaluation: "Evaluation") -> list[str]:
-    return [f"objective {evaluation.objective}"] if evaluation.objective else []
+    return [f"objective {printable(evaluation.objective)}"] if evaluation.objective else []
 
 
 def _marked(head: str, evaluation: "Evaluation") -> str:

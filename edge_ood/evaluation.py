@@ -168,7 +168,7 @@ def evaluate(
         heads=tuple(scorer.heads),
         primary=scorer.metadata.primary,
         alpha=scorer.metadata.calibration.alpha,
-        objective=_objective(scorer),
+        objective=str(_objective(scorer)),
         id=_id_result(scorer, id_images, inside),
         ood=results,
     )
@@ -199,10 +199,13 @@ def name_folders(arguments: Sequence[str], *, taken: Sequence[str] = ()) -> dict
     return folders
 
 
-def _objective(scorer: Scorer) -> str:
+def _objective(scorer: Scorer) -> Spec:
+    """What the artefact says about its training; an empty name where that is nothing usable."""
     provenance = scorer.metadata.provenance
-    name = provenance.get("objective", "")
-    return str(Spec(str(name), provenance.get("objective_parameters", {})))
+    name, parameters = provenance.get("objective"), provenance.get("objective_parameters")
+    if isinstance(name, str) and isinstance(parameters, Mapping):
+        return Spec(name, parameters)
+    return Spec("")
 
 
 def _score(
@@ -227,7 +230,7 @@ def _score(
 
 def _refuse_pool(scorer: Scorer, paths: Sequence[Path], scores: Scores) -> None:
     """Hold a classifier that was trained on a pool without test images to that."""
-    mode = scorer.metadata.provenance.get("objective_parameters", {}).get("mode")
+    mode = _objective(scorer).parameters.get("mode")
     if mode != "transductive-split" or "unlabelled" not in scorer.metadata.manifests:
         return
     seen = scorer.metadata.manifests["unlabelled"].overlap(scores.hashes)

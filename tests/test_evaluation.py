@@ -249,9 +249,19 @@ def test_a_pool_without_test_images_has_none():
         evaluate(scorer, KNOWN, {"far": FOREIGN})
 
 
-def test_an_artefact_of_unknown_origin_has_no_objective():
-    """A foreign classifier's result has an empty objective."""
-    assert evaluate(NamedScorer(), KNOWN, {"far": FOREIGN}).objective == ""
+@pytest.mark.parametrize(
+    "provenance",
+    [
+        {},
+        {"objective": 7, "objective_parameters": {}},
+        {"objective": "x", "objective_parameters": 7},
+    ],
+)
+def test_an_artefact_of_unknown_origin_has_no_objective(provenance):
+    """Where the metadata say nothing usable about training, the objective is empty."""
+    scorer = NamedScorer(POOL, provenance)
+
+    assert evaluate(scorer, KNOWN, {"far": FOREIGN}).objective == ""
 
 
 def test_artefact_on_real_images(artifact_path, demo_images):

@@ -22,7 +22,7 @@ THRESHOLD = 0.5
 # 0.3 wrong; OOD are 0.55 and 0.9; all predictions are 3/4 sure.
 TABLES = """\
 ID: 4 images
-objective classifier-discrepancy:mode=transductive,margin=1.2
+objective classifier-discrepancy:mode=transductive\\x1b,margin=1.2
 accuracy 75.00 % (1 wrong), ECE 0.00 %
 mean probability of the predicted class 75.00 %
 
@@ -33,7 +33,7 @@ energy *              75.00        66.67           66.67           50.00        
 relative_mahalanobis  75.00        66.67           66.67           50.00           91.67
 
 OOD far: 2 images against 4 of ID
-objective classifier-discrepancy:mode=transductive,margin=1.2
+objective classifier-discrepancy:mode=transductive\\x1b,margin=1.2
 mean probability of the predicted class 75.00 %
 
                                                       FPR95         FPR95  detection
@@ -56,7 +56,7 @@ class NamedScorer:
             manifests={},
             provenance={
                 "objective": "classifier-discrepancy",
-                "objective_parameters": {"mode": "transductive", "margin": 1.2},
+                "objective_parameters": {"mode": "transductive\x1b", "margin": 1.2},
             },
         )
 
