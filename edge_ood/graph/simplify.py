@@ -7,20 +7,17 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx
-from onnx import NodeProto, helper, inliner, numpy_helper
+from onnx import NodeProto, inliner, numpy_helper
 
 from edge_ood.errors import UnknownNameError
 from edge_ood.graph.batch_norm import fold_into_next, fold_into_previous
 from edge_ood.graph.draft import Draft, drop_unused, finish, start
-from edge_ood.graph.shapes import Facts, attribute
+from edge_ood.graph.shapes import Facts
 
 __all__ = ["fold_batch_norm", "fold_constants", "prune", "simplify"]
 
 _LARGEST_GROWTH = 1 << 16
 """Elements by which a folded constant may exceed what it is computed from."""
-
-_PLANAR = 4
-"""Rank of a feature map (N, C, H, W)."""
 
 _PASS_THROUGH = frozenset(["Cast", "Dropout", "Expand", "Flatten", "Identity", "Reshape"])
 """Operators that do nothing if type and shape of their output are those of their input."""
@@ -154,36 +151,10 @@ def _is_no_op(node: NodeProto, facts: Facts) -> bool:
     return same_type and extents == facts.extents(target)
 
 
-def _pool_globally(draft: Draft) -> None:
-    """Let a mean over all positions be the pooling that runtimes know to be one."""
-    facts = draft.facts()
-    kept = []
-    for node in draft.nodes:
-        if node.op_type != "ReduceMean" or not _is_over_positions(node, facts):
-            kept.append(node)
-            continue
-        squeezed = not attribute(node, "keepdims", 1)
-        pooled = f"{node.output[0]}/pooled" if squeezed else node.output[0]
-        kept.append(helper.make_node("GlobalAveragePool", [node.input[0]], [pooled], node.name))
-        if squeezed:
-            kept.append(helper.make_node("Flatten", [pooled], node.output, f"{node.name}/flatten"))
-    draft.nodes = kept
-
-
-def _is_over_positions(node: NodeProto, facts: Facts) -> bool:
-    """Whether a reduction of (N, C, H, W) is over H and W."""
-    extents = facts.extents(node.input[0])
-    axes = attribute(node, "axes") if len(node.input) < 2 else facts.value(node.input[1])
-    if extents is None or len(extents) != _PLANAR or axes is None:
-        return False
-    return sorted(int(axis) % _PLANAR for axis in axes) == [2, 3]
-
-
 _PASSES: tuple[Callable[[Draft], None], ...] = (
     _fold_constants,
     _drop_no_ops,
     fold_into_previous,
     fold_into_next,
-    _pool_globally,
     drop_unused,
 )

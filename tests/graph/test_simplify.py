@@ -207,29 +207,3 @@ def test_prune_keeps_what_a_branch_reads():
     pruned = prune(model, ["y"])
 
     assert {"w", "v", "on"} == {tensor.name for tensor in pruned.graph.initializer}
-
-
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        ("y = ReduceMean <keepdims = 1> (x, planes)", ["GlobalAveragePool"]),
-        ("y = ReduceMean <keepdims = 0> (x, last)", ["GlobalAveragePool", "Flatten"]),
-        ("y = ReduceMean <keepdims = 0> (x, channels)", ["ReduceMean"]),
-        ("t = Flatten(x) y = ReduceMean <keepdims = 1> (t, channels)", ["Flatten", "ReduceMean"]),
-        ("y = ReduceMean(x)", ["ReduceMean"]),
-    ],
-)
-def test_a_mean_over_all_positions_is_a_pooling(body, expected):
-    """Runtimes have a fast kernel for it; other means stay what they are."""
-    model = parsed(
-        f"g (float[N, 3, 4, 5] x) => (float[N, 3] y) {{ {body} }}",
-        planes=np.array([2, 3]),
-        last=np.array([-1, -2]),
-        channels=np.array([1]),
-    )
-    model.graph.output[0].type.tensor_type.ClearField("shape")
-
-    simple = simplify(model)
-
-    assert expected == operators(simple)
-    assert_same_function(model, simple, 3, 4, 5)
