@@ -29,15 +29,22 @@ datasets = pytest.importorskip("sklearn.datasets")
 
 PAGE = Path(__file__).parents[1] / "docs" / "supported-models.md"
 HEADS = ("energy", "odin", "mahalanobis")
-FAST = ("resnet18",)
+FAST = ("wrn-16-2",)
 SIDES_PX = {
+    "wrn-16-2": 32,
     "wrn-40-2": 32,
+    "densenet-bc-100-12": 32,
     "resnet18": 32,
+    "resnet50": 32,
     "mobilenet_v2": 32,
     "mobilenet_v3_small": 32,
     "mobilenet_v3_large": 32,
+    "efficientnet_b0": 32,
+    "regnet_y_400mf": 32,
     "shufflenet_v2_x1_0": 64,
     "convnext_tiny": 32,
+    "vit_b_16:image_size=32": 32,
+    "swin_t": 32,
 }
 IMAGES = {"training": 20, "calibration": 10}  # of each class
 IMAGES_OF_STATISTICS, BATCH = 120, 60  # of each class, for batch normalisation alone
