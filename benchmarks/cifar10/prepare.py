@@ -1,0 +1,203 @@
+"""Unpack the image packs beside the project into the folders that the CIFAR-10 rows use.
+
+    python benchmarks/cifar10/prepare.py [DEST] [--scale full|small] [--packs FILE]
+
+writes DEST/SCALE/data with `train`, `calibration`, `validation` and `test` of CIFAR-10, `exposure`
+and `ood/<set>`, and last `sets.json`: how many images each has and a fingerprint of their pixels.
+
+- `calibration` and `validation` come from CIFAR-10's training images, so that no test image decides
+  anything.
+- `exposure` is Tiny ImageNet without the classes that CIFAR-10 has or that resemble one. Its JPEG
+  files are cropped to a random square of 44 to 63 of their 64 px and scaled to 32 px, antialiased:
+  CIFAR-10 is lossless, and a codec's 8 px grid must not tell known from foreign.
+- An image that CIFAR-10 has, too, pixel by pixel, is left out of exposure and OOD sets.
+"""
+
+import argparse
+import csv
+import hashlib
+import importlib.util
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rows import SCALES, Folders, Scale
+
+from edge_ood.images import ordered_map
+
+PACKED_OOD = {
+    "cifar100": "cifar100_test",
+    "textures": "dtd10_32x32",
+    "characters": "chars74k_32x32",
+    "scenes": "scene15_32x32",
+    "mnist": "mnist_test",
+    "fashion-mnist": "fashionmnist_test",
+}
+SIDE_PX = 32
+CROP_PX = (44, 64)
+SEED = 0
+
+
+def prepare(data: Path, packs: Path, scale: Scale) -> dict[str, dict[str, object]]:
+    """Write all folders of a scale; an earlier attempt is replaced.
+
+    Args:
+        data: Where to.
+        packs: The script that unpacks, beside the packs and the table of Tiny ImageNet's classes.
+        scale: How many images.
+
+    Returns:
+        Images and fingerprint by set.
+    """
+    unpack = _load(packs).unpack
+    shutil.rmtree(data, ignore_errors=True)
+    data.mkdir(parents=True)
+    with tempfile.TemporaryDirectory(dir=data) as scratch:
+        unpacked = Path(scratch)
+        unpack("cifar10_train", unpacked / "train", scale.training)
+        hold_out(unpacked / "train", data, scale.held_out)
+        unpack("cifar10_test", data / "test", scale.test)
+        unpack("tinyimagenet_train", unpacked / "exposure", None)
+        unrelated = unrelated_classes(packs.parent / "tinyimagenet_classes.csv")
+        write_exposure(unpacked / "exposure", data / "exposure", unrelated, scale.exposure)
+        for name, pack in PACKED_OOD.items():
+            unpack(pack, data / "ood" / name, scale.ood)
+    for name, images in noise(scale.ood).items():
+        write_images(images, data / "ood" / name)
+    sets = describe(data)
+    (data / "sets.json").write_text(json.dumps(sets, indent=2) + "\n", encoding="utf-8")
+    return sets
+
+
+def hold_out(unpacked: Path, data: Path, count: int) -> None:
+    """Move class folders to `train`, the first files of each to `calibration` and `validation`.
+
+    Args:
+        unpacked: `<class>/<file>`.
+        data: Gets the three folders.
+        count: Images of each of the two, over all classes.
+    """
+    folders = sorted(folder for folder in unpacked.iterdir() if folder.is_dir())
+    each = count // len(folders)
+    for folder in folders:
+        for index, path in enumerate(sorted(folder.iterdir())):
+            split = ("calibration", "validation")[index // each] if index < 2 * each else "train"
+            target = data / split / folder.name / path.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(target)
+
+
+def unrelated_classes(table: Path) -> set[str]:
+    """WordNet ids of the Tiny ImageNet classes that are no class of CIFAR-10 nor near one."""
+    with table.open(encoding="utf-8", newline="") as lines:
+        return {row["wnid"] for row in csv.DictReader(lines) if row["cifar10_relation"] == "none"}
+
+
+def write_exposure(unpacked: Path, target: Path, classes: set[str], count: int | None) -> None:
+    """Crop and scale images of some classes into one flat folder.
+
+    Args:
+        unpacked: `<wnid>/<file>`.
+        target: Gets PNG files.
+        classes: Which ids may pass.
+        count: How many images at most, drawn over all of them; None for all.
+    """
+    paths = sorted(path for path in unpacked.rglob("*") if path.parent.name in classes)
+    generator = np.random.default_rng(SEED)
+    chosen = generator.permutation(len(paths))[:count]
+    target.mkdir()
+    for index in sorted(chosen):
+        with Image.open(paths[index]) as image:
+            pixels = image.convert("RGB")
+        side = int(generator.integers(*CROP_PX))
+        left, top = (int(n) for n in generator.integers(0, CROP_PX[1] - side + 1, 2))
+        small = pixels.resize(
+            (SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS, (left, top, left + side, top + side)
+        )
+        small.save(target / f"{paths[index].stem}.png")
+
+
+def noise(count: int) -> dict[str, NDArray[np.uint8]]:
+    """`gaussian` N(0.5, 1) clipped to [0, 1] and `uniform` U(0, 1), as in the ODIN paper.
+
+    Returns:
+        uint8 (count, 32, 32, 3) by name.
+    """
+    generator = np.random.default_rng(SEED)
+    shape = (count, SIDE_PX, SIDE_PX, 3)
+    levels = {
+        "gaussian": generator.normal(0.5, 1, shape).clip(0, 1),
+        "uniform": generator.random(shape),
+    }
+    return {name: (255 * values).round().astype(np.uint8) for name, values in levels.items()}
+
+
+def write_images(images: NDArray[np.uint8], target: Path) -> None:
+    """Write images (N, S, S, 3) as numbered PNG files."""
+    target.mkdir(parents=True)
+    for index, image in enumerate(images):
+        Image.fromarray(image).save(target / f"{index:05d}.png")
+
+
+def describe(data: Path) -> dict[str, dict[str, object]]:
+    """Remove what CIFAR-10 has, too, from the foreign sets, and count and fingerprint every set."""
+    known_sets = ("train", "calibration", "validation", "test")
+    digests = {name: dict(_pixel_digests(data / name)) for name in known_sets}
+    known = {digest for digest_by_path in digests.values() for digest in digest_by_path.values()}
+    foreign = ["exposure", *(f"ood/{folder.name}" for folder in sorted((data / "ood").iterdir()))]
+    for name in foreign:
+        digests[name] = dict(_pixel_digests(data / name))
+        for path in [path for path, digest in digests[name].items() if digest in known]:
+            path.unlink()
+            del digests[name][path]
+    return {
+        name: {
+            "images": len(found),
+            "sha256": hashlib.sha256("".join(sorted(found.values())).encode()).hexdigest(),
+        }
+        for name, found in digests.items()
+    }
+
+
+def _pixel_digests(folder: Path) -> Iterator[tuple[Path, str]]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return zip(paths, ordered_map(_pixel_digest, paths), strict=True)
+
+
+def _pixel_digest(path: Path) -> str:
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+
+
+def _load(packs: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("packs", packs)
+    if spec is None or spec.loader is None or not packs.is_file():
+        raise SystemExit(f"no script '{packs}' that unpacks the image packs; name it with --packs")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def main() -> None:
+    """Prepare the folders of one scale."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("dest", nargs="?", type=Path, default=Path("runs/cifar10"))
+    parser.add_argument("--scale", choices=SCALES, default="small")
+    parser.add_argument("--packs", type=Path, default=Path("../shared/data/packs.py"))
+    args = parser.parse_args()
+    sets = prepare(Folders(args.dest / args.scale).data, args.packs, SCALES[args.scale])
+    for name, found in sets.items():
+        print(f"{found['images']:6d}  {name}")
+
+
+if __name__ == "__main__":
+    main()
