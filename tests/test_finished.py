@@ -164,7 +164,14 @@ def images(count: int = 3, side: int = 8) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    "name", ["resnet18", "mobilenet_v3_small", "squeezenet1_1", "densenet121", "swin_t"]
+    "name",
+    [
+        "resnet18",
+        "mobilenet_v3_small",
+        "squeezenet1_1",
+        pytest.param("densenet121", marks=pytest.mark.slow),
+        pytest.param("swin_t", marks=pytest.mark.slow),
+    ],
 )
 def test_torchvisions_own_weights_give_torchvisions_logits(name: str, tmp_path: Path) -> None:
     """A state dict under torchvision's names fills torchvision's network, head included."""
@@ -178,6 +185,7 @@ def test_torchvisions_own_weights_give_torchvisions_logits(name: str, tmp_path: 
     assert (name != "squeezenet1_1") == (PENULTIMATE in outputs.features)
 
 
+@pytest.mark.slow
 def test_a_vision_transformer_takes_its_size_from_the_name(tmp_path: Path) -> None:
     """The size that its position embedding was made for is that of the images."""
     torch.manual_seed(0)

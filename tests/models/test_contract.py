@@ -130,7 +130,12 @@ def test_the_smallest_image_is_accepted(family: ModelFamily) -> None:
 
 @pytest.mark.parametrize(
     ("name", "side", "smallest"),
-    [("wrn-10-1", 3, 4), ("densenet-bc-10-12", 2, 4), ("alexnet", 62, 63), ("maxvit_t", 96, 224)],
+    [
+        ("wrn-10-1", 3, 4),
+        ("densenet-bc-10-12", 2, 4),
+        ("alexnet", 62, 63),
+        pytest.param("maxvit_t", 96, 224, marks=pytest.mark.slow),
+    ],
 )
 def test_too_small_an_image_is_refused(name: str, side: int, smallest: int) -> None:
     """The error names the size that arrived, and the hint is the next one that works."""
