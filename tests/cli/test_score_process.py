@@ -16,6 +16,9 @@ from PIL import Image
 
 EDGE_OOD = "from edge_ood.cli import main; main()"
 SMALL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))"
+HEEDING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+"""Shells start what runs in their background deaf to interrupts, and children inherit that."""
+
 LONG_LIST = 30_000  # images; seconds of work, so that there is time to interrupt
 
 
@@ -91,7 +94,7 @@ def test_an_interrupt_is_exit_code_130(artefact: str, folder: Path) -> None:
 
     with (
         Path("list").open() as listed,
-        start(artefact, "-", "-o", "out.csv", "--force", stdin=listed) as process,
+        start(artefact, "-", "-o", "out.csv", "--force", first=HEEDING, stdin=listed) as process,
     ):
         while not list(Path().glob(".edge-ood-*")) and process.poll() is None:
             time.sleep(0.01)
