@@ -311,7 +311,7 @@ def test_a_command_is_stopped_when_the_time_is_up(script: Callable[[str], Any]) 
 def test_the_table_says_what_was_measured(script: Callable[[str], Any]) -> None:
     """Mean and standard deviation over the seeds, the paper's score in bold, the scale by name."""
     run, table = script("run"), script("table")
-    results = [a_row(run, "cross-entropy", seed, fpr) for seed, fpr in ((0, 0.2), (1, 0.3))]
+    results = [a_row(run, "cross-entropy", seed, rate) for seed, rate in ((0, 0.2), (1, 0.3))]
 
     made = table.tables(results)
 
