@@ -17,6 +17,7 @@ import copy
 import functools
 import os
 import statistics
+import time
 import tracemalloc
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -54,6 +55,7 @@ CALIBRATION_IMAGES = 5000
 LAYER_SIZES = (64, 64, 128, 256, 512)  # ResNet-34 in the Mahalanobis paper
 FIT_BATCH = 64
 LEAST_S = 0.02
+PAUSE_S = 0.05  # until the threads of the task before no longer spin on the cores
 
 HEADS_GOAL, HEADS_GOAL_US = 1.03, 40.0
 PASSES_GOAL, FASTER_GOAL, BUILD_GOAL_S, FIT_GOAL, MEMORY_GOAL = 3.2, 1.8, 2.0, 2.0, 1.05
@@ -106,6 +108,7 @@ class Bench:
         times: dict[str, list[float]] = {name: [] for name in tasks}
         for _ in range(repetitions or self.repetitions):
             for name, task in tasks.items():
+                time.sleep(PAUSE_S)
                 times[name].append(self.seconds(task, counts[name]))
         return {name: statistics.median(values) for name, values in times.items()}
 
