@@ -84,6 +84,34 @@ def test_what_only_other_heads_need_is_gone(path: Path) -> None:
     assert len(whole.graph.node) > 2 * len(kept.graph.node)
 
 
+def test_declared_shapes_of_the_rest_are_kept(path: Path) -> None:
+    """They are taken over and not worked out again; a file that has none gets none, and runs."""
+    whole = onnx.load(path)
+
+    kept = keep_heads(whole, NAMES, ["energy"], primary="energy")
+
+    declared = [value.name for value in kept.graph.value_info]
+    made = {name for node in kept.graph.node for name in node.output}
+    assert declared
+    assert [v.name for v in whole.graph.value_info if v.name in made] == declared
+
+
+def test_a_file_of_an_earlier_version_can_be_narrowed(path: Path, tmp_path: Path) -> None:
+    """Files without declared shapes, and with knots weighed by a vector, give the same."""
+    earlier = onnx.load(path)
+    del earlier.graph.value_info[:]
+    weights = next(t for t in earlier.graph.initializer if t.name == "knot_weights")
+    del weights.dims[1:]
+    onnx.save(earlier, tmp_path / "earlier.onnx")
+    expected = Scorer(path, provider="cpu").score_arrays(frames())
+
+    scorer = Scorer(tmp_path / "earlier.onnx", provider="cpu", heads=["energy"])
+
+    found = scorer.score_arrays(frames())
+    np.testing.assert_allclose(found.scores["energy"], expected.scores["energy"], rtol=1e-5)
+    np.testing.assert_array_equal(found.pvalue, expected.pvalue)
+
+
 def test_thresholds_of_each_row_are_kept(path: Path) -> None:
     """The kept rows of the threshold matrix are copied as they are, per class."""
     whole = onnx.load(path)

@@ -11,11 +11,11 @@ from edge_ood.graph.network import (
     INPUT_NAME,
     PREPROCESSED,
     GraphOutput,
-    build_model,
+    build_with_shapes,
+    network_input_info,
     opset_of,
     record_classifier,
 )
-from edge_ood.graph.perturb import network_input_info
 from edge_ood.graph.simplify import prune
 from edge_ood.preprocess import Preprocess
 
@@ -102,4 +102,4 @@ def _adversary(
     builder.add("Cast", [kept], to=TensorProto.UINT8, name=ADVERSARIAL)
     size = preprocess.size_px
     output = GraphOutput(ADVERSARIAL, TensorProto.UINT8, ("N", size, size, 3))
-    return prune(build_model(builder, [output], source), [ADVERSARIAL])
+    return prune(build_with_shapes(builder, [output], source, preprocess), [ADVERSARIAL])

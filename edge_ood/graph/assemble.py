@@ -21,6 +21,7 @@ from edge_ood.graph.network import (
     PREPROCESSED,
     GraphOutput,
     build_model,
+    build_with_shapes,
     opset_of,
     record_classifier,
     tail_of,
@@ -48,7 +49,8 @@ def assemble_reader(classifier: onnx.ModelProto, preprocess: Preprocess) -> onnx
     arrays = record_classifier(builder, classifier, preprocess).named()
     for name, array in arrays.items():
         builder.add("Identity", [array.name], name=name)
-    return build_model(builder, [_float(name, classifier) for name in arrays], classifier)
+    features = [_float(name, classifier) for name in arrays]
+    return build_with_shapes(builder, features, classifier, preprocess)
 
 
 def assemble_scores(
@@ -59,7 +61,7 @@ def assemble_scores(
     outputs = record_classifier(builder, classifier, preprocess)
     _record_scores(builder, outputs, heads, preprocess, opset_of(classifier))
     scores = [GraphOutput(head.name, TensorProto.FLOAT) for head in heads]
-    return build_model(builder, scores, classifier)
+    return build_with_shapes(builder, scores, classifier, preprocess)
 
 
 def assemble(
@@ -91,7 +93,8 @@ def assemble(
     num_classes = tail_of(classifier, "logits")[0]
     _record_decision(builder, [head.name for head in heads], primary, num_classes)
     names = [head.name for head in heads]
-    return build_model(builder, _contract_outputs(names, num_classes), classifier)
+    contract = _contract_outputs(names, num_classes)
+    return build_with_shapes(builder, contract, classifier, preprocess)
 
 
 def keep_heads(
@@ -120,6 +123,7 @@ def keep_heads(
         _set_initializer(kept, name, numpy_helper.to_array(_initializer(model, name))[rows])
     for name in (_WEIGHTS, _TOTAL):
         _set_initializer(kept, name, numpy_helper.to_array(_initializer(model, name)))
+    kept.graph.value_info.extend(pruned.graph.value_info)
     kept.metadata_props.extend(model.metadata_props)
     return kept
 

@@ -25,7 +25,9 @@ __all__ = [
     "PREPROCESSED",
     "GraphOutput",
     "build_model",
+    "build_with_shapes",
     "inner_output",
+    "network_input_info",
     "opset_of",
     "record_classifier",
     "tail_of",
@@ -137,20 +139,26 @@ def build_model(
         ir_version=max(IR_VERSION, helper.find_min_ir_version_for(imports)),
         producer_name="edge-ood",
     )
-    declare_shapes(model, [_entry(classifier)])
     onnx.checker.check_model(model)
     return model
 
 
-def _entry(classifier: onnx.ModelProto) -> ValueInfoProto:
-    """Type and shape (N, 3, S, S) of what enters a classifier, bare or inside an artefact."""
-    graph = classifier.graph
-    inside = next((value for value in graph.value_info if value.name == PREPROCESSED), None)
-    entry = ValueInfoProto()
-    entry.CopyFrom(inside or graph.input[0])
-    entry.name = PREPROCESSED
-    entry.type.tensor_type.shape.dim[0].dim_param = "N"
-    return entry
+def build_with_shapes(
+    builder: GraphBuilder,
+    outputs: Sequence[GraphOutput],
+    classifier: onnx.ModelProto,
+    preprocess: Preprocess,
+) -> onnx.ModelProto:
+    """As `build_model`, with the shapes of all feature maps declared for fast runtimes."""
+    model = build_model(builder, outputs, classifier)
+    declare_shapes(model, [network_input_info(PREPROCESSED, preprocess)])
+    return model
+
+
+def network_input_info(name: str, preprocess: Preprocess) -> ValueInfoProto:
+    """Type and shape (N, 3, S, S) of the tensor that enters the network."""
+    size = preprocess.size_px
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 3, size, size])
 
 
 def opset_of(classifier: onnx.ModelProto) -> int:

@@ -8,14 +8,14 @@ first pass.
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, ValueInfoProto, helper
 
 from edge_ood.graph.array import GraphArray, GraphBuilder, GraphNamespace
 from edge_ood.graph.gradient import append_gradient, append_replay, append_step
+from edge_ood.graph.network import network_input_info
 from edge_ood.preprocess import Preprocess
 from edge_ood.scores import BoundHead, Outputs
 
-__all__ = ["network_input_info", "perturbed_outputs"]
+__all__ = ["perturbed_outputs"]
 
 
 def perturbed_outputs(
@@ -64,12 +64,6 @@ def perturbed_outputs(
         )
         moved_outputs[name] = GraphArray(builder, again[source])
     return Outputs.from_named({**outputs.named(), **moved_outputs})
-
-
-def network_input_info(name: str, preprocess: Preprocess) -> ValueInfoProto:
-    """Type and shape (N, 3, S, S) of the tensor that enters the network."""
-    size = preprocess.size_px
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 3, size, size])
 
 
 def _clipped(builder: GraphBuilder, moved: str, preprocess: Preprocess) -> str:
