@@ -26,11 +26,24 @@ def is_below(tape: Tape, name: str, limit: float, *, like: str | None = None) ->
     return _step(tape, name, limit, -1.0, like or name)
 
 
+def is_not_negative(tape: Tape, name: str, *, like: str) -> str:
+    """1 where a tensor is 0 or greater, 0 where it is smaller; `like` as in `is_above`."""
+    return tape.emit("HardSigmoid", name, alpha=_slope(tape, like), beta=1.0)
+
+
 def _step(tape: Tape, name: str, limit: float, sign: float, like: str) -> str:
-    narrow = tape.facts.elem_type(like) == TensorProto.FLOAT16
-    slope = sign * (_STEEP_IN_FLOAT16 if narrow else _STEEP)
+    narrow = _is_narrow(tape, like)
+    slope = sign * _slope(tape, like)
     if float(np.float32(limit)) != limit or narrow:
         # An attribute is a float32: the limit would be rounded, and the tensor is not.
         name = tape.emit("Sub", name, tape.number(limit, like)) if limit else name
         limit = 0.0
     return tape.emit("HardSigmoid", name, alpha=slope, beta=-slope * limit)
+
+
+def _slope(tape: Tape, like: str) -> float:
+    return _STEEP_IN_FLOAT16 if _is_narrow(tape, like) else _STEEP
+
+
+def _is_narrow(tape: Tape, like: str) -> bool:
+    return tape.facts.elem_type(like) == TensorProto.FLOAT16

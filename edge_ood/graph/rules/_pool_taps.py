@@ -15,15 +15,13 @@ import numpy as np
 from onnx import NodeProto, TensorProto
 
 from edge_ood.graph.phases import Phases, interleave
+from edge_ood.graph.rules._masks import is_not_negative
 from edge_ood.graph.rules._windows import Window, read_window
 from edge_ood.graph.shapes import attribute
 from edge_ood.graph.tape import Tape
 
 _BLOCK = 8
 """Channels come in multiples of it in the blocked layout; others are slow to convolve apart."""
-
-_STEEP = 2.0**100
-"""`HardSigmoid(_STEEP * d + 1)` is 1 at d = 0 and 0 at any smaller d."""
 
 
 def spread_to_maxima(tape: Tape, node: NodeProto, gradient: str) -> str | None:
@@ -51,7 +49,7 @@ def spread_to_maxima(tape: Tape, node: NodeProto, gradient: str) -> str | None:
             if phase not in parts:
                 parts[phase] = _select(tape, x, (row.split, column.split), channels)
             below = _select(tape, parts[phase], (row.read, column.read), channels, plus=negative)
-            is_largest = tape.emit("HardSigmoid", below, alpha=_STEEP, beta=1.0)
+            is_largest = is_not_negative(tape, below, like=x)
             taken = tape.emit("Mul", gradient, is_largest)
             gradient = _select(tape, taken, everything, channels, factor=-1.0, plus=gradient)
         phases[phase] = _select(
