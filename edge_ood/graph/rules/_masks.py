@@ -46,4 +46,4 @@ def _slope(tape: Tape, like: str) -> float:
 
 
 def _is_narrow(tape: Tape, like: str) -> bool:
-    return tape.facts.elem_type(like) == TensorProto.FLOAT16
+    return bool(tape.facts.elem_type(like) == TensorProto.FLOAT16)
