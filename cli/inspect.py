@@ -1,6 +1,6 @@
 """`edge-ood inspect`: what an artefact says about itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -11,6 +11,7 @@ from edge_ood.text import printable
 
 if TYPE_CHECKING:
     from edge_ood.artifact import Metadata
+    from edge_ood.graph.budget import Part
 
 __all__ = ["inspect", "report"]
 
@@ -18,15 +19,17 @@ _MOST_CLASSES = 20
 
 
 def inspect(artefact: Artefact) -> None:
-    """Show classes, preprocessing, heads, thresholds and history.
+    """Show classes, preprocessing, heads, thresholds, history, and where the bytes are.
 
     Example: edge-ood inspect exported/oe.onnx
     """
+    from edge_ood.graph.budget import size_budget
     from edge_ood.runtime import Scorer
 
     metadata = Scorer(artefact, provider="cpu", calibrated=False).metadata
     typer.echo(f"{printable(str(artefact))}: {artefact.stat().st_size / 1e6:.2f} MB\n")
     typer.echo(report(metadata))
+    typer.echo(f"\n{_budget(size_budget(artefact, metadata.head_names))}")
 
 
 def report(metadata: "Metadata") -> str:
@@ -70,6 +73,16 @@ def _heads(metadata: "Metadata") -> list[tuple[str, str, str, str]]:
         )
         for head in metadata.heads
     ]
+
+
+def _budget(parts: "Sequence[Part]") -> str:
+    total = sum(part.size_bytes for part in parts)
+    rows = [
+        (part.name, str(part.nodes), str(part.size_bytes), f"{part.size_bytes / total:.1%}")
+        for part in parts
+    ]
+    everything = ("file", str(sum(part.nodes for part in parts)), str(total), "100.0%")
+    return format_table(("part", "nodes", "bytes", "share"), [*rows, everything])
 
 
 def _parity_errors(metadata: "Metadata") -> dict[str, str]:

@@ -20,6 +20,7 @@ from edge_ood.preprocess import Preprocess
 from edge_ood.scores import FEATURES_PREFIX, Outputs
 
 __all__ = [
+    "CLASSIFIER_PREFIX",
     "INPUT_NAME",
     "IR_VERSION",
     "PREPROCESSED",
@@ -40,7 +41,8 @@ INPUT_NAME = "images"
 PREPROCESSED = "preprocessed"
 """Name of the tensor that enters the classifier, float32 (N, 3, S, S)."""
 
-_CLASSIFIER_PREFIX = "classifier/"
+CLASSIFIER_PREFIX = "classifier/"
+"""Goes before every name of the classifier, so that it cannot collide with ours."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class GraphOutput:
 
 def inner_output(name: str) -> str | None:
     """Name of the classifier output that a tensor of the artefact is, or None if it is none."""
-    bare = name.removeprefix(_CLASSIFIER_PREFIX)
+    bare = name.removeprefix(CLASSIFIER_PREFIX)
     is_output = bare in ("logits", "logits_pair") or bare.startswith(FEATURES_PREFIX)
     return bare if is_output and bare != name else None
 
@@ -74,7 +76,7 @@ def record_classifier(
     """
     _record_preprocess(builder, preprocess)
     # In-place surgery on a copy: the caller's model stays as it is.
-    inner = onnx.compose.add_prefix(classifier, _CLASSIFIER_PREFIX)
+    inner = onnx.compose.add_prefix(classifier, CLASSIFIER_PREFIX)
     (entry,) = [value.name for value in inner.graph.input]
     for node in inner.graph.node:
         for position, name in enumerate(node.input):
@@ -84,7 +86,7 @@ def record_classifier(
     builder.initializers.extend(inner.graph.initializer)
     names = [output.name for output in inner.graph.output]
     return Outputs.from_named(
-        {name.removeprefix(_CLASSIFIER_PREFIX): GraphArray(builder, name) for name in names}
+        {name.removeprefix(CLASSIFIER_PREFIX): GraphArray(builder, name) for name in names}
     )
 
 

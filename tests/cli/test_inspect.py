@@ -30,7 +30,18 @@ def test_the_command_shows_the_report(colour_artifact: Path, metadata: Metadata)
     result = CliRunner().invoke(app, ["inspect", str(colour_artifact)])
 
     assert 0 == result.exit_code
-    assert f"{colour_artifact}: 0.01 MB\n\n{report(metadata)}\n" == result.stdout
+    assert result.stdout.startswith(f"{colour_artifact}: 0.01 MB\n\n{report(metadata)}\n\n")
+
+
+def test_the_bytes_are_shared_out(colour_artifact: Path) -> None:
+    """Each part with nodes, bytes and share, and the size of the file below."""
+    result = CliRunner().invoke(app, ["inspect", str(colour_artifact)])
+
+    lines = [line.split() for line in result.stdout.rpartition("\n\n")[2].splitlines()]
+    assert ["part", "nodes", "bytes", "share"] == lines[0]
+    sizes = {line[0]: int(line[2]) for line in lines[2:]}
+    assert colour_artifact.stat().st_size == sizes.pop("file") == sum(sizes.values())
+    assert ["preprocessing", "classifier", "gradient"] == list(sizes)[:3]
 
 
 def test_what_decides_is_shown(metadata: Metadata) -> None:
