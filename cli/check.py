@@ -1,9 +1,15 @@
 """`edge-ood check`: does this device reproduce the artefact's numbers?"""
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from edge_ood.cli._options import Artefact, ProviderOption
 from edge_ood.cli._table import format_table
+from edge_ood.text import printable
+
+if TYPE_CHECKING:
+    from edge_ood.probe import ProbeResult
 
 __all__ = ["check"]
 
@@ -11,7 +17,8 @@ __all__ = ["check"]
 def check(artefact: Artefact, *, provider: ProviderOption = "auto") -> None:
     """Tell whether this device reproduces the recorded scores.
 
-    Fails if this device does not reproduce them, and names the heads that are off.
+    Shows which device recorded them and which one this is. Fails if a score or a label is off, and
+    names the likely cause.
 
     Example: edge-ood check exported/oe.onnx
     """
@@ -20,16 +27,38 @@ def check(artefact: Artefact, *, provider: ProviderOption = "auto") -> None:
     from edge_ood.runtime import Scorer
 
     result = run_probe(Scorer(artefact, provider=provider))
+    typer.echo(f"{_devices(result)}\n\n{_outcome(result)}\n")
+    if not result.passed:
+        raise ArtifactError(
+            f"this device does not reproduce {result.wrong} of '{artefact}': {result.cause}",
+            hint=result.remedy(artefact),
+        )
+    typer.echo(f"{artefact}: reproduced on this device ({result.here.provider})")
+
+
+def _devices(result: "ProbeResult") -> str:
+    recorded, here = result.recorded, result.here
+    lines = {
+        "precision": result.precision,
+        "recorded on": str(recorded),
+        "this device": "the same" if here == recorded else str(here),
+    }
+    if recorded.instructions:
+        lines["only there"] = " ".join(
+            i for i in recorded.instructions if i not in here.instructions
+        )
+        lines["only here"] = " ".join(
+            i for i in here.instructions if i not in recorded.instructions
+        )
+    width = max(map(len, lines))
+    return "\n".join(f"{n:<{width}}  {printable(text)}" for n, text in lines.items() if text)
+
+
+def _outcome(result: "ProbeResult") -> str:
     rows = [
         (head, f"{difference:.1e}", f"{result.tolerances[head]:.1e}", verdict)
         for head, difference in result.differences.items()
         for verdict in ["off" if head in result.failed_heads else "ok"]
     ]
-    typer.echo(format_table(("head", "difference", "allowed", "verdict"), rows))
-    if not result.passed:
-        wrong = ", ".join(result.failed_heads) or f"{result.wrong_labels} labels"
-        raise ArtifactError(
-            f"this device ({result.provider}) does not reproduce '{artefact}': {wrong}",
-            hint=f"edge-ood calibrate {artefact} ID_IMAGES sets thresholds that hold here",
-        )
-    typer.echo(f"{artefact}: reproduced on this device ({result.provider})")
+    labels = ("label", str(result.wrong_labels), "0", "off" if result.wrong_labels else "ok")
+    return format_table(("output", "difference", "allowed", "verdict"), [*rows, labels])

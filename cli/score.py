@@ -146,10 +146,12 @@ def _warn_about_device(scorer: "Scorer") -> None:
 
     result = run_probe_once(scorer)
     if result is not None and not result.passed:
-        wrong = ", ".join(result.failed_heads) or "labels"
         typer.echo(
-            f"warning: this device does not reproduce the artefact's {wrong}; "
-            "'edge-ood check' shows by how much, 'edge-ood calibrate' sets thresholds that hold",
+            printable(
+                f"warning: this device does not reproduce the artefact's {result.wrong}: "
+                f"{result.cause}; 'edge-ood check' shows by how much; "
+                f"{result.remedy(scorer.path)}"
+            ),
             err=True,
         )
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.calibration.threshold import MAX_KNOTS, Knots, minimum_images
+from edge_ood.device import Device
 from edge_ood.errors import InputError
 from edge_ood.preprocess import Preprocess
 from edge_ood.results import columns
@@ -155,12 +156,14 @@ class Probe:
         labels: Predicted class indices.
         scores: By head.
         tolerances: By head; how far a device may be away.
+        device: Where they were recorded; unknown in files of earlier versions.
     """
 
     seed: int
     labels: Sequence[int] = ()
     scores: Mapping[str, Sequence[float]] = field(default_factory=dict)
     tolerances: Mapping[str, float] = field(default_factory=dict)
+    device: Device = field(default_factory=Device)
 
     def check(self, heads: Sequence[str]) -> None:
         """Refuse a probe that does not cover exactly these heads."""

@@ -13,6 +13,7 @@ from edge_ood.artifact import (
     Metadata,
     Probe,
 )
+from edge_ood.device import Device
 from edge_ood.document import Document
 from edge_ood.errors import ArtifactError, EdgeOodError, InputError
 from edge_ood.preprocess import Preprocess
@@ -121,4 +122,19 @@ def _probe(document: Document) -> Probe:
         labels=document.each("labels", int),
         scores={name: scores.each(name, float) for name in document.get("scores", dict)},
         tolerances=document.mapping("tolerances", float),
+        device=_device(document),
+    )
+
+
+def _device(probe: Document) -> Device:
+    if not probe.get("device", dict, {}):
+        return Device()  # in files of earlier versions
+    device = probe.document("device")
+    return Device(
+        processor=device.get("processor", str),
+        machine=device.get("machine", str),
+        instructions=tuple(device.each("instructions", str)),
+        runtime=device.get("runtime", str),
+        provider=device.get("provider", str),
+        accelerator=device.get("accelerator", str),
     )

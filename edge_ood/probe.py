@@ -9,13 +9,13 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.artifact import PROBE_IMAGES, Probe
+from edge_ood.device import Device, library_marks, this_device
 from edge_ood.errors import ArtifactError, ExportError
 from edge_ood.results import Scores
 from edge_ood.runtime import Scorer
@@ -25,8 +25,6 @@ __all__ = ["ProbeResult", "make_probe", "probe_images", "run_probe", "run_probe_
 _OF_SPREAD = 1e-3
 _OF_SCORE = 1e-4
 _SEED_BITS = 0xFFFFFFFF
-_CPUINFO = Path("/proc/cpuinfo")
-_PROCESSOR_FIELDS = ("model name", "flags", "CPU implementer", "CPU part", "Features")
 
 
 @dataclass(frozen=True)
@@ -34,13 +32,17 @@ class ProbeResult:
     """How far this device is from the recorded scores.
 
     Attributes:
-        provider: Where it ran.
+        recorded: The device of the recorded scores.
+        here: This one.
+        precision: Of the artefact.
         differences: Largest absolute difference by head.
         tolerances: Largest allowed difference by head.
         wrong_labels: Number of probe images whose label differs.
     """
 
-    provider: str
+    recorded: Device
+    here: Device
+    precision: str
     differences: Mapping[str, float]
     tolerances: Mapping[str, float]
     wrong_labels: int
@@ -54,6 +56,32 @@ class ProbeResult:
     def passed(self) -> bool:
         """Whether labels and all scores are reproduced."""
         return not self.failed_heads and not self.wrong_labels
+
+    @property
+    def wrong(self) -> str:
+        """What is not reproduced, in words; empty if all is."""
+        labels = f"{self.wrong_labels} of {PROBE_IMAGES} labels" if self.wrong_labels else ""
+        return ", ".join(filter(None, [*self.failed_heads, labels]))
+
+    @property
+    def cause(self) -> str:
+        """The likely reason for a failure, in words."""
+        if self.here == self.recorded:
+            return "the scores were recorded on this device, so the file has changed since"
+        if self.precision == "int8" and self.here.saturates:
+            return "int8 sums saturate on this processor, which is without VNNI"
+        if self.precision == "int8" and self.recorded.saturates:
+            return "int8 sums saturated where the scores were recorded, without VNNI"
+        return f"the scores were recorded on {self.recorded}, this is {self.here}"
+
+    def remedy(self, artefact: Path) -> str:
+        """What to do about a failure."""
+        if self.here == self.recorded:
+            return "restore the file, or export it again"
+        here = f"edge-ood calibrate {artefact} ID_IMAGES sets thresholds that hold here"
+        if self.precision == "int8" and self.here.saturates:
+            return f"export it again with --int8-target avx2, or: {here}"
+        return here
 
 
 def probe_images(seed: int, size_px: int) -> NDArray[np.uint8]:
@@ -98,6 +126,7 @@ def make_probe(scorer: Scorer, calibration: Scores, seed: int) -> Probe:
         labels=measured.label_index.tolist(),
         scores={head: s.astype(float).tolist() for head, s in measured.scores.items()},
         tolerances=tolerances,
+        device=this_device(scorer.provider),
     )
 
 
@@ -112,7 +141,9 @@ def run_probe(scorer: Scorer) -> ProbeResult:
         raise ArtifactError(f"'{scorer.path}' has no probe", hint="export it again")
     measured = scorer.score_arrays(probe_images(probe.seed, scorer.metadata.preprocess.size_px))
     return ProbeResult(
-        provider=scorer.provider,
+        recorded=probe.device,
+        here=this_device(scorer.provider),
+        precision=scorer.metadata.precision,
         differences={h: _distance(measured.scores[h], probe.scores[h]) for h in scorer.heads},
         tolerances=dict(probe.tolerances),
         wrong_labels=int((measured.label_index != np.asarray(probe.labels)).sum()),
@@ -122,7 +153,7 @@ def run_probe(scorer: Scorer) -> ProbeResult:
 def run_probe_once(scorer: Scorer) -> ProbeResult | None:
     """Run the probe; None if there is none, or it passed here before.
 
-    What passed is remembered in the user's cache folder, by file, processor and onnxruntime.
+    What passed is remembered in the user's cache folder, by file and device.
     Where nothing can be remembered the probe runs every time.
     """
     if not scorer.metadata.probe.labels:
@@ -154,29 +185,17 @@ def _mark(scorer: Scorer) -> Path | None:
 
 
 def _fingerprint(scorer: Scorer) -> str:
-    """Identifies the file without reading it, so that a large one costs nothing."""
-    import onnxruntime  # noqa: PLC0415  # loaded already; not a dependency of importing this file
+    """Identifies file and device without reading the file, so that a large one costs nothing.
 
+    What the file says, precision and recorded scores included, changes with the file.
+    """
     file = scorer.path.stat()
     parts = (
         os.path.realpath(scorer.path),
         *(file.st_dev, file.st_ino, file.st_size, file.st_mtime_ns, file.st_ctime_ns),
-        scorer.provider,
         *scorer.heads,
-        onnxruntime.__version__,
-        os.uname().machine,
-        *_processor(),
+        repr(this_device(scorer.provider)),
+        *library_marks(scorer.provider),
     )
     text = "\n".join(map(str, parts))
     return hashlib.sha256(os.fsencode(text)).hexdigest()
-
-
-def _processor() -> list[str]:
-    """What /proc/cpuinfo says that decides which kernels run."""
-    try:
-        with _CPUINFO.open(errors="replace") as lines:
-            # One processor's block: reading all of them is slow on large machines.
-            block = list(takewhile(str.strip, lines))
-    except OSError:
-        return []
-    return [line for line in block if line.startswith(_PROCESSOR_FIELDS)]

@@ -25,11 +25,13 @@ from edge_ood.artifact import (
 from edge_ood.artifact_reader import read_metadata
 from edge_ood.calibration.threshold import fit_knots
 from edge_ood.cli.inspect import report
+from edge_ood.device import Device
 from edge_ood.errors import ArtifactError
 from edge_ood.images import content_hash
 from edge_ood.runtime import Scorer
 
 HEADS = ("energy", "msp", "uniform_ce")
+ADDED_LATER = (("probe", "device"),)  # files of earlier versions do without
 FREE = ("parity", "parameters", "provenance")  # no contract below these
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -114,7 +116,7 @@ def test_unknown_keys_are_ignored(metadata: Metadata, document: dict[str, Any]) 
 
 def test_every_field_is_needed(document: dict[str, Any]) -> None:
     """No named field of the contract can be missing; only a role of images may."""
-    optional = [("manifests", role) for role in document["manifests"]]
+    optional = [*(("manifests", role) for role in document["manifests"]), *ADDED_LATER]
     named = [path for path in fields(document) if isinstance(path[-1], str)]
     needed = [path for path in named if path not in optional]
 
@@ -122,6 +124,17 @@ def test_every_field_is_needed(document: dict[str, Any]) -> None:
         with pytest.raises(ArtifactError, match=r"'x\.onnx' is damaged"):
             read(changed(document, path, remove))
     assert len(needed) > 50
+
+
+@pytest.mark.parametrize("path", ADDED_LATER, ids=lambda path: ".".join(path))
+def test_files_of_earlier_versions_are_read(
+    metadata: Metadata, document: dict[str, Any], path: tuple[str, ...]
+) -> None:
+    """What was added later has a value that says it is not known."""
+    found = read(changed(document, path, remove))
+
+    assert Device() == found.probe.device
+    assert metadata == replace(found, probe=metadata.probe)
 
 
 @pytest.mark.parametrize("value", [None, [], {}, "text", 1.5, True], ids=repr)

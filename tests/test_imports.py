@@ -12,6 +12,7 @@ from pathlib import Path
 # A module imports from its own row and from rows above it, never from rows below.
 LAYERS = (
     (
+        "device",
         "document",
         "errors",
         "input_files",

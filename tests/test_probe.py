@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from edge_ood import probe
+from edge_ood import device, probe
 from edge_ood.artifact import Metadata, Probe, store_metadata
+from edge_ood.device import this_device
 from edge_ood.errors import ArtifactError, ExportError
 from edge_ood.probe import make_probe, probe_images, run_probe, run_probe_once
 from edge_ood.runtime import Scorer
@@ -180,10 +182,47 @@ def test_another_processor_is_asked_again(
     run_probe_once(Scorer(path))
     other = tmp_path / "cpuinfo"
     other.write_text("processor: 0\nmodel name: Another\nflags: fpu\n\nprocessor: 1\n")
-    monkeypatch.setattr(probe, "_CPUINFO", other)
+    monkeypatch.setattr(device, "_CPUINFO", other)
 
     assert run_probe_once(Scorer(path)) is not None
     assert 2 == len(list(cache.iterdir()))
+
+
+def test_another_gpu_library_is_asked_again(
+    path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a library is updated by itself, and brings other kernels."""
+    for marks in ([], ["libcudnn.so.9 1"], ["libcudnn.so.9 1"], ["libcudnn.so.9 2"]):
+        monkeypatch.setattr(probe, "library_marks", lambda provider, marks=marks: marks)
+        run_probe_once(Scorer(path))
+
+    assert 3 == len(list(cache.iterdir()))
+
+
+def test_another_onnxruntime_is_asked_again(
+    path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its kernels may be others."""
+    run_probe_once(Scorer(path))
+    monkeypatch.setattr(onnxruntime, "__version__", "99.0")
+
+    assert run_probe_once(Scorer(path)) is not None
+
+
+def test_another_precision_is_asked_again(path: Path, cache: Path) -> None:
+    """What the file says is part of the file."""
+    run_probe_once(Scorer(path))
+    change_metadata(path, replace(Scorer(path).metadata, precision="int8"))
+
+    assert run_probe_once(Scorer(path)) is not None
+
+
+def test_the_device_is_recorded(colour_artifact: Path) -> None:
+    """The one that the scores were computed on."""
+    recorded = Scorer(colour_artifact).metadata.probe.device
+
+    assert this_device("cpu") == recorded
+    assert onnxruntime.__version__ == recorded.runtime
 
 
 def test_the_artefact_is_not_read_again(
@@ -240,7 +279,7 @@ def test_a_machine_without_cpuinfo_is_no_error(
     path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Not every system has /proc."""
-    monkeypatch.setattr(probe, "_CPUINFO", tmp_path / "missing")
+    monkeypatch.setattr(device, "_CPUINFO", tmp_path / "missing")
 
     assert run_probe_once(Scorer(path)) is not None
     assert run_probe_once(Scorer(path)) is None

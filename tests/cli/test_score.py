@@ -265,7 +265,7 @@ def test_an_unreadable_file_is_not_out_of_distribution(artefact: str, folder: Pa
 
 
 def test_a_device_that_is_off_is_warned_about(artefact: str, folder: Path, tmp_path: Path) -> None:
-    """One line names the heads and both commands that help; scoring goes on."""
+    """One line names the heads, the likely cause and what helps; scoring goes on."""
     model = onnx.load(artefact)
     (tensor,) = [t for t in model.graph.initializer if t.name == "classifier/linear"]
     changed = numpy_helper.to_array(tensor) * np.float32(1.1)
@@ -278,6 +278,6 @@ def test_a_device_that_is_off_is_warned_about(artefact: str, folder: Path, tmp_p
     assert 0 == result.exit_code
     assert 1 == len(warnings)
     assert "energy, msp, uniform_ce" in warnings[0]
-    assert "edge-ood check" in warnings[0]
-    assert "edge-ood calibrate" in warnings[0]
+    assert "so the file has changed since; 'edge-ood check' shows by how much" in warnings[0]
+    assert "; restore the file, or export it again" in warnings[0]
     assert "warning" not in run(artefact, "images").stderr
