@@ -75,8 +75,9 @@ class UnknownNameError(InputError, LookupError):
 class DataError(EdgeOodError):
     """Images or labels on disk are missing, empty or unreadable.
 
-    `status` is the word that stands in a score table when one image causes it: `unreadable`,
-    `not-an-image` or `too-large`.
+    `status` is the word that stands in a score table when one image causes it: `unreadable` for
+    a file that is damaged or cannot be opened, `not-an-image`, `unsupported` for an image of a
+    kind that is not decoded, or `too-large`.
     """
 
     def __init__(

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.errors import DataError
+from edge_ood.image_file import read_image_file
 from edge_ood.preprocess import Preprocess
 
 __all__ = [
@@ -35,7 +35,6 @@ __all__ = [
 IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 _LOOKED_FOR = "looked for " + " ".join(IMAGE_SUFFIXES)
 _AHEAD_PER_THREAD = 16
-_MOST_BYTES = 2**30
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -238,23 +237,7 @@ def _labelled(root: Path, paths: list[Path], classes: Sequence[str], *, fewest: 
 
 def _decode_or_error(path: Path, preprocess: Preprocess) -> DecodedImage | DataError:
     try:
-        payload = _read(path)
+        payload = read_image_file(path)
         return DecodedImage(preprocess.decode(payload, f"'{path}'"), content_hash(payload))
-    except OSError as error:
-        return DataError(f"cannot read '{path}': {error.strerror or error}", hint="check the file")
     except DataError as error:
         return error
-
-
-def _read(path: Path) -> bytes:
-    """The bytes of a regular file of a bearable size: pipes and devices may never end."""
-    file = path.stat()
-    if not stat.S_ISREG(file.st_mode):
-        raise DataError(f"cannot read '{path}': not a regular file", hint="check the file")
-    if file.st_size > _MOST_BYTES:
-        raise DataError(
-            f"'{path}' is too large: {file.st_size} bytes, at most {_MOST_BYTES} are read",
-            hint="scale it down",
-            status="too-large",
-        )
-    return path.read_bytes()

@@ -2,21 +2,26 @@
 
 Decoding rules, in order:
 
-1. Only the first frame of an animation is used.
-2. A JPEG whose short side is at least four times the size needed is decoded at a reduced scale
+1. What a file is, its first bytes say; its name does not count. BMP, GIF, JPEG, PNG, PPM, TIFF and
+   WebP are decoded, in any of their compressions that the installed Pillow knows.
+2. Only the first frame of an animation, page of a TIFF or picture of an MPO is used.
+3. A JPEG whose short side is at least four times the size needed is decoded at a reduced scale
    that leaves twice the size or more (`draft`).
-3. EXIF orientation is applied; EXIF that is damaged is ignored.
-4. 16-bit grey is divided by 257; palettes are expanded; alpha is laid on white; CMYK and YCbCr
-   become RGB by Pillow's conversion (Adobe's inverted CMYK included); grey is repeated.
-5. The central square is cut out (`center-crop`), or nothing is (`stretch`); then the result is
+4. Grey of 16 bits is divided by 257 and rounded down, of other depths likewise; colour of 16 bits
+   loses its low byte; float grey goes from 0 to 1. Grey of an unknown range (32-bit, signed, float
+   beyond 0 to 1) is refused. Palettes are expanded; alpha is laid on white (a PNG's transparent
+   grey below 8 bits is not); CMYK, Adobe's inverted one included, YCbCr and Lab become RGB by
+   Pillow's conversion; grey is repeated. ICC profiles and gamma are ignored.
+5. EXIF orientation is applied; EXIF that is damaged is ignored.
+6. The central square is cut out (`center-crop`), or nothing is (`stretch`); then the result is
    resized to `size_px` x `size_px`, bilinear and antialiased. At the right size nothing changes.
 
-Normalisation is `(pixel / 255 - mean) / std` per channel.
+A file that is cut off is refused, never filled up. Normalisation is `(pixel / 255 - mean) / std`
+per channel.
 """
 
 import io
 import math
-import struct
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -27,6 +32,14 @@ from numpy.typing import DTypeLike, NDArray
 from PIL import Image, UnidentifiedImageError
 
 from edge_ood.errors import DataError, InputError
+from edge_ood.signatures import (
+    DECODED_FORMATS,
+    SIGNATURE_BYTES,
+    check_is_decoded,
+    has_jpeg_end,
+)
+from edge_ood.truncation import refusing_truncated
+from edge_ood.upright_rgb import PILLOW_DAMAGE, upright_rgb
 
 __all__ = ["MAX_PIXELS", "RESIZE_POLICIES", "Preprocess"]
 
@@ -40,33 +53,9 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 # Odd metadata beside sound pixels is nothing that a user could act on.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
-# Nothing else is tried: some of Pillow's other plugins start programs on what they are given.
-_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+# What phones write beside depth maps and gain maps is one JPEG after the other.
+_JPEG_KINDS = ("JPEG", "MPO")
 
-# Pillow's plugins report damage by any of these, depending on the format and the place.
-_DAMAGE = (
-    EOFError,
-    LookupError,
-    OSError,
-    OverflowError,
-    RuntimeError,
-    SyntaxError,
-    ValueError,
-    struct.error,
-)
-
-_ORIENTATION_TAG = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-_SIXTEEN_TO_EIGHT_BITS = 257
 _LARGEST_SIZE_PX = 4096
 
 
@@ -113,22 +102,26 @@ class Preprocess:
             uint8 array of shape (size_px, size_px, 3), RGB.
 
         Raises:
-            DataError: If the file is damaged, no image or too large; its `status` is
-                the word for a score table.
+            DataError: If the file is damaged, too large, no image or none that is decoded; its
+                `status` is the word for a score table.
         """
+        check_is_decoded(payload[:SIGNATURE_BYTES], name)
         try:
-            with Image.open(io.BytesIO(payload), formats=_FORMATS) as image:
+            with (
+                refusing_truncated(),
+                Image.open(io.BytesIO(payload), formats=DECODED_FORMATS) as image,
+            ):
+                if image.format in _JPEG_KINDS and not has_jpeg_end(payload):
+                    raise _damaged(name, "its data have no end")
                 return self._pixels(image, name)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise _too_large(name, str(error)) from error
+        except MemoryError as error:
+            raise _too_large(name, "there is not enough memory") from error
         except UnidentifiedImageError as error:
-            raise DataError(
-                f"{name} is not an image",
-                hint="remove it, or convert it to PNG or JPEG",
-                status="not-an-image",
-            ) from error
-        except _DAMAGE as error:
-            raise DataError(f"cannot decode {name}: {error}", hint="remove or repair it") from error
+            raise _damaged(name, "its header is damaged, or of an unusual kind") from error
+        except PILLOW_DAMAGE as error:
+            raise _damaged(name, str(error) or repr(error)) from error
 
     def fit(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Crop and resize one decoded RGB frame (H, W, 3) to (size_px, size_px, 3)."""
@@ -168,10 +161,10 @@ class Preprocess:
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise _too_large(name, f"{width} x {height} pixels, at most {MAX_PIXELS} are decoded")
-        if self.draft and image.format == "JPEG":
+        if self.draft and image.format in _JPEG_KINDS:
             image.draft(image.mode, (2 * self.size_px, 2 * self.size_px))
         image.load()
-        return self._resized(_to_rgb(_upright(image)))
+        return self._resized(upright_rgb(image, name))
 
     def _resized(self, image: Image.Image) -> NDArray[np.uint8]:
         width, height = image.size
@@ -184,25 +177,8 @@ class Preprocess:
         return np.asarray(image)
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Apply the EXIF orientation; damaged EXIF says nothing about the pixels and is ignored."""
-    try:
-        # Not ImageOps.exif_transpose: it writes all EXIF anew and fails on tags it cannot write.
-        transpose = _UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
-    except (TypeError, *_DAMAGE):
-        return image
-    return image if transpose is None else image.transpose(transpose)
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        sixteen_bits = np.asarray(image, np.int64).clip(0, _SIXTEEN_TO_EIGHT_BITS * 255)
-        image = Image.fromarray((sixteen_bits // _SIXTEEN_TO_EIGHT_BITS).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
+def _damaged(name: str, reason: str) -> DataError:
+    return DataError(f"cannot decode {name}: {reason}", hint="remove or repair it")
 
 
 def _too_large(name: str, reason: str) -> DataError:

@@ -116,7 +116,7 @@ class Row:
     Attributes:
         path: The file.
         status: `ok`, `not-finite`, or why there is no score: `unreadable`, `not-an-image`,
-            `too-large`.
+            `unsupported`, `too-large`.
         error: What was wrong; empty when nothing was.
         values: The other columns, empty when there is no score.
     """

@@ -115,26 +115,6 @@ def test_palette_is_expanded():
     np.testing.assert_array_equal(decoded, palette[indices])
 
 
-def test_cmyk_jpeg_becomes_rgb():
-    """Full magenta and yellow without cyan is red, in Adobe's inverted storage too."""
-    image = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
-
-    decoded = Preprocess(8).decode(encoded(image, "JPEG", quality=100))
-
-    np.testing.assert_allclose(decoded.astype(int), np.full((8, 8, 3), (255, 0, 0)), atol=2)
-
-
-@pytest.mark.parametrize("image_format", ["PNG", "TIFF", "PPM"])
-def test_sixteen_bits_are_divided_by_257(image_format):
-    """The 16-bit range becomes the 8-bit range, rounded down, the same in all channels."""
-    grey = np.array([[0, 256], [257, 65535]], np.uint16)
-
-    decoded = Preprocess(2).decode(encoded(Image.fromarray(grey), image_format))
-
-    expected = np.repeat(np.array([[0, 0], [1, 255]])[:, :, None], 3, axis=2)
-    np.testing.assert_array_equal(decoded, expected)
-
-
 def test_grey_is_repeated():
     """Grey has three equal channels."""
     grey = noise(4, 4)[:, :, 0]
@@ -144,31 +124,9 @@ def test_grey_is_repeated():
     np.testing.assert_array_equal(decoded, np.stack([grey] * 3, axis=2))
 
 
-@pytest.mark.parametrize(
-    ("alpha", "expected"), [(0, (255, 255, 255)), (51, (204, 224, 214)), (255, (0, 100, 50))]
-)
-def test_alpha_is_laid_on_white(alpha, expected):
-    """Transparent is white, one fifth opaque is four fifths white."""
-    image = Image.new("RGBA", (2, 2), (0, 100, 50, alpha))
-
-    decoded = Preprocess(2).decode(encoded(image))
-
-    assert [[list(expected)] * 2] * 2 == decoded.tolist()
-
-
-def test_transparent_palette_entry_is_white():
-    """Transparency of a palette is transparency, although the mode has no alpha channel."""
-    image = Image.new("P", (2, 2), 1)
-    image.putpalette([0, 0, 0, 200, 100, 50])
-
-    decoded = Preprocess(2).decode(encoded(image, transparency=1))
-
-    assert decoded.min() == 255
-
-
-@pytest.mark.parametrize("image_format", ["GIF", "PNG", "WEBP"])
+@pytest.mark.parametrize("image_format", ["GIF", "PNG", "WEBP", "TIFF"])
 def test_first_frame_of_an_animation(image_format):
-    """What moves later is not looked at."""
+    """What moves later, and what stands on later pages, is not looked at."""
     white, black = Image.new("RGB", (4, 4), "white"), Image.new("RGB", (4, 4), "black")
     payload = encoded(white, image_format, save_all=True, append_images=[black], duration=100)
 
@@ -187,6 +145,19 @@ def test_draft_decodes_large_jpegs_at_a_reduced_scale():
 
     np.testing.assert_array_equal(decoded, Preprocess(32).fit(half))
     assert (decoded != Preprocess(32, draft=False).decode(payload)).any()
+
+
+def test_what_phones_write_is_decoded_as_a_jpeg():
+    """Of a JPEG with another behind it the first is used, at the same reduced scale."""
+    first, second = (Image.fromarray(noise(128, 128, seed)) for seed in (0, 1))
+    payload = encoded(first, "MPO", save_all=True, append_images=[second])
+    with Image.open(io.BytesIO(payload)) as image:
+        assert image.format == "MPO"
+        assert image.n_frames == 2
+
+    decoded = Preprocess(32).decode(payload)
+
+    np.testing.assert_array_equal(decoded, Preprocess(32).decode(encoded(first, "JPEG")))
 
 
 def test_draft_hardly_changes_a_photo():
@@ -228,6 +199,19 @@ def test_other_files_are_no_images(payload):
         Preprocess(8).decode(payload, "'notes'")
 
     assert caught.value.status == "not-an-image"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"\xff\xd8\xff\xe0", b"GIF89a", b"BM and so on", png_header(0, 4), b"P6 2 2 99999 "],
+    ids=["JPEG", "GIF", "BMP", "PNG", "PPM"],
+)
+def test_a_damaged_header_is_unreadable(payload):
+    """What begins like an image is a damaged one, even if nothing else of it is left."""
+    with pytest.raises(DataError, match="cannot decode 'x': ") as caught:
+        Preprocess(8).decode(payload, "'x'")
+
+    assert caught.value.status == "unreadable"
 
 
 def test_postscript_is_not_run():

@@ -1,0 +1,76 @@
+"""What a file is, by its first bytes: its name and ending say nothing."""
+
+import re
+
+from edge_ood.errors import DataError
+
+__all__ = ["DECODED_FORMATS", "SIGNATURE_BYTES", "check_is_decoded", "has_jpeg_end"]
+
+DECODED_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""Formats by Pillow's names. Some of its other plugins start programs on what they are given, and
+others are there in some versions only; scores must not depend on that."""
+
+SIGNATURE_BYTES = 132
+"""How much of a file tells what it is."""
+
+_DECODED = re.compile(
+    rb"BM|GIF8[79]a|\xff\xd8\xff|\x89PNG\r\n\x1a\n|P[1-6f]\s"
+    rb"|II\*\0|MM\0\*|II\+\0|MM\0\+|RIFF.{4}WEBP",
+    re.DOTALL,
+)
+_OTHERS = {
+    "AVIF": rb".{4}ftypavi[fs]",
+    "HEIC": rb".{4}ftyp(he[iv][cmsx]|mif1|msf1)",
+    "camera raw": rb".{4}ftypcrx |II\*\0.{4}CR|IIU\0|IIR[OS]|FUJIFILMCCD-RAW",
+    "JPEG XL": rb"\xff\x0a|\0{3}\x0cJXL ",
+    "JPEG 2000": rb"\xff\x4f\xff\x51|\0{3}\x0cjP {2}",
+    "Photoshop": rb"8BPS",
+    "OpenEXR": rb"\x76\x2f\x31\x01",
+    "Radiance": rb"#\?(RADIANCE|RGBE)",
+    "QOI": rb"qoif",
+    "DICOM": rb".{128}DICM",
+}
+_NOT_DECODED = {name: re.compile(pattern, re.DOTALL) for name, pattern in _OTHERS.items()}
+
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, b"\xff\xd9"
+
+
+def check_is_decoded(head: bytes, name: str) -> None:
+    """Refuse a file that begins like none of `DECODED_FORMATS`.
+
+    Args:
+        head: The first `SIGNATURE_BYTES` of the file, or more.
+        name: What messages call it.
+
+    Raises:
+        DataError: With the status `unsupported` if it is an image of another format, else
+            `not-an-image`.
+    """
+    for kind, signature in _NOT_DECODED.items():
+        if signature.match(head):
+            raise DataError(
+                f"{name} is {kind}, which is not decoded",
+                hint="convert it to PNG or JPEG",
+                status="unsupported",
+            )
+    if not _DECODED.match(head):
+        raise DataError(
+            f"{name} is not an image" if head else f"{name} is not an image: it has 0 bytes",
+            hint="remove it, or convert it to PNG or JPEG",
+            status="not-an-image",
+        )
+
+
+def has_jpeg_end(payload: bytes) -> bool:
+    """Whether the picture in a JPEG file has an end, and not only the thumbnail before it.
+
+    What a camera left when its power failed has the right length but zeros for an end, and
+    libjpeg makes a picture of them.
+    """
+    position = 2
+    while payload[position + 1 : position + 2] != bytes([_START_OF_SCAN]):
+        length = int.from_bytes(payload[position + 2 : position + 4])
+        if payload[position : position + 1] != b"\xff" or length < 2:
+            return True  # not laid out as usual; decoding will tell
+        position += 2 + length
+    return payload.rfind(_END_OF_IMAGE, position) >= 0
