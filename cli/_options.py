@@ -11,6 +11,7 @@ __all__ = [
     "BatchSizeOption",
     "ForceOption",
     "ProviderOption",
+    "ThreadsOption",
     "announce_step",
 ]
 
@@ -19,6 +20,9 @@ ProviderOption = Annotated[
     str, typer.Option(help="onnxruntime provider: auto, cpu or cuda; never a silent fallback.")
 ]
 BatchSizeOption = Annotated[int, typer.Option(min=1, help="Images per inference.")]
+ThreadsOption = Annotated[
+    int | None, typer.Option(min=1, help="Processor cores to keep busy; all by default.")
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 AlphaOption = Annotated[
     float, typer.Option(help="False-alarm rate on known images; 0.05 needs 19 images or more.")

@@ -60,7 +60,7 @@ def evaluate(
         str | None,
         typer.Option("--json", metavar="FILE", help="Write JSON; - writes it in place of tables."),
     ] = None,
-    batch_size: BatchSizeOption = 32,
+    batch_size: BatchSizeOption = 8,
     provider: ProviderOption = "auto",
     force: ForceOption = False,
 ) -> None:
@@ -79,7 +79,7 @@ def evaluate(
     wanted = ood or []
     made = [_ADVERSARIAL] if _ADVERSARIAL in wanted else []
     folders = evaluation.name_folders([w for w in wanted if w not in made], taken=made)
-    scorer = Scorer(artefact, provider=provider)
+    scorer = Scorer(artefact, provider=provider, threads=1)
     id_images = read_images(id_folder, scorer.metadata.classes)
     ood_images: dict[str, ImageSet | MadeImages] = {
         name: read_images(folder) for name, folder in folders.items()

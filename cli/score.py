@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_ood.cli._options import Artefact, BatchSizeOption, ForceOption, ProviderOption
+from edge_ood.cli._options import (
+    Artefact,
+    BatchSizeOption,
+    ForceOption,
+    ProviderOption,
+    ThreadsOption,
+)
 from edge_ood.errors import DataError
 from edge_ood.text import printable
 
@@ -50,7 +56,8 @@ def score(
             "several times as fast alone.",
         ),
     ] = None,
-    batch_size: BatchSizeOption = 32,
+    batch_size: BatchSizeOption = 8,
+    threads: ThreadsOption = None,
     provider: ProviderOption = "auto",
     fail_on_ood: Annotated[
         bool, typer.Option("--fail-on-ood", help="Exit with 3 if any image was flagged.")
@@ -71,10 +78,10 @@ def score(
         check_output(output, force=force)
     files = InputFiles(_roots(paths), skip=output)
     heads = None if scores is None else [name.strip() for name in scores.split(",")]
-    scorer = Scorer(artefact, provider=provider, heads=heads)
+    scorer = Scorer(artefact, provider=provider, heads=heads, threads=1)
     _warn_about_device(scorer)
     tally = _Tally()
-    rows = tally.watch(scorer.stream(files, batch_size=batch_size))
+    rows = tally.watch(scorer.stream(files, batch_size=batch_size, threads=threads))
     if output is None and table_format is None and sys.stdout.isatty():
         _show(rows, scorer.metadata.primary)
     else:

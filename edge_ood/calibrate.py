@@ -66,7 +66,7 @@ def calibrate_artifact(
             is not finite.
         ArtifactError: If the file is not ours or damaged.
     """
-    scorer = Scorer(path, provider=provider, calibrated=False)
+    scorer = Scorer(path, provider=provider, threads=1, calibrated=False)
     metadata = scorer.metadata
     rate = metadata.calibration.alpha if alpha is None else alpha
     threshold_rank(len(images), rate)

@@ -21,6 +21,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "DecodedImage",
     "ImageSet",
+    "available_cores",
     "content_hash",
     "decode_all",
     "decode_stream",
@@ -201,15 +202,24 @@ def decode_all(
     return images, hashes
 
 
+def available_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def ordered_map(
-    function: Callable[[T], R], items: Iterable[T], *, threads: int | None = None
+    function: Callable[[T], R],
+    items: Iterable[T],
+    *,
+    threads: int | None = None,
+    ahead: int = _AHEAD_PER_THREAD,
 ) -> Iterator[R]:
-    """Map in threads, in order, with a bounded number of items under way."""
-    workers = threads or os.cpu_count() or 1
+    """Map in threads, in order, with at most `ahead` items per thread under way."""
+    workers = threads or available_cores()
     remaining = iter(items)
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[Future[R]] = deque(
-            pool.submit(function, item) for item in islice(remaining, _AHEAD_PER_THREAD * workers)
+            pool.submit(function, item) for item in islice(remaining, ahead * workers)
         )
         try:
             while waiting:

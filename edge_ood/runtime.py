@@ -1,8 +1,8 @@
 """`Scorer`: an artefact in onnxruntime, over arrays, files and streams of files. Torch-free."""
 
 import os
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 from edge_ood.artifact import Metadata
 from edge_ood.artifact_reader import read_metadata
 from edge_ood.errors import ArtifactError, DataError, InputError, ShapeError, UnknownNameError
-from edge_ood.images import DecodedImage, decode_stream, find_images
-from edge_ood.preprocess import Preprocess
+from edge_ood.images import available_cores, find_images
+from edge_ood.pipeline import Batch, Schedule, run_files
 from edge_ood.results import Row, Scores, contract_outputs
 from edge_ood.session import open_session, provider_name, read_properties, translated_errors
 
 __all__ = ["Scorer"]
 
 _INPUT = "images"
+_BATCH = 8  # images per inference: more do not stay in a processor's caches
 
 
 class Scorer:
@@ -33,7 +34,8 @@ class Scorer:
     Args:
         path: The artefact.
         provider: `auto`, `cpu` or `cuda`.
-        threads: Inference threads; None lets onnxruntime decide.
+        threads: Threads of one inference; None lets onnxruntime decide, which answers a single
+            frame soonest. Many files are fastest with 1: then inferences run side by side.
         calibrated: Refuse a file that has no thresholds yet.
         heads: Names of the score heads to compute, the one that decides among them; None for all.
             Leaving out heads that perturb saves their gradient and second pass.
@@ -55,6 +57,7 @@ class Scorer:
         heads: Sequence[str] | None = None,
     ) -> None:
         self.path = Path(path)
+        self.threads = threads
         self._session = open_session(self.path, provider=provider, threads=threads)
         properties = read_properties(self._session, str(path))
         self.metadata: Metadata = read_metadata(properties, source=str(path))
@@ -75,7 +78,7 @@ class Scorer:
         self,
         images: str | os.PathLike[str] | NDArray[np.uint8] | Iterable[Any],
         *,
-        batch_size: int = 32,
+        batch_size: int = _BATCH,
     ) -> Scores:
         """Score files, folders or decoded frames.
 
@@ -106,7 +109,7 @@ class Scorer:
         paths = [found for item in items for found in _expanded(item)]
         return self.score_files(paths, batch_size=batch_size)
 
-    def score_arrays(self, images: NDArray[np.uint8], *, batch_size: int = 32) -> Scores:
+    def score_arrays(self, images: NDArray[np.uint8], *, batch_size: int = _BATCH) -> Scores:
         """Score decoded RGB frames uint8 (N, H, W, 3) of any size; the graph resizes them.
 
         Raises:
@@ -120,7 +123,7 @@ class Scorer:
         self,
         paths: Sequence[Path],
         *,
-        batch_size: int = 32,
+        batch_size: int = _BATCH,
         on_image: Callable[[], None] = lambda: None,
     ) -> Scores:
         """Score image files, all of which must be readable.
@@ -130,32 +133,49 @@ class Scorer:
         """
         if not paths:
             raise DataError("no images to score", hint="check the path")
-        parts, hashes = [], []
-        for chunk in _chunks(decode_stream(paths, self.metadata.preprocess), batch_size):
-            for item in chunk:
-                if isinstance(item, DataError):
-                    raise item
-                hashes.append(item.content_hash)
-                on_image()
-            parts.append(self._run(np.stack([item.pixels for item in chunk])))
+        parts: list[Scores] = []
+        hashes: list[str] = []
+        with closing(self._batches(paths, batch_size, None, hashing=True)) as batches:
+            for batch in batches:
+                if batch.errors:
+                    raise batch.errors[min(batch.errors)]
+                assert batch.result is not None  # no file of the batch failed
+                parts.append(batch.result)
+                hashes += batch.hashes
+                for _ in batch.paths:
+                    on_image()
         return Scores.joined(parts, hashes)
 
     def stream(
-        self, paths: Iterable[Path], *, batch_size: int = 32, threads: int | None = None
+        self, paths: Iterable[Path], *, batch_size: int = _BATCH, threads: int | None = None
     ) -> Generator[Row, None, None]:
-        """One row per file, in order, whatever is in it; memory does not grow with the number."""
-        for chunk in _chunks(_paired(paths, self.metadata.preprocess, threads), batch_size):
-            decoded = [(path, item) for path, item in chunk if isinstance(item, DecodedImage)]
-            scored = iter(self._scored_rows(decoded) if decoded else ())
-            for path, item in chunk:
-                if isinstance(item, DataError):
-                    yield Row(path, item.status, str(item), {})
-                else:
-                    yield next(scored)
+        """One row per file, in order, whatever is in it; memory does not grow with the number.
 
-    def _scored_rows(self, decoded: Sequence[tuple[Path, DecodedImage]]) -> Iterator[Row]:
-        scores = self._run(np.stack([item.pixels for _, item in decoded]))
-        return scores.rows([path for path, _ in decoded])
+        Args:
+            paths: Files, read a bounded number ahead.
+            batch_size: Consecutive files per inference, 1 or more. The last bits of a score may
+                depend on how many images its batch has.
+            threads: Threads that decode and run the network; None for one per core.
+
+        Raises:
+            InputError: If a number is less than 1.
+        """
+        for batch in self._batches(paths, batch_size, threads):
+            scored = iter(batch.result.rows(batch.readable) if batch.result else ())
+            for position, path in enumerate(batch.paths):
+                error = batch.errors.get(position)
+                yield Row(path, error.status, str(error), {}) if error else next(scored)
+
+    def _batches(
+        self, paths: Iterable[Path], batch_size: int, threads: int | None, *, hashing: bool = False
+    ) -> Generator[Batch[Scores], None, None]:
+        """Side by side as far as the threads of each inference leave cores for it."""
+        workers = available_cores() if threads is None else threads
+        if self.provider != "cpu":
+            schedule = Schedule(batch_size, workers + 1, 1)  # one waits for the device
+        else:
+            schedule = Schedule(batch_size, workers, max(1, workers // (self.threads or workers)))
+        return run_files(paths, self.metadata.preprocess, self._run, schedule, hashing=hashing)
 
     def _run(self, images: NDArray[np.uint8]) -> Scores:
         with translated_errors(f"'{self.path}' cannot run"):
@@ -229,21 +249,6 @@ def _expanded(item: Any) -> list[Path]:
         )
     path = Path(item)
     return find_images(path) if path.is_dir() else [path]
-
-
-def _paired(
-    paths: Iterable[Path], preprocess: Preprocess, threads: int | None
-) -> Iterator[tuple[Path, DecodedImage | DataError]]:
-    """Each path with what came of it; the paths are read once, a bounded number ahead."""
-    waiting: deque[Path] = deque()
-
-    def remembered() -> Iterator[Path]:
-        for path in paths:
-            waiting.append(path)
-            yield path
-
-    for item in decode_stream(remembered(), preprocess, threads=threads):
-        yield waiting.popleft(), item
 
 
 def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

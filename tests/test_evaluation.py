@@ -35,7 +35,7 @@ class NamedScorer:
             manifests=manifests or {},
         )
 
-    def score_files(self, paths, *, batch_size=32, on_image=lambda: None):
+    def score_files(self, paths, *, batch_size=8, on_image=lambda: None):
         """Answer for each path."""
         label, score = zip(*(path.stem.split("_") for path in paths), strict=True)
         index = np.array([CLASSES.index(name) for name in label])

@@ -30,7 +30,16 @@ LAYERS = (
     ),
     ("calibration",),
     ("scores",),
-    ("artifact", "artifact_reader", "graph", "images", "results", "run_directory", "session"),
+    (
+        "artifact",
+        "artifact_reader",
+        "graph",
+        "images",
+        "pipeline",
+        "results",
+        "run_directory",
+        "session",
+    ),
     ("runtime",),
     (
         "adversarial",

@@ -48,7 +48,7 @@ class NamedScorer:
 
     heads = ("energy", "relative_mahalanobis")
 
-    def __init__(self, path, *, provider="auto"):
+    def __init__(self, path, *, provider="auto", threads=None):
         self.metadata = SimpleNamespace(
             classes=CLASSES,
             primary="energy",
@@ -60,7 +60,7 @@ class NamedScorer:
             },
         )
 
-    def score_files(self, paths, *, batch_size=32, on_image=lambda: None):
+    def score_files(self, paths, *, batch_size=8, on_image=lambda: None):
         """Answer for each path."""
         label, score = zip(*(path.stem.split("_") for path in paths), strict=True)
         index = np.array([CLASSES.index(name) for name in label])
