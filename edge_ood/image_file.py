@@ -41,13 +41,12 @@ def read_image_file(path: Path) -> bytes:
 
 
 def _check_regular(path: Path, mode: int) -> None:
+    kind = "not a regular file"
     if stat.S_ISDIR(mode):
-        raise DataError(
-            f"cannot read '{path}': a folder that cannot be entered, or a link to one above it",
-            hint="check its permissions",
-        )
+        os.scandir(path).close()  # its error is the reason, if it is closed
+        kind = "a link to a folder that it lies in" if path.is_symlink() else "a folder"
     if not stat.S_ISREG(mode):
-        raise DataError(f"cannot read '{path}': not a regular file", hint="check the file")
+        raise DataError(f"cannot read '{path}': {kind}", hint="check the file")
 
 
 def _never_waiting(path: str, flags: int) -> int:

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from edge_ood.errors import DataError
 from edge_ood.image_file import read_image_file
 from edge_ood.preprocess import Preprocess
+from edge_ood.text import valid_text
+from edge_ood.walk import walk
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -33,8 +35,13 @@ __all__ = [
     "stratified_split",
 ]
 
-IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
+IMAGE_SUFFIXES = (
+    *(".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pfm", ".pgm", ".png"),
+    *(".pnm", ".ppm", ".tif", ".tiff", ".webp"),
+)
 _LOOKED_FOR = "looked for " + " ".join(IMAGE_SUFFIXES)
+# Taken, too, although decoding refuses them: photographs must not be overlooked in silence.
+_TAKEN = (*IMAGE_SUFFIXES, ".avif", ".heic", ".heif", ".jxl")
 _AHEAD_PER_THREAD = 16
 
 T = TypeVar("T")
@@ -82,37 +89,38 @@ def content_hash(payload: bytes) -> str:
 
 
 def find_images(root: Path) -> list[Path]:
-    """All image files below a folder, by suffix, in sorted order; hidden ones are left out.
+    """All image files below a folder, by suffix, in sorted order; see `edge_ood.walk`.
 
     Raises:
-        DataError: If the folder is missing or holds no image.
+        DataError: If the folder is missing, holds no image or a folder that cannot be entered.
     """
     if not root.is_dir():
         raise DataError(f"no folder '{root}'", hint="check the path")
-    found = []
-    for folder, subfolders, names in os.walk(root):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        found += [
-            Path(folder, name)
-            for name in names
-            if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")
-        ]
+    files = walk(root, leave_out=lambda path: path.name.startswith("."), on_closed=_refuse)
+    found = sorted(path for path in files if path.name.lower().endswith(_TAKEN))
     if not found:
         raise DataError(f"no images under '{root}' ({_LOOKED_FOR})", hint="check the path")
-    return sorted(found)
+    return found
 
 
 def read_class_folders(root: Path) -> ImageSet:
     """Read `root/<class>/*` as a labelled image set.
 
     Raises:
-        DataError: If there are fewer than two classes, or a class has fewer than two images.
+        DataError: If there are fewer than two classes, a class has fewer than two images or a name
+            that is no text, or an image has no class.
     """
     paths = find_images(root)
-    classes = sorted({p.relative_to(root).parts[0] for p in paths if p.parent != root})
+    stray = next((path for path in paths if path.parent == root), None)
+    if stray is not None:
+        raise DataError(
+            f"'{stray}' lies beside the class folders and has no class",
+            hint=f"move it into a class folder, or out of '{root}'",
+        )
+    classes = _class_names(root)
     if len(classes) < 2:
         raise DataError(
-            f"'{root}' holds {len(classes)} class folder(s) with images, expected at least 2",
+            f"'{root}' holds {len(classes)} class folder(s), expected at least 2",
             hint="arrange the images as DATA/<class>/<file>",
         )
     return _labelled(root, paths, classes, fewest=2)
@@ -231,18 +239,37 @@ def ordered_map(
                 future.cancel()
 
 
+def _refuse(folder: Path, error: OSError) -> None:
+    raise DataError(
+        f"cannot read the folder '{folder}': {error.strerror or error}",
+        hint="check its permissions, or move it elsewhere",
+    ) from error
+
+
+def _class_names(root: Path) -> list[str]:
+    """The folders in a folder, sorted, without hidden ones."""
+    names = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    for name in names:
+        if valid_text(name) != name:
+            raise DataError(
+                f"the class folder '{root / name}' has a name that is not UTF-8",
+                hint="rename it: class names are stored as text",
+            )
+    return names
+
+
 def _labelled(root: Path, paths: list[Path], classes: Sequence[str], *, fewest: int) -> ImageSet:
     index = {name: i for i, name in enumerate(classes)}
-    inside = [p for p in paths if p.parent != root]
-    labels = np.array([index[p.relative_to(root).parts[0]] for p in inside], np.int64)
+    labels = np.array([index[p.relative_to(root).parts[0]] for p in paths], np.int64)
     counts = np.bincount(labels, minlength=len(classes))
     if counts.min() < fewest:
         rare = classes[int(counts.argmin())]
+        images = "1 image" if counts.min() == 1 else f"{counts.min()} images"
         raise DataError(
-            f"class {rare!r} has {counts.min()} image, expected at least {fewest}",
+            f"class {rare!r} has {images}, expected at least {fewest}",
             hint="one to train on and one to calibrate with; add images or remove the folder",
         )
-    return ImageSet(tuple(inside), labels, tuple(classes))
+    return ImageSet(tuple(paths), labels, tuple(classes))
 
 
 def _decode_or_error(path: Path, preprocess: Preprocess) -> DecodedImage | DataError:

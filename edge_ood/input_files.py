@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edge_ood.errors import DataError
 from edge_ood.output import is_unfinished
+from edge_ood.walk import walk
 
 __all__ = ["InputFiles", "read_list"]
 
@@ -13,8 +14,7 @@ __all__ = ["InputFiles", "read_list"]
 class InputFiles:
     """Files in a stable order, walked anew each time, so that a large folder needs no memory.
 
-    A folder stands for every file below it, whatever it holds: its own files by name, then its
-    folders by name. A folder that cannot be read stands for itself.
+    A folder stands for every file below it, whatever it is; see `edge_ood.walk`.
 
     Args:
         roots: Files and folders; a file need not exist.
@@ -33,26 +33,12 @@ class InputFiles:
 
     def __iter__(self) -> Iterator[Path]:
         for root in self._roots:
-            yield from self._below(root) if root.is_dir() else [root]
+            # os.path, because Path.is_dir() fails on a name that is too long.
+            is_folder = os.path.isdir(root)  # noqa: PTH112
+            yield from walk(root, leave_out=self._is_output) if is_folder else [root]
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
-
-    def _below(self, root: Path) -> Iterator[Path]:
-        pending = [root]
-        while pending:
-            folder = pending.pop()
-            try:
-                with os.scandir(folder) as entries:
-                    kinds = {e.name: e.is_dir(follow_symlinks=False) for e in entries}
-            except OSError:
-                yield folder
-                continue
-            paths = {folder / name: is_folder for name, is_folder in sorted(kinds.items())}
-            pending += reversed([path for path, is_folder in paths.items() if is_folder])
-            for path, is_folder in paths.items():
-                if not is_folder and not self._is_output(path):
-                    yield path
 
     def _is_output(self, path: Path) -> bool:
         if is_unfinished(path.name):

@@ -32,15 +32,17 @@ def test_all_bytes_are_read(tmp_path: Path, length: int) -> None:
 
 
 def test_what_cannot_be_opened_is_unreadable(tmp_path: Path) -> None:
-    """Missing, a link to nothing, a link to itself, a folder: each with its reason."""
+    """Missing, links to nothing, to itself and upwards, a folder: each with its reason."""
     (tmp_path / "dangling").symlink_to("nowhere")
     (tmp_path / "itself").symlink_to("itself")
     (tmp_path / "folder").mkdir()
+    (tmp_path / "up").symlink_to(".")
     reasons = {
         "missing": "No such file or directory",
         "dangling": "No such file or directory",
         "itself": "Too many levels of symbolic links",
-        "folder": "a folder that cannot be entered, or a link to one above it",
+        "folder": "a folder",
+        "up": "a link to a folder that it lies in",
         "n" * 300: "File name too long",
     }
 
@@ -48,6 +50,17 @@ def test_what_cannot_be_opened_is_unreadable(tmp_path: Path) -> None:
         status, message = refused(tmp_path / name)
         assert "unreadable" == status
         assert message.endswith(f": {reason}")
+
+
+def test_a_closed_folder_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a row for all that is in it."""
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("edge_ood.image_file.os.scandir", refuse)
+
+    assert refused(tmp_path)[1].endswith(": Permission denied")
 
 
 def test_what_is_no_regular_file_is_never_opened(tmp_path: Path) -> None:

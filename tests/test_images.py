@@ -1,5 +1,6 @@
 """Image folders: what is found, in which order, with which labels, and what decoding yields."""
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -62,6 +63,42 @@ def test_hidden_files_and_folders_are_left_out(tmp_path):
     ]
 
 
+def test_links_are_followed(tmp_path):
+    """A class folder may be a link; a link to a folder above is not entered."""
+    make(tmp_path, "elsewhere/1.png", "elsewhere/2.png", "data/a/1.png", "data/a/2.png")
+    (tmp_path / "data" / "b").symlink_to("../elsewhere")
+    (tmp_path / "data" / "a" / "up").symlink_to("..")
+
+    images = read_class_folders(tmp_path / "data")
+
+    assert ("a", "b") == images.classes
+    assert [0, 0, 1, 1] == images.labels.tolist()
+
+
+def test_a_closed_folder_is_refused(tmp_path, monkeypatch):
+    """Its images would be missed in silence."""
+    make(tmp_path, "a/1.png", "b/1.png")
+    scan = os.scandir
+
+    def refuse(path):
+        if path.name == "b":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr("edge_ood.walk.os.scandir", refuse)
+
+    with pytest.raises(DataError, match=r"cannot read the folder '.*b': Permission denied"):
+        find_images(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["1.heic", "1.HEIF", "1.avif", "1.jxl"])
+def test_photographs_that_are_not_decoded_are_not_overlooked(tmp_path, name):
+    """They are found, so that decoding refuses them by name."""
+    make(tmp_path, name)
+
+    assert [tmp_path / name] == find_images(tmp_path)
+
+
 def test_missing_folder_is_named():
     """A path that is no folder is an error with a hint."""
     with pytest.raises(DataError, match="no folder 'nowhere'") as caught:
@@ -91,20 +128,41 @@ def test_class_folders_give_labels(tmp_path):
     assert np.int64 == images.labels.dtype
 
 
-@pytest.mark.parametrize("names", [("cat/1.png", "cat/2.png"), ("1.png", "2.png")])
-def test_fewer_than_two_classes_are_refused(tmp_path, names):
-    """One class folder, or none, cannot train a classifier."""
-    make(tmp_path, *names)
+def test_fewer_than_two_classes_are_refused(tmp_path):
+    """One class folder cannot train a classifier."""
+    make(tmp_path, "cat/1.png", "cat/2.png")
 
-    with pytest.raises(DataError, match=r"holds [01] class folder\(s\).*, expected at least 2"):
+    with pytest.raises(DataError, match=r"holds 1 class folder\(s\), expected at least 2"):
         read_class_folders(tmp_path)
 
 
-def test_class_with_one_image_is_refused(tmp_path):
-    """The class and both counts are named."""
-    make(tmp_path, "cat/1.png", "cat/2.png", "dog/1.png")
+@pytest.mark.parametrize(("count", "message"), [(0, "0 images"), (1, "1 image")])
+def test_class_with_too_few_images_is_refused(tmp_path, count, message):
+    """The class and both counts are named; an empty folder is a class that went missing."""
+    make(tmp_path, "cat/1.png", "cat/2.png", "dog/notes.txt", *["dog/1.png"] * count)
 
-    with pytest.raises(DataError, match="class 'dog' has 1 image, expected at least 2"):
+    with pytest.raises(DataError, match=f"class 'dog' has {message}, expected at least 2"):
+        read_class_folders(tmp_path)
+
+
+def test_an_image_without_a_class_is_refused(tmp_path):
+    """Beside the class folders it would be left out in silence; notes may lie there."""
+    make(tmp_path, "cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png", "notes.txt", ".x.png")
+    assert 4 == len(read_class_folders(tmp_path))
+    make(tmp_path, "3.png")
+
+    with pytest.raises(DataError, match=r"'.*3\.png' lies beside the class folders") as caught:
+        read_class_folders(tmp_path)
+
+    assert "move it into a class folder" in caught.value.hint
+
+
+def test_a_class_has_a_name_that_can_be_stored(tmp_path):
+    """A stray byte in a folder's name is found before anything is trained on it."""
+    for name in (b"caf\xe9", b"tea"):
+        make(tmp_path, *(f"{os.fsdecode(name)}/{i}.png" for i in range(2)))
+
+    with pytest.raises(DataError, match=r"class folder '.*caf.*' has a name that is not UTF-8"):
         read_class_folders(tmp_path)
 
 

@@ -27,6 +27,7 @@ LAYERS = (
         "text",
         "truncation",
         "upright_rgb",
+        "walk",
     ),
     ("calibration",),
     ("scores",),

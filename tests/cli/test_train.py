@@ -195,7 +195,7 @@ def with_options(*options: str) -> Callable[[Path, Path], list[str]]:
     ("prepare", "error", "hint"),
     [
         (no_images, "no images under", "check the path"),
-        (one_class, "1 class folder(s) with images, expected at least 2", "DATA/<class>/<file>"),
+        (one_class, "1 class folder(s), expected at least 2", "DATA/<class>/<file>"),
         (one_image, "class 'dark' has 1 image, expected at least 2", "add images"),
         (not_images, "dark/00.png' is not an image", "convert"),
         (training_outliers, "of --outliers are training images", "remove them"),
