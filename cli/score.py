@@ -13,7 +13,6 @@ import typer
 
 from edge_ood.cli._options import (
     Artefact,
-    BatchSizeOption,
     ForceOption,
     ProviderOption,
     ThreadsOption,
@@ -56,7 +55,14 @@ def score(
             "several times as fast alone.",
         ),
     ] = None,
-    batch_size: BatchSizeOption = 8,
+    batch_size: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Images per inference; 1 takes one image at a time, all threads on it, and "
+            "reports the latency.",
+        ),
+    ] = 8,
     threads: ThreadsOption = None,
     provider: ProviderOption = "auto",
     fail_on_ood: Annotated[
@@ -69,6 +75,7 @@ def score(
     Example: edge-ood score exported/oe.onnx images -o scores.csv
     """
     from edge_ood.input_files import InputFiles
+    from edge_ood.latency import Latencies
     from edge_ood.output import check_output
     from edge_ood.runtime import Scorer
     from edge_ood.tables import format_of
@@ -78,10 +85,15 @@ def score(
         check_output(output, force=force)
     files = InputFiles(_roots(paths), skip=output)
     heads = None if scores is None else [name.strip() for name in scores.split(",")]
-    scorer = Scorer(artefact, provider=provider, heads=heads, threads=1)
+    scorer = Scorer(
+        artefact, provider=provider, heads=heads, threads=threads if batch_size == 1 else 1
+    )
     _warn_about_device(scorer)
     tally = _Tally()
-    rows = tally.watch(scorer.stream(files, batch_size=batch_size, threads=threads))
+    latencies = Latencies()
+    at_once = 1 if batch_size == 1 else threads
+    stream = scorer.stream(files, batch_size=batch_size, threads=at_once, on_batch=latencies.add)
+    rows = tally.watch(stream)
     if output is None and table_format is None and sys.stdout.isatty():
         _show(rows, scorer.metadata.primary)
     else:
@@ -91,6 +103,8 @@ def score(
             for row in passing:
                 write(row)
     typer.echo(tally.summary(), err=True)
+    if batch_size == 1 and latencies:
+        typer.echo(latencies.summary(), err=True)
     if fail_on_ood and tally.flagged:
         raise typer.Exit(_FLAGGED)
 

@@ -7,6 +7,7 @@ itself. The network should run on one thread a batch: several batches side by si
 each other as the threads of one batch do.
 """
 
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -63,12 +64,14 @@ class Batch(Generic[R]):
         errors: Of those that could not be decoded, by position.
         hashes: Content hashes of the others if they were asked for, else empty.
         result: What the network made of the others; None if there are none.
+        seconds: From reading the first file to the result.
     """
 
     paths: Sequence[Path]
     errors: Mapping[int, DataError]
     hashes: Sequence[str]
     result: R | None
+    seconds: float
 
     @property
     def readable(self) -> list[Path]:
@@ -104,6 +107,7 @@ def run_files(
 
     def work(chunk: Sequence[Path]) -> Batch[R]:
         pixels = arrays.get()
+        started = time.perf_counter()
         try:
             decoded = [_decode_into(pixels[i], path, preprocess) for i, path in enumerate(chunk)]
             errors = {i: item for i, item in enumerate(decoded) if isinstance(item, DataError)}
@@ -114,7 +118,7 @@ def run_files(
                 result = run(images) if readable else None
         finally:
             arrays.put(pixels)
-        return Batch(chunk, errors, hashes, result)
+        return Batch(chunk, errors, hashes, result, time.perf_counter() - started)
 
     chunks = _chunks(paths, schedule.batch_size)
     yield from ordered_map(work, chunks, threads=schedule.workers, ahead=_BATCHES_AHEAD)

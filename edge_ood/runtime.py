@@ -147,7 +147,12 @@ class Scorer:
         return Scores.joined(parts, hashes)
 
     def stream(
-        self, paths: Iterable[Path], *, batch_size: int = _BATCH, threads: int | None = None
+        self,
+        paths: Iterable[Path],
+        *,
+        batch_size: int = _BATCH,
+        threads: int | None = None,
+        on_batch: Callable[[float], None] = lambda _: None,
     ) -> Generator[Row, None, None]:
         """One row per file, in order, whatever is in it; memory does not grow with the number.
 
@@ -156,11 +161,15 @@ class Scorer:
             batch_size: Consecutive files per inference, 1 or more. The last bits of a score may
                 depend on how many images its batch has.
             threads: Threads that decode and run the network; None for one per core.
+            on_batch: Called with the seconds that each batch took, from file to result, if any
+                image of it could be read.
 
         Raises:
             InputError: If a number is less than 1.
         """
         for batch in self._batches(paths, batch_size, threads):
+            if batch.result is not None:
+                on_batch(batch.seconds)
             scored = iter(batch.result.rows(batch.readable) if batch.result else ())
             for position, path in enumerate(batch.paths):
                 error = batch.errors.get(position)

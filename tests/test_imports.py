@@ -17,6 +17,7 @@ LAYERS = (
         "errors",
         "image_file",
         "input_files",
+        "latency",
         "metrics",
         "output",
         "preprocess",

@@ -193,6 +193,18 @@ def test_hashes_are_computed_when_asked_for(numbered: list[Path]) -> None:
         assert [hashlib.sha256(content).hexdigest() for content in expected] == batch.hashes
 
 
+def test_a_batch_knows_how_long_it_took(numbered: list[Path]) -> None:
+    """From the first file to the result, the wait for decoder and network included."""
+
+    def run(_: NDArray[np.uint8]) -> None:
+        time.sleep(0.05)
+
+    started = time.perf_counter()
+    (batch,) = run_files(numbered[:2], Levels(2), run, Schedule(2, 1, 1))
+
+    assert 0.05 <= batch.seconds <= time.perf_counter() - started
+
+
 @pytest.mark.parametrize("numbers", [(0, 1, 1), (1, 0, 1), (1, 1, 0)])
 def test_numbers_below_one_are_refused(numbers: tuple[int, int, int]) -> None:
     """With the number that arrived."""

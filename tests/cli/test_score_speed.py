@@ -1,5 +1,6 @@
 """`edge-ood score`: how the work is shared out changes when rows come, never what they say."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -30,3 +31,18 @@ def test_there_is_at_least_one(colour_artifact: Path, colours: Path, option: str
 
     assert 2 == result.exit_code
     assert option in result.stderr
+
+
+def test_one_image_at_a_time_reports_latency(
+    colour_artifact: Path, colours: Path, tmp_path: Path
+) -> None:
+    """Percentiles on standard error, of the images alone; rows as ever."""
+    (broken := tmp_path / "broken.png").write_bytes(b"no image")
+
+    alone = run(colour_artifact, colours / "test", "--batch-size", 1)
+    nothing = run(colour_artifact, broken, "--batch-size", 1)
+
+    pattern = r"latency, file to result: p50 [\d.]+ ms, p95 [\d.]+ ms, p99 [\d.]+ ms$"
+    assert re.search(pattern, alone.stderr, re.MULTILINE)
+    assert 18 == alone.stdout.count("\n")
+    assert "latency" not in nothing.stderr + run(colour_artifact, colours / "test").stderr
