@@ -80,22 +80,54 @@ class ClassGaussian:
         self._sums += other._sums + np.outer(other._counts, shift)
         self._counts += other._counts
 
-    def finish(self, *, shrinkage: float = 0.0) -> dict[str, NDArray[np.float64]]:
+    def finish(self, *, shrinkage: float = 0.0, rank: int = 0) -> dict[str, NDArray[np.float64]]:
         """Centre, whitening matrix and whitened means.
 
         Args:
             shrinkage: Share in [0, 1] of a multiple of the identity, of equal trace, that is mixed
                 into the covariance: `(1 - s) C + s tr(C) / D I`. With 0, directions without
                 variance are left out (pseudo-inverse).
+            rank: Number of principal directions to keep; 0, or as many as there are, keeps all.
+                The others get their mean variance, each the same, so that one number stands for
+                all of them: `C = V diag(variance) V^T + rest (I - V V^T)`.
 
         Returns:
             `centre` (D,): the grand mean. `whitening` (D, R), R the rank: `whitening @
             whitening.T` is the (pseudo-)inverse of the tied covariance. `means` (K, R): the class
-            means, centred and whitened.
+            means, centred and whitened. Where directions were cut off also `variance` (R,) along
+            those that are kept, `rest_precision` (), one by the variance along each other one,
+            `rest_means` (K, D), what the kept directions leave of the centred class means, and
+            `explained` (), the share of the variance that they keep.
 
         Raises:
             CalibrationError: If a class has no image, or all features are constant.
+
+        Source: of the cut, Tipping and Bishop 1999, Probabilistic principal component analysis,
+        eq. 8, with the mean over directions that vary at all.
         """
+        means, centre, covariance, least = self._moments()
+        identity = np.eye(len(covariance)) * np.trace(covariance) / len(covariance)
+        variance, vectors = _principal(
+            (1 - shrinkage) * covariance + shrinkage * identity, least=least
+        )
+        kept = slice(rank or None)
+        whitening = vectors[:, kept] / np.sqrt(variance[kept])
+        whole = {"centre": centre, "whitening": whitening, "means": means @ whitening}
+        if not 0 < rank < len(variance):
+            return whole
+        projected = means @ vectors[:, kept] @ vectors[:, kept].T
+        return {
+            **whole,
+            "variance": variance[kept],
+            "rest_precision": np.asarray(1 / variance[rank:].mean()),
+            "rest_means": means - projected,
+            "explained": np.asarray(variance[kept].sum() / variance.sum()),
+        }
+
+    def _moments(
+        self,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float]:
+        """Centred class means, grand mean, tied covariance, and the variance that is rounding."""
         self._take_waiting()
         empty = np.flatnonzero(self._counts == 0)
         if len(empty) or self._origin is None:
@@ -109,14 +141,7 @@ class ClassGaussian:
         between = (means * self._counts[:, None]).T @ means
         covariance = (self._products - between) / self._counts.sum()
         variance = np.trace(self._products) / self._counts.sum() - grand_mean @ grand_mean
-        identity = np.eye(len(covariance)) * np.trace(covariance) / len(covariance)
-        covariance = (1 - shrinkage) * covariance + shrinkage * identity
-        whitening = _whitening(covariance, least=_ROUNDING * (variance + centre @ centre))
-        return {
-            "centre": centre,
-            "whitening": whitening,
-            "means": (means - grand_mean) @ whitening,
-        }
+        return means - grand_mean, centre, covariance, _ROUNDING * (variance + centre @ centre)
 
     def _start(self, origin: NDArray[np.float64]) -> None:
         """Count sums from an origin near the features, so that their squares do not cancel."""
@@ -137,8 +162,10 @@ class ClassGaussian:
         self._products += shifted.T @ shifted
 
 
-def _whitening(covariance: NDArray[np.float64], *, least: float) -> NDArray[np.float64]:
-    """Matrix W of shape (D, R) with `W @ W.T` the pseudo-inverse of a covariance (D, D)."""
+def _principal(
+    covariance: NDArray[np.float64], *, least: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Variances (R,) and directions (D, R) of a covariance (D, D), the largest first."""
     values, vectors = np.linalg.eigh(covariance)
     kept = values > max(_RELATIVE_RANK_TOLERANCE * values[-1], least)
     if not kept.any():
@@ -146,5 +173,4 @@ def _whitening(covariance: NDArray[np.float64], *, least: float) -> NDArray[np.f
             "the features of each class are all equal, so their covariance is zero",
             hint="use more, and different, training images",
         )
-    whitening: NDArray[np.float64] = vectors[:, kept] / np.sqrt(values[kept])
-    return whitening
+    return values[kept][::-1].copy(), vectors[:, kept][:, ::-1].copy()

@@ -214,3 +214,7 @@ def _explain_choices(choices: Mapping[str, Any]) -> None:
             by_layer = choice["weights"]["by_layer"]
             shown = ", ".join(f"{layer} {weight:.3g}" for layer, weight in by_layer.items())
             typer.echo(f"{head}: layer weights by {choice['weights']['source']}: {shown}")
+        if "rank" in choice:
+            shares = choice["rank"]["explained"].items()
+            kept = ", ".join(f"{share:.1%} of that of {layer}" for layer, share in shares)
+            typer.echo(f"{head}: rank {choice['rank']['rank']} keeps of the variance: {kept}")

@@ -20,6 +20,7 @@ from edge_ood.errors import InputError, UnknownNameError
 
 __all__ = [
     "Bound",
+    "Count",
     "Fraction",
     "NonNegative",
     "Positive",
@@ -54,6 +55,7 @@ class Bound:
         return f"a number above {self.least:g}" if self.excluded else f"{self.least:g} or more"
 
 
+Count = Annotated[int, Bound(0)]
 Fraction = Annotated[float, Bound(0, most=1)]
 NonNegative = Annotated[float, Bound(0)]
 Positive = Annotated[float, Bound(0, excluded=True)]

@@ -40,7 +40,7 @@ class Tuning:
 
     Attributes:
         heads: With the chosen parameters and weights.
-        choices: By head: criterion, curve or weights.
+        choices: By head: criterion, curve or weights, and what a rank keeps of the variance.
     """
 
     heads: tuple[BoundHead, ...]
@@ -67,6 +67,7 @@ def tune(request: Request, heads: Sequence[BoundHead]) -> Tuning:
             current, choice["epsilon"] = _with_epsilon(bench, current)
             current, again = _with_weights(bench, current)  # distances moved with epsilon
             choice.update(again)
+        choice.update(_cut(head))
         tuned.append(current)
         if choice:
             choices[head.name] = choice
@@ -145,6 +146,13 @@ def _with_weights(bench: _Bench, head: BoundHead) -> tuple[BoundHead, dict[str, 
     weighted = replace(head, statistics={**head.statistics, **added})
     named = dict(zip(layers, weights.tolist(), strict=True))
     return weighted, {"weights": {"source": source, "by_layer": named}}
+
+
+def _cut(head: BoundHead) -> dict[str, Any]:
+    """By layer, the share of the variance that the kept directions have."""
+    end = "/explained"
+    shares = {n.removesuffix(end): float(s) for n, s in head.statistics.items() if n.endswith(end)}
+    return {"rank": {"rank": head.parameters["rank"], "explained": shares}} if shares else {}
 
 
 def _layer_head(head: BoundHead, layer: str) -> BoundHead:

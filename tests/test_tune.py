@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper
 from PIL import Image
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
@@ -194,6 +195,28 @@ def test_uniform_weights_are_one_over_the_deviation(request_of: Callable[..., Re
         (known / known.std(axis=0)).sum(axis=1),
         rtol=1e-3,
     )
+
+
+def test_what_a_rank_keeps_is_reported(request_of: Callable[..., Request]) -> None:
+    """Of each layer that has more directions than that; the share is scikit-learn's."""
+    request = request_of("mahalanobis:rank=3")
+    assert request.training.labels is not None
+    model = request.classifier
+    session = open_session(model.SerializeToString(), provider="cpu")
+    entered = PREPROCESS.normalise(pixels(request.training), np.float32)
+
+    found = tuned(request)[0].choices["mahalanobis"]["rank"]
+
+    expected = {}
+    for layer in ("early", "pool"):
+        features = session.run([f"features/{layer}"], {"input": entered})[0].astype(float)
+        labels = request.training.labels
+        residuals = features - np.stack([features[labels == c].mean(axis=0) for c in labels])
+        if features.shape[1] > 3:
+            expected[layer] = PCA(3).fit(residuals).explained_variance_ratio_.sum()
+    assert 3 == found["rank"]
+    assert expected
+    assert expected == pytest.approx(found["explained"], rel=1e-6)
 
 
 @pytest.mark.parametrize("source", ["outliers", "fgsm"])

@@ -193,6 +193,14 @@ class GraphNamespace:
         """Matrix product."""
         return _binary("MatMul", np.matmul, a, b)
 
+    def tensordot(self, a: Any, b: Any, *, axes: Any) -> Any:
+        """Product of the rows of one matrix with those of another, `a @ b.T`: axes ((1,), (1,))."""
+        if not isinstance(a, GraphArray):
+            return np.tensordot(a, b, axes=axes)
+        if axes != ((1,), (1,)):
+            raise InputError(f"the graph recorder cannot contract axes {axes!r}, only rows by rows")
+        return a.apply("Gemm", b, transB=1)
+
     def take(self, x: Any, indices: Any, *, axis: int) -> Any:
         """Slices of x at 1-D indices along one axis."""
         if isinstance(indices, GraphArray) and not isinstance(x, GraphArray):

@@ -1,21 +1,30 @@
 """Mahalanobis distance to the nearest class, over one or several layers (Lee et al. 2018)."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.calibration.gaussian import ClassGaussian
-from edge_ood.registry import Fraction, NonNegative
+from edge_ood.registry import Count, Fraction, NonNegative
 from edge_ood.scores import FEATURES_PREFIX, Outputs, ScoreHead, Statistics
+
+_ROWS = ((1,), (1,))
+"""Axes of a product of rows with rows, `a @ b.T`: a matrix that is stored once serves both ways."""
+
+_NAMES = ("centre", "whitening", "means", "variance", "rest_precision", "rest_means")
 
 
 class LayerGaussians:
     """Fits one class-conditional Gaussian per feature layer."""
 
-    def __init__(self, num_classes: int, *, shrinkage: float = 0.0, **parameters: Any) -> None:
+    def __init__(
+        self, num_classes: int, *, shrinkage: float = 0.0, rank: int = 0, **parameters: Any
+    ) -> None:
         self._num_classes = num_classes
         self._shrinkage = shrinkage
+        self._rank = rank
         self._layers: dict[str, ClassGaussian] = {}
 
     def update(self, outputs: Outputs, labels: NDArray[np.int64]) -> None:
@@ -29,12 +38,15 @@ class LayerGaussians:
             self._gaussian(layer).merge(gaussian)
 
     def finish(self) -> dict[str, NDArray[np.float64]]:
-        """Per layer `<layer>/centre`, `<layer>/whitening` and `<layer>/means`."""
+        """Per layer `<layer>/` and each name that `ClassGaussian.finish` gives."""
         return {
             f"{layer}/{name}": array
             for layer, gaussian in self._layers.items()
-            for name, array in gaussian.finish(shrinkage=self._shrinkage).items()
+            for name, array in self._finished(gaussian).items()
         }
+
+    def _finished(self, gaussian: ClassGaussian) -> dict[str, NDArray[np.float64]]:
+        return gaussian.finish(shrinkage=self._shrinkage, rank=self._rank)
 
     def _gaussian(self, layer: str) -> ClassGaussian:
         return self._layers.setdefault(layer, ClassGaussian(self._num_classes))
@@ -49,6 +61,7 @@ def mahalanobis(
     clip: bool = False,
     weights: Literal["uniform", "fgsm", "outliers"] = "uniform",
     shrinkage: Fraction = 0.0,
+    rank: Count = 0,
 ) -> Any:
     """Weighted sum over layers of the squared distance to the nearest class mean.
 
@@ -56,7 +69,8 @@ def mahalanobis(
         xp: Array namespace of `outputs`.
         outputs: Uses every layer of `features` (N, D_l).
         statistics: For each layer `<layer>/centre` (D,), `<layer>/whitening` (D, R) and
-            `<layer>/means` (K, R); `<layer>/weight` (), 1 where it is missing.
+            `<layer>/means` (K, R); `<layer>/weight` (), 1 where it is missing. With a rank also
+            what `ClassGaussian.finish` adds.
         epsilon: Length of the perturbation in raw [0, 1] pixel units, towards the nearest class,
             for each layer its own, >= 0; 0 scores the image as it is.
         clip: Keep the perturbed image within [0, 1].
@@ -65,6 +79,9 @@ def mahalanobis(
             adversarial training images and against auxiliary outliers.
         shrinkage: Share of a multiple of the identity that is mixed into each covariance while
             fitting, in [0, 1]; with 0 a singular covariance gets its pseudo-inverse.
+        rank: Principal directions of each covariance that are kept, for a small file: wide
+            features take D * rank numbers instead of D * D. Along the others, whose distances are
+            not lost, all variances count as their mean. 0 keeps all.
 
     Returns:
         Scores of shape (N,), dimensionless; larger is more out-of-distribution. With one layer it
@@ -72,17 +89,16 @@ def mahalanobis(
 
     Source: Lee et al. 2018, arXiv:1807.03888, eq. 2 without its factor -1, section 2.2. The
     nearest class is found by the expanded square (one matmul), the distance by differences, which
-    do not cancel. The regression's intercept is left out.
+    do not cancel. The regression's intercept is left out. The cut is not in the paper; Kamoi and
+    Kobayashi 2020, arXiv:2003.00402, found that what detects is not what classifies, so the small
+    directions stay, as one.
     """
     distances = layer_distances(xp, outputs, statistics)
     weighted = [
         distance * statistics[f"{layer}/weight"] if f"{layer}/weight" in statistics else distance
         for layer, distance in distances.items()
     ]
-    total = weighted[0]
-    for distance in weighted[1:]:
-        total = total + distance
-    return total
+    return _total(weighted)
 
 
 def own_distances(
@@ -97,14 +113,38 @@ def layer_distances(xp: Any, outputs: Outputs, statistics: Statistics) -> dict[s
     """Squared Mahalanobis distance (N,), >= 0, to the nearest class mean, by layer."""
     distances = {}
     for layer, features in outputs.features.items():
-        centred = features - statistics[f"{layer}/centre"]
-        z = xp.matmul(centred, statistics[f"{layer}/whitening"])
-        means = statistics[f"{layer}/means"]
-        offsets = xp.sum(means * means, axis=1)
-        nearest = xp.argmin(xp.matmul(z, -2 * means.T) + offsets, axis=1)
-        difference = z - xp.take(means, nearest, axis=0)
-        distances[layer] = xp.sum(difference * difference, axis=1)
+        own = {name: statistics.get(f"{layer}/{name}") for name in _NAMES}
+        parts = _whitened(xp, features, own)
+        # Half the squared distance to each class, without what is the same for all of them.
+        halves = [
+            (xp.sum(means * means, axis=1) / 2 - xp.tensordot(z, means, axes=_ROWS)) * precision
+            for z, means, precision in parts
+        ]
+        nearest = xp.argmin(_total(halves), axis=1)
+        differences = [
+            (z - xp.take(means, nearest, axis=0), precision) for z, means, precision in parts
+        ]
+        distances[layer] = _total([xp.sum(d * d, axis=1) * factor for d, factor in differences])
     return distances
+
+
+def _whitened(xp: Any, features: Any, own: Mapping[str, Any]) -> list[tuple[Any, Any, Any]]:
+    """Points (N, .), class means (K, .) and a factor of their squared distances, to be summed."""
+    centred = features - own["centre"]
+    z = xp.matmul(centred, own["whitening"])
+    kept = (z, own["means"], 1)
+    if own["variance"] is None:
+        return [kept]
+    # As vectors, not as a difference of squared lengths, which would cancel.
+    rest = centred - xp.tensordot(z * own["variance"], own["whitening"], axes=_ROWS)
+    return [kept, (rest, own["rest_means"], own["rest_precision"])]
+
+
+def _total(terms: list[Any]) -> Any:
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
 
 
 HEAD = ScoreHead(

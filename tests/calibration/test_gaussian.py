@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.covariance import EmpiricalCovariance, shrunk_covariance
+from sklearn.decomposition import PCA
 
 from edge_ood.calibration.gaussian import ClassGaussian
 from edge_ood.errors import CalibrationError, ShapeError
@@ -305,3 +306,63 @@ def test_shrinkage_is_scikit_learns(shrinkage):
     whitening = gaussian.finish(shrinkage=shrinkage)["whitening"]
 
     np.testing.assert_allclose(whitening @ whitening.T, expected, rtol=1e-9, atol=1e-12)
+
+
+def cut_precision(statistics):
+    """The precision matrix (D, D) that the arrays of a cut stand for."""
+    directions = statistics["whitening"] * np.sqrt(statistics["variance"])
+    others = np.eye(len(directions)) - directions @ directions.T
+    return precision_of(statistics) + statistics["rest_precision"] * others
+
+
+@pytest.mark.parametrize("rank", [1, 3, 4])
+def test_a_cut_is_scikit_learns_probabilistic_pca(rank):
+    """Of the residuals; its variances divide by N - 1."""
+    features, labels = sample()
+    means, _ = reference(features, labels)
+    pca = PCA(rank, svd_solver="full").fit(features - means[labels])
+
+    statistics = fitted((features, labels)).finish(rank=rank)
+
+    expected = pca.get_precision() * len(features) / (len(features) - 1)
+    np.testing.assert_allclose(cut_precision(statistics), expected, rtol=FLOAT64)
+    assert statistics["explained"] == pytest.approx(pca.explained_variance_ratio_.sum())
+
+
+def test_a_cut_leaves_the_rest_of_the_means():
+    """What the kept directions say of a class mean, and what they do not, make it up."""
+    features, labels = sample()
+    means, _ = reference(features, labels)
+
+    statistics = fitted((features, labels)).finish(rank=2)
+
+    directions = statistics["whitening"] * np.sqrt(statistics["variance"])
+    along = statistics["means"] * np.sqrt(statistics["variance"]) @ directions.T
+    expected = means - features.mean(axis=0)
+    np.testing.assert_allclose(along + statistics["rest_means"], expected, rtol=FLOAT64)
+    np.testing.assert_allclose(statistics["rest_means"] @ directions, 0, atol=FLOAT64)
+    assert (5, 2) == statistics["whitening"].shape
+    assert (3, 2) == statistics["means"].shape
+
+
+@pytest.mark.parametrize("rank", [5, 6, 1000])
+def test_a_rank_that_keeps_everything_is_no_cut(rank):
+    """The arrays are those of the whole covariance."""
+    features, labels = sample()
+
+    cut, whole = (fitted((features, labels)).finish(rank=r) for r in (rank, 0))
+
+    assert set(cut) == {"centre", "whitening", "means"}
+    assert_same_model(whole, cut)
+
+
+def test_directions_without_variance_do_not_count_as_cut_off():
+    """Two of five columns are constant: three directions are all there is."""
+    features, labels = sample()
+    features[:, :2] = 7
+
+    assert set(fitted((features, labels)).finish(rank=3)) == {"centre", "whitening", "means"}
+    statistics = fitted((features, labels)).finish(rank=2)
+    _, covariance = reference(features, labels)
+    smallest = np.linalg.eigvalsh(covariance.covariance_)[2]
+    assert statistics["rest_precision"] == pytest.approx(1 / smallest)

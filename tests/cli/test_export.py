@@ -1,6 +1,7 @@
 """`edge-ood export`: a run directory and a file of weights give the same artefact."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import safetensors.torch
 from typer.testing import CliRunner, Result
 
 from edge_ood.cli.app import app
+from edge_ood.graph.budget import size_budget
 from edge_ood.preprocess import Preprocess
 from edge_ood.registry import Spec
 from edge_ood.run_directory import read_run
@@ -84,6 +86,28 @@ def from_run(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = run_export(trained, "-o", path, "--scores", "energy,mahalanobis,mcd_l1,odin")
     assert 0 == done.exit_code, done.output
     return path
+
+
+def test_a_rank_says_what_it_keeps(trained: Path, from_run: Path, tmp_path: Path) -> None:
+    """Smaller statistics, one line on the share of the variance, and a gradient that is right."""
+    path = tmp_path / "x.onnx"
+
+    done = run_export(trained, "-o", path, "--scores", "energy,mahalanobis:rank=4,epsilon=0.001")
+
+    assert 0 == done.exit_code, done.output
+    assert re.search(
+        r"^mahalanobis: rank 4 keeps of the variance: \d+\.\d% of that of penultimate$",
+        done.stdout,
+        re.MULTILINE,
+    )
+    sizes = {
+        name: next(p.size_bytes for p in size_budget(file, heads) if p.name == "statistics")
+        for name, file, heads in (
+            ("cut", path, ["energy", "mahalanobis"]),
+            ("whole", from_run, ["energy", "mahalanobis", "mcd_l1", "odin"]),
+        )
+    }
+    assert sizes["cut"] < sizes["whole"] / 2
 
 
 def test_weights_give_the_artefact_of_their_run(

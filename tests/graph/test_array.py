@@ -41,6 +41,7 @@ EXPRESSIONS: dict[str, Callable[[Any, Any], Any]] = {
     "mean": lambda xp, x: xp.mean(x, axis=2),
     "matmul": lambda xp, x: xp.matmul(x, MATRIX),
     "matmul from the left": lambda xp, x: xp.matmul(MATRIX.T, x[:, 0][:, 1] * np.ones((5, 1))),
+    "rows by rows": lambda xp, x: xp.tensordot(x[:, 1], MATRIX.T, axes=((1,), (1,))),
     "index": lambda xp, x: x[:, 1],
     "index last": lambda xp, x: x[:, :, 0],
     "less and where": lambda xp, x: xp.where(x < 0.5, x, 0 * x),
@@ -84,6 +85,12 @@ def test_every_function_of_the_namespace_is_tested() -> None:
     used = {name for e in EXPRESSIONS.values() for name in e.__code__.co_names}
 
     assert offered <= used
+
+
+def test_other_contractions_are_refused() -> None:
+    """One product is all that heads need."""
+    with pytest.raises(InputError, match="cannot contract axes 1, only rows by rows"):
+        run_recorded(lambda xp, x: xp.tensordot(x, MATRIX, axes=1), ROWS)
 
 
 def test_equal_constants_are_stored_once() -> None:

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from edge_ood.graph.array import OPSET, GraphArray, GraphBuilder, GraphNamespace
-from edge_ood.registry import bind_parameters
+from edge_ood.registry import bind_parameters, parse_spec
 from edge_ood.scores import HEADS, BoundHead, Outputs
 
 CLASSES, DIMENSIONS = 4, 6
@@ -18,13 +18,20 @@ FLOAT64 = 1e-12  # relative; the same formula in another order of sums
 FLOAT32 = 1e-4  # of the scores' spread; whitened float32 features are the worst
 CENTRES = 8 * np.eye(CLASSES, DIMENSIONS)
 
+VARIANTS = ("mahalanobis:rank=2",)
 FITTED = [name for name in HEADS.names() if HEADS.get(name).fit is not None]
 
 
-@pytest.fixture(params=HEADS.names())
-def name(request):
-    """Every registered head."""
-    return request.param
+@pytest.fixture(params=[*HEADS.names(), *VARIANTS])
+def spec(request):
+    """Every registered head, and those of which a parameter leads to another formula."""
+    return parse_spec(request.param)
+
+
+@pytest.fixture
+def name(spec):
+    """The head's name."""
+    return spec.name
 
 
 def outputs_of(logits, features):
@@ -60,13 +67,13 @@ def mixed(count, seed=1):
 
 
 @pytest.fixture
-def head(name):
-    """The head with default parameters, fitted in three batches where it fits anything."""
-    found = HEADS.get(name)
-    parameters = bind_parameters(found.score, {}, owner=name)
+def head(spec):
+    """The head, fitted in three batches where it fits anything."""
+    found = HEADS.get(spec.name)
+    parameters = bind_parameters(found.score, spec.parameters, owner=spec.name)
     if found.fit is None:
         return BoundHead(found, parameters)
-    accumulator = found.fit(CLASSES)
+    accumulator = found.fit(CLASSES, **parameters)
     for seed in range(3):
         accumulator.update(*known(40, seed))
     return BoundHead(found, parameters, accumulator.finish())

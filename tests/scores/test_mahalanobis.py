@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.covariance import EmpiricalCovariance
+from sklearn.decomposition import PCA
 
 from edge_ood.scores import Outputs
 from edge_ood.scores.mahalanobis import LayerGaussians, mahalanobis, own_distances
@@ -30,9 +31,9 @@ def training_set():
     return rng.normal(size=(90, DIMENSIONS)) @ mixing + centres[labels], labels
 
 
-def fitted(features, labels):
+def fitted(features, labels, **parameters):
     """The head's statistics."""
-    accumulator = LayerGaussians(CLASSES)
+    accumulator = LayerGaussians(CLASSES, **parameters)
     accumulator.update(features_only(features), labels)
     return accumulator.finish()
 
@@ -71,6 +72,37 @@ def test_is_scikit_learns_distance_to_the_nearest_class():
     scores = mahalanobis(np, features_only(points), fitted(features, labels))
 
     np.testing.assert_allclose(scores, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 4])
+def test_a_cut_is_the_distance_under_scikit_learns_probabilistic_pca(rank):
+    """To the class that is nearest in all directions, not only in those that are kept."""
+    features, labels = training_set()
+    means = np.stack([features[labels == c].mean(axis=0) for c in range(CLASSES)])
+    pca = PCA(rank, svd_solver="full").fit(features - means[labels])
+    precision = pca.get_precision() * len(features) / (len(features) - 1)
+    points = 5 * np.random.default_rng(1).normal(size=(40, DIMENSIONS))
+    away = points[:, None] - means
+    expected = np.einsum("nkd,de,nke->nk", away, precision, away).min(axis=1)
+
+    scores = mahalanobis(np, features_only(points), fitted(features, labels, rank=rank))
+
+    np.testing.assert_allclose(scores, expected, rtol=1e-9)
+
+
+def test_what_a_cut_leaves_does_not_cancel():
+    """Nearly all of the length lies in the kept direction; float32 still sees the rest."""
+    labels = np.arange(60) % CLASSES
+    features = np.random.default_rng(0).normal(size=(60, 4)) * [1e4, 1e-1, 1e-1, 1e-1]
+    exact = fitted(features, labels, rank=1)
+    single = {name: array.astype(np.float32) for name, array in exact.items()}
+    points = features[:5] + np.array([0, 0.5, 0, 0])
+    outputs = Outputs(None, features={"penultimate": points.astype(np.float32)})
+
+    found = mahalanobis(np, outputs, single)
+
+    expected = mahalanobis(np, features_only(points), exact)
+    np.testing.assert_allclose(found, expected, rtol=0.02)
 
 
 def test_small_distances_do_not_cancel():
