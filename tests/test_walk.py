@@ -10,8 +10,6 @@ import pytest
 
 from edge_ood.walk import walk
 
-DEPTH = 1200  # folders in folders, more than Python's stack has frames
-
 
 def make(root: Path, *names: str) -> Path:
     """Empty files below a folder."""
@@ -115,13 +113,6 @@ def dig(folder: Path, name: str, depth: int) -> None:
         Path("1.png").touch()
     finally:
         os.chdir(before)
-
-
-def test_depth_is_no_limit(pit: Path) -> None:
-    """A file below more folders than Python could call functions."""
-    dig(pit, "d", DEPTH)
-
-    assert [pit.joinpath(*"d" * DEPTH, "1.png")] == list(walk(pit))
 
 
 def test_a_folder_with_too_long_a_path_stands_for_itself(pit: Path) -> None:

@@ -1,0 +1,63 @@
+"""An artefact that says what it sees, for tests of what reaches the network."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from edge_ood.artifact import Calibration, HeadRecord, Metadata, Probe, store_metadata
+from edge_ood.calibrate import calibrate_artifact
+from edge_ood.graph.assemble import assemble
+from edge_ood.preprocess import Preprocess
+from edge_ood.registry import bind_parameters
+from edge_ood.scores import HEADS, BoundHead
+
+
+@pytest.fixture(scope="session")
+def make_reader() -> Callable[[Mapping[str, NDArray[np.uint8]], Path], None]:
+    """Writes an artefact whose classes are pictures of 2 x 2 pixels: the nearest one wins."""
+    return _write_reader
+
+
+def _write_reader(pictures: Mapping[str, NDArray[np.uint8]], path: Path) -> None:
+    preprocess = Preprocess(2, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    head = HEADS.get("energy")
+    bound = BoundHead(head, bind_parameters(head.score, {}, owner="energy"))
+    model = assemble(_nearest(list(pictures.values())), preprocess, [bound], primary="energy")
+    metadata = Metadata(
+        classes=tuple(pictures),
+        preprocess=preprocess,
+        heads=(HeadRecord("energy", bound.parameters),),
+        primary="energy",
+        calibration=Calibration(0.05, 0, {"energy": 0.0}, ""),
+        manifests={},
+        probe=Probe(seed=0),
+    )
+    store_metadata(model, metadata)
+    onnx.save(model, path)
+    images = [path.with_name(f"{level}.png") for level in range(19)]
+    for level, image in enumerate(images):
+        Image.new("L", (2, 2), level).save(image)
+    calibrate_artifact(path, images, provider="cpu")
+
+
+def _nearest(pictures: list[NDArray[np.uint8]]) -> onnx.ModelProto:
+    """Logits that are largest for the picture at the smallest Euclidean distance."""
+    known = np.stack(pictures).transpose(0, 3, 1, 2).reshape(len(pictures), -1) / 255
+    arrays = {"weights": 2 * known.T, "bias": -np.square(known).sum(axis=1)}
+    graph = helper.make_graph(
+        [
+            helper.make_node("Flatten", ["input"], ["flat"]),
+            helper.make_node("Gemm", ["flat", "weights", "bias"], ["logits"]),
+        ],
+        "reader",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", 3, 2, 2])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", len(pictures)])],
+        [numpy_helper.from_array(a.astype(np.float32), n) for n, a in arrays.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
