@@ -14,7 +14,14 @@ from edge_ood.errors import ArtifactError, InputError, MissingDependencyError
 if TYPE_CHECKING:
     import onnxruntime
 
-__all__ = ["PROVIDERS", "open_session", "provider_name", "read_properties", "translated_errors"]
+__all__ = [
+    "PROVIDERS",
+    "load_onnxruntime",
+    "open_session",
+    "provider_name",
+    "read_properties",
+    "translated_errors",
+]
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 """Execution providers by the name that `--provider` takes; `auto` is the first available."""
@@ -39,7 +46,7 @@ def open_session(
         InputError: If the provider is unknown or not available, or there are no threads.
         MissingDependencyError: If no onnxruntime is installed.
     """
-    runtime = _onnxruntime()
+    runtime = load_onnxruntime()
     wanted = _choose(provider, runtime.get_available_providers())
     if threads is not None and threads < 1:
         raise InputError(f"{threads} inference threads, expected 1 or more")
@@ -142,7 +149,13 @@ def _choose(provider: str, available: list[str]) -> str:
     return PROVIDERS[provider]
 
 
-def _onnxruntime() -> Any:  # the module
+def load_onnxruntime() -> Any:  # the module
+    """The one onnxruntime that is installed, its usage data switched off before it loads.
+
+    Raises:
+        InputError: If both builds are installed, or the one there is cannot be loaded.
+        MissingDependencyError: If none is installed.
+    """
     if _installed("onnxruntime") and _installed("onnxruntime-gpu"):
         raise InputError(
             "both onnxruntime and onnxruntime-gpu are installed, and they overwrite each other",

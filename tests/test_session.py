@@ -56,7 +56,7 @@ class FakeRuntime(SimpleNamespace):
 def gpu_machine(monkeypatch: pytest.MonkeyPatch) -> FakeRuntime:
     """An onnxruntime with CUDA that works."""
     runtime = FakeRuntime([CUDA, CPU], CUDA)
-    monkeypatch.setattr(session, "_onnxruntime", lambda: runtime)
+    monkeypatch.setattr(session, "load_onnxruntime", lambda: runtime)
     return runtime
 
 
@@ -91,7 +91,7 @@ def test_a_gpu_that_is_not_there_is_an_error(
 ) -> None:
     """`--provider cuda` on a build without CUDA names the extra that has it."""
     runtime = FakeRuntime([CPU], CPU)
-    monkeypatch.setattr(session, "_onnxruntime", lambda: runtime)
+    monkeypatch.setattr(session, "load_onnxruntime", lambda: runtime)
 
     with pytest.raises(InputError, match="'cuda' is not available") as raised:
         open_session(colour_artifact, provider="cuda")

@@ -11,7 +11,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from edge_ood.graph.shapes import Facts, analyse
 
-__all__ = ["Draft", "drop_unused", "finish", "start"]
+__all__ = ["Draft", "drop_unused", "finish", "names_read", "start"]
 
 
 @dataclass
@@ -96,18 +96,18 @@ def drop_unused(draft: Draft) -> None:
     kept = []
     for node in reversed(draft.nodes):
         if not needed.isdisjoint(node.output):
-            needed.update(_read(node))
+            needed.update(names_read(node))
             kept.append(node)
     draft.nodes = kept[::-1]
     draft.weights = {name: w for name, w in draft.weights.items() if name in needed}
 
 
-def _read(node: NodeProto) -> set[str]:
+def names_read(node: NodeProto) -> set[str]:
     """Names that a node reads, those that its sub-graphs take from outside included."""
     names = set(node.input)
     for part in node.attribute:
         for graph in [part.g] if part.HasField("g") else list(part.graphs):
             for inner in graph.node:
-                names |= _read(inner)
+                names |= names_read(inner)
             names.update(value.name for value in graph.output)
     return names

@@ -23,8 +23,11 @@ PROBED_BATCHES = (5, 7)
 
 _MOST_ELEMENTS_EVALUATED = 1 << 24
 _MOST_ELEMENTS_SHOWN_TO_INFERENCE = 4096
-_RANDOM = ("Bernoulli", "Multinomial", "RandomNormal", "RandomUniform")
-"""Operators that must not be folded, and beginnings of their names."""
+_NEVER_FOLDED = (
+    *("Bernoulli", "Multinomial", "RandomNormal", "RandomUniform"),
+    *("DequantizeLinear", "QuantizeLinear"),  # folded, integer weights would be float32 again
+)
+"""Operators whose values count as unknown, and beginnings of their names."""
 
 _NOT_INFERRED = (
     onnx.defs.SchemaError,
@@ -188,7 +191,7 @@ class Facts:
             return self._evaluate_shape(node, side)
         feeds = {name: self._side_value(name, side) for name in filter(None, node.input)}
         unknown = any(value is None for value in feeds.values())
-        if unknown or node.op_type.startswith(_RANDOM) or node.domain not in ("", "ai.onnx"):
+        if unknown or node.op_type.startswith(_NEVER_FOLDED) or node.domain not in ("", "ai.onnx"):
             return {}
         if sum(_elements(kind) for kind in types.values()) > _MOST_ELEMENTS_EVALUATED or not types:
             return {}
