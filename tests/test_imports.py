@@ -47,6 +47,7 @@ LAYERS = (
         "adversarial",
         "attach",
         "calibrate",
+        "comparison",
         "evaluation",
         "parity",
         "parity_limits",
