@@ -10,6 +10,9 @@ __all__ = [
     "Artefact",
     "BatchSizeOption",
     "ForceOption",
+    "Int8TargetOption",
+    "MaxLabelFlipsOption",
+    "PrecisionOption",
     "ProviderOption",
     "ThreadsOption",
     "announce_step",
@@ -27,16 +30,37 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite what is th
 AlphaOption = Annotated[
     float, typer.Option(help="False-alarm rate on known images; 0.05 needs 19 images or more.")
 ]
+PrecisionOption = Annotated[
+    str,
+    typer.Option(
+        help="What the network computes in: fp32, fp16 or int8; scores and decisions stay fp32."
+    ),
+]
+Int8TargetOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Processor of the device: vnni (x86 that has it; default), avx2 (older x86: weights "
+        "in 7 bits, as sums would overflow) or arm."
+    ),
+]
+MaxLabelFlipsOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="RATE", help="Fail if fp16 or int8 changes the label of more images than this."
+    ),
+]
 
 _STEPS = {
     "images": "reading which images are there",
     "trace": "tracing the network into ONNX",
     "simplify": "simplifying the network",
+    "convert": "converting the network, with training images where int8 needs ranges",
     "fit": "fitting statistics on training images, through onnxruntime",
     "tune": "choosing epsilon and layer weights, where they are to be chosen",
     "assemble": "assembling the graph",
     "calibrate": "calibrating thresholds, through the file",
     "verify": "checking parity with the reference",
+    "compare": "comparing with the same file in fp32, which is made and forgotten",
     "write": "writing",
 }
 

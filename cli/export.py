@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_ood.cli._options import AlphaOption, ForceOption, ProviderOption, announce_step
+from edge_ood.cli._comparison import report_comparison
+from edge_ood.cli._options import (
+    AlphaOption,
+    ForceOption,
+    Int8TargetOption,
+    MaxLabelFlipsOption,
+    PrecisionOption,
+    ProviderOption,
+    announce_step,
+)
 from edge_ood.cli._table import format_table
 
 if TYPE_CHECKING:
@@ -83,6 +92,9 @@ def export(
         str | None,
         typer.Option(help="Feature layers besides the last: auto, or names of submodules."),
     ] = None,
+    precision: PrecisionOption = "fp32",
+    int8_target: Int8TargetOption = None,
+    max_label_flips: MaxLabelFlipsOption = None,
     provider: ProviderOption = "auto",
     force: ForceOption = False,
 ) -> None:
@@ -131,6 +143,9 @@ def export(
         provider=provider,
         epsilon=epsilon,
         layers=tuple(layers.split(",")) if layers else (),
+        precision=precision,
+        int8_target=int8_target,
+        max_label_flips=max_label_flips,
     )
     if run is not None:
         attached = export_run(run, target, options, on_step=announce_step)
@@ -199,6 +214,8 @@ def _report(target: Path, attached: "Attached") -> None:
         f"{attached.parity.resized_flips} of {attached.parity.resized_decisions} decisions differ "
         "between resizing by Pillow and in the graph"
     )
+    if attached.comparison is not None:
+        report_comparison(attached.metadata.precision, attached.comparison)
 
 
 def _explain_choices(choices: Mapping[str, Any]) -> None:

@@ -56,10 +56,20 @@ def _facts(metadata: "Metadata") -> dict[str, str]:
         "calibrated": f"{calibration.date} on {calibration.n} images" if calibration.n else "never",
         "earlier": "; ".join(earlier) or "none",
         "precision": f"{metadata.precision}, calibrated on {metadata.provider}",
+        **_compared(metadata.comparison),
         **{f"{role} images": str(images.count) for role, images in metadata.manifests.items()},
         **{f"made with {key}": _shown(value) for key, value in metadata.provenance.items()},
         "edge-ood": metadata.version,
     }
+
+
+def _compared(comparison: Mapping[str, Any]) -> dict[str, str]:
+    """What conversion changed; like the parity report, no part of the metadata contract."""
+    images, flips, speed = (comparison.get(k) for k in ("images", "label_flips", "speed"))
+    if not isinstance(images, int) or not isinstance(flips, int) or not isinstance(speed, float):
+        return {}
+    changed = f"{flips} of {images} labels differ, {speed:.2f} x as fast where it was made"
+    return {"against fp32": changed}
 
 
 def _heads(metadata: "Metadata") -> list[tuple[str, str, str, str]]:

@@ -22,6 +22,7 @@ from edge_ood.results import columns
 __all__ = [
     "FORMAT",
     "METADATA_KEY",
+    "PRECISIONS",
     "PROBE_IMAGES",
     "ArchivedCalibration",
     "Calibration",
@@ -35,6 +36,9 @@ __all__ = [
 
 FORMAT = 1
 METADATA_KEY = "edge_ood"
+PRECISIONS = ("fp32", "fp16", "int8")
+"""What a classifier computes in, and `--precision` takes; the first is the default."""
+
 PROBE_IMAGES = 4
 _HASH_BYTES = 6
 _COLUMNS_OF_A_HEAD = 3
@@ -189,7 +193,8 @@ class Metadata:
         manifests: By role: `training`, `pretraining`, `outliers`, `unlabelled`, `calibration`.
         probe: Reproducible scores.
         parity: Summary of the parity report.
-        precision: `fp32`.
+        precision: What the classifier computes in, one of `PRECISIONS`.
+        comparison: How a converted classifier differs from its float32 twin; empty for fp32.
         provider: onnxruntime execution provider that calibrated it.
         provenance: Model, objective, seed and the like.
         history: Earlier calibrations, oldest first.
@@ -205,6 +210,7 @@ class Metadata:
     probe: Probe
     parity: Mapping[str, Any] = field(default_factory=dict)
     precision: str = "fp32"
+    comparison: Mapping[str, Any] = field(default_factory=dict)
     provider: str = "cpu"
     provenance: Mapping[str, Any] = field(default_factory=dict)
     history: tuple[ArchivedCalibration, ...] = ()
@@ -220,6 +226,10 @@ class Metadata:
             raise InputError(f"score heads {names!r}, expected one or more words, all different")
         if self.primary not in names:
             raise InputError(f"primary head {self.primary!r} is none of {names!r}")
+        if self.precision not in PRECISIONS:
+            raise InputError(
+                f"precision {self.precision!r}, expected one of {', '.join(PRECISIONS)}"
+            )
         self.probe.check(names)
         for calibration in (self.calibration, *(past.calibration for past in self.history)):
             if set(calibration.thresholds) != set(names):

@@ -75,6 +75,7 @@ def _metadata(document: Document, number: int) -> Metadata:
         probe=_probe(document.document("probe")),
         parity=document.get("parity", dict),
         precision=document.get("precision", str),
+        comparison=document.get("comparison", dict, {}),
         provider=document.get("provider", str),
         provenance=document.get("provenance", dict),
         history=tuple(_archived(item) for item in document.documents("history")),

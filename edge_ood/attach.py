@@ -1,13 +1,16 @@
 """From `classifier.onnx` to a calibrated, verified artefact: one pipeline for every classifier.
 
 simplify   the classifier alone, which stays the same function
+convert    to fewer bits, if asked for; all that follows is about the converted classifier
 fit        statistics of the heads, through onnxruntime, in one pass over the images
 assemble   classifier + preprocessing + heads + decision, as one graph
 calibrate  thresholds and p-values, through the assembled file
 verify     the parity gate, on the assembled file
+compare    a converted file with its float32 twin, which goes the same way
 write      probe and report into the metadata, then the file under its final name
 """
 
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -21,31 +24,39 @@ from numpy.typing import NDArray
 from edge_ood.artifact import Calibration, HeadRecord, Manifest, Metadata, Probe, store_metadata
 from edge_ood.calibrate import CalibrationReport, calibrate_artifact
 from edge_ood.calibration.threshold import threshold_rank
-from edge_ood.errors import DataError, InputError
+from edge_ood.comparison import Comparison, compare
+from edge_ood.errors import DataError, ExportError, InputError
 from edge_ood.graph.assemble import assemble, assemble_reader
 from edge_ood.graph.network import INPUT_NAME
+from edge_ood.graph.precision import INT8_TARGETS, quantised, with_float16
 from edge_ood.graph.simplify import simplify
-from edge_ood.images import DecodedImage, ImageSet, decode_stream, halves_by_hash
+from edge_ood.images import DecodedImage, ImageSet, decode_all, decode_stream, halves_by_hash
 from edge_ood.output import atomic_output
 from edge_ood.parity import ParityReport, verify
 from edge_ood.parity_limits import Subject
 from edge_ood.preprocess import Preprocess
 from edge_ood.probe import make_probe
-from edge_ood.request import Request, bind_head, default_heads
+from edge_ood.request import Options, Request, bind_head, default_heads
 from edge_ood.runtime import Scorer
 from edge_ood.scores import BoundHead, Outputs
 from edge_ood.session import open_session
 from edge_ood.tune import evenly_spread, tune
 
-__all__ = ["STEPS", "Attached", "Draft", "attach"]
+__all__ = ["STEPS", "Attached", "Draft", "attach", "steps_for"]
 
 _BATCH = 64
 _PARITY_IMAGES = 64
+_RANGE_IMAGES, _COMPARED_IMAGES = 256, 512
+_OF_CONVERSION = ("convert", "compare")
 
 
 @dataclass(frozen=True)
 class Draft:
-    """An artefact in the making: what the steps have found out so far."""
+    """An artefact in the making: what the steps have found out so far.
+
+    Attributes:
+        twin: What was asked for, but in float32; None unless the classifier is converted.
+    """
 
     request: Request
     path: Path
@@ -55,15 +66,18 @@ class Draft:
     choices: Mapping[str, Any] = field(default_factory=dict)
     calibration: CalibrationReport | None = None
     parity: ParityReport | None = None
+    twin: Request | None = None
+    comparison: Comparison | None = None
 
 
 @dataclass(frozen=True)
 class Attached:
-    """A finished artefact: where it is, how it was calibrated, and how close it is."""
+    """A finished artefact: where it is, how it was calibrated, and how close it is to what."""
 
     path: Path
     metadata: Metadata
     parity: ParityReport
+    comparison: Comparison | None = None
 
 
 def attach(
@@ -83,19 +97,36 @@ def attach(
     """
     with atomic_output(output) as temporary:
         draft = Draft(request, temporary)
-        for name, step in STEPS:
+        for name, step in steps_for(request.options):
             on_step(name)
             draft = step(draft)
     assert draft.parity is not None  # the last step but one sets it
-    return Attached(
-        output, Scorer(output, provider=request.options.provider).metadata, draft.parity
-    )
+    metadata = Scorer(output, provider=request.options.provider).metadata
+    return Attached(output, metadata, draft.parity, draft.comparison)
 
 
 def simplify_classifier(draft: Draft) -> Draft:
     """Leave the classifier less to compute; the parity gate compares with it as it came."""
     lighter = simplify(draft.request.classifier)
     return replace(draft, request=replace(draft.request, classifier=lighter))
+
+
+def convert(draft: Draft) -> Draft:
+    """Put the classifier into the precision that was asked for, and remember it in float32."""
+    request = draft.request
+    options = request.options
+    if options.precision == "fp16":
+        converted = with_float16(request.classifier)
+    else:
+        pixels, _ = decode_all(_range_images(request).paths, request.preprocess)
+        images = request.preprocess.normalise(pixels, np.float32)
+        converted = quantised(request.classifier, images, INT8_TARGETS[_int8_target(options)])
+    float32 = replace(options, precision="fp32", int8_target=None, max_label_flips=None)
+    return replace(
+        draft,
+        request=replace(request, classifier=converted),
+        twin=replace(request, options=float32),
+    )
 
 
 def fit(draft: Draft) -> Draft:
@@ -130,18 +161,16 @@ def choose_parameters(draft: Draft) -> Draft:
 
 def assemble_file(draft: Draft) -> Draft:
     """Write the uncalibrated artefact."""
-    request = draft.request
-    model = assemble(
-        request.classifier, request.preprocess, draft.heads, primary=request.options.primary
-    )
+    request, options = draft.request, draft.request.options
+    model = assemble(request.classifier, request.preprocess, draft.heads, primary=options.primary)
     unknown = Calibration(
-        request.options.alpha, n=0, thresholds={h.name: 0.0 for h in draft.heads}, date=""
+        options.alpha, n=0, thresholds={h.name: 0.0 for h in draft.heads}, date=""
     )
     metadata = Metadata(
         classes=request.classes,
         preprocess=request.preprocess,
         heads=tuple(HeadRecord(h.name, h.parameters) for h in draft.heads),
-        primary=request.options.primary,
+        primary=options.primary,
         calibration=unknown,
         manifests={
             "training": Manifest.of(draft.training_hashes),
@@ -149,9 +178,11 @@ def assemble_file(draft: Draft) -> Draft:
             **{role: Manifest.of(i.hashes) for role, i in request.others.items() if len(i)},
         },
         probe=Probe(int(request.provenance.get("seed", 0))),
+        precision=options.precision,
         provenance={
-            "statistics": request.options.statistics,
+            "statistics": options.statistics,
             **request.provenance,
+            **({"int8_target": _int8_target(options)} if options.precision == "int8" else {}),
             **({"choices": draft.choices} if draft.choices else {}),
         },
         version=version("edge-ood"),
@@ -175,10 +206,23 @@ def check_parity(draft: Draft) -> Draft:
     request = draft.request
     subject = Subject(request.preprocess, draft.heads, draft.calibration.knots)
     images = _parity_images(request)
-    report = verify(
-        draft.path, subject, request.reference, images, provider=request.options.provider
-    )
+    reference = None if draft.twin else request.reference
+    report = verify(draft.path, subject, reference, images, provider=request.options.provider)
     return replace(draft, parity=report)
+
+
+def compare_with_twin(draft: Draft) -> Draft:
+    """Make the same artefact in float32, hold the file against it, and forget it."""
+    assert draft.twin is not None  # an earlier step
+    options = draft.request.options
+    held = _compared_images(draft.twin).paths
+    with tempfile.TemporaryDirectory() as folder:
+        twin = Draft(draft.twin, Path(folder, "float32.onnx"))
+        for step in (fit, choose_parameters, assemble_file, calibrate):
+            twin = step(twin)
+        comparison = compare(draft.path, twin.path, held, provider=options.provider)
+    _check_label_flips(comparison, options.precision, options.max_label_flips)
+    return replace(draft, comparison=comparison)
 
 
 def write(draft: Draft) -> Draft:
@@ -188,7 +232,10 @@ def write(draft: Draft) -> Draft:
     assert draft.parity is not None
     scorer = Scorer(draft.path, provider=draft.request.options.provider)
     probe = make_probe(scorer, draft.calibration.scores, scorer.metadata.probe.seed)
-    metadata = replace(scorer.metadata, probe=probe, parity=draft.parity.to_json())
+    compared = draft.comparison.to_json() if draft.comparison else {}
+    metadata = replace(
+        scorer.metadata, probe=probe, parity=draft.parity.to_json(), comparison=compared
+    )
     model = onnx.load(draft.path)
     store_metadata(model, metadata)
     onnx.save(model, draft.path)
@@ -197,13 +244,25 @@ def write(draft: Draft) -> Draft:
 
 STEPS: tuple[tuple[str, Callable[[Draft], Draft]], ...] = (
     ("simplify", simplify_classifier),
+    ("convert", convert),
     ("fit", fit),
     ("tune", choose_parameters),
     ("assemble", assemble_file),
     ("calibrate", calibrate),
     ("verify", check_parity),
+    ("compare", compare_with_twin),
     ("write", write),
 )
+
+
+def steps_for(options: Options) -> list[tuple[str, Callable[[Draft], Draft]]]:
+    """The steps that these options need, in order; float32 is neither converted nor compared."""
+    converted = options.precision != "fp32"
+    return [step for step in STEPS if converted or step[0] not in _OF_CONVERSION]
+
+
+def _int8_target(options: Options) -> str:
+    return options.int8_target or next(iter(INT8_TARGETS))
 
 
 def _statistics_images(request: Request) -> tuple[ImageSet, ImageSet]:
@@ -251,3 +310,25 @@ def _parity_images(request: Request) -> dict[str, NDArray[np.uint8]]:
     chosen = evenly_spread(request.training, _PARITY_IMAGES).paths
     decoded = _decoded(chosen, request.preprocess)
     return {str(path): item.pixels for path, item in zip(chosen, decoded, strict=True)}
+
+
+def _range_images(request: Request) -> ImageSet:
+    """Every so many training images; at least as many are left over."""
+    return evenly_spread(request.training, min(_RANGE_IMAGES, max(1, len(request.training) // 2)))
+
+
+def _compared_images(request: Request) -> ImageSet:
+    """Training images spread over the set, none of which set a range, if there are others."""
+    ranged = set(_range_images(request).paths)
+    others = np.array([path not in ranged for path in request.training.paths])
+    held = request.training.subset(others) if others.any() else request.training
+    return evenly_spread(held, _COMPARED_IMAGES)
+
+
+def _check_label_flips(comparison: Comparison, precision: str, limit: float | None) -> None:
+    if limit is not None and comparison.flip_rate > limit:
+        raise ExportError(
+            f"{precision} changes the label of {comparison.flip_rate:.2%} of the images that were "
+            f"compared ({comparison.label_flips} of {comparison.images}), allowed {limit:.2%}",
+            hint="nothing was written; try another --precision, or allow more",
+        )

@@ -6,8 +6,10 @@ from typing import Any
 
 import onnx
 
+from edge_ood.artifact import PRECISIONS
 from edge_ood.calibration.threshold import minimum_images
-from edge_ood.errors import InputError
+from edge_ood.errors import InputError, UnknownNameError
+from edge_ood.graph.precision import INT8_TARGETS
 from edge_ood.images import ImageSet
 from edge_ood.parity_limits import Reference
 from edge_ood.preprocess import Preprocess
@@ -25,6 +27,10 @@ __all__ = [
 
 STATISTICS_SOURCES = ("training", "calibration")
 EPSILON_CRITERIA = ("declared", "auto", "outliers", "fgsm", "id-only")
+_WITHOUT_GRADIENT = {
+    "fp16": "vanishes in fp16: most of it is too small a number",
+    "int8": "does not exist in int8: rounding is flat between its steps",
+}
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,10 @@ class Options:
             auxiliary outliers or adversarial training images, `auto` by the first if there are
             any; `id-only` is Generalized ODIN's criterion.
         layers: Feature layers besides the penultimate: names of submodules, or `auto` alone.
+        precision: What the classifier computes in: `fp32`, `fp16` or `int8`.
+        int8_target: Processor that int8 is laid out for, one of `INT8_TARGETS`; None for the
+            first.
+        max_label_flips: Largest share of images whose label conversion may change; None for any.
 
     Raises:
         UnknownNameError: If a head or parameter does not exist; the hint has the closest.
@@ -57,6 +67,9 @@ class Options:
     provider: str = "auto"
     epsilon: str = "declared"
     layers: tuple[str, ...] = ()
+    precision: str = "fp32"
+    int8_target: str | None = None
+    max_label_flips: float | None = None
 
     def __post_init__(self) -> None:
         minimum_images(self.alpha)
@@ -79,6 +92,8 @@ class Options:
                 hint="a number goes to its head: --scores odin:epsilon=0.002",
             )
         self._check_use()
+        self._check_precision()
+        self._check_steps()
 
     def _check_use(self) -> None:
         """Refuse what no chosen head would notice."""
@@ -92,6 +107,41 @@ class Options:
             raise InputError(
                 f"feature layers {', '.join(self.layers)}, but no score reads features",
                 hint="add mahalanobis to --scores, or leave out --layers",
+            )
+
+    def _check_precision(self) -> None:
+        """Refuse a precision that is unknown or breaks a head, and settings that it ignores."""
+        if self.precision not in PRECISIONS:
+            raise UnknownNameError("precision", self.precision, PRECISIONS)
+        if self.int8_target is not None and self.int8_target not in INT8_TARGETS:
+            raise UnknownNameError("int8 target", self.int8_target, INT8_TARGETS)
+        if self.int8_target is not None and self.precision != "int8":
+            raise InputError(
+                f"an int8 target for a classifier in {self.precision}",
+                hint="add --precision int8, or leave out --int8-target",
+            )
+        if self.max_label_flips is None:
+            return
+        if self.precision == "fp32":
+            raise InputError(
+                "a limit of label flips for a classifier in fp32, which nothing converts",
+                hint="add --precision int8 or fp16, or leave out --max-label-flips",
+            )
+        if not 0 <= self.max_label_flips <= 1:
+            raise InputError(
+                f"at most {self.max_label_flips!r} of the labels may flip, expected a share in "
+                "[0, 1]",
+                hint="0.01 allows one image in a hundred",
+            )
+
+    def _check_steps(self) -> None:
+        """Refuse fewer bits for heads that follow a gradient."""
+        perturbing = [h.name for h in map(bind_head, self.heads) if h.epsilon]
+        if self.precision in _WITHOUT_GRADIENT and perturbing:
+            raise InputError(
+                f"score {perturbing[0]!r} steps along the sign of a gradient, which "
+                f"{_WITHOUT_GRADIENT[self.precision]}",
+                hint=f"leave {perturbing[0]!r} out of --scores, or export with --precision fp32",
             )
 
 

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from edge_ood.attach import STEPS, Draft, check_parity
+from edge_ood.attach import Draft, check_parity, steps_for
 from edge_ood.errors import ExportError
 from edge_ood.export import request_of
 from edge_ood.graph.network import PREPROCESSED
@@ -29,6 +29,16 @@ def draft(run_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Draft:
     return about_to_be_verified(request, tmp_path_factory.mktemp("draft"))
 
 
+@pytest.fixture(scope="module", params=["fp16", "int8"])
+def converted_draft(
+    draft: Draft, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Draft:
+    """The same classifier in fewer bits."""
+    options = Options(provider="cpu", precision=request.param)
+    asked = request_of(read_run(request.getfixturevalue("run_path")), options)
+    return about_to_be_verified(asked, tmp_path_factory.mktemp("converted"))
+
+
 @pytest.fixture(scope="module")
 def gradient_draft(draft: Draft, tmp_path_factory: pytest.TempPathFactory) -> Draft:
     """The same classifier with heads that perturb, each by a step of its own."""
@@ -41,7 +51,7 @@ def gradient_draft(draft: Draft, tmp_path_factory: pytest.TempPathFactory) -> Dr
 def about_to_be_verified(request: Request, folder: Path) -> Draft:
     """Everything up to the gate."""
     current = Draft(request, folder / "draft.onnx")
-    for name, step in STEPS:
+    for name, step in steps_for(request.options):
         if name == "verify":
             break
         current = step(current)
@@ -177,6 +187,34 @@ def test_the_gate_names_what_is_damaged(
 
     with pytest.raises(ExportError, match=DAMAGE[damage]):
         check_parity(replace(draft, path=damaged))
+
+
+AROUND_THE_CLASSIFIER = [damage for damage in DAMAGE if damage not in (flip_weight, drop_relu)]
+
+
+@pytest.mark.parametrize("damage", AROUND_THE_CLASSIFIER, ids=lambda damage: damage.__name__)
+def test_around_a_converted_classifier_the_gate_is_as_strict(
+    damage: Callable[[onnx.ModelProto], None], converted_draft: Draft, tmp_path: Path
+) -> None:
+    """Preprocessing, heads, thresholds and decisions are float32 and held to its limits."""
+    model = onnx.load(converted_draft.path)
+    damage(model)
+    damaged = tmp_path / "damaged.onnx"
+    onnx.save(model, damaged)
+
+    with pytest.raises(ExportError, match=DAMAGE[damage]):
+        check_parity(replace(converted_draft, path=damaged))
+
+
+def test_a_converted_classifier_is_taken_at_its_word(converted_draft: Draft) -> None:
+    """The gate lets it through, and claims nothing about logits and features."""
+    report = check_parity(converted_draft).parity
+
+    assert report is not None
+    checked = {difference.output for difference in report.differences}
+    assert {"preprocessed", "label", *HEADS} <= checked
+    assert checked.isdisjoint({"logits", "logits_pair", "features/penultimate"})
+    assert all(difference.passed for difference in report.differences)
 
 
 def test_a_failure_names_image_and_batch(draft: Draft, tmp_path: Path) -> None:

@@ -49,6 +49,39 @@ def test_choices_that_no_score_notices_are_refused(
 
 
 @pytest.mark.parametrize(
+    ("options", "message", "hint"),
+    [
+        ({"precision": "int4"}, "unknown precision 'int4'", "int8"),
+        ({"precision": "int8", "int8_target": "avx"}, "unknown int8 target 'avx'", "avx2"),
+        ({"int8_target": "arm"}, "an int8 target for a classifier in fp32", "--precision int8"),
+        ({"precision": "fp16", "int8_target": "arm"}, "in fp16", "leave out --int8-target"),
+        ({"max_label_flips": 0.1}, "which nothing converts", "leave out --max-label-flips"),
+        ({"precision": "int8", "max_label_flips": 5}, "at most 5 of the labels", "one image in"),
+        ({"precision": "int8", "max_label_flips": float("nan")}, "at most nan", "one image in"),
+    ],
+)
+def test_unusable_precisions_are_refused(
+    options: dict[str, object], message: str, hint: str
+) -> None:
+    """Names with the nearest, settings that nothing would read, shares that are none."""
+    with pytest.raises(InputError, match=message) as raised:
+        Options(**options)  # type: ignore[arg-type]  # wrong on purpose
+
+    assert hint in str(raised.value.hint)
+
+
+@pytest.mark.parametrize("head", ["odin", "mahalanobis:epsilon=0.001"])
+@pytest.mark.parametrize(("precision", "why"), [("int8", "flat"), ("fp16", "too small a number")])
+def test_heads_that_perturb_keep_full_precision(head: str, precision: str, why: str) -> None:
+    """Their gradient is none in few bits; the same heads without a step are welcome."""
+    with pytest.raises(InputError, match=f"along the sign of a gradient.*{why}") as raised:
+        Options(heads=parse_specs(f"energy,{head}"), precision=precision)
+
+    assert "out of --scores, or export with --precision fp32" in str(raised.value.hint)
+    Options(heads=parse_specs(f"energy,{head.split(':')[0]}:epsilon=0"), precision=precision)
+
+
+@pytest.mark.parametrize(
     "options",
     [
         Options(heads=parse_specs("energy,odin"), epsilon="outliers"),

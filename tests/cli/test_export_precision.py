@@ -1,0 +1,121 @@
+"""`edge-ood export --precision`: what the user sees, and that every other command goes on."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from edge_ood import comparison
+from edge_ood.cli._comparison import report_comparison
+from edge_ood.cli.app import app
+from edge_ood.comparison import Comparison, HeadChange
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time one round."""
+    monkeypatch.setattr(comparison, "_ROUNDS", 1)
+
+
+def edge_ood(*words: object) -> Result:
+    return CliRunner().invoke(app, list(map(str, words)))
+
+
+@pytest.fixture
+def exported(run_path: Path, tmp_path: Path, request: pytest.FixtureRequest) -> tuple[Path, Result]:
+    """The session's run in the precision that the test names."""
+    path = tmp_path / "x.onnx"
+    words = ("-o", path, "--provider", "cpu", "--precision", *request.param)
+    return path, edge_ood("export", run_path, *words)
+
+
+@pytest.mark.parametrize("exported", [["fp16"], ["int8", "--int8-target", "avx2"]], indirect=True)
+def test_every_command_takes_the_result(
+    exported: tuple[Path, Result], image_folder: Path, tmp_path: Path
+) -> None:
+    """Export says what changed; inspect, check, score and calibrate are as ever."""
+    path, done = exported
+
+    assert 0 == done.exit_code, done.output
+    assert "against fp32, on 512 training images:" in done.stdout
+    assert "of the labels agree" in done.stdout
+    assert "x as fast as fp32 on this machine" in done.stdout
+    shown = edge_ood("inspect", path).stdout
+    assert "of 512 labels differ" in shown
+    targets = [line.split()[-1] for line in shown.splitlines() if "int8_target" in line]
+    assert targets == (["avx2"] if shown.count("int8") else [])
+    assert 0 == edge_ood("check", path).exit_code
+    scored = edge_ood("score", path, image_folder, "-o", tmp_path / "x.csv")
+    assert 0 == scored.exit_code, scored.output
+    assert 0 == edge_ood("calibrate", path, image_folder).exit_code
+    assert 0 == edge_ood("calibrate", path, "--undo").exit_code
+
+
+def test_a_limit_that_fails_leaves_nothing_behind(run_path: Path, tmp_path: Path) -> None:
+    """Weights in 7 bits change a label among 512 images of a network this small."""
+    words = ("--precision", "int8", "--int8-target", "avx2", "--max-label-flips", "0")
+
+    done = edge_ood("export", run_path, "-o", tmp_path / "x.onnx", "--provider", "cpu", *words)
+
+    assert 1 == done.exit_code
+    assert "error: int8 changes the label of" in done.stderr
+    assert "allowed 0.00%" in done.stderr
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--precision", "int9"], "unknown precision 'int9'"),
+        (["--int8-target", "arm"], "an int8 target for a classifier in fp32"),
+        (["--precision", "int8", "--int8-target", "x86"], "unknown int8 target 'x86'"),
+        (["--precision", "int8", "--scores", "energy,odin"], "score 'odin' steps along"),
+        (["--precision", "fp16", "--max-label-flips", "-1"], "at most -1.0 of the labels"),
+    ],
+)
+def test_what_cannot_work_is_refused_at_once(
+    run_path: Path, tmp_path: Path, words: list[str], message: str
+) -> None:
+    """Before the network is traced."""
+    done = edge_ood("export", run_path, "-o", tmp_path / "x.onnx", *words)
+
+    assert 1 == done.exit_code
+    assert f"error: {message}" in done.stderr
+    assert "hint: " in done.stderr
+    assert "tracing" not in done.stderr
+    assert [] == list(tmp_path.iterdir())
+
+
+def comparison_of(*, label_flips: int = 0, speed: float = 2.0) -> Comparison:
+    heads = (HeadChange("energy", 0.99875, 0.0125, 0.0025),)
+    return Comparison(400, label_flips, 0.0213, heads, 2_500_000, 9_400_000, speed)
+
+
+def test_a_gain_is_reported_without_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ranks, flips before and after, labels, sizes and speed, all on stdout."""
+    report_comparison("int8", comparison_of(label_flips=4))
+
+    said = capsys.readouterr()
+    row = next(line for line in said.out.splitlines() if line.startswith("energy"))
+    assert ["energy", "0.9988", "1.25%", "0.25%"] == row.split()
+    assert "99.00% of the labels agree, logits differ by 2.13% of their spread" in said.out
+    assert "2.50 MB instead of 9.40 MB; 2.00 x as fast as fp32 on this machine" in said.out
+    assert "" == said.err
+
+
+def test_a_slower_network_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    """Fewer bits are no gain on every network; the user is told that this is one."""
+    report_comparison("int8", comparison_of(speed=0.8))
+
+    said = capsys.readouterr().err
+    expected = "int8 makes this network slower on this machine: it takes 1.25 x the time of fp32"
+    assert f"warning: {expected}\n" == said
+
+
+def test_many_changed_labels_are_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    """More than one in a hundred; the option that makes it an error is named."""
+    report_comparison("int8", comparison_of(label_flips=5))
+
+    said = capsys.readouterr().err
+    assert "warning: int8 changes the label of 1.25% of the images (5 of 400)" in said
+    assert "--max-label-flips" in said
