@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_ood import walk as walk_module
 from edge_ood.walk import walk
 
 
@@ -30,6 +31,17 @@ def test_the_order_is_by_name_files_before_folders(tmp_path: Path) -> None:
 
     expected = [".x", "B.png", "z.png", "a/3.png", "b/1.png", "b/2.png", "b/deep/er/4.txt"]
     assert expected == walked(tmp_path)
+
+
+def test_a_folder_of_many_files_is_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many more names there are than are sorted at a time, and whatever they hold."""
+    monkeypatch.setattr(walk_module, "_NAMES_PER_RUN", 7)
+    odd = ["\n", " ", "é", "猫", os.fsdecode(b"\xff"), "\U0001f408", ".", "ab", "a b"]
+    for count in (1, 6, 7, 8, 21, 100):
+        folder = make(tmp_path / str(count), *(f"{odd[i % 9]}{i * 37 % 101}" for i in range(count)))
+        assert sorted(path.name for path in folder.iterdir()) == walked(folder)
 
 
 def test_links_are_followed(tmp_path: Path) -> None:

@@ -1,12 +1,25 @@
 """`edge-ood score`: how the work is shared out changes when rows come, never what they say."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from edge_ood.cli.app import app
+
+PEAK = """
+import re, sys
+from pathlib import Path
+from edge_ood.cli import main
+try:
+    main()
+finally:
+    print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+"""
 
 
 def run(*arguments: object) -> Result:
@@ -46,3 +59,26 @@ def test_one_image_at_a_time_reports_latency(
     assert re.search(pattern, alone.stderr, re.MULTILINE)
     assert 18 == alone.stdout.count("\n")
     assert "latency" not in nothing.stderr + run(colour_artifact, colours / "test").stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_memory_does_not_grow_with_the_folder(
+    colour_artifact: Path, colours: Path, tmp_path: Path, ending: str
+) -> None:
+    """A hundred thousand files in one folder need at most a tenth more than a thousand."""
+    originals = sorted((colours / "test" / "red apple").iterdir())
+    peaks = {}
+    for count in (1000, 100_000):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        for index in range(count):
+            os.link(originals[index % len(originals)], folder / f"photograph {index:06}.png")
+        output = tmp_path / f"{count}.{ending}"
+        arguments = ("score", colour_artifact, folder, "-o", output)
+        done = subprocess.run(
+            [sys.executable, "-Ic", PEAK, *arguments], check=True, capture_output=True, text=True
+        )
+        peaks[count] = int(done.stdout)
+
+    assert peaks[100_000] <= 1.1 * peaks[1000], peaks
