@@ -20,7 +20,10 @@ __all__ = [
 
 Artefact = Annotated[Path, typer.Argument(metavar="FILE.onnx", help="The artefact.")]
 ProviderOption = Annotated[
-    str, typer.Option(help="onnxruntime provider: auto, cpu or cuda; never a silent fallback.")
+    str,
+    typer.Option(
+        help="onnxruntime provider: auto, cpu, cuda, tensorrt or openvino; never a silent fallback."
+    ),
 ]
 BatchSizeOption = Annotated[int, typer.Option(min=1, help="Images per inference.")]
 ThreadsOption = Annotated[

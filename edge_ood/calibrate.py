@@ -58,7 +58,7 @@ def calibrate_artifact(
         images: ID image files that took no part in training.
         alpha: False-alarm rate; None keeps the file's.
         output: Where to write; None replaces `path` atomically.
-        provider: `auto`, `cpu` or `cuda`.
+        provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
         on_image: Called after each image, to show progress.
 
     Raises:

@@ -111,7 +111,7 @@ def verify(
         reference: The classifier in float64 and float32; None for a converted one, which is taken
             at its word.
         images: Real images (S, S, 3) by name; extremes are added.
-        provider: `auto`, `cpu` or `cuda`.
+        provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
 
     Returns:
         The worst difference of every output.

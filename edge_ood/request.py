@@ -44,7 +44,7 @@ class Options:
         alpha: False-alarm rate on ID images.
         statistics: `training`, or `calibration`: one half of those images, by hash, fits the
             statistics and the other half sets the thresholds.
-        provider: `auto`, `cpu` or `cuda`.
+        provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
         epsilon: How heads that perturb get the length of their step: `declared` keeps what their
             parameters say; `outliers` and `fgsm` maximise the AUROC of training images against
             auxiliary outliers or adversarial training images, `auto` by the first if there are

@@ -33,7 +33,7 @@ class Scorer:
 
     Args:
         path: The artefact.
-        provider: `auto`, `cpu` or `cuda`.
+        provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
         threads: Threads of one inference; None lets onnxruntime decide, which answers a single
             frame soonest. Many files are fastest with 1: then inferences run side by side.
         calibrated: Refuse a file that has no thresholds yet.

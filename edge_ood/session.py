@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_ood.errors import ArtifactError, InputError, MissingDependencyError
+from edge_ood.providers import AUTOMATIC, PROVIDERS
 
 if TYPE_CHECKING:
     import onnxruntime
 
 __all__ = [
-    "PROVIDERS",
     "load_onnxruntime",
     "open_session",
     "provider_name",
@@ -23,9 +23,7 @@ __all__ = [
     "translated_errors",
 ]
 
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-"""Execution providers by the name that `--provider` takes; `auto` is the first available."""
-
+_DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
 _LOG_FATAL_ONLY = 4
 _LONGEST_REASON = 300
 _ERROR_CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
@@ -38,8 +36,8 @@ def open_session(
 
     Args:
         model: A path, or a serialised model.
-        provider: `auto`, `cpu` or `cuda`.
-        threads: Inference threads, 1 or more; None lets onnxruntime decide.
+        provider: `auto` or a key of `PROVIDERS`.
+        threads: Inference threads of the CPU, 1 or more; None lets onnxruntime decide.
 
     Raises:
         ArtifactError: If the file is missing or no valid ONNX model.
@@ -47,7 +45,8 @@ def open_session(
         MissingDependencyError: If no onnxruntime is installed.
     """
     runtime = load_onnxruntime()
-    wanted = _choose(provider, runtime.get_available_providers())
+    chosen = PROVIDERS[_choose(provider, runtime.get_available_providers())]
+    wanted = chosen.full_name
     if threads is not None and threads < 1:
         raise InputError(f"{threads} inference threads, expected 1 or more")
     if isinstance(model, Path) and not model.is_file():
@@ -55,12 +54,14 @@ def open_session(
     options = runtime.SessionOptions()
     options.log_severity_level = _LOG_FATAL_ONLY
     options.intra_op_num_threads = threads or 0
-    # TF32 is on by default in onnxruntime, and then fp32 is not fp32.
-    settings = {"use_tf32": "0"} if wanted == PROVIDERS["cuda"] else {}
+    for variable, value in chosen.environment.items():
+        os.environ.setdefault(variable, value)
+    in_order = [chosen, *(PROVIDERS[other] for other in chosen.remainder)]
+    providers = [(each.full_name, dict(each.settings)) for each in in_order]
     name = "the model" if isinstance(model, bytes) else f"'{model}'"
     with translated_errors(f"{name} is not a valid ONNX model"), _start_errors(wanted):
         session = runtime.InferenceSession(
-            _content(model), options, providers=[(wanted, settings)], enable_fallback=0
+            _content(model), options, providers=providers, enable_fallback=0
         )
     if session.get_providers()[0] != wanted:
         raise _did_not_start(wanted, f"fell back to {session.get_providers()[0]}")
@@ -70,7 +71,7 @@ def open_session(
 def provider_name(session: "onnxruntime.InferenceSession") -> str:
     """The short name of the provider that a session runs on, such as `cpu`."""
     full = session.get_providers()[0]
-    return next((name for name, provider in PROVIDERS.items() if provider == full), full)
+    return next((name for name, each in PROVIDERS.items() if each.full_name == full), full)
 
 
 def read_properties(session: "onnxruntime.InferenceSession", source: str) -> Mapping[str, str]:
@@ -135,30 +136,31 @@ def _content(model: Path | bytes) -> str | bytes:
 
 
 def _choose(provider: str, available: list[str]) -> str:
+    """The short name of what to run on."""
     if provider == "auto":
-        preferred = [PROVIDERS["cuda"], PROVIDERS["cpu"]]
-        return next(p for p in preferred if p in available)
+        return next(name for name in AUTOMATIC if PROVIDERS[name].full_name in available)
     if provider not in PROVIDERS:
         names = ", ".join(["auto", *PROVIDERS])
         raise InputError(f"unknown provider {provider!r}", hint=f"one of {names}")
-    if PROVIDERS[provider] not in available:
+    if PROVIDERS[provider].full_name not in available:
         raise InputError(
             f"provider {provider!r} is not available in this onnxruntime",
-            hint="pip install 'edge-ood[gpu]'" if provider == "cuda" else "pass --provider auto",
+            hint=PROVIDERS[provider].source,
         )
-    return PROVIDERS[provider]
+    return provider
 
 
 def load_onnxruntime() -> Any:  # the module
     """The one onnxruntime that is installed, its usage data switched off before it loads.
 
     Raises:
-        InputError: If both builds are installed, or the one there is cannot be loaded.
+        InputError: If several builds are installed, or the one there is cannot be loaded.
         MissingDependencyError: If none is installed.
     """
-    if _installed("onnxruntime") and _installed("onnxruntime-gpu"):
+    installed = [name for name in _DISTRIBUTIONS if _installed(name)]
+    if len(installed) > 1:
         raise InputError(
-            "both onnxruntime and onnxruntime-gpu are installed, and they overwrite each other",
+            f"both {' and '.join(installed)} are installed, and they overwrite each other",
             hint="uninstall both, then pip install 'edge-ood[cpu]' or 'edge-ood[gpu]'",
         )
     # Recent wheels send usage data to their maker unless told not to before they load.

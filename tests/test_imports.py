@@ -21,6 +21,7 @@ LAYERS = (
         "metrics",
         "output",
         "preprocess",
+        "providers",
         "recipes",
         "registry",
         "settings",

@@ -1,5 +1,6 @@
 """Sessions: the provider that was asked for or an error, and what a missing runtime says."""
 
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from edge_ood.errors import ArtifactError, InputError, MissingDependencyError
 from edge_ood.session import open_session, provider_name, translated_errors
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+TENSORRT, OPENVINO = "TensorrtExecutionProvider", "OpenVINOExecutionProvider"
 
 REFUSE_ONNXRUNTIME = """
 import sys
@@ -69,6 +71,36 @@ def test_auto_takes_the_gpu_where_there_is_one(gpu_machine: FakeRuntime) -> None
     assert 0 == gpu_machine.asked["enable_fallback"]
 
 
+def test_tensorrt_is_asked_for_by_name_without_tf32(
+    gpu_machine: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CUDA runs what it cannot; TF32 is off by the one switch there is, fp16 by its own."""
+    gpu_machine.available = [TENSORRT, CUDA, CPU]
+    gpu_machine.runs_on = TENSORRT
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "")  # so that it is unset again afterwards
+    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE")
+
+    assert "tensorrt" == provider_name(open_session(b"model", provider="tensorrt"))
+
+    first, second = gpu_machine.asked["providers"]
+    assert (TENSORRT, {"trt_fp16_enable": "0"}) == first
+    assert (CUDA, {"use_tf32": "0"}) == second
+    assert "0" == os.environ["NVIDIA_TF32_OVERRIDE"]
+
+
+def test_auto_prefers_what_was_installed_on_purpose(gpu_machine: FakeRuntime) -> None:
+    """OpenVINO is in no onnxruntime by accident, while TensorRT is listed without its libraries."""
+    gpu_machine.available = [OPENVINO, CPU]
+    gpu_machine.runs_on = OPENVINO
+    assert "openvino" == provider_name(open_session(b"model"))
+    ((_, settings),) = gpu_machine.asked["providers"]
+    assert {"CPU": {"INFERENCE_PRECISION_HINT": "f32"}} == json.loads(settings["load_config"])
+
+    gpu_machine.available = [TENSORRT, CUDA, CPU]
+    gpu_machine.runs_on = CUDA
+    assert "cuda" == provider_name(open_session(b"model"))
+
+
 def test_auto_takes_the_cpu_elsewhere(colour_artifact: Path) -> None:
     """Without CUDA in the build there is only one choice."""
     assert "cpu" == provider_name(open_session(colour_artifact, provider="auto"))
@@ -86,17 +118,25 @@ def test_a_silent_fallback_is_an_error(gpu_machine: FakeRuntime, runs_on: str | 
     assert "\n" not in str(raised.value)
 
 
-def test_a_gpu_that_is_not_there_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, colour_artifact: Path
+@pytest.mark.parametrize(
+    ("provider", "package"),
+    [
+        ("cuda", "edge-ood[gpu]"),
+        ("tensorrt", "edge-ood[gpu]"),
+        ("openvino", "onnxruntime-openvino"),
+    ],
+)
+def test_a_provider_that_is_not_there_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, colour_artifact: Path, provider: str, package: str
 ) -> None:
-    """`--provider cuda` on a build without CUDA names the extra that has it."""
+    """On a build for CPUs alone, the hint names what has it."""
     runtime = FakeRuntime([CPU], CPU)
     monkeypatch.setattr(session, "load_onnxruntime", lambda: runtime)
 
-    with pytest.raises(InputError, match="'cuda' is not available") as raised:
-        open_session(colour_artifact, provider="cuda")
+    with pytest.raises(InputError, match=f"'{provider}' is not available") as raised:
+        open_session(colour_artifact, provider=provider)
 
-    assert "edge-ood[gpu]" in str(raised.value.hint)
+    assert package in str(raised.value.hint)
 
 
 def test_an_unknown_provider_is_an_error(colour_artifact: Path) -> None:
@@ -104,7 +144,7 @@ def test_an_unknown_provider_is_an_error(colour_artifact: Path) -> None:
     with pytest.raises(InputError, match="unknown provider 'gpu'") as raised:
         open_session(colour_artifact, provider="gpu")
 
-    assert "one of auto, cpu, cuda" == raised.value.hint
+    assert "one of auto, cpu, cuda, tensorrt, openvino" == raised.value.hint
 
 
 def test_fewer_than_one_thread_is_an_error(colour_artifact: Path) -> None:

@@ -145,4 +145,7 @@ def test_a_missing_gpu_is_an_error(colour_artifact: Path) -> None:
     result = CliRunner().invoke(app, ["check", str(colour_artifact), "--provider", "rocm"])
 
     assert 1 == result.exit_code
-    assert "error: unknown provider 'rocm'\nhint: one of auto, cpu, cuda\n" == result.stderr
+    assert (
+        "error: unknown provider 'rocm'\nhint: one of auto, cpu, cuda, tensorrt, openvino\n"
+        == result.stderr
+    )
