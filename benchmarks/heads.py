@@ -32,9 +32,11 @@ import torch
 from promises import CLOCKS, Promise, at_least, at_most
 from threadpoolctl import threadpool_limits
 
-from edge_ood.calibration.threshold import fit_knots
+from edge_ood.calibration.decision import fit_decision
+from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.export import export_classifier
-from edge_ood.graph.assemble import assemble, assemble_reader, replace_knots
+from edge_ood.graph.assemble import assemble, assemble_reader
+from edge_ood.graph.decision import with_decision
 from edge_ood.graph.simplify import prune, simplify
 from edge_ood.models import build_classifier
 from edge_ood.preprocess import Preprocess
@@ -146,9 +148,9 @@ def artefact(made: Network, specs: str) -> onnx.ModelProto:
     size = made.module.get_submodule("trunk").num_features
     heads = bound_heads(specs, generator.normal(size=(2000, size)))  # type: ignore[arg-type]
     model = assemble(made.traced, made.preprocess, heads, primary=heads[0].name)
-    scores = generator.normal(size=CALIBRATION_IMAGES)
-    replace_knots(model, [fit_knots(scores, 0.05) for _ in heads])
-    return model
+    scores = generator.normal(size=CALIBRATION_IMAGES).astype(np.float32)
+    decision = fit_decision({head.name: scores for head in heads}, CLASSES, Guarantee())
+    return with_decision(model, decision, primary=heads[0].name)
 
 
 def bare_runners(bench: Bench, made: Network, batch: int) -> dict[str, Callable[[], Any]]:

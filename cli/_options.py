@@ -9,6 +9,7 @@ __all__ = [
     "AlphaOption",
     "Artefact",
     "BatchSizeOption",
+    "ConfidenceOption",
     "ForceOption",
     "Int8TargetOption",
     "MaxLabelFlipsOption",
@@ -50,6 +51,15 @@ MaxLabelFlipsOption = Annotated[
     float | None,
     typer.Option(
         metavar="RATE", help="Fail if fp16 or int8 changes the label of more images than this."
+    ),
+]
+ConfidenceOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="Hold the rate for this share of calibration sets, such as 0.95, and not just on "
+        "average over them; --alpha 0.05 then needs 59 images. 0 is on average.",
     ),
 ]
 

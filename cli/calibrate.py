@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from edge_ood.cli._options import Artefact, ForceOption, ProviderOption
+from edge_ood.cli._options import Artefact, ConfidenceOption, ForceOption, ProviderOption
 from edge_ood.cli._table import format_table
 
 __all__ = ["calibrate"]
@@ -27,6 +27,7 @@ def calibrate(
         float | None,
         typer.Option(help="False-alarm rate; the file's own by default. 0.05 needs 19 images."),
     ] = None,
+    confidence: ConfidenceOption = None,
     undo: Annotated[
         bool, typer.Option("--undo", help="Go back to the calibration before this one.")
     ] = False,
@@ -39,15 +40,22 @@ def calibrate(
     before back, to the bit.
 
     Example: edge-ood calibrate exported/oe.onnx new_images --alpha 0.01
+
+    Example: edge-ood calibrate exported/oe.onnx new_images --confidence 0.95
     """
     from edge_ood.calibrate import calibrate_artifact, undo_calibration
+    from edge_ood.calibration.guarantee import Changes
+    from edge_ood.calibration.statement import statement
     from edge_ood.images import find_images
     from edge_ood.output import check_output
 
     if undo == (images is not None):
         raise typer.BadParameter("give a folder of known images, or --undo, and not both")
-    if undo and alpha is not None:
-        raise typer.BadParameter("--undo restores the earlier rate; --alpha has no place beside it")
+    changes = Changes(alpha, confidence)
+    if undo and changes != Changes():
+        raise typer.BadParameter(
+            "--undo restores what was held before; --alpha and --confidence have no place beside it"
+        )
     # Replacing the artefact itself is the purpose of this command, so only OUT needs --force.
     check_output(output or artefact, force=force or output is None)
     if images is None:
@@ -58,7 +66,7 @@ def calibrate(
             report = calibrate_artifact(
                 artefact,
                 paths,
-                alpha=alpha,
+                changes=changes,
                 output=output,
                 provider=provider,
                 on_image=lambda: bar.update(1),
@@ -70,7 +78,7 @@ def calibrate(
     ]
     typer.echo(format_table(("head", "threshold before", "threshold now"), rows))
     typer.echo(
-        f"{output or artefact}: {after.n} images (a false-alarm rate of {after.alpha:.3g} needs at "
-        f"least {report.needed}); on average over calibration sets, at most {after.alpha:.3g} of "
-        "new known images are flagged"
+        f"{output or artefact}: calibrated on {after.n} images, of which "
+        f"{after.guarantee.minimum_images} are needed at least"
     )
+    typer.echo(statement(after.guarantee, after.n))

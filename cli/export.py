@@ -9,6 +9,7 @@ import typer
 from edge_ood.cli._comparison import report_comparison
 from edge_ood.cli._options import (
     AlphaOption,
+    ConfidenceOption,
     ForceOption,
     Int8TargetOption,
     MaxLabelFlipsOption,
@@ -78,6 +79,7 @@ def export(
         str, typer.Option(help="The head behind the outputs 'is_ood' and 'pvalue'.")
     ] = "energy",
     alpha: AlphaOption = 0.05,
+    confidence: ConfidenceOption = None,
     statistics: Annotated[
         str, typer.Option(help="Images that fit statistics: training or calibration.")
     ] = "training",
@@ -128,6 +130,7 @@ def export(
     target = output or Path("exported", f"{stem}.onnx")
     check_output(target, force=force)
     try:
+        from edge_ood.calibration.guarantee import Guarantee
         from edge_ood.export import export_network, export_run
         from edge_ood.finished import NetworkSource
         from edge_ood.request import Options
@@ -138,7 +141,7 @@ def export(
     options = Options(
         heads=parse_specs(scores) if scores else (),
         primary=primary,
-        alpha=alpha,
+        guarantee=Guarantee(alpha, confidence or 0.0),
         statistics=statistics,
         provider=provider,
         epsilon=epsilon,
@@ -199,6 +202,8 @@ def _colours(option: str, text: str | None) -> tuple[float, float, float] | None
 
 
 def _report(target: Path, attached: "Attached") -> None:
+    from edge_ood.calibration.statement import statement
+
     _explain_choices(attached.metadata.provenance.get("choices", {}))
     calibration = attached.metadata.calibration
     errors = {d.output: d for d in attached.parity.differences}
@@ -208,12 +213,13 @@ def _report(target: Path, attached: "Attached") -> None:
     ]
     typer.echo(format_table(("head", "threshold", "parity error", "allowed"), rows))
     typer.echo(
-        f"{target}: {target.stat().st_size / 1e6:.2f} MB, {1 - calibration.alpha:.3g} of known "
-        f"images accepted (calibrated on {calibration.n}), decides by {attached.metadata.primary}; "
+        f"{target}: {target.stat().st_size / 1e6:.2f} MB, calibrated on {calibration.n} images, "
+        f"decides by {attached.metadata.primary}; "
         f"parity checked on {attached.parity.images} images, "
         f"{attached.parity.resized_flips} of {attached.parity.resized_decisions} decisions differ "
         "between resizing by Pillow and in the graph"
     )
+    typer.echo(statement(calibration.guarantee, calibration.n))
     if attached.comparison is not None:
         report_comparison(attached.metadata.precision, attached.comparison)
 

@@ -10,7 +10,7 @@ from edge_ood.cli._table import format_table
 from edge_ood.text import printable
 
 if TYPE_CHECKING:
-    from edge_ood.artifact import Metadata
+    from edge_ood.artifact import Calibration, Metadata
     from edge_ood.graph.budget import Part
 
 __all__ = ["inspect", "report"]
@@ -54,6 +54,7 @@ def _facts(metadata: "Metadata") -> dict[str, str]:
         "std": _listed(preprocess.std),
         "decides by": f"{metadata.primary}, at a false-alarm rate of {calibration.alpha:.3g}",
         "calibrated": f"{calibration.date} on {calibration.n} images" if calibration.n else "never",
+        "guarantee": _guarantee(calibration),
         "earlier": "; ".join(earlier) or "none",
         "precision": f"{metadata.precision}, calibrated on {metadata.provider}",
         **_compared(metadata.comparison),
@@ -61,6 +62,16 @@ def _facts(metadata: "Metadata") -> dict[str, str]:
         **{f"made with {key}": _shown(value) for key, value in metadata.provenance.items()},
         "edge-ood": metadata.version,
     }
+
+
+def _guarantee(calibration: "Calibration") -> str:
+    from edge_ood.calibration.statement import statement
+    from edge_ood.errors import CalibrationError
+
+    try:
+        return statement(calibration.guarantee, calibration.n)
+    except CalibrationError as error:  # never calibrated, or damaged
+        return f"none: {error}"
 
 
 def _compared(comparison: Mapping[str, Any]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The artefact's metadata contract, format 1: one JSON document in the ONNX file.
+"""The artefact's metadata contract, format 2: one JSON document in the ONNX file.
 
 Frozen dataclasses that check themselves, so that scoring needs neither `onnx` nor a validation
 library. `edge_ood.artifact_reader` reads them from a file.
@@ -6,6 +6,7 @@ library. `edge_ood.artifact_reader` reads them from a file.
 
 import base64
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -13,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ood.calibration.threshold import MAX_KNOTS, Knots, minimum_images
+from edge_ood.calibration.decision import Decision
+from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.device import Device
 from edge_ood.errors import InputError
 from edge_ood.preprocess import Preprocess
@@ -29,12 +31,16 @@ __all__ = [
     "HeadRecord",
     "Manifest",
     "Metadata",
+    "PackedArray",
     "Probe",
     "store_metadata",
+    "unpack_numbers",
     "write_metadata",
 ]
 
-FORMAT = 1
+FORMAT = 2
+"""1 had `knots` and `weights` in earlier calibrations, and `knot_weights` in the graph."""
+
 METADATA_KEY = "edge_ood"
 PRECISIONS = ("fp32", "fp16", "int8")
 """What a classifier computes in, and `--precision` takes; the first is the default."""
@@ -42,6 +48,7 @@ PRECISIONS = ("fp32", "fp16", "int8")
 PROBE_IMAGES = 4
 _HASH_BYTES = 6
 _COLUMNS_OF_A_HEAD = 3
+_DECISION_ARRAYS = ("thresholds", "knots", "pvalues", "groups")
 _MOST_HASHES = 50_000
 _MOST_IMAGES = 2**53
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
@@ -64,20 +71,27 @@ class Calibration:
         n: Number of calibration images; 0 before the first calibration.
         thresholds: By head; flagged is `not (score <= threshold)`.
         date: ISO 8601, UTC.
+        confidence: Probability over calibration sets with which alpha is held; 0 for on average.
     """
 
     alpha: float
     n: int
     thresholds: Mapping[str, float]
     date: str
+    confidence: float = 0.0
 
     def __post_init__(self) -> None:
-        minimum_images(self.alpha)
+        _ = self.guarantee
         if not 0 <= self.n <= _MOST_IMAGES:
             raise InputError(f"calibration with {self.n} images")
         for head, threshold in self.thresholds.items():
             if not abs(threshold) <= _LARGEST_FLOAT32:
                 raise InputError(f"threshold {threshold} of {head!r}, expected a float32 number")
+
+    @property
+    def guarantee(self) -> Guarantee:
+        """What the calibration promises."""
+        return Guarantee(self.alpha, self.confidence)
 
 
 @dataclass(frozen=True)
@@ -109,6 +123,30 @@ class Manifest:
 
 
 @dataclass(frozen=True)
+class PackedArray:
+    """A float32 array as JSON: its shape, and base64 of its values."""
+
+    shape: tuple[int, ...]
+    values: str
+
+    @classmethod
+    def of(cls, array: NDArray[Any]) -> "PackedArray":
+        """Pack an array of numbers that are float32 or small integers."""
+        return cls(array.shape, base64.b64encode(array.astype("<f4").tobytes()).decode())
+
+    def unpacked(self) -> NDArray[np.float32]:
+        """The array, to the bit.
+
+        Raises:
+            InputError: If the values do not fill the shape.
+        """
+        numbers = unpack_numbers(self.values)
+        if min(self.shape, default=0) < 1 or len(numbers) != math.prod(self.shape):
+            raise InputError(f"{len(numbers)} numbers do not fill an array of {self.shape}")
+        return numbers.reshape(self.shape)
+
+
+@dataclass(frozen=True)
 class ArchivedCalibration:
     """An earlier calibration with all that it takes to restore it.
 
@@ -116,39 +154,45 @@ class ArchivedCalibration:
         calibration: As it was in force.
         images: The manifest of its images.
         provider: onnxruntime execution provider that it ran on.
-        knots: By head, base64 of float32 values.
-        weights: Base64 of the float32 weights that these knots share.
+        heads: Names, in the order of the arrays' rows.
+        arrays: Those of its `Decision`, by name.
     """
 
     calibration: Calibration
     images: Manifest
     provider: str
-    knots: Mapping[str, str]
-    weights: str
+    heads: tuple[str, ...]
+    arrays: Mapping[str, PackedArray]
 
     def __post_init__(self) -> None:
-        if set(self.knots) != set(self.calibration.thresholds):
-            raise InputError(f"an earlier calibration has knots for {sorted(self.knots)}")
-        for head, knots in self.restored_knots().items():
-            if not _is_sound(knots):
-                raise InputError(f"the knots of {head!r} in an earlier calibration are damaged")
+        if set(self.heads) != set(self.calibration.thresholds):
+            raise InputError(f"an earlier calibration has knots for {sorted(self.heads)}")
+        try:
+            self.decision().check()
+        except InputError as error:
+            raise InputError(f"an earlier calibration is damaged: {error}") from error
 
     @classmethod
     def of(
-        cls, calibration: Calibration, images: Manifest, provider: str, knots: Mapping[str, Knots]
+        cls, calibration: Calibration, images: Manifest, provider: str, decision: Decision
     ) -> "ArchivedCalibration":
-        """Pack the knots (by head) of a calibration."""
-        packed = {head: _pack(k.values) for head, k in knots.items()}
-        weights = _pack(next(iter(knots.values())).weights)
-        return cls(calibration, images, provider, packed, weights)
+        """Pack a calibration."""
+        arrays = {name: PackedArray.of(getattr(decision, name)) for name in _DECISION_ARRAYS}
+        return cls(calibration, images, provider, decision.heads, arrays)
 
-    def restored_knots(self) -> dict[str, Knots]:
-        """The knots by head, to the bit."""
-        weights, thresholds = _unpack(self.weights), self.calibration.thresholds
-        return {
-            head: Knots(_unpack(text), weights, thresholds[head], self.calibration.n)
-            for head, text in self.knots.items()
-        }
+    def decision(self) -> Decision:
+        """The decision, to the bit.
+
+        Raises:
+            InputError: If an array is missing or damaged.
+        """
+        if set(self.arrays) != set(_DECISION_ARRAYS):
+            raise InputError(f"arrays {sorted(self.arrays)}, expected {sorted(_DECISION_ARRAYS)}")
+        arrays = {name: packed.unpacked() for name, packed in self.arrays.items()}
+        groups = arrays["groups"].astype(np.int64)
+        return Decision(
+            self.heads, arrays["thresholds"], arrays["knots"], arrays["pvalues"], groups
+        )
 
 
 @dataclass(frozen=True)
@@ -234,6 +278,8 @@ class Metadata:
         for calibration in (self.calibration, *(past.calibration for past in self.history)):
             if set(calibration.thresholds) != set(names):
                 raise InputError(f"thresholds for {sorted(calibration.thresholds)}, not {names!r}")
+        if any(past.arrays["groups"].shape != (len(self.classes),) for past in self.history):
+            raise InputError("an earlier calibration is damaged: it has other classes")
 
     @property
     def head_names(self) -> tuple[str, ...]:
@@ -254,22 +300,12 @@ def write_metadata(metadata: Metadata) -> str:
     return json.dumps({"format": FORMAT, **asdict(metadata)}, ensure_ascii=False, allow_nan=False)
 
 
-def _is_sound(knots: Knots) -> bool:
-    """Whether knots from a file are what `fit_knots` could have made."""
-    values, weights = knots.values, knots.weights
-    return (
-        1 <= len(values) == len(weights) <= MAX_KNOTS
-        and bool(np.isfinite(values).all() and np.isfinite(weights).all())
-        and bool((np.diff(values) >= 0).all() and (weights >= 1).all())
-        and float(weights.sum(dtype=np.float64)) == knots.n
-    )
+def unpack_numbers(text: str) -> NDArray[np.float32]:
+    """Float32 numbers from base64.
 
-
-def _pack(values: NDArray[np.float32]) -> str:
-    return base64.b64encode(values.astype("<f4").tobytes()).decode()
-
-
-def _unpack(text: str) -> NDArray[np.float32]:
+    Raises:
+        InputError: If the text is damaged.
+    """
     packed = _decoded(text)
     if len(packed) % np.dtype(np.float32).itemsize:
         raise InputError("an array of numbers is cut off")

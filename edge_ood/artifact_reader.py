@@ -2,6 +2,9 @@
 
 import re
 from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
 
 from edge_ood.artifact import (
     FORMAT,
@@ -11,8 +14,12 @@ from edge_ood.artifact import (
     HeadRecord,
     Manifest,
     Metadata,
+    PackedArray,
     Probe,
+    unpack_numbers,
 )
+from edge_ood.calibration.decision import Decision
+from edge_ood.calibration.threshold import Knots, pvalues_of_weights
 from edge_ood.device import Device
 from edge_ood.document import Document
 from edge_ood.errors import ArtifactError, EdgeOodError, InputError
@@ -59,8 +66,10 @@ def read_metadata(properties: Mapping[str, str], *, source: str) -> Metadata:
 def _metadata(document: Document, number: int) -> Metadata:
     if number < 1:
         raise InputError(f"artefact format {number}, expected 1 to {FORMAT}")
+    classes = tuple(document.each("classes", str))
+    archived = _archived if number > 1 else partial(_archived_in_format_1, num_classes=len(classes))
     return Metadata(
-        classes=tuple(document.each("classes", str)),
+        classes=classes,
         preprocess=_preprocess(document.document("preprocess")),
         heads=tuple(
             HeadRecord(head.get("name", str), head.get("parameters", dict))
@@ -78,7 +87,7 @@ def _metadata(document: Document, number: int) -> Metadata:
         comparison=document.get("comparison", dict, {}),
         provider=document.get("provider", str),
         provenance=document.get("provenance", dict),
-        history=tuple(_archived(item) for item in document.documents("history")),
+        history=tuple(archived(item) for item in document.documents("history")),
         version=document.get("version", str),
     )
 
@@ -99,6 +108,7 @@ def _calibration(document: Document) -> Calibration:
         n=document.get("n", int),
         thresholds=document.mapping("thresholds", float),
         date=document.get("date", str),
+        confidence=document.get("confidence", float, 0.0),
     )
 
 
@@ -107,8 +117,28 @@ def _archived(document: Document) -> ArchivedCalibration:
         calibration=_calibration(document.document("calibration")),
         images=_manifest(document.document("images")),
         provider=document.get("provider", str),
-        knots=document.mapping("knots", str),
-        weights=document.get("weights", str),
+        heads=tuple(document.each("heads", str)),
+        arrays={
+            name: PackedArray(tuple(array.each("shape", int)), array.get("values", str))
+            for name, array in document.document("arrays").inner().items()
+        },
+    )
+
+
+def _archived_in_format_1(document: Document, num_classes: int) -> ArchivedCalibration:
+    """Knots by head, one threshold each, and weights that they share."""
+    calibration = _calibration(document.document("calibration"))
+    pvalues = pvalues_of_weights(unpack_numbers(document.get("weights", str)), calibration.n)
+    values = {h: unpack_numbers(text) for h, text in document.mapping("knots", str).items()}
+    lengths = {len(numbers) for numbers in values.values()}
+    if set(values) != set(calibration.thresholds) or lengths != {len(pvalues) - 1}:
+        raise InputError(f"an earlier calibration has damaged knots for {sorted(values)}")
+    knots = {h: [Knots(v, pvalues, calibration.thresholds[h])] for h, v in values.items()}
+    return ArchivedCalibration.of(
+        calibration,
+        _manifest(document.document("images")),
+        document.get("provider", str),
+        Decision.of(knots, np.zeros(num_classes)),
     )
 
 

@@ -12,7 +12,7 @@ write      probe and report into the metadata, then the file under its final nam
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from edge_ood.artifact import Calibration, HeadRecord, Manifest, Metadata, Probe, store_metadata
 from edge_ood.calibrate import CalibrationReport, calibrate_artifact
-from edge_ood.calibration.threshold import threshold_rank
 from edge_ood.comparison import Comparison, compare
 from edge_ood.errors import DataError, ExportError, InputError
 from edge_ood.graph.assemble import assemble, assemble_reader
@@ -135,7 +134,7 @@ def fit(draft: Draft) -> Draft:
     specs = request.options.heads or default_heads(request.classifier)
     bound = [bind_head(spec) for spec in specs]
     images, thresholds_from = _statistics_images(request)
-    threshold_rank(len(thresholds_from), request.options.alpha)
+    request.options.guarantee.check_images(len(thresholds_from))
     accumulators = {
         head.name: head.head.fit(len(request.classes), **head.parameters)
         for head in bound
@@ -164,7 +163,10 @@ def assemble_file(draft: Draft) -> Draft:
     request, options = draft.request, draft.request.options
     model = assemble(request.classifier, request.preprocess, draft.heads, primary=options.primary)
     unknown = Calibration(
-        options.alpha, n=0, thresholds={h.name: 0.0 for h in draft.heads}, date=""
+        **asdict(options.guarantee),
+        n=0,
+        thresholds={h.name: 0.0 for h in draft.heads},
+        date="",
     )
     metadata = Metadata(
         classes=request.classes,
@@ -204,7 +206,7 @@ def check_parity(draft: Draft) -> Draft:
     """Hold the file against its reference."""
     assert draft.calibration is not None  # an earlier step
     request = draft.request
-    subject = Subject(request.preprocess, draft.heads, draft.calibration.knots)
+    subject = Subject(request.preprocess, draft.heads, draft.calibration.decision)
     images = _parity_images(request)
     reference = None if draft.twin else request.reference
     report = verify(draft.path, subject, reference, images, provider=request.options.provider)

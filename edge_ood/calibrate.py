@@ -1,6 +1,6 @@
 """The only route to a threshold: ID images through the final file, in onnxruntime."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,8 @@ from edge_ood.artifact import (
     Metadata,
     store_metadata,
 )
-from edge_ood.calibration.threshold import Knots, fit_knots, minimum_images, threshold_rank
+from edge_ood.calibration.decision import Decision, fit_decision
+from edge_ood.calibration.guarantee import Changes
 from edge_ood.errors import ArtifactError, CalibrationError
 from edge_ood.output import atomic_output
 from edge_ood.results import Scores
@@ -30,23 +31,21 @@ class CalibrationReport:
     Attributes:
         before: The calibration that was in force.
         after: The one that is now.
-        needed: Images that its alpha needs at least.
         scores: Of the calibration images; None after an undo.
-        knots: By head, as stored.
+        decision: As stored in the graph.
     """
 
     before: Calibration
     after: Calibration
-    needed: int
     scores: Scores | None
-    knots: dict[str, Knots]
+    decision: Decision
 
 
 def calibrate_artifact(
     path: Path,
     images: Sequence[Path],
     *,
-    alpha: float | None = None,
+    changes: Changes | None = None,
     output: Path | None = None,
     provider: str = "auto",
     on_image: Callable[[], None] = lambda: None,
@@ -56,28 +55,29 @@ def calibrate_artifact(
     Args:
         path: An artefact.
         images: ID image files that took no part in training.
-        alpha: False-alarm rate; None keeps the file's.
+        changes: What is to be held, where that is not what the file holds now.
         output: Where to write; None replaces `path` atomically.
         provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
         on_image: Called after each image, to show progress.
 
     Raises:
-        CalibrationError: If there are too few images for alpha, some were trained on, or a score
-            is not finite.
+        CalibrationError: If there are too few images for what is to be held, some were trained
+            on, or a score is not finite.
         ArtifactError: If the file is not ours or damaged.
     """
     scorer = Scorer(path, provider=provider, threads=1, calibrated=False)
     metadata = scorer.metadata
-    rate = metadata.calibration.alpha if alpha is None else alpha
-    threshold_rank(len(images), rate)
+    guarantee = (changes or Changes()).applied_to(metadata.calibration.guarantee)
+    guarantee.check_images(len(images))
     scores = scorer.score_files(images, on_image=on_image)
     _refuse_trained_on(metadata, images, scores.hashes)
-    knots = {head: _fit(head, scores, rate) for head in scorer.heads}
+    decision = fit_decision(scores.scores, len(metadata.classes), guarantee)
     calibration = Calibration(
-        alpha=rate,
+        alpha=guarantee.alpha,
         n=len(images),
-        thresholds={head: k.threshold for head, k in knots.items()},
+        thresholds=dict(zip(decision.heads, decision.thresholds[:, 0].tolist(), strict=True)),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
+        confidence=guarantee.confidence,
     )
     changed = replace(
         metadata,
@@ -85,8 +85,8 @@ def calibrate_artifact(
         manifests={**metadata.manifests, "calibration": Manifest.of(scores.hashes)},
         provider=scorer.provider,
     )
-    _store(path, output or path, changed, knots, archived=metadata)
-    return CalibrationReport(metadata.calibration, calibration, minimum_images(rate), scores, knots)
+    _store(path, output or path, changed, decision, archived=metadata)
+    return CalibrationReport(metadata.calibration, calibration, scores, decision)
 
 
 def undo_calibration(path: Path, *, output: Path | None = None) -> CalibrationReport:
@@ -106,25 +106,16 @@ def undo_calibration(path: Path, *, output: Path | None = None) -> CalibrationRe
             hint="'edge-ood inspect' shows the history",
         )
     *history, earlier = metadata.history
-    restored = earlier.calibration
-    knots = earlier.restored_knots()
+    decision = earlier.decision()
     changed = replace(
         metadata,
-        calibration=restored,
+        calibration=earlier.calibration,
         manifests={**metadata.manifests, "calibration": earlier.images},
         provider=earlier.provider,
         history=tuple(history),
     )
-    _store(path, output or path, changed, knots)
-    needed = minimum_images(restored.alpha)
-    return CalibrationReport(metadata.calibration, restored, needed, None, knots)
-
-
-def _fit(head: str, scores: Scores, alpha: float) -> Knots:
-    try:
-        return fit_knots(scores.scores[head], alpha)
-    except CalibrationError as error:
-        raise CalibrationError(f"head {head!r}: {error}", hint=error.hint) from error
+    _store(path, output or path, changed, decision)
+    return CalibrationReport(metadata.calibration, earlier.calibration, None, decision)
 
 
 def _refuse_trained_on(metadata: Metadata, images: Sequence[Path], hashes: Sequence[str]) -> None:
@@ -143,23 +134,23 @@ def _store(
     source: Path,
     target: Path,
     metadata: Metadata,
-    knots: Mapping[str, Knots],
+    decision: Decision,
     *,
     archived: Metadata | None = None,
 ) -> None:
-    """Write the file with new thresholds; the calibration of `archived` goes into its history."""
+    """Write the file with another decision; the calibration of `archived` goes into its history."""
     import onnx  # noqa: PLC0415  # needed to rewrite a file, not to score
 
-    from edge_ood.graph.assemble import read_knots, replace_knots  # noqa: PLC0415  # imports onnx
+    from edge_ood.graph.decision import read_decision, with_decision  # noqa: PLC0415  # imports onnx
 
     # A named format: onnx would guess another from an ending such as .json.
     model = onnx.load(source, format="protobuf")
     if archived is not None and archived.calibration.n:
-        current = dict(zip(archived.head_names, read_knots(model), strict=True))
+        current = read_decision(model, archived.head_names)
         images = archived.manifests.get("calibration", Manifest())
         past = ArchivedCalibration.of(archived.calibration, images, archived.provider, current)
         metadata = replace(metadata, history=(*metadata.history, past)[-_MOST_HISTORY:])
-    replace_knots(model, [knots[head] for head in metadata.head_names])
+    model = with_decision(model, decision.of_heads(metadata.head_names), primary=metadata.primary)
     store_metadata(model, metadata)
     with atomic_output(target) as temporary:
         onnx.save(model, temporary, format="protobuf")

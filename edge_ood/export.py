@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 
 from edge_ood.attach import Attached, attach
-from edge_ood.calibration.threshold import threshold_rank
 from edge_ood.errors import ExportError
 from edge_ood.finished import NetworkSource, check_knowledge, load_network
 from edge_ood.graph.array import OPSET
@@ -143,7 +142,7 @@ def _trained(run: Run) -> _Trained:
 def _export(
     trained: _Trained, output: Path, options: Options, on_step: Callable[[str], None]
 ) -> Attached:
-    threshold_rank(len(trained.splits["calibration"]), options.alpha)
+    options.guarantee.check_images(len(trained.splits["calibration"]))
     on_step("trace")
     return attach(_request(trained, options), output, on_step=on_step)
 

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from PIL import Image
 
+from edge_ood.calibration.decision import Decision
 from edge_ood.errors import ExportError
-from edge_ood.graph.assemble import read_knots
+from edge_ood.graph.decision import read_decision
 from edge_ood.graph.network import INPUT_NAME, PREPROCESSED, inner_output
 from edge_ood.parity_limits import Expected, Reference, Subject, own_outputs
 from edge_ood.scores import FEATURES_PREFIX
@@ -34,8 +35,6 @@ _GREY_LEVELS = 1
 _RESIZED_PIXELS = 0.02
 _NOISE_IMAGES = 8
 """One alone may be rounded by chance much less in one float32 program than in another."""
-
-_FLOAT32_EPSILON = float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ def verify(
     named = {**images, **extremes(subject.preprocess.size_px)}
     batch = np.stack(list(named.values()))
     model = onnx.load(path)
-    _check_knots(model, subject)
+    _check_decision(model, subject.decision)
     session = open_session(_exposed(model), provider=provider)
     expected = reference and Expected.of(subject, reference, batch, real=len(images))
     differences = []
@@ -142,19 +141,22 @@ def _compare(
     expected: Expected, found: Mapping[str, NDArray[Any]], names: Sequence[str], size: int
 ) -> list[Difference]:
     """The worst image of every output, in the order of the pipeline."""
+    # What no head reads is not in the file.
     errors = {
         name: (_per_image(found[name] - value), expected.allowed[name])
         for name, value in expected.values.items()
+        if name in found
     }
     errors["label"] = _exactly(found["label"] != expected.values["logits"].argmax(axis=1))
     for head in expected.subject.heads:
-        knots, name = expected.subject.knots[head.name], head.name
-        flips = found[f"{name}_is_ood"] != knots.is_ood(expected.values[name])
+        decision, name, label = expected.subject.decision, head.name, found["label"]
+        flips = found[f"{name}_is_ood"] != decision.is_ood(name, expected.values[name], label)
         if head.epsilon:  # a decision may flip where the score is as near to the threshold
-            flips &= np.abs(expected.values[name] - knots.threshold) > expected.allowed[name]
+            distance = np.abs(expected.values[name] - decision.limits(name, label))
+            flips &= distance > expected.allowed[name]
         errors[f"{name}_is_ood"] = _exactly(flips)
         errors[f"{name}_pvalue"] = _exactly(
-            np.abs(found[f"{name}_pvalue"] - knots.pvalue(found[name])) > _FLOAT32_EPSILON
+            found[f"{name}_pvalue"] != decision.pvalue(name, found[name], label)
         )
     differences = []
     for output, (error, allowed) in errors.items():
@@ -213,16 +215,19 @@ def _severity(difference: Difference) -> float:
     return difference.error / max(difference.allowed, np.finfo(np.float64).tiny)
 
 
-def _check_knots(model: onnx.ModelProto, subject: Subject) -> None:
-    for (head, expected), found in zip(subject.knots.items(), read_knots(model), strict=True):
-        if found.threshold != np.float32(expected.threshold):
+def _check_decision(model: onnx.ModelProto, expected: Decision) -> None:
+    found = read_decision(model, expected.heads)
+    for row, head in enumerate(expected.heads):
+        of_file, fitted = found.thresholds[row], expected.thresholds[row]
+        if not np.array_equal(of_file, fitted):
             raise ExportError(
-                f"'{head}_is_ood': the file's threshold is {found.threshold!r}, its calibration "
-                f"images give {expected.threshold!r}",
+                f"'{head}_is_ood': the file's threshold is {of_file.tolist()}, its calibration "
+                f"images give {fitted.tolist()}",
                 hint="calibrate the file again",
             )
-        same = np.array_equal(found.values, expected.values) and found.n == expected.n
-        if not same or not np.array_equal(found.weights, expected.weights):
+        same = np.array_equal(found.groups, expected.groups)
+        same &= np.array_equal(found.pvalues, expected.pvalues)
+        if not same or not np.array_equal(found.knots[row], expected.knots[row]):
             raise ExportError(
                 f"'{head}_pvalue': the file's knots are not those of its calibration images",
                 hint="calibrate the file again",
@@ -250,7 +255,7 @@ def _check_resizing(session: Any, subject: Subject, images: NDArray[np.uint8]) -
             f"{_GREY_LEVELS} on {_RESIZED_PIXELS:.0%} of the pixels)",
             hint="report the onnxruntime version and provider",
         )
-    outputs = [f"{head}_is_ood" for head in subject.knots]
+    outputs = [f"{head}_is_ood" for head in subject.decision.heads]
     flips = sum(int((in_graph[name] != by_pillow[name]).sum()) for name in outputs)
     return flips, len(images) * len(outputs)
 

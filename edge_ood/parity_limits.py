@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ood.calibration.threshold import Knots
+from edge_ood.calibration.decision import Decision
 from edge_ood.graph.network import PREPROCESSED
 from edge_ood.preprocess import Preprocess
 from edge_ood.scores import BoundHead, Outputs
@@ -55,12 +55,12 @@ class Subject:
     Attributes:
         preprocess: From decoded pixels to network input.
         heads: With parameters and float64 statistics.
-        knots: By head.
+        decision: Thresholds and p-values.
     """
 
     preprocess: Preprocess
     heads: Sequence[BoundHead]
-    knots: Mapping[str, Knots]
+    decision: Decision
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 import onnx
 
 from edge_ood.artifact import PRECISIONS
-from edge_ood.calibration.threshold import minimum_images
+from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.errors import InputError, UnknownNameError
 from edge_ood.graph.precision import INT8_TARGETS
 from edge_ood.images import ImageSet
@@ -41,7 +41,7 @@ class Options:
         heads: Score heads with parameters as text; empty for every closed-form head that the
             classifier has inputs for.
         primary: The head behind `pvalue` and `is_ood`.
-        alpha: False-alarm rate on ID images.
+        guarantee: The false-alarm rate on ID images, and in which sense it is held.
         statistics: `training`, or `calibration`: one half of those images, by hash, fits the
             statistics and the other half sets the thresholds.
         provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
@@ -62,7 +62,7 @@ class Options:
 
     heads: Sequence[Spec] = ()
     primary: str = "energy"
-    alpha: float = 0.05
+    guarantee: Guarantee = field(default_factory=Guarantee)
     statistics: str = "training"
     provider: str = "auto"
     epsilon: str = "declared"
@@ -72,7 +72,6 @@ class Options:
     max_label_flips: float | None = None
 
     def __post_init__(self) -> None:
-        minimum_images(self.alpha)
         names = [bind_head(spec).name for spec in self.heads] or HEADS.names()
         if len(set(names)) != len(names):
             raise InputError(f"scores {', '.join(names)} name a head twice")

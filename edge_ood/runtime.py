@@ -214,7 +214,7 @@ class Scorer:
         """A session that computes only these heads: onnxruntime runs the whole of any graph."""
         import onnx  # noqa: PLC0415  # needed to rewrite a graph, not to score with it
 
-        from edge_ood.graph.assemble import keep_heads  # noqa: PLC0415  # imports onnx
+        from edge_ood.graph.decision import keep_heads  # noqa: PLC0415  # imports onnx
 
         model = onnx.load(self.path, format="protobuf")
         kept = keep_heads(model, self.heads, heads, primary=self.metadata.primary)

@@ -1,11 +1,10 @@
 """The metadata contract: what is written is read back, and damage is always an `ArtifactError`."""
 
-import base64
 import contextlib
 import copy
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,12 @@ from edge_ood.artifact import (
     Calibration,
     Manifest,
     Metadata,
+    PackedArray,
     write_metadata,
 )
 from edge_ood.artifact_reader import read_metadata
-from edge_ood.calibration.threshold import fit_knots
+from edge_ood.calibration.decision import fit_decision
+from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.cli.inspect import report
 from edge_ood.device import Device
 from edge_ood.errors import ArtifactError
@@ -31,8 +32,14 @@ from edge_ood.images import content_hash
 from edge_ood.runtime import Scorer
 
 HEADS = ("energy", "msp", "uniform_ce")
-# Files of earlier versions do without; what is read there instead says that it is not known.
-ADDED_LATER: dict[tuple[str, ...], object] = {("comparison",): {}, ("probe", "device"): Device()}
+# Files of earlier versions do without; what is read there instead says that it is not known, or
+# was not wanted.
+ADDED_LATER: dict[tuple[str | int, ...], Any] = {
+    ("comparison",): {},
+    ("probe", "device"): asdict(Device()),
+    ("calibration", "confidence"): 0.0,
+    ("history", 0, "calibration", "confidence"): 0.0,
+}
 FREE = ("comparison", "parity", "parameters", "provenance")  # no contract below these
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -44,10 +51,11 @@ JSON = st.recursive(
 def metadata(colour_artifact: Path) -> Metadata:
     """The metadata of a real artefact, with one earlier calibration."""
     current = Scorer(colour_artifact).metadata
-    scores = np.random.default_rng(0).normal(size=(3, 25))
-    knots = {head: fit_knots(s, 0.05) for head, s in zip(HEADS, scores, strict=True)}
-    past = Calibration(0.05, 25, {h: k.threshold for h, k in knots.items()}, "2026-01-01T00:00:00")
-    archived = ArchivedCalibration.of(past, Manifest.of(["ab" * 32]), "cpu", knots)
+    scores = np.random.default_rng(0).normal(size=(3, 25)).astype(np.float32)
+    decision = fit_decision(dict(zip(HEADS, scores, strict=True)), 3, Guarantee())
+    thresholds = dict(zip(HEADS, decision.thresholds[:, 0].tolist(), strict=True))
+    past = Calibration(0.05, 25, thresholds, "2026-01-01T00:00:00")
+    archived = ArchivedCalibration.of(past, Manifest.of(["ab" * 32]), "cpu", decision)
     provenance = {"model": "wrn-10-1", "seed": 0}
     return replace(current, history=(archived,), provenance=provenance)
 
@@ -127,18 +135,14 @@ def test_every_field_is_needed(document: dict[str, Any]) -> None:
     assert len(needed) > 50
 
 
-@pytest.mark.parametrize("path", ADDED_LATER, ids=lambda path: ".".join(path))
+@pytest.mark.parametrize("path", ADDED_LATER, ids=lambda path: ".".join(map(str, path)))
 def test_files_of_earlier_versions_are_read(
-    metadata: Metadata, document: dict[str, Any], path: tuple[str, ...]
+    document: dict[str, Any], path: tuple[str | int, ...]
 ) -> None:
-    """What was added later has a value that says it is not known."""
-    found = read(changed(document, path, remove))
+    """What was added later has a value that says it is not known, or was not wanted."""
+    expected = read(changed(document, path, assign(ADDED_LATER[path])))
 
-    value: object = found
-    for name in path:
-        value = getattr(value, name)
-    assert ADDED_LATER[path] == value
-    assert metadata == replace(found, **{path[0]: getattr(metadata, path[0])})
+    assert expected == read(changed(document, path, remove))
 
 
 @pytest.mark.parametrize("value", [None, [], {}, "text", 1.5, True], ids=repr)
@@ -199,11 +203,19 @@ def test_any_change_is_refused_or_harmless(data: st.DataObject, document: dict[s
         (("probe", "scores", "msp"), [0.1, 0.2, 0.3]),
         (("probe", "scores"), {}),
         (("probe", "tolerances", "msp"), -1.0),
-        (("history", 0, "knots", "msp"), "AAAA"),
-        (("history", 0, "knots", "msp"), "AAA"),
-        (("history", 0, "knots", "msp"), ""),
-        (("history", 0, "weights"), "AAAAAA=="),
-        (("history", 0, "calibration", "n"), 26),
+        (("calibration", "confidence"), 1.0),
+        (("calibration", "confidence"), -0.5),
+        (("history", 0, "heads"), ["energy", "msp"]),
+        (("history", 0, "heads", 0), "uniform_ce"),
+        (("history", 0, "arrays"), {}),
+        (("history", 0, "arrays", "knots", "values"), "AAAA"),
+        (("history", 0, "arrays", "knots", "values"), "AAA"),
+        (("history", 0, "arrays", "knots", "values"), ""),
+        (("history", 0, "arrays", "knots", "shape"), [25, 1, 3]),
+        (("history", 0, "arrays", "knots", "shape"), [-3, -1, 25]),
+        (("history", 0, "arrays", "pvalues", "shape"), [26]),
+        (("history", 0, "arrays", "groups", "values"), "AAAAAAAAgD8AAAAA"),
+        (("history", 0, "arrays", "groups"), {"shape": [2], "values": "AAAAAAAAAAA="}),
     ],
     ids=lambda value: ".".join(map(str, value)) if isinstance(value, tuple) else repr(value)[:20],
 )
@@ -224,27 +236,28 @@ def test_a_head_has_a_name_for_a_column(document: dict[str, Any], name: str) -> 
         read(renamed)
 
 
-@pytest.mark.parametrize("damage", ["descending", "infinite", "light"])
-def test_knots_that_nothing_could_have_fitted_are_damage(
-    document: dict[str, Any], damage: str
+@pytest.mark.parametrize("name", ["knots", "pvalues", "thresholds"])
+@pytest.mark.parametrize("damage", ["descending", "infinite", "negative"])
+def test_a_decision_that_nothing_could_have_fitted_is_damage(
+    metadata: Metadata, document: dict[str, Any], name: str, damage: str
 ) -> None:
-    """Knots ascend and are finite, and each stands for at least one image."""
-    values = np.linspace(0, 1, 25, dtype=np.float32)
-    weights = np.ones(25, np.float32)
+    """Knots and p-values ascend, all numbers are finite, and p-values lie between 0 and 1."""
+    array = getattr(metadata.history[0].decision(), name).copy()
     if damage == "descending":
-        values = values[::-1]
+        array = array[..., ::-1]
     elif damage == "infinite":
-        values[-1] = np.inf
+        array[..., -1] = np.inf
     else:
-        weights[:2] = 0.5, 1.5
+        array[..., 0] = -0.5
     broken = copy.deepcopy(document)
-    broken["history"][0]["knots"]["msp"] = base64.b64encode(values.tobytes()).decode()
-    broken["history"][0]["weights"] = base64.b64encode(weights.tobytes()).decode()
+    broken["history"][0]["arrays"][name] = asdict(PackedArray.of(array))
 
-    with pytest.raises(
-        ArtifactError, match=r"the knots of .* in an earlier calibration are damaged"
-    ):
+    # Thresholds ascend by no rule, and scores of any sign are sound.
+    if (name, damage) in {("thresholds", "descending"), ("thresholds", "negative")}:
         read(broken)
+    elif (name, damage) != ("knots", "negative"):
+        with pytest.raises(ArtifactError, match="an earlier calibration is damaged"):
+            read(broken)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "[" * 10_000, '{"format": 1e999}'])

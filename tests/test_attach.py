@@ -270,7 +270,6 @@ def test_parameters_reach_formula_and_metadata(request_: Request, tmp_path: Path
         ({"heads": parse_specs("msp")}, InputError, "primary head 'energy' is not among"),
         ({"heads": parse_specs("energy,energy")}, InputError, "twice"),
         ({"primary": "entropy"}, UnknownNameError, "unknown score head 'entropy'"),
-        ({"alpha": 1.5}, InputError, "alpha is 1.5"),
         ({"statistics": "test"}, InputError, "expected training or calibration"),
     ],
 )

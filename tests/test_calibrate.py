@@ -13,8 +13,9 @@ from PIL import Image
 
 from edge_ood.artifact import Manifest, Metadata, store_metadata
 from edge_ood.calibrate import CalibrationReport, calibrate_artifact
+from edge_ood.calibration.guarantee import Changes
 from edge_ood.errors import CalibrationError, DataError, InputError
-from edge_ood.graph.assemble import read_knots
+from edge_ood.graph.decision import read_decision
 from edge_ood.images import find_images
 from edge_ood.runtime import Scorer
 
@@ -39,12 +40,6 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return find_images(folder)
 
 
-def stored(path: Path) -> list[tuple[list[float], list[float], float, int]]:
-    """Knots, weights, threshold and n of every head, as they stand in the graph."""
-    knots = read_knots(onnx.load(path))
-    return [(k.values.tolist(), k.weights.tolist(), k.threshold, k.n) for k in knots]
-
-
 def store(path: Path, metadata: Metadata) -> None:
     """Put other metadata into a finished file."""
     model = onnx.load(path)
@@ -54,7 +49,7 @@ def store(path: Path, metadata: Metadata) -> None:
 
 def calibrate(path: Path, images: list[Path], alpha: float | None = None) -> CalibrationReport:
     """Calibrate in place on the CPU."""
-    return calibrate_artifact(path, images, alpha=alpha, provider="cpu")
+    return calibrate_artifact(path, images, changes=Changes(alpha), provider="cpu")
 
 
 @pytest.mark.parametrize(("n", "alpha"), [(19, 0.05), (60, 0.05), (99, 0.01), (120, 0.1)])
@@ -80,12 +75,12 @@ def test_metadata_graph_and_report_agree(path: Path, known: list[Path]) -> None:
 
     metadata = Scorer(path).metadata
     assert report.after == metadata.calibration
-    assert HEADS == tuple(report.knots)
-    for head, (values, weights, threshold, n) in zip(HEADS, stored(path), strict=True):
-        assert threshold == metadata.calibration.thresholds[head] == report.knots[head].threshold
-        assert values == report.knots[head].values.tolist()
-        assert weights == report.knots[head].weights.tolist()
-        assert n == len(known) == metadata.calibration.n
+    assert len(known) == metadata.calibration.n
+    stored = read_decision(onnx.load(path), HEADS)
+    assert HEADS == report.decision.heads
+    assert stored.thresholds[:, 0].tolist() == list(metadata.calibration.thresholds.values())
+    for name in ("thresholds", "knots", "pvalues", "groups"):
+        assert getattr(stored, name).tolist() == getattr(report.decision, name).tolist()
 
 
 def test_the_file_says_which_images_set_its_thresholds(path: Path, known: list[Path]) -> None:
@@ -140,12 +135,6 @@ def test_an_impossible_rate_is_refused(path: Path, known: list[Path], alpha: flo
     """Before any image is opened."""
     with pytest.raises(InputError, match="expected a rate between 0 and 1"):
         calibrate(path, known, alpha)
-
-
-def test_the_report_counts_the_images_that_alpha_needs(path: Path, known: list[Path]) -> None:
-    """19 at 5 %, 9 at 10 %."""
-    assert 19 == calibrate(path, known).needed
-    assert 9 == calibrate(path, known, 0.1).needed
 
 
 def test_another_file_can_be_written(path: Path, known: list[Path], tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 
 from edge_ood.artifact import store_metadata
 from edge_ood.calibrate import calibrate_artifact, undo_calibration
-from edge_ood.calibration.threshold import Knots
+from edge_ood.calibration.decision import Decision
+from edge_ood.calibration.guarantee import Changes
 from edge_ood.errors import ArtifactError
-from edge_ood.graph.assemble import read_knots, replace_knots
+from edge_ood.graph.decision import with_decision
 from edge_ood.images import find_images
 from edge_ood.runtime import Scorer
 
@@ -31,15 +33,18 @@ def known(colours: Path) -> list[Path]:
     return [*find_images(colours / "calibration"), *find_images(colours / "test") * 4][:120]
 
 
-def stored(path: Path) -> list[tuple[list[float], list[float], float, int]]:
-    """Knots, weights, threshold and n of every head, as they stand in the graph."""
-    knots = read_knots(onnx.load(path))
-    return [(k.values.tolist(), k.weights.tolist(), k.threshold, k.n) for k in knots]
+def stored(path: Path) -> dict[str, list[float]]:
+    """Thresholds, knots and p-values, as they stand in the graph."""
+    return {
+        tensor.name: numpy_helper.to_array(tensor).tolist()
+        for tensor in onnx.load(path).graph.initializer
+        if tensor.name in ("thresholds", "knots", "pvalues", "groups")
+    }
 
 
 def calibrate(path: Path, images: list[Path], alpha: float | None = None) -> None:
     """Calibrate in place on the CPU."""
-    calibrate_artifact(path, images, alpha=alpha, provider="cpu")
+    calibrate_artifact(path, images, changes=Changes(alpha), provider="cpu")
 
 
 def test_undo_restores_every_bit(path: Path, known: list[Path]) -> None:
@@ -95,20 +100,24 @@ def change_calibration(path: Path, n: int, thresholds: dict[str, float]) -> None
 
 
 def test_undo_restores_many_knots(path: Path, known: list[Path]) -> None:
-    """More than 1,024 images are kept as weighted knots; those come back, too."""
-    model = onnx.load(path)
-    values = np.sort(np.random.default_rng(0).normal(size=(3, 1024)).astype(np.float32))
-    weights = np.r_[np.full(512, 3), np.ones(512)].astype(np.float32)
-    n = int(weights.sum())
-    replace_knots(model, [Knots(v, weights, float(v[-40]), n) for v in values])
+    """As many knots as a file may have, with p-values of their own; those come back, too."""
+    generator = np.random.default_rng(0)
+    values = np.sort(generator.normal(size=(3, 1, 1024)).astype(np.float32))
+    pvalues = np.sort(generator.random((1, 1025)).astype(np.float32))
+    thresholds = values[:, :, -40]
+    decision = Decision(HEADS, thresholds, values, pvalues, np.zeros(3, np.int64))
+    model = with_decision(onnx.load(path), decision, primary="energy")
+    store_metadata(model, Scorer(path).metadata)
     onnx.save(model, path)
     before = stored(path)
-    change_calibration(path, n, {h: float(v[-40]) for h, v in zip(HEADS, values, strict=True)})
+    change_calibration(path, 1536, dict(zip(HEADS, thresholds[:, 0].tolist(), strict=True)))
 
     calibrate(path, known)
     undo_calibration(path)
 
     assert before == stored(path)
+    assert values.tolist() == before["knots"]
+    assert pvalues.ravel().tolist() == before["pvalues"]
 
 
 def test_the_history_is_bounded(path: Path, known: list[Path]) -> None:

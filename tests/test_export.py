@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 import torch
 
+from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.errors import ArtifactError, CalibrationError, ExportError
 from edge_ood.export import export_classifier, export_run, request_of
 from edge_ood.models import load_model
@@ -92,10 +93,10 @@ def test_eighteen_calibration_images_are_refused_before_tracing(
     """A rate that the split cannot hold stops the command at once."""
     steps: list[str] = []
     images = len(read_run(run_path).splits["calibration"])
-    alpha = 0.9 / (images + 1)
+    options = Options(guarantee=Guarantee(0.9 / (images + 1)))
 
     with pytest.raises(CalibrationError, match=re.escape(f"{images} calibration scores")):
-        export_run(run_path, tmp_path / "x.onnx", Options(alpha=alpha), on_step=steps.append)
+        export_run(run_path, tmp_path / "x.onnx", options, on_step=steps.append)
 
     assert [] == steps
 

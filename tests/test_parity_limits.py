@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from edge_ood.calibration.decision import Decision
 from edge_ood.parity_limits import Expected, Reference, Subject
 from edge_ood.preprocess import Preprocess
 from edge_ood.scores import Outputs
@@ -23,7 +24,9 @@ def allowed(real_error: float, extreme_error: float) -> np.ndarray:
 
     reference = Reference(lambda images: outputs(exact), lambda images: outputs(exact + error))  # type: ignore[arg-type]  # nothing is perturbed
     batch = np.zeros((len(exact), SIZE, SIZE, 3), np.uint8)
-    expected = Expected.of(Subject(Preprocess(SIZE), [], {}), reference, batch, real=len(REAL))
+    expected = Expected.of(
+        Subject(Preprocess(SIZE), [], Decision.none(["x"], 2)), reference, batch, real=len(REAL)
+    )
     return expected.allowed["features/penultimate"]
 
 

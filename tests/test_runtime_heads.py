@@ -13,7 +13,8 @@ from edge_ood.artifact import Calibration, HeadRecord, Metadata, Probe, store_me
 from edge_ood.calibrate import calibrate_artifact
 from edge_ood.cli.app import app
 from edge_ood.errors import InputError, UnknownNameError
-from edge_ood.graph.assemble import assemble, keep_heads
+from edge_ood.graph.assemble import assemble
+from edge_ood.graph.decision import keep_heads
 from edge_ood.images import read_class_folders
 from edge_ood.preprocess import Preprocess
 from edge_ood.registry import parse_specs
@@ -96,12 +97,10 @@ def test_declared_shapes_of_the_rest_are_kept(path: Path) -> None:
     assert [v.name for v in whole.graph.value_info if v.name in made] == declared
 
 
-def test_a_file_of_an_earlier_version_can_be_narrowed(path: Path, tmp_path: Path) -> None:
-    """Files without declared shapes, and with knots weighed by a vector, give the same."""
+def test_a_file_without_declared_shapes_can_be_narrowed(path: Path, tmp_path: Path) -> None:
+    """Earlier versions declared none; p-values are the same."""
     earlier = onnx.load(path)
     del earlier.graph.value_info[:]
-    weights = next(t for t in earlier.graph.initializer if t.name == "knot_weights")
-    del weights.dims[1:]
     onnx.save(earlier, tmp_path / "earlier.onnx")
     expected = Scorer(path, provider="cpu").score_arrays(frames())
 
@@ -110,19 +109,6 @@ def test_a_file_of_an_earlier_version_can_be_narrowed(path: Path, tmp_path: Path
     found = scorer.score_arrays(frames())
     np.testing.assert_allclose(found.scores["energy"], expected.scores["energy"], rtol=1e-5)
     np.testing.assert_array_equal(found.pvalue, expected.pvalue)
-
-
-def test_thresholds_of_each_row_are_kept(path: Path) -> None:
-    """The kept rows of the threshold matrix are copied as they are, per class."""
-    whole = onnx.load(path)
-    tensor = next(t for t in whole.graph.initializer if t.name == "thresholds")
-    values = np.arange(9, dtype=np.float32).reshape(3, 3)
-    tensor.CopyFrom(onnx.numpy_helper.from_array(values, "thresholds"))
-
-    kept = keep_heads(whole, NAMES, ["odin", "energy"], primary="energy")
-
-    found = next(t for t in kept.graph.initializer if t.name == "thresholds")
-    np.testing.assert_array_equal(values[1:], onnx.numpy_helper.to_array(found))
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,11 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from edge_ood.artifact import store_metadata
-from edge_ood.calibration.threshold import Knots, kept_ranks, threshold_rank
+from edge_ood.calibration.decision import Decision
+from edge_ood.calibration.threshold import Knots, conformal_pvalues, kept_ranks, threshold_rank
 from edge_ood.errors import ArtifactError, DataError
-from edge_ood.graph.assemble import assemble, read_knots, replace_knots
+from edge_ood.graph.assemble import assemble
+from edge_ood.graph.decision import read_decision, with_decision
 from edge_ood.images import find_images
 from edge_ood.registry import bind_parameters
 from edge_ood.runtime import Scorer
@@ -166,11 +168,11 @@ def test_a_decision_is_the_pvalue_at_alpha_exactly_on_the_knots(
     drawn = {h: np.sort(generator.choice(s[:30], n)) for h, s in scores.items()}
     rank = threshold_rank(n, alpha)
     ranks = kept_ranks(n, rank)
-    weights = np.diff(ranks, prepend=0).astype(np.float32)
-    knots = {h: Knots(d[ranks - 1], weights, float(d[rank - 1]), n) for h, d in drawn.items()}
+    pvalues = conformal_pvalues(n - np.append(0, ranks)[::-1], n)
+    knots = {h: Knots(d[ranks - 1], pvalues, float(d[rank - 1])) for h, d in drawn.items()}
+    decision = Decision.of({h: [k] for h, k in knots.items()}, [0, 0, 0])
     model = onnx.load(scorer.path)
-    replace_knots(model, [knots[h] for h in scorer.heads])
-    onnx.save(model, tmp_path / "x.onnx")
+    onnx.save(with_decision(model, decision, primary="energy"), tmp_path / "x.onnx")
 
     found = Scorer(tmp_path / "x.onnx")(frames)
 
@@ -213,7 +215,8 @@ def nan_on_black(
     heads = [HEADS.get(name) for name in scorer.heads]
     bound = [BoundHead(h, bind_parameters(h.score, {}, owner=h.name)) for h in heads]
     model = assemble(network, scorer.metadata.preprocess, bound, primary="energy")
-    replace_knots(model, read_knots(onnx.load(scorer.path)))
+    decision = read_decision(onnx.load(scorer.path), scorer.heads)
+    model = with_decision(model, decision, primary="energy")
     store_metadata(model, scorer.metadata)
     path = tmp_path_factory.mktemp("nan") / "nan.onnx"
     onnx.save(model, path)

@@ -5,14 +5,17 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_ood.calibration.threshold import (
     MAX_KNOTS,
+    conformal_pvalues,
     fit_knots,
     kept_ranks,
     minimum_images,
+    pvalues_of_weights,
     threshold_rank,
 )
 from edge_ood.errors import CalibrationError, InputError
@@ -74,16 +77,37 @@ def test_eighteen_images_are_refused_for_five_percent():
         fit_knots(np.arange(18), 0.05)
 
     assert caught.value.hint == "use at least 19, or --alpha 0.06"
-    assert fit_knots(np.arange(19), 0.05).n == 19
+    assert len(fit_knots(np.arange(19), 0.05).values) == 19
 
 
-def test_suggested_rate_is_within_reach():
+def test_fifty_eight_images_are_refused_for_five_percent_with_confidence():
+    """0.95 ** 58 is 5.1 %: so often even the largest score is not large enough."""
+    with pytest.raises(
+        CalibrationError, match=r"58 .* a 5% false-alarm threshold with 95% confidence"
+    ) as caught:
+        fit_knots(np.arange(58), 0.05, 0.95)
+
+    assert caught.value.hint == "use at least 59, or --alpha 0.06"
+    assert len(fit_knots(np.arange(59), 0.05, 0.95).values) == 59
+
+
+@pytest.mark.parametrize("confidence", [0, 0.5, 0.95])
+def test_suggested_rate_is_within_reach(confidence):
     """The rate that the hint suggests works with the scores there are."""
     for n in range(1, 120):
         with pytest.raises(CalibrationError) as caught:
-            fit_knots(np.arange(n), 1e-6)
+            threshold_rank(n, 1e-6, confidence)
 
-        assert fit_knots(np.arange(n), float(caught.value.hint.split()[-1])).n == n
+        suggested = float(caught.value.hint.split()[-1])
+        assert threshold_rank(n, suggested, confidence) <= n
+
+
+def test_no_rate_is_suggested_where_none_is_within_reach():
+    """One score is above 99 % of the images with a probability of only 1 %."""
+    with pytest.raises(CalibrationError) as caught:
+        threshold_rank(1, 0.05, 0.995)
+
+    assert caught.value.hint == "use at least 104"
 
 
 def test_no_scores_suggest_no_rate():
@@ -231,10 +255,94 @@ def test_kept_ranks(n, share):
     assert ranks[0] >= 1
 
 
+@pytest.mark.parametrize("confidence", [0, 0.95])
 @pytest.mark.parametrize("n", [60, 1025, 5000])
-def test_weights_stand_for_all_scores(n):
-    """The weights of the kept knots sum to n."""
-    assert n == fit_knots(np.arange(n), 0.05).weights.sum()
+def test_pvalues_ascend_to_one(n, confidence):
+    """One more knot reached is never more suspicious; below all of them p is 1."""
+    pvalues = fit_knots(np.arange(n), 0.05, confidence).pvalues
+
+    assert (np.diff(pvalues) >= 0).all()
+    assert pvalues[0] > 0
+    assert pvalues[-1] == 1
+
+
+@pytest.mark.parametrize("weights", [[1, 1, 0], [1, 1, 2], [1, 1, -1, 2], [1, 1, math.nan], []])
+def test_weights_that_do_not_sum_to_n_are_refused(weights):
+    """As a damaged file of format 1 may have them."""
+    with pytest.raises(InputError, match="scores of 3"):
+        pvalues_of_weights(np.array(weights, np.float32), 3)
+
+
+@pytest.mark.parametrize(("alpha", "confidence"), [(0.05, 0.95), (0.01, 0.9), (0.1, 0.99)])
+def test_minimum_images_with_confidence_is_the_smallest_that_works(alpha, confidence):
+    """The first n at which all scores are below 1 - alpha at most so often."""
+    expected = next(n for n in range(1, 1000) if (1 - alpha) ** n <= 1 - confidence)
+
+    assert expected == minimum_images(alpha, confidence)
+
+
+@pytest.mark.parametrize(
+    ("alpha", "confidence"), [(0.05, 0.95), (0.05, 0.5), (0.01, 0.9), (0.3, 0.999)]
+)
+def test_rank_with_confidence_equals_scipy(alpha, confidence):
+    """The smallest k with P(Beta(k, n + 1 - k) >= 1 - alpha) >= confidence, by trying all."""
+    for n in (minimum_images(alpha, confidence), 500, 3000):
+        ranks = np.arange(1, n + 1)
+        holds = scipy.stats.beta.sf(1 - alpha, ranks, n + 1 - ranks) >= confidence
+
+        assert ranks[holds.argmax()] == threshold_rank(n, alpha, confidence)
+
+
+@pytest.mark.parametrize(("n", "confidence"), [(59, 0.95), (500, 0.5), (1000, 0.99)])
+def test_pvalues_with_confidence_are_clopper_pearson_bounds(n, confidence):
+    """SciPy's one-sided interval for j of n successes ends at the p-value of j knots reached."""
+    reached = np.unique(np.linspace(0, n, 12).astype(int))
+    expected = [
+        scipy.stats.binomtest(int(j), n, alternative="less")
+        .proportion_ci(confidence, method="exact")
+        .high
+        for j in reached
+    ]
+
+    found = conformal_pvalues(reached, n, confidence)
+
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("alpha", ALPHAS)
+@pytest.mark.parametrize("confidence", [0.5, 0.95])
+@pytest.mark.parametrize("decimals", [1, 6])
+def test_decision_and_pvalue_agree_with_confidence(alpha, confidence, decimals):
+    """`is_ood` holds exactly when p <= alpha in float32 here, too, thinned and tied or not."""
+    for n in (minimum_images(alpha, confidence), 700, 1500):
+        scores = np.random.default_rng(n).normal(size=n).round(decimals)
+        knots = fit_knots(scores, alpha, confidence)
+        queries = neighbours(knots.values)
+
+        decided = knots.pvalue(queries) <= np.float32(alpha)
+        assert decided.tolist() == knots.is_ood(queries).tolist()
+
+
+@given(st.integers(1, 200), st.data())
+@settings(max_examples=50, deadline=None)
+def test_decision_and_pvalue_agree_at_attainable_rates_with_confidence(n, data):
+    """Also where alpha is itself a p-value, so that rounding could carry one across."""
+    confidence = data.draw(st.sampled_from([0.5, 0.9, 0.95]))
+    alpha = float(conformal_pvalues(np.array([data.draw(st.integers(0, n - 1))]), n, confidence)[0])
+    if n < minimum_images(alpha, confidence):
+        return
+    knots = fit_knots(np.arange(n), alpha, confidence)
+    queries = neighbours(knots.values)
+
+    decided = knots.pvalue(queries) <= np.float32(alpha)
+    assert decided.tolist() == knots.is_ood(queries).tolist()
+
+
+@pytest.mark.parametrize("confidence", [-0.1, 1.0, 95, math.nan])
+def test_confidence_outside_the_unit_interval_is_refused(confidence):
+    """A confidence is 0 or more and less than 1."""
+    with pytest.raises(InputError, match="expected a probability between 0 and 1"):
+        minimum_images(0.05, confidence)
 
 
 @pytest.mark.parametrize(

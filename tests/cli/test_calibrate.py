@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from edge_ood.calibration.guarantee import Guarantee
+from edge_ood.calibration.statement import statement
 from edge_ood.cli.app import app
 from edge_ood.images import find_images
 from edge_ood.runtime import Scorer
@@ -45,8 +47,24 @@ def test_the_file_is_calibrated_in_place(artefact: Path, colours: Path) -> None:
         (line,) = [line for line in result.stdout.splitlines() if line.startswith(head)]
         expected = [head, f"{before.thresholds[head]:.6g}", f"{after.thresholds[head]:.6g}"]
         assert expected == line.split()
-    assert "40 images (a false-alarm rate of 0.1 needs at least 9)" in result.stdout
-    assert "at most 0.1 of new known images are flagged" in result.stdout
+    assert "calibrated on 40 images, of which 9 are needed at least\n" in result.stdout
+    assert f"\n{statement(Guarantee(0.1), 40)}\n" in result.stdout
+
+
+def test_a_rate_is_held_with_confidence(artefact: Path, colours: Path) -> None:
+    """It says so, later calibrations go on to hold it, and 0 goes back to the average."""
+    folder = images(colours, 60)
+
+    first = run(artefact, folder, "--confidence", 0.95)
+    second = run(artefact, folder)
+    held = Scorer(artefact).metadata.calibration
+    third = run(artefact, folder, "--confidence", 0)
+
+    assert [0, 0, 0] == [first.exit_code, second.exit_code, third.exit_code]
+    assert "for 95 % of all calibration sets of 60 images" in first.stdout
+    assert first.stdout.splitlines()[-1] == second.stdout.splitlines()[-1]
+    assert Guarantee(0.05, 0.95) == held.guarantee
+    assert Guarantee(0.05) == Scorer(artefact).metadata.calibration.guarantee
 
 
 def test_another_file_can_be_written(artefact: Path, colours: Path) -> None:
@@ -88,20 +106,27 @@ def test_undo_without_a_past_is_an_error(artefact: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "alpha", "message", "hint"),
+    ("count", "wanted", "message", "hint"),
     [
-        (18, "0.05", "18 calibration scores cannot give a 5% false-alarm", "at least 19, or"),
-        (60, "0.01", "60 calibration scores cannot give a 1% false-alarm", "at least 99, or"),
-        (19, "1.5", "alpha is 1.5, expected a rate between 0 and 1", "try 0.05"),
+        (18, "--alpha 0.05", "18 calibration scores cannot give a 5% false", "at least 19, or"),
+        (60, "--alpha 0.01", "60 calibration scores cannot give a 1% false", "at least 99, or"),
+        (
+            58,
+            "--confidence 0.95",
+            "threshold with 95% confidence",
+            "use at least 59, or --alpha 0.",
+        ),
+        (19, "--alpha 1.5", "alpha is 1.5, expected a rate between 0 and 1", "try 0.05"),
+        (19, "--confidence 1", "confidence is 1.0, expected a probability", "try 0.95"),
     ],
 )
 def test_too_few_images_are_an_error(
-    artefact: Path, colours: Path, count: int, alpha: str, message: str, hint: str
+    artefact: Path, colours: Path, count: int, wanted: str, message: str, hint: str
 ) -> None:
     """One line says what is wrong, one how many are needed, and the file stays."""
     before = artefact.read_bytes()
 
-    result = run(artefact, images(colours, count), "--alpha", alpha)
+    result = run(artefact, images(colours, count), *wanted.split())
 
     assert 1 == result.exit_code
     error, remedy = result.stderr.splitlines()[-2:]
@@ -121,7 +146,14 @@ def test_training_images_are_an_error(artefact: Path, colours: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["folder", "--undo"], ["--undo", "--alpha", "0.1"], ["folder", "--alpha", "much"]],
+    [
+        [],
+        ["folder", "--undo"],
+        ["--undo", "--alpha", "0.1"],
+        ["--undo", "--confidence", "0.9"],
+        ["folder", "--alpha", "much"],
+        ["folder", "--confidence", "95"],
+    ],
 )
 def test_contradictions_are_usage_errors(artefact: Path, arguments: list[str]) -> None:
     """Images or --undo, and no rate beside --undo."""

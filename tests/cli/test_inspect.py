@@ -3,11 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from edge_ood.artifact import ArchivedCalibration, Manifest, Metadata
-from edge_ood.calibration.threshold import fit_knots
+from edge_ood.calibration.decision import fit_decision
+from edge_ood.calibration.guarantee import Guarantee
+from edge_ood.calibration.statement import statement
 from edge_ood.cli.app import app
 from edge_ood.cli.inspect import report
 from edge_ood.runtime import Scorer
@@ -53,7 +56,18 @@ def test_what_decides_is_shown(metadata: Metadata) -> None:
     assert "0.25, 0.25, 0.25" == found["std"]
     assert "energy, at a false-alarm rate of 0.05" == found["decides by"]
     assert f"{metadata.calibration.date} on 60 images" == found["calibrated"]
+    assert statement(Guarantee(), 60) == found["guarantee"]
     assert ("60", "60") == (found["training images"], found["calibration images"])
+
+
+def test_a_file_that_was_never_calibrated_promises_nothing(metadata: Metadata) -> None:
+    """Neither date nor statement."""
+    never = replace(metadata, calibration=replace(metadata.calibration, n=0))
+
+    found = facts(report(never))
+
+    assert "never" == found["calibrated"]
+    assert found["guarantee"].startswith("none: 0 calibration scores cannot give")
 
 
 def test_thresholds_and_parity_are_shown_by_head(metadata: Metadata) -> None:
@@ -72,8 +86,9 @@ def test_earlier_calibrations_are_shown(metadata: Metadata) -> None:
     """Oldest first, with date, rate and number of images."""
     assert "none" == facts(report(metadata))["earlier"]
     past = replace(metadata.calibration, n=20, date="2026-01-02T03:04:05+00:00", alpha=0.1)
-    knots = {head: fit_knots(range(20), 0.1) for head in metadata.head_names}
-    archived = ArchivedCalibration.of(past, Manifest(), "cpu", knots)
+    scores = dict.fromkeys(metadata.head_names, np.arange(20))
+    decision = fit_decision(scores, 3, Guarantee(0.1))
+    archived = ArchivedCalibration.of(past, Manifest(), "cpu", decision)
 
     found = facts(report(replace(metadata, history=(archived,))))
 

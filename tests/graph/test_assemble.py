@@ -7,9 +7,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from edge_ood.calibration.threshold import fit_knots
+from edge_ood.calibration.decision import fit_decision
+from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.errors import ExportError
-from edge_ood.graph.assemble import assemble, assemble_reader, read_knots, replace_knots
+from edge_ood.graph.assemble import assemble, assemble_reader
+from edge_ood.graph.decision import with_decision
 from edge_ood.graph.network import PREPROCESSED
 from edge_ood.preprocess import Preprocess
 from edge_ood.scores import HEADS, BoundHead
@@ -143,45 +145,13 @@ def test_resizing_in_the_graph_is_within_a_grey_level_of_pillow(
 def test_primary_head_is_what_pvalue_and_is_ood_repeat(classifier: onnx.ModelProto) -> None:
     """`pvalue` and `is_ood` are those of the primary head, here not the first."""
     model = assemble(classifier, PREPROCESS, HEADS_USED, primary="uniform_ce")
-    knots = [fit_knots(np.arange(40) * scale, 0.05) for scale in (1e-3, 1.0, -0.1)]
-    replace_knots(model, knots)
+    scores = {h.name: np.arange(40) * s for h, s in zip(HEADS_USED, (1e-3, 1, -0.1), strict=True)}
+    model = with_decision(model, fit_decision(scores, 3, Guarantee()), primary="uniform_ce")
 
     found = run(model, images_of(20, SIZE, SIZE))
 
     np.testing.assert_array_equal(found["uniform_ce_pvalue"], found["pvalue"])
     np.testing.assert_array_equal(found["uniform_ce_is_ood"], found["is_ood"])
-
-
-def test_pvalues_and_decisions_equal_the_formulas_on_knots(classifier: onnx.ModelProto) -> None:
-    """The graph computes what `Knots` computes, for every head, ties at knots included."""
-    model = assemble(classifier, PREPROCESS, HEADS_USED, primary="energy")
-    images = images_of(60, SIZE, SIZE)
-    scores = run(model, images)
-    knots = [fit_knots(scores[h.name][:45], 0.05) for h in HEADS_USED]
-    at_knot = [
-        type(k)(np.append(k.values[:-1], scores[h.name][50]), k.weights, k.threshold, k.n)
-        for k, h in zip(knots, HEADS_USED, strict=True)
-    ]
-    replace_knots(model, at_knot)
-
-    found = run(model, images)
-
-    for head, k in zip(HEADS_USED, at_knot, strict=True):
-        np.testing.assert_array_equal(k.pvalue(found[head.name]), found[f"{head.name}_pvalue"])
-        np.testing.assert_array_equal(k.is_ood(found[head.name]), found[f"{head.name}_is_ood"])
-
-
-def test_read_knots_gives_back_what_was_stored(classifier: onnx.ModelProto) -> None:
-    """Storing and reading knots is lossless."""
-    model = assemble(classifier, PREPROCESS, HEADS_USED, primary="energy")
-    stored = [fit_knots(np.random.default_rng(i).normal(size=3000), 0.05) for i in range(3)]
-
-    replace_knots(model, stored)
-
-    for expected, found in zip(stored, read_knots(model), strict=True):
-        np.testing.assert_array_equal(expected.values, found.values)
-        np.testing.assert_array_equal(expected.weights, found.weights)
-        assert (expected.threshold, expected.n) == (found.threshold, found.n)
 
 
 @pytest.mark.parametrize(
@@ -193,12 +163,6 @@ def test_a_head_without_its_input_is_refused(
     """The error names the head and what it reads."""
     with pytest.raises(ExportError, match=f"{head!r} reads {reads!r}"):
         assemble(classifier, PREPROCESS, [BoundHead(HEADS.get(head), {})], primary=head)
-
-
-def test_a_file_without_thresholds_is_no_artefact(classifier: onnx.ModelProto) -> None:
-    """Reading knots from a plain ONNX file says so."""
-    with pytest.raises(ExportError, match="no edge-ood artefact"):
-        read_knots(classifier)
 
 
 def _pillow(image: np.ndarray, resize: str) -> np.ndarray:

@@ -1,0 +1,177 @@
+"""The last part of an artefact's graph: from scores and label to p-values and decisions.
+
+It is recorded anew whenever thresholds change, so that it has the nodes that its calibration needs
+and no others, in files of every age.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from edge_ood.calibration.decision import Decision
+from edge_ood.calibration.threshold import pvalues_of_weights
+from edge_ood.errors import ArtifactError, InputError
+from edge_ood.graph.array import GraphBuilder
+from edge_ood.graph.network import GraphOutput, build_model
+from edge_ood.graph.simplify import prune
+
+__all__ = ["keep_heads", "read_decision", "with_decision"]
+
+_THRESHOLDS, _KNOTS, _PVALUES, _GROUPS = "thresholds", "knots", "pvalues", "groups"
+_WEIGHTS, _TOTAL = "knot_weights", "knot_total"
+"""Files of format 1 weigh their knots instead of having `pvalues`."""
+
+
+def with_decision(model: onnx.ModelProto, decision: Decision, *, primary: str) -> onnx.ModelProto:
+    """The model with this decision in place of the one it had, and what its heads need alone.
+
+    Args:
+        model: Outputs `label`, `logits` and the scores of all heads; stays as it is.
+        decision: Its heads are the outputs that are kept.
+        primary: Name of the head whose p-value and decision are `pvalue` and `is_ood`.
+
+    Returns:
+        A model with the outputs of the artefact contract, and with the metadata of `model`.
+    """
+    pruned = prune(model, ["label", "logits", *decision.heads])
+    builder = GraphBuilder(prefix="decision")
+    builder.nodes.extend(pruned.graph.node)
+    builder.initializers.extend(pruned.graph.initializer)
+    _record(builder, decision)
+    builder.add("Identity", [f"{primary}_pvalue"], name="pvalue")
+    builder.add("Identity", [f"{primary}_is_ood"], name="is_ood")
+    made = build_model(builder, _contract_outputs(decision), model)
+    made.graph.value_info.extend(pruned.graph.value_info)
+    made.metadata_props.extend(model.metadata_props)
+    return made
+
+
+def keep_heads(
+    model: onnx.ModelProto, names: Sequence[str], wanted: Sequence[str], *, primary: str
+) -> onnx.ModelProto:
+    """An artefact that computes only some of its heads, and nothing that only others need.
+
+    Args:
+        model: An artefact; stays as it is.
+        names: All its heads, in the order of its outputs.
+        wanted: Some of them, `primary` included, in the same order.
+        primary: The head that decides.
+
+    Returns:
+        A model with the same decisions, p-values and metadata.
+    """
+    return with_decision(model, read_decision(model, names).of_heads(wanted), primary=primary)
+
+
+def read_decision(model: onnx.ModelProto, heads: Sequence[str]) -> Decision:
+    """The decision of an artefact of any age, to the bit.
+
+    Args:
+        model: An artefact.
+        heads: All its heads, in the order of its outputs.
+
+    Raises:
+        ArtifactError: If the graph has no decision, or a damaged one.
+    """
+    arrays = {
+        tensor.name: numpy_helper.to_array(tensor)
+        for tensor in model.graph.initializer
+        if tensor.name in (_THRESHOLDS, _KNOTS, _PVALUES, _GROUPS, _WEIGHTS, _TOTAL)
+    }
+    if _THRESHOLDS not in arrays or _KNOTS not in arrays:
+        raise ArtifactError(
+            "the graph has no thresholds, so it is no edge-ood artefact",
+            hint="make one with 'edge-ood export RUN'",
+        )
+    try:
+        return _decision(tuple(heads), arrays)
+    except (InputError, IndexError, KeyError, ValueError) as error:
+        raise ArtifactError(
+            f"the decision of the graph is damaged: {error}", hint="export it again"
+        ) from error
+
+
+def _decision(heads: tuple[str, ...], arrays: dict[str, NDArray[Any]]) -> Decision:
+    """The decision of untrusted arrays; they may raise whatever NumPy does."""
+    thresholds, knots = arrays[_THRESHOLDS], arrays[_KNOTS]
+    groups = arrays.get(_GROUPS, np.zeros(thresholds.shape[1], np.int64))
+    _, first = np.unique(groups, return_index=True)
+    pvalues = arrays[_PVALUES] if _PVALUES in arrays else _from_weights(arrays)
+    table = pvalues.reshape(knots.shape[1], knots.shape[2] + 1)
+    decision = Decision(heads, thresholds[:, first], knots, table, groups)
+    if not np.array_equal(decision.thresholds[:, groups], thresholds):
+        raise InputError("thresholds differ between classes that share their p-values")
+    return decision
+
+
+def _from_weights(arrays: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+    """P-values by the number of knots reached, as a graph of format 1 adds them up."""
+    return pvalues_of_weights(arrays[_WEIGHTS].ravel(), int(arrays[_TOTAL]) - 1)
+
+
+def _record(builder: GraphBuilder, decision: Decision) -> None:
+    """P-values and decisions of all heads at once, as a matrix (S, N)."""
+    names = decision.heads
+    scores = builder.add("Concat", names, axis=0) if len(names) > 1 else names[0]
+    by_head = builder.add("Reshape", [scores, builder.constant([len(names), -1], np.int64)])
+    column = builder.add("Reshape", [scores, builder.constant([len(names), -1, 1], np.int64)])
+    builder.initializer(_THRESHOLDS, decision.thresholds[:, decision.groups])
+    limits = builder.add("Gather", [_THRESHOLDS, "label"], axis=1)
+    kept = builder.add("LessOrEqual", [by_head, limits])
+    flagged = builder.add("Not", [kept])
+    builder.initializer(_KNOTS, decision.knots)
+    builder.initializer(_PVALUES, decision.pvalues.ravel())
+    reached = builder.add("LessOrEqual", [column, _record_knots(builder, decision)])
+    # Counting is a product with a column: with a vector, onnxruntime takes twice to four times as
+    # long, and ReduceSum has no fast kernel for booleans.
+    ones = builder.constant(np.ones((decision.knots.shape[2], 1)), np.float32)
+    counted = builder.add("MatMul", [builder.add("Cast", [reached], to=TensorProto.FLOAT), ones])
+    pvalues = builder.add("Gather", [_PVALUES, _record_index(builder, counted, decision)])
+    _record_rows(builder, pvalues, [f"{name}_pvalue" for name in names])
+    _record_rows(builder, flagged, [f"{name}_is_ood" for name in names])
+
+
+def _record_knots(builder: GraphBuilder, decision: Decision) -> str:
+    """Knots that broadcast against scores (S, N, 1): those of each image's class."""
+    if decision.num_groups == 1:
+        return _KNOTS
+    builder.initializer(_GROUPS, decision.groups)
+    return builder.add("Gather", [_KNOTS, builder.add("Gather", [_GROUPS, "label"])], axis=1)
+
+
+def _record_index(builder: GraphBuilder, counted: str, decision: Decision) -> str:
+    """Positions (S, N, 1) in the flat table of p-values."""
+    index = builder.add("Cast", [counted], to=TensorProto.INT64)
+    if decision.num_groups == 1:
+        return index
+    starts = decision.groups[:, None] * decision.pvalues.shape[1]
+    start = builder.add("Gather", [builder.constant(starts, np.int64), "label"])
+    return builder.add("Add", [index, start])
+
+
+def _record_rows(builder: GraphBuilder, matrix: str, names: Sequence[str]) -> None:
+    """Name the rows of a matrix (S, N): flat, they are S equal parts, which is one node."""
+    flat = builder.add("Reshape", [matrix, builder.constant([-1], np.int64)])
+    builder.nodes.append(
+        helper.make_node("Split", [flat], names, name=names[0], axis=0, num_outputs=len(names))
+    )
+
+
+def _contract_outputs(decision: Decision) -> list[GraphOutput]:
+    outputs = [
+        GraphOutput("label", TensorProto.INT64),
+        GraphOutput("is_ood", TensorProto.BOOL),
+        GraphOutput("pvalue", TensorProto.FLOAT),
+        GraphOutput("logits", TensorProto.FLOAT, ("N", len(decision.groups))),
+    ]
+    for head in decision.heads:
+        outputs += [
+            GraphOutput(head, TensorProto.FLOAT),
+            GraphOutput(f"{head}_pvalue", TensorProto.FLOAT),
+            GraphOutput(f"{head}_is_ood", TensorProto.BOOL),
+        ]
+    return outputs
