@@ -1,9 +1,13 @@
 """The one place where library errors become terminal lines and exit codes."""
 
+import contextlib
 import errno
 import os
+import signal
 import sys
-from typing import Any
+import threading
+from collections.abc import Iterator
+from typing import Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -11,9 +15,10 @@ from typer.core import TyperGroup
 from edge_ood.errors import EdgeOodError
 from edge_ood.text import printable
 
-__all__ = ["OneLineErrors"]
+__all__ = ["OneLineErrors", "sigterm_interrupts"]
 
-_INTERRUPTED = 130
+_INTERRUPTED = 128 + signal.SIGINT
+_TERMINATED = 128 + signal.SIGTERM
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -29,9 +34,10 @@ class OneLineErrors(TyperGroup):
             if error.hint:
                 typer.echo(f"hint: {printable(error.hint)}", err=True)
             raise typer.Exit(error.exit_code) from error
-        except KeyboardInterrupt:
-            typer.echo("interrupted", err=True)
-            raise typer.Exit(_INTERRUPTED) from None
+        except KeyboardInterrupt as stop:
+            typer.echo(": ".join(["interrupted", *map(str, stop.args)]), err=True)
+            code = _TERMINATED if isinstance(stop, _Terminated) else _INTERRUPTED
+            raise typer.Exit(code) from None
         except BrokenPipeError:
             # The reader has what it wanted.
             _abandon_stdout()
@@ -44,6 +50,27 @@ class OneLineErrors(TyperGroup):
             typer.echo(f"error: cannot write {target}: {error.strerror}", err=True)
             typer.echo("hint: free some space or write elsewhere", err=True)
             raise typer.Exit(1) from error
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, as schedulers send it before they kill."""
+
+
+@contextlib.contextmanager
+def sigterm_interrupts() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, so that it can save what is done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise _Terminated
 
 
 def _abandon_stdout() -> None:

@@ -1,29 +1,31 @@
 """`edge-ood score`: one row per file, whatever is in it, without torch."""
 
+import hashlib
 import os
 import sys
-import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
+from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_ood.cli._options import (
-    Artefact,
-    ForceOption,
-    ProviderOption,
-    ThreadsOption,
-)
+from edge_ood.cli._errors import sigterm_interrupts
+from edge_ood.cli._options import Artefact, ForceOption, ProviderOption, ThreadsOption
+from edge_ood.cli._tally import Tally
 from edge_ood.errors import DataError
-from edge_ood.text import printable
+from edge_ood.text import printable, valid_text
 
 if TYPE_CHECKING:
     from edge_ood.results import Row
+    from edge_ood.run_record import RunRecord
     from edge_ood.runtime import Scorer
-    from edge_ood.tables import WriteRow
+    from edge_ood.score_output import ScoreOutput
+    from edge_ood.shards import ShardFiles
+
+    Stream = Callable[[Iterable[Path]], Iterator[Row]]
 
 __all__ = ["score"]
 
@@ -42,7 +44,11 @@ def score(
     *,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="A .csv, .jsonl or .parquet file; else stdout."),
+        typer.Option(
+            "-o",
+            "--output",
+            help="A .csv or .jsonl file, or a .parquet folder; else stdout.",
+        ),
     ] = None,
     table_format: Annotated[
         str | None, typer.Option("--format", help="csv, jsonl or parquet; by ending by default.")
@@ -68,40 +74,64 @@ def score(
     fail_on_ood: Annotated[
         bool, typer.Option("--fail-on-ood", help="Exit with 3 if any image was flagged.")
     ] = False,
+    shard: Annotated[
+        str,
+        typer.Option(
+            metavar="I/N",
+            help="Score only the I-th of N shares, on any machine; 'edge-ood merge' joins them.",
+        ),
+    ] = "1/1",
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on where a killed or interrupted run stopped; with nothing there, begin.",
+        ),
+    ] = False,
     force: ForceOption = False,
 ) -> None:
     """Label, score and decide every file below PATHS, one row each.
 
-    Example: edge-ood score exported/oe.onnx images -o scores.csv
+    A table is finished when it bears its name: until then its rows lie in OUTPUT.part, and the
+    same command with --resume goes on with them, after a SIGKILL, too. OUTPUT.run.json says what
+    made the table.
+
+    Example: edge-ood score exported/oe.onnx images -o scores.csv --resume
     """
     from edge_ood.input_files import InputFiles
     from edge_ood.latency import Latencies
-    from edge_ood.output import check_output
     from edge_ood.runtime import Scorer
+    from edge_ood.score_output import ScoreOutput
+    from edge_ood.shards import Shard, ShardFiles
     from edge_ood.tables import format_of
 
+    if resume and output is None:
+        raise typer.BadParameter("--resume needs a table to go on with: -o FILE")
     chosen = format_of(output, table_format)
-    if output is not None:
-        check_output(output, force=force)
-    files = InputFiles(_roots(paths), skip=output)
+    part = Shard.parse(shard)
+    target = None if output is None else ScoreOutput(output, chosen)
+    if target is not None:
+        target.check(resume=resume, force=force)
+    roots, listed = _roots(paths)
+    everything = InputFiles(roots, skip=target.own_files if target else ())
     heads = None if scores is None else [name.strip() for name in scores.split(",")]
     scorer = Scorer(
         artefact, provider=provider, heads=heads, threads=threads if batch_size == 1 else 1
     )
     _warn_about_device(scorer)
-    tally = _Tally()
-    latencies = Latencies()
-    at_once = 1 if batch_size == 1 else threads
-    stream = scorer.stream(files, batch_size=batch_size, threads=at_once, on_batch=latencies.add)
-    rows = tally.watch(stream)
-    if output is None and table_format is None and sys.stdout.isatty():
-        _show(rows, scorer.metadata.primary)
+    files = ShardFiles(everything, part, batch_size)
+    tally, latencies = Tally(), Latencies()
+    stream = partial(
+        scorer.stream,
+        batch_size=batch_size,
+        threads=1 if batch_size == 1 else threads,
+        on_batch=latencies.add,
+    )
+    if target is None:
+        _to_stdout(stream, files, tally, scorer, chosen if table_format else None)
     else:
-        is_shown = output is None and sys.stdout.isatty()
-        bar = nullcontext(rows) if is_shown else tally.progress(rows, len(files))
-        with _table(output, chosen, scorer) as write, bar as passing:
-            for row in passing:
-                write(row)
+        record = _record(scorer, files, table_format=chosen, paths=paths, listed=listed)
+        _to_table(stream, files, tally, target, record=record, resume=resume)
     typer.echo(tally.summary(), err=True)
     if batch_size == 1 and latencies:
         typer.echo(latencies.summary(), err=True)
@@ -109,57 +139,103 @@ def score(
         raise typer.Exit(_FLAGGED)
 
 
-def _roots(names: list[str]) -> list[Path]:
-    """What is to be scored; a name on the command line that does not exist is a slip."""
+def _roots(names: list[str]) -> tuple[list[Path], str]:
+    """What is to be scored, and a hash of the list on standard input, if there is one.
+
+    A name on the command line that does not exist is a slip.
+    """
     from edge_ood.input_files import read_list
 
     given = [name for name in names if name != "-"]
     for name in given:
         if not os.path.lexists(name):
             raise DataError(f"no file or folder '{name}'", hint="check the path")
-    listed = read_list(sys.stdin.buffer.read()) if "-" in names else []
-    return [*map(Path, given), *listed]
+    if "-" not in names:
+        return list(map(Path, given)), ""
+    content = sys.stdin.buffer.read()
+    return [*map(Path, given), *read_list(content)], hashlib.sha256(content).hexdigest()
 
 
-class _Tally:
-    """Counts what goes by."""
+def _record(
+    scorer: "Scorer",
+    files: "ShardFiles",
+    *,
+    table_format: str,
+    paths: list[str],
+    listed: str,
+) -> "RunRecord":
+    """What makes the rows."""
+    from edge_ood.run_record import RunRecord
 
-    def __init__(self) -> None:
-        self.flagged = 0
-        self._statuses: Counter[str] = Counter()
-        self._started = time.monotonic()
+    with scorer.path.open("rb") as stream:
+        artefact = hashlib.file_digest(stream, "sha256").hexdigest()
+    return RunRecord(
+        version=metadata.version("edge-ood"),
+        artefact=artefact,
+        provider=scorer.provider,
+        table=table_format,
+        scores=tuple(scorer.heads),
+        batch_size=files.batch_size,
+        paths=tuple(map(valid_text, paths)),
+        listed=listed,
+        shard=files.shard,
+    )
 
-    def watch(self, rows: "Iterable[Row]") -> "Iterator[Row]":
-        for row in rows:
-            self._statuses[row.status] += 1
-            self.flagged += bool(row.values.get("is_ood"))
-            yield row
 
-    def progress(
-        self, rows: "Iterator[Row]", total: int
-    ) -> "AbstractContextManager[Iterable[Row]]":
-        """Pass the rows on under a progress bar with rate and time left."""
-        return typer.progressbar(
-            rows,
-            length=total,
-            label="scoring",
-            show_pos=True,
-            item_show_func=lambda row: self._rate() if row else None,
-            file=sys.stderr,
-        )
+def _to_table(
+    stream: "Stream",
+    files: "ShardFiles",
+    tally: Tally,
+    target: "ScoreOutput",
+    *,
+    record: "RunRecord",
+    resume: bool,
+) -> None:
+    """Write a file or folder, or what is left of it to write."""
+    finished = target.finished_rows(record) if resume else None
+    if finished is not None:
+        tally.take_over(finished)
+        return
+    total = len(files)
+    table = None
+    try:
+        with sigterm_interrupts(), target.open(record, resume=resume) as table:
+            paths = table.rest(files, tally.take_over_row)
+            if not table.has_same_files:
+                typer.echo("note: files came or went since; new ones follow at the end", err=True)
+            rows = tally.watch(stream(paths))
+            with tally.progress(rows, total) as passing:
+                for row in passing:
+                    table.write(row)
+            table.finish(files.total, files.digest)
+    except KeyboardInterrupt as stop:
+        if table is None or not table.saved_rows:
+            raise
+        done = f"{table.saved_rows} of {total} files are done, and --resume goes on with the rest"
+        raise type(stop)(done) from None
 
-    def summary(self) -> str:
-        """One line: how many, how they fared, how fast."""
-        others = {s: n for s, n in sorted(self._statuses.items()) if s != "ok"}
-        problems = "".join(f", {n} {status}" for status, n in others.items())
-        seconds = time.monotonic() - self._started
-        return (
-            f"{self._statuses.total()} files in {seconds:.1f} s ({self._rate()}): "
-            f"{self.flagged} flagged as out-of-distribution{problems}"
-        )
 
-    def _rate(self) -> str:
-        return f"{self._statuses.total() / max(time.monotonic() - self._started, 1e-9):.0f}/s"
+def _to_stdout(
+    stream: "Stream",
+    files: "ShardFiles",
+    tally: Tally,
+    scorer: "Scorer",
+    table_format: str | None,
+) -> None:
+    """A table for eyes on a terminal; JSON Lines elsewhere, or the format asked for."""
+    from edge_ood.tables import write_to
+
+    rows = tally.watch(stream(files))
+    if sys.stdout.isatty() and table_format is None:
+        _show(rows, scorer.metadata.primary)
+        return
+    # Class names may be in any language, whatever the terminal's encoding is.
+    sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]  # a TextIOWrapper
+    write = write_to(sys.stdout, table_format or "jsonl", scorer.heads)
+    with nullcontext(rows) if sys.stdout.isatty() else tally.progress(rows, len(files)) as passing:
+        for row in passing:
+            write(row)
+    sys.stdout.flush()
 
 
 def _warn_about_device(scorer: "Scorer") -> None:
@@ -175,20 +251,6 @@ def _warn_about_device(scorer: "Scorer") -> None:
             ),
             err=True,
         )
-
-
-@contextmanager
-def _table(output: Path | None, table_format: str, scorer: "Scorer") -> "Iterator[WriteRow]":
-    from edge_ood.tables import open_table, write_to
-
-    if output is not None:
-        with open_table(output, table_format, scorer.heads) as write:
-            yield write
-        return
-    # Class names may be in any language, whatever the terminal's encoding is.
-    sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]  # a TextIOWrapper
-    yield write_to(sys.stdout, table_format, scorer.heads)
-    sys.stdout.flush()
 
 
 def _show(rows: "Iterable[Row]", primary: str) -> None:

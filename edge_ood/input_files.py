@@ -18,15 +18,17 @@ class InputFiles:
 
     Args:
         roots: Files and folders; a file need not exist.
-        skip: A file that is written meanwhile and so is no input, even if it lies in a folder.
+        skip: Files and folders that are written meanwhile and so are no input, even if they lie
+            in a folder.
 
     Raises:
         DataError: If there is no file at all.
     """
 
-    def __init__(self, roots: Sequence[Path], *, skip: Path | None = None) -> None:
+    def __init__(self, roots: Sequence[Path], *, skip: Sequence[Path] = ()) -> None:
         self._roots = tuple(roots)
-        self._skip = os.path.realpath(skip) if skip else None
+        self._skip = {os.path.realpath(path) for path in skip}
+        self._skipped_names = {Path(path).name for path in self._skip}
         if next(iter(self), None) is None:
             below = f"below '{self._roots[0]}'" if self._roots else "in the list"
             raise DataError(f"no files {below}", hint="check the path")
@@ -43,8 +45,7 @@ class InputFiles:
     def _is_output(self, path: Path) -> bool:
         if is_unfinished(path.name):
             return True
-        named_alike = self._skip is not None and self._skip.endswith(path.name)
-        return named_alike and os.path.realpath(path) == self._skip
+        return path.name in self._skipped_names and os.path.realpath(path) in self._skip
 
 
 def read_list(content: bytes) -> list[Path]:

@@ -7,21 +7,31 @@ formula get a leading `'`. Bytes of a name outside UTF-8 stand as `\xNN`. What h
 empty cell in CSV and null elsewhere; a NaN score is `nan` in CSV, NaN in Parquet and null in JSON.
 """
 
+import csv
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from edge_ood.errors import InputError, MissingDependencyError
-from edge_ood.output import atomic_output
+from edge_ood.errors import InputError
 from edge_ood.results import Row, columns
 from edge_ood.text import valid_text
 
-__all__ = ["FORMATS", "format_of", "open_table", "shown_path", "write_to"]
+__all__ = [
+    "FORMATS",
+    "SavedRow",
+    "TextFormat",
+    "cells_of",
+    "format_of",
+    "shown_path",
+    "text_format",
+    "write_to",
+]
 
 FORMATS = {"csv": (".csv",), "jsonl": (".jsonl", ".ndjson"), "parquet": (".parquet",)}
 """Table formats by the file name endings that choose them."""
@@ -30,9 +40,33 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\u
 """What spreadsheets take for the start of a formula, the full-width forms included."""
 
 _QUOTED = set(',"\r\n')
-_ROWS_PER_GROUP = 8192
 
 WriteRow = Callable[[Row], Any]
+
+
+class SavedRow(NamedTuple):
+    """What a row of a table says about one file, where scores do not matter."""
+
+    path: str
+    status: str
+    is_ood: bool
+
+
+@dataclass(frozen=True)
+class TextFormat:
+    """How a table is written as text, and read back.
+
+    Attributes:
+        header: What the file begins with.
+        line: A row as text, with its line end.
+        is_whole: Whether bytes that end with a line end are a whole record, not a part of one.
+        parse: What a whole record says; None if it is no row of such a table.
+    """
+
+    header: str
+    line: Callable[[Row], str]
+    is_whole: Callable[[bytes], bool]
+    parse: Callable[[str], SavedRow | None]
 
 
 def format_of(path: Path | None, chosen: str | None) -> str:
@@ -62,38 +96,25 @@ def shown_path(path: Path) -> str:
     return text if path.is_absolute() or text.startswith("../") else f"./{text}"
 
 
-@contextmanager
-def open_table(path: Path, table_format: str, heads: Sequence[str]) -> Iterator[WriteRow]:
-    """Write a table to a file that appears, whole, when the block ends without an error.
-
-    Args:
-        path: The file; replaced if it exists.
-        table_format: A key of `FORMATS`.
-        heads: Score heads, in the artefact's order.
-
-    Raises:
-        DataError: If the disk is full or the folder cannot be written.
-        MissingDependencyError: If Parquet needs a library that is not installed.
-    """
-    with atomic_output(path) as temporary:
-        if table_format == "parquet":
-            with _parquet_writer(temporary, columns(heads)) as write:
-                yield write
-        else:
-            with temporary.open("w", encoding="utf-8", newline="") as stream:
-                yield write_to(stream, table_format, heads)
-
-
 def write_to(stream: IO[str], table_format: str, heads: Sequence[str]) -> WriteRow:
     """A function that writes rows as CSV or JSON Lines to an open text stream."""
+    text = text_format(table_format, heads)
+    stream.write(text.header)
+    return lambda row: stream.write(text.line(row))
+
+
+def text_format(table_format: str, heads: Sequence[str]) -> TextFormat:
+    """CSV or JSON Lines, for tables with these score heads."""
     names = columns(heads)
     if table_format == "jsonl":
-        return lambda row: stream.write(_json_line(_cells(row, names)))
-    stream.write(_csv_line(names))
-    return lambda row: stream.write(_csv_line(map(_csv_cell, names, _cells(row, names).values())))
+        # JSON writes a line break as two letters.
+        return TextFormat("", partial(_json_line, names), bool, partial(_parse_json, names))
+    header = _joined(names)
+    return TextFormat(header, partial(_csv_line, names), _is_whole_csv, partial(_parse_csv, names))
 
 
-def _cells(row: Row, names: Sequence[str]) -> dict[str, Any]:
+def cells_of(row: Row, names: Sequence[str]) -> dict[str, Any]:
+    """A row's values by column, None where there is none."""
     fixed = {
         "path": shown_path(row.path),
         "status": row.status,
@@ -102,7 +123,11 @@ def _cells(row: Row, names: Sequence[str]) -> dict[str, Any]:
     return {name: fixed[name] if name in fixed else row.values.get(name) for name in names}
 
 
-def _csv_line(cells: Iterable[str]) -> str:
+def _csv_line(names: Sequence[str], row: Row) -> str:
+    return _joined(_csv_cell(name, value) for name, value in cells_of(row, names).items())
+
+
+def _joined(cells: Iterable[str]) -> str:
     # Not the csv module: before Python 3.13 it leaves a lone carriage return unquoted, and a file
     # name with one would end the row there.
     escaped = (cell.replace('"', '""') for cell in cells)
@@ -118,8 +143,24 @@ def _csv_cell(name: str, value: Any) -> str:
     return f"'{text}" if name in ("label", "error") and text.startswith(_FORMULA_STARTS) else text
 
 
-def _json_line(cells: Mapping[str, Any]) -> str:
-    values = {name: _json_value(value) for name, value in cells.items()}
+def _is_whole_csv(record: bytes) -> bool:
+    """A line end within quotes belongs to a cell, and a quote within a cell is doubled."""
+    return record.count(b'"') % 2 == 0
+
+
+def _parse_csv(names: Sequence[str], record: str) -> SavedRow | None:
+    try:
+        (cells,) = csv.reader([record], strict=True)
+    except (csv.Error, ValueError):
+        return None
+    by_name = dict(zip(names, cells, strict=False))
+    if len(cells) != len(names) or "\0" in record:
+        return None
+    return SavedRow(by_name["path"], by_name["status"], by_name["is_ood"] == "true")
+
+
+def _json_line(names: Sequence[str], row: Row) -> str:
+    values = {name: _json_value(value) for name, value in cells_of(row, names).items()}
     return json.dumps(values, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -130,34 +171,14 @@ def _json_value(value: Any) -> Any:
     return float(str(value)) if math.isfinite(value) else None
 
 
-@contextmanager
-def _parquet_writer(path: Path, names: Sequence[str]) -> Iterator[WriteRow]:
+def _parse_json(names: Sequence[str], record: str) -> SavedRow | None:
     try:
-        import pyarrow as pa  # noqa: PLC0415  # optional
-        import pyarrow.parquet as pq  # noqa: PLC0415  # optional
-    except ImportError as error:
-        raise MissingDependencyError("writing Parquet", "pyarrow", "parquet") from error
-    schema = pa.schema([(name, _arrow_type(name, pa)) for name in names])
-    waiting: list[Mapping[str, Any]] = []
-
-    with pq.ParquetWriter(path, schema) as writer:
-
-        def flush() -> None:
-            writer.write_table(pa.Table.from_pylist(waiting, schema=schema))
-            waiting.clear()
-
-        def write(row: Row) -> None:
-            waiting.append(_cells(row, names))
-            if len(waiting) >= _ROWS_PER_GROUP:
-                flush()
-
-        yield write
-        flush()
-
-
-def _arrow_type(name: str, pa: Any) -> Any:
-    if name in ("path", "status", "error", "label"):
-        return pa.string()
-    if name == "label_index":
-        return pa.int64()
-    return pa.bool_() if name.endswith("is_ood") else pa.float32()
+        cells = json.loads(record)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(cells, dict) or list(cells) != list(names):
+        return None
+    path, status = cells["path"], cells["status"]
+    if not isinstance(path, str) or not isinstance(status, str):
+        return None
+    return SavedRow(path, status, cells["is_ood"] is True)

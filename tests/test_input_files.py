@@ -45,10 +45,22 @@ def test_the_output_and_unfinished_outputs_are_left_out(tree: Path) -> None:
     (tree / ".edge-ood-0a1b2c3d.part").touch()
     (tree / "a" / "1.png").touch()
 
-    files = InputFiles([tree / "b", tree / "a"], skip=tree / "link" / "1.png")
+    files = InputFiles([tree / "b", tree / "a"], skip=[tree / "link" / "1.png"])
 
     assert ["b/2.png", "b/deep/er/4.txt", "a/1.png", "a/3.png"] == names(files, tree)
     assert ".edge-ood-0a1b2c3d.part" not in names(InputFiles([tree]), tree)
+
+
+def test_folders_that_are_written_are_left_out(tree: Path) -> None:
+    """Those named, and those in the making; one of the same name elsewhere is input."""
+    for name in (".edge-ood-0a1b2c3d.part/1.png", "a/deep/1.png"):
+        (tree / name).parent.mkdir(parents=True)
+        (tree / name).touch()
+
+    files = InputFiles([tree], skip=[tree / "b" / "deep", tree / "missing"])
+
+    expected = [".hidden", "B.png", "z.png", "a/3.png", "a/deep/1.png", "b/1.png", "b/2.png"]
+    assert expected == names(files, tree)
 
 
 def test_a_name_that_is_too_long_is_a_file(tree: Path) -> None:

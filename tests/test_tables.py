@@ -5,17 +5,15 @@ import io
 import json
 import math
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
-from edge_ood.errors import InputError, MissingDependencyError
+from edge_ood.errors import InputError
 from edge_ood.results import Row, columns
-from edge_ood.tables import format_of, open_table, shown_path, write_to
+from edge_ood.tables import format_of, shown_path, write_to
 
 HEADS = ("energy", "msp")
 COLUMNS = [
@@ -164,96 +162,6 @@ def test_numbers_that_json_lacks_are_null(value: float) -> None:
     """Valid JSON matters more; the status column says `not-finite`."""
     assert as_json([row(Path("a"), energy=value)])[0]["energy"] is None
     assert str(value) == as_csv([row(Path("a"), energy=value)])[0]["energy"]
-
-
-def test_all_formats_hold_the_same(tmp_path: Path) -> None:
-    """CSV, JSON Lines and Parquet files of one table are equal, value by value."""
-    paths = [Path(name) for name in [*ODD_NAMES, os.fsdecode(b"\xff.png")]]
-    rows = [row(path, energy=i / 7) if i % 3 else broken(path) for i, path in enumerate(paths)]
-    for table_format in ("csv", "jsonl", "parquet"):
-        with open_table(tmp_path / f"t.{table_format}", table_format, HEADS) as write:
-            for item in rows:
-                write(item)
-
-    with (tmp_path / "t.csv").open(newline="", encoding="utf-8") as stream:
-        from_csv = list(csv.DictReader(stream, strict=True))
-    lines = (tmp_path / "t.jsonl").read_text("utf-8").split("\n")[:-1]
-    from_json = [json.loads(line) for line in lines]
-    from_parquet = pq.read_table(tmp_path / "t.parquet").to_pylist()
-
-    words: dict[Any, str] = {None: "", True: "true", False: "false"}
-    assert len(rows) == len(from_csv) == len(from_json) == len(from_parquet)
-    for text, document, typed in zip(from_csv, from_json, from_parquet, strict=True):
-        assert COLUMNS == list(text) == list(document) == list(typed)
-        for name in COLUMNS:
-            value = typed[name]
-            if isinstance(value, float):
-                assert np.float32(value) == np.float32(document[name]) == np.float32(text[name])
-            else:
-                assert value == document[name]
-                assert words.get(value, str(value)) == text[name]
-
-
-def test_parquet_is_typed(tmp_path: Path) -> None:
-    """Scores are float32, decisions bool, the label's index int64; no rows are a table, too."""
-    with open_table(tmp_path / "t.parquet", "parquet", HEADS):
-        pass
-
-    table = pq.read_table(tmp_path / "t.parquet")
-
-    types = {field.name: str(field.type) for field in table.schema}
-    assert 0 == len(table)
-    assert ("float", "float", "bool") == tuple(types[f"msp{s}"] for s in ("", "_pvalue", "_is_ood"))
-    assert ("string", "int64", "bool") == tuple(
-        types[n] for n in ("label", "label_index", "is_ood")
-    )
-
-
-def test_parquet_is_written_in_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory does not grow with the table, and no row is lost between groups."""
-    monkeypatch.setattr("edge_ood.tables._ROWS_PER_GROUP", 4)
-    with open_table(tmp_path / "t.parquet", "parquet", HEADS) as write:
-        for index in range(10):
-            write(row(Path(f"{index}.png")))
-
-    file = pq.ParquetFile(tmp_path / "t.parquet")
-
-    assert [4, 4, 2] == [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-    assert [f"./{i}.png" for i in range(10)] == file.read()["path"].to_pylist()
-
-
-@pytest.mark.parametrize("table_format", ["csv", "jsonl", "parquet"])
-def test_a_table_that_fails_half_way_is_not_there(tmp_path: Path, table_format: str) -> None:
-    """A file appears whole, or the old one stays and nothing lies beside it."""
-    path = tmp_path / "t"
-    path.write_text("old")
-
-    def fail() -> None:
-        with open_table(path, table_format, HEADS) as write:
-            write(row(Path("a.png")))
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fail()
-
-    assert "old" == path.read_text()
-    assert [path] == list(tmp_path.iterdir())
-
-
-def test_parquet_without_its_library_names_the_extra(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And nothing is left behind."""
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-
-    with (
-        pytest.raises(MissingDependencyError, match="writing Parquet needs pyarrow") as raised,
-        open_table(tmp_path / "t.parquet", "parquet", HEADS),
-    ):
-        pass
-
-    assert "pip install 'edge-ood[parquet]'" == raised.value.hint
-    assert [] == list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -87,29 +88,39 @@ def test_a_reader_that_has_enough_is_no_error(artefact: str, folder: Path) -> No
     assert b"Error" not in stderr
 
 
-def test_an_interrupt_is_exit_code_130(artefact: str, folder: Path) -> None:
-    """Ctrl-C half-way: one word, the old file untouched, and nothing beside it."""
+@pytest.mark.parametrize(
+    ("kind", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["SIGINT", "SIGTERM"]
+)
+def test_an_interrupt_keeps_what_is_done(
+    artefact: str, folder: Path, kind: signal.Signals, code: int
+) -> None:
+    """Ctrl-C half-way: one line with the number done, the old file untouched; --resume goes on."""
     Path("out.csv").write_text("old")
     Path("list").write_text("images/grey.png\n" * LONG_LIST)
+    part = Path("out.csv.part/out.csv")
 
     with (
         Path("list").open() as listed,
         start(artefact, "-", "-o", "out.csv", "--force", first=HEEDING, stdin=listed) as process,
     ):
-        while not list(Path().glob(".edge-ood-*")) and process.poll() is None:
+        while not (part.exists() and part.stat().st_size > 10_000) and process.poll() is None:
             time.sleep(0.01)
-        time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(kind)
         _, stderr = process.communicate()
 
-    assert 130 == process.returncode
-    assert stderr.endswith(b"interrupted\n")
+    last = stderr.decode().splitlines()[-1]
+    done = re.fullmatch(r"interrupted: (\d+) of 30000 files are done, and --resume .*", last)
+    assert code == process.returncode
+    assert done
+    assert 0 < int(done[1]) == part.read_text().count("\n") - 1
     assert "old" == Path("out.csv").read_text()
-    assert ["images", "list", "out.csv"] == sorted(path.name for path in Path().iterdir())
+    assert ["images", "list", "out.csv", "out.csv.part"] == sorted(
+        path.name for path in Path().iterdir()
+    )
 
 
 @pytest.mark.parametrize("output", ["out.csv", "out.parquet"])
-def test_a_full_disk_is_an_error(artefact: str, folder: Path, output: str) -> None:
+def test_a_disk_that_is_full_at_once_is_an_error(artefact: str, folder: Path, output: str) -> None:
     """Where no file can have 600 bytes, one line names it, and no part of it is left."""
     with start(artefact, "images", "-o", output, first=SMALL_DISK) as process:
         _, stderr = process.communicate()
@@ -119,6 +130,30 @@ def test_a_full_disk_is_an_error(artefact: str, folder: Path, output: str) -> No
     assert b"File too large\n" in stderr
     assert b"Traceback" not in stderr
     assert ["images"] == [path.name for path in Path().iterdir()]
+
+
+def test_a_disk_that_fills_keeps_what_is_done(artefact: str, folder: Path) -> None:
+    """Rows that fitted are whole, and with more room --resume ends as if nothing had happened."""
+    Path("list").write_text("images\n" * 400)
+    for output, first in (("whole.csv", ""), ("out.csv", SMALL_DISK.replace("600", "150_000"))):
+        with (
+            Path("list").open() as listed,
+            start(artefact, "-", "-o", output, stdin=listed, first=first) as process,
+        ):
+            _, stderr = process.communicate()
+
+    assert 1 == process.returncode
+    assert b"error: cannot write 'out.csv': File too large\nhint: free some space; " in stderr
+    part = Path("out.csv.part/out.csv").read_bytes()
+    assert 100_000 < len(part) <= 150_000
+    assert Path("whole.csv").read_bytes().startswith(part)
+    with (
+        Path("list").open() as listed,
+        start(artefact, "-", "-o", "out.csv", "--resume", stdin=listed) as process,
+    ):
+        _, stderr = process.communicate()
+    assert 0 == process.returncode
+    assert Path("whole.csv").read_bytes() == Path("out.csv").read_bytes()
 
 
 def test_a_full_standard_output_is_an_error(artefact: str, folder: Path) -> None:

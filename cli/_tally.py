@@ -1,0 +1,73 @@
+"""Counting a score table's rows as they go by."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from edge_ood.results import Row
+    from edge_ood.tables import SavedRow
+
+__all__ = ["Tally"]
+
+
+class Tally:
+    """Counts what goes by: `flagged` is the number of images that were called foreign."""
+
+    def __init__(self) -> None:
+        self.flagged = 0
+        self._earlier = 0
+        self._statuses: Counter[str] = Counter()
+        self._started = time.monotonic()
+
+    def watch(self, rows: "Iterable[Row]") -> "Iterator[Row]":
+        for row in rows:
+            self._statuses[row.status] += 1
+            self.flagged += bool(row.values.get("is_ood"))
+            yield row
+
+    def take_over(self, rows: "Iterable[SavedRow]") -> None:
+        """Count what an earlier run left."""
+        for row in rows:
+            self.take_over_row(row)
+
+    def take_over_row(self, row: "SavedRow") -> None:
+        self._earlier += 1
+        self._statuses[row.status] += 1
+        self.flagged += row.is_ood
+
+    def progress(
+        self, rows: "Iterator[Row]", total: int
+    ) -> "AbstractContextManager[Iterable[Row]]":
+        """Pass the rows on under a progress bar with rate and time left."""
+        bar = typer.progressbar(
+            rows,
+            length=total,
+            label="scoring",
+            show_pos=True,
+            item_show_func=lambda row: self._rate() if row else None,
+            file=sys.stderr,
+        )
+        bar.pos = self._earlier
+        return bar
+
+    def summary(self) -> str:
+        """One line: how many, how they fared, how fast."""
+        others = {s: n for s, n in sorted(self._statuses.items()) if s != "ok"}
+        problems = "".join(f", {n} {status}" for status, n in others.items())
+        fared = f"{self.flagged} flagged as out-of-distribution{problems}"
+        total = self._statuses.total()
+        if self._earlier == total:
+            return f"all {total} files were scored earlier: {fared}"
+        earlier = f", {self._earlier} of them earlier," if self._earlier else ""
+        seconds = time.monotonic() - self._started
+        return f"{total} files{earlier} in {seconds:.1f} s ({self._rate()}): {fared}"
+
+    def _rate(self) -> str:
+        scored = self._statuses.total() - self._earlier
+        return f"{scored / max(time.monotonic() - self._started, 1e-9):.0f}/s"

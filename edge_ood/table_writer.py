@@ -1,0 +1,142 @@
+"""Adding rows to a score table that may be interrupted at any time and go on later."""
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from edge_ood.errors import DataError, InputError
+from edge_ood.parquet_tables import ParquetTable
+from edge_ood.results import Row
+from edge_ood.run_record import Finished, RunRecord
+from edge_ood.tables import SavedRow, shown_path
+from edge_ood.text_tables import TextTable
+
+__all__ = ["SAVE_EVERY_S", "TableWriter", "open_table"]
+
+SAVE_EVERY_S = 5.0
+"""Seconds between two times that rows are written out to the disk."""
+
+
+Table = TextTable | ParquetTable
+
+
+class TableWriter:
+    """Adds rows to an unfinished table and saves them every few seconds.
+
+    Attributes:
+        has_same_files: Whether the rows found are those of the files that are there now.
+        finished: What goes on record, once `finish` was called.
+    """
+
+    def __init__(self, path: Path, table: Table, record: RunRecord) -> None:
+        self.has_same_files = True
+        self.finished: Finished | None = None
+        self._path = path
+        self._table = table
+        self._record = record
+        self._next_save = time.monotonic() + SAVE_EVERY_S
+
+    @property
+    def saved_rows(self) -> int:
+        """Rows that need not be scored again, whatever happens."""
+        return self._table.saved_rows
+
+    def rest(
+        self, files: Iterable[Path], on_saved: Callable[[SavedRow], object] = lambda _: None
+    ) -> Iterator[Path]:
+        """Go on behind the rows that are there: the files that have none yet.
+
+        Rows are kept by whole batches, because the last bits of a score may depend on what else
+        is in the batch. Where files came or went since, each row stays, and the files without one
+        follow in their order: the order of the table is then not that of the files.
+
+        Args:
+            files: All files of the run, walked anew each time.
+            on_saved: Called with each row that is kept.
+
+        Raises:
+            DataError: If the table cannot be written.
+            InputError: If files came or went and this is a shard: others count on its place.
+        """
+        paths, rows = iter(files), self._table.saved()
+        kept = 0
+        while len(batch := list(islice(rows, self._record.batch_size))) == self._record.batch_size:
+            for row in batch:
+                path = next(paths, None)
+                self.has_same_files &= path is not None and shown_path(path) == row.path
+                on_saved(row)
+            kept += len(batch)
+        if not self.has_same_files and self._record.shard.count > 1:
+            raise InputError(
+                f"cannot resume '{self._path}': the files are not those that it began with",
+                hint="restore them; a list of names on standard input cannot change under a run",
+            )
+        with self._writing():
+            self._table.cut(kept)
+        return paths if self.has_same_files else self._unsaved(files, kept)
+
+    def write(self, row: Row) -> None:
+        """Add a row.
+
+        Raises:
+            DataError: If the disk is full.
+        """
+        with self._writing():
+            self._table.write(row)
+            if time.monotonic() >= self._next_save:
+                self._table.save()
+                self._next_save = time.monotonic() + SAVE_EVERY_S
+
+    def append(self, block: Any) -> None:
+        """Add rows of another table's `blocks`.
+
+        Raises:
+            DataError: If the disk is full.
+        """
+        with self._writing():
+            self._table.append(block)
+
+    def finish(self, files: int, files_hash: str) -> None:
+        """The last row is written; for the arguments see `Finished`.
+
+        Raises:
+            DataError: If the disk is full.
+        """
+        with self._writing():
+            self._table.save()
+            self._table.close()
+        self.finished = Finished(self._table.saved_rows, files, files_hash)
+
+    def _unsaved(self, files: Iterable[Path], kept: int) -> Iterator[Path]:
+        counts = Counter(row.path for row in islice(self._table.saved(), kept))
+        for path in files:
+            shown = shown_path(path)
+            if counts[shown]:
+                counts[shown] -= 1
+            else:
+                yield path
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise DataError(
+                f"cannot write '{self._path}': {error.strerror or error}",
+                hint=f"free some space; {self.saved_rows} rows are safe, and --resume goes on",
+            ) from error
+
+
+def open_table(path: Path, record: RunRecord) -> Table:
+    """The table, finished or not, that a run of this record makes.
+
+    Raises:
+        MissingDependencyError: If Parquet needs a library that is not installed.
+    """
+    if record.table == "parquet":
+        return ParquetTable(path, record.scores)
+    return TextTable(path, record.table, record.scores)
