@@ -13,6 +13,7 @@ from edge_ood.cli.evaluate import evaluate
 from edge_ood.cli.export import export
 from edge_ood.cli.heads import heads
 from edge_ood.cli.inspect import inspect
+from edge_ood.cli.merge import merge
 from edge_ood.cli.score import score
 from edge_ood.cli.train import train
 
@@ -28,7 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
-for command in (train, export, score, evaluate, calibrate, check, inspect, heads, demo):
+for command in (train, export, score, merge, evaluate, calibrate, check, inspect, heads, demo):
     app.command()(command)
 
 

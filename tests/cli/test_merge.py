@@ -1,0 +1,171 @@
+"""`edge-ood merge`: the single run's table, or one line that says why not."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from edge_ood.cli.app import app
+from edge_ood.results import Row
+from edge_ood.table_writer import TableWriter
+
+FORMATS = ("csv", "jsonl", "parquet")
+FILES = 24
+
+
+@pytest.fixture
+def folder(tmp_path: Path, colours: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with `images`: 22 of colours, a grey one and one that is none."""
+    images = tmp_path / "images"
+    images.mkdir()
+    for index, path in enumerate(sorted((colours / "calibration").rglob("*.png"))[::2][:22]):
+        shutil.copy(path, images / f"{index:02}\n'.png")
+    Image.new("RGB", (16, 16), (9, 9, 9)).save(images / "grey.png")
+    (images / "notes.txt").write_text("no image")
+    monkeypatch.chdir(tmp_path)
+    return images
+
+
+@pytest.fixture
+def artefact(colour_artifact: Path) -> str:
+    """The artefact's path as an argument."""
+    return str(colour_artifact)
+
+
+def run(*arguments: object, stdin: bytes = b"") -> Result:
+    """Run `edge-ood` in this process."""
+    return CliRunner().invoke(app, list(map(str, arguments)), input=stdin)
+
+
+def score(*arguments: object, stdin: bytes = b"") -> Result:
+    """Run `edge-ood score` in batches of 4."""
+    return run("score", *arguments, "--batch-size", 4, stdin=stdin)
+
+
+def content(name: str) -> dict[str, bytes]:
+    """A file, or all files of a folder."""
+    path = Path(name)
+    if path.is_file():
+        return {"": path.read_bytes()}
+    return {part.name: part.read_bytes() for part in path.iterdir()}
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+@pytest.mark.parametrize("count", [1, 2, 5, 9])
+def test_shards_make_the_single_runs_table(
+    artefact: str, folder: Path, ending: str, count: int
+) -> None:
+    """Byte for byte and in any order, also where there are more shards than batches."""
+    score(artefact, "images", "-o", f"whole.{ending}")
+    shards = [f"s{i}.{ending}" for i in range(1, count + 1)]
+    for index, shard in enumerate(shards, start=1):
+        assert 0 == score(artefact, "images", "-o", shard, "--shard", f"{index}/{count}").exit_code
+
+    result = run("merge", *reversed(shards), "-o", f"out.{ending}")
+
+    assert 0 == result.exit_code
+    assert f"{FILES} rows in 'out.{ending}'\n" == result.stderr
+    assert content(f"whole.{ending}") == content(f"out.{ending}")
+    assert content(f"whole.{ending}.run.json") == content(f"out.{ending}.run.json")
+
+
+@pytest.fixture
+def shards(artefact: str, folder: Path) -> list[str]:
+    """Three finished shards."""
+    for index in (1, 2, 3):
+        score(artefact, "images", "-o", f"s{index}.csv", "--shard", f"{index}/3")
+    return ["s1.csv", "s2.csv", "s3.csv"]
+
+
+def check_refused(result: Result, message: str) -> None:
+    """One line with a hint, and nothing written."""
+    assert 1 == result.exit_code, result.output
+    assert message in result.stderr
+    assert ["error", "hint"] == [line.split(":")[0] for line in result.stderr.splitlines()]
+    assert not Path("out.csv").exists()
+    assert not Path("out.csv.part").exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["s2.csv"], "error: not given: shard 1/3, 3/3\n"),
+        (["s1.csv", "s2.csv", "s3.csv", "s2.csv"], "error: given twice: shard 2/3\n"),
+        (["s1.csv", "s9.csv"], "error: no table 's9.csv'\n"),
+    ],
+)
+def test_missing_shards_are_named(shards: list[str], names: list[str], message: str) -> None:
+    """Each must be there, once."""
+    check_refused(run("merge", *names, "-o", "out.csv"), message)
+
+
+def test_shards_of_different_runs_are_not_mixed(artefact: str, shards: list[str]) -> None:
+    """By options, by number and by the files they found."""
+    score(artefact, "images", "-o", "other.csv", "--shard", "3/3", "--scores", "energy")
+    score(artefact, "images", "-o", "four.csv", "--shard", "3/4")
+    Path("images/0-new.png").touch()
+    score(artefact, "images", "-o", "later.csv", "--shard", "3/3")
+
+    for name, message in (
+        ("other.csv", "in 'other.csv' is of another run than shard 1/3: --scores was "),
+        ("four.csv", "in 'four.csv' is of another run than shard 1/3: --shard was 1/3 and is 1/4"),
+        (
+            "later.csv",
+            f"shard 3/3 found {FILES + 1} files, shard 1/3 found {FILES}, and not the same",
+        ),
+    ):
+        check_refused(run("merge", "s1.csv", "s2.csv", name, "-o", "out.csv"), message)
+
+
+def test_an_unfinished_shard_is_not_merged(
+    artefact: str, shards: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it is new or replaces a finished one."""
+    write = TableWriter.write
+
+    def write_some(self: TableWriter, row: Row) -> None:
+        if row.path.name == "grey.png":
+            raise KeyboardInterrupt
+        write(self, row)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TableWriter, "write", write_some)
+        score(artefact, "images", "-o", "new.csv", "--shard", "3/3")
+        score(artefact, "images", "-o", "s3.csv", "--shard", "3/3", "--force")
+
+    for name in ("new.csv", "s3.csv"):
+        result = run("merge", "s1.csv", "s2.csv", name, "-o", "out.csv")
+        check_refused(
+            result, f"error: '{name}' is not finished\nhint: score it to its end with --resume"
+        )
+
+
+def test_a_damaged_shard_is_not_merged(shards: list[str]) -> None:
+    """Neither its table nor its record."""
+    whole = Path("s2.csv").read_bytes()
+    Path("s2.csv").write_bytes(whole[:-5])
+    check_refused(run("merge", *shards, "-o", "out.csv"), "'s2.csv' is damaged: 7 whole rows, 8 ")
+    Path("s2.csv").write_bytes(whole)
+    Path("s2.csv.run.json").unlink()
+    check_refused(run("merge", *shards, "-o", "out.csv"), "no file '")
+
+
+def test_an_existing_table_is_not_merged_over(shards: list[str]) -> None:
+    """Without --force."""
+    Path("mine.csv").write_text("mine")
+
+    refused = run("merge", *shards, "-o", "mine.csv")
+    assert "mine" == Path("mine.csv").read_text()
+    forced = run("merge", *shards, "-o", "mine.csv", "--force")
+
+    assert (1, 0) == (refused.exit_code, forced.exit_code)
+    assert "'mine.csv' exists" in refused.stderr
+    assert Path("mine.csv").read_text("utf-8").startswith("path,status")
+
+
+def test_a_table_merged_into_another_format_is_a_slip(shards: list[str]) -> None:
+    """A name of any other ending is taken."""
+    assert 2 == run("merge", *shards, "-o", "out.parquet").exit_code
+    assert 0 == run("merge", *shards, "-o", "out.txt").exit_code
