@@ -5,7 +5,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -33,6 +33,7 @@ __all__ = [
     "read_class_folders",
     "read_images",
     "stratified_split",
+    "with_hashes",
 ]
 
 IMAGE_SUFFIXES = (
@@ -167,6 +168,15 @@ def halves_by_hash(hashes: Sequence[str]) -> NDArray[np.bool_]:
     return half
 
 
+def with_hashes(images: ImageSet) -> ImageSet:
+    """The same images with the content hashes of their files.
+
+    Raises:
+        DataError: If a file cannot be read.
+    """
+    return replace(images, hashes=tuple(ordered_map(_hash_file, images.paths)))
+
+
 def decode_stream(
     paths: Iterable[Path], preprocess: Preprocess, *, threads: int | None = None
 ) -> Iterator[DecodedImage | DataError]:
@@ -270,6 +280,13 @@ def _labelled(root: Path, paths: list[Path], classes: Sequence[str], *, fewest: 
             hint="one to train on and one to calibrate with; add images or remove the folder",
         )
     return ImageSet(tuple(paths), labels, tuple(classes))
+
+
+def _hash_file(path: Path) -> str:
+    try:
+        return content_hash(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"cannot read '{path}': {error.strerror}", hint="check the file") from error
 
 
 def _decode_or_error(path: Path, preprocess: Preprocess) -> DecodedImage | DataError:

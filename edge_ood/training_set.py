@@ -12,12 +12,11 @@ from edge_ood.errors import DataError
 from edge_ood.fine_tuning import check_classes, only_pretrained, same_role
 from edge_ood.images import (
     ImageSet,
-    content_hash,
     decode_all,
-    ordered_map,
     read_class_folders,
     read_images,
     stratified_split,
+    with_hashes,
 )
 from edge_ood.preprocess import Preprocess
 from edge_ood.run_directory import SPLITS, Run
@@ -101,7 +100,7 @@ def plan_splits(folders: Folders, seed: int, start: Run | None = None) -> dict[s
     known = read_class_folders(folders.training.absolute())
     if start is not None:
         check_classes(start, folders.training, known.classes)
-        known = _hashed(known)
+        known = with_hashes(known)
     splits = {}
     for name in ("outliers", "unlabelled", "calibration", "validation"):
         folder = getattr(folders, name)
@@ -156,7 +155,7 @@ def read_training_set(
         on_image(done, total)
 
     if start is None or folders.calibration is not None:
-        splits["calibration"] = _hashed(splits["calibration"])
+        splits["calibration"] = with_hashes(splits["calibration"])
     pixels = {}
     for name in DECODED_SPLITS:
         images = splits[name]
@@ -185,7 +184,7 @@ def read_splits(folders: Folders) -> Mapping[str, ImageSet]:
         classes = () if name == "outliers" else known.classes
         images = ImageSet(()) if folder is None else read_images(folder.absolute(), classes)
         splits[name] = replace(images, classes=known.classes)
-    splits = {name: _hashed(images) for name, images in splits.items()}
+    splits = {name: with_hashes(images) for name, images in splits.items()}
     _check_roles(splits)
     return _without_duplicates(TrainingSet(splits, {}), folders).splits
 
@@ -280,17 +279,6 @@ def _without_duplicates(training_set: TrainingSet, folders: Folders) -> Training
         if name in pixels:
             pixels[name] = pixels[name][fresh]
     return TrainingSet(splits, pixels, tuple(notes))
-
-
-def _hashed(images: ImageSet) -> ImageSet:
-    return replace(images, hashes=tuple(ordered_map(_hash_file, images.paths)))
-
-
-def _hash_file(path: Path) -> str:
-    try:
-        return content_hash(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"cannot read '{path}': {error.strerror}", hint="check the file") from error
 
 
 def _labels(images: ImageSet) -> NDArray[np.int64]:
