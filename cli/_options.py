@@ -1,22 +1,33 @@
 """Options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from edge_ood.text import printable
+
+if TYPE_CHECKING:
+    from edge_ood.request import Options
 
 __all__ = [
     "AlphaOption",
     "Artefact",
     "BatchSizeOption",
     "ConfidenceOption",
+    "EpsilonOption",
     "ForceOption",
     "Int8TargetOption",
     "MaxLabelFlipsOption",
     "PrecisionOption",
+    "PrimaryOption",
     "ProviderOption",
+    "ScoresOption",
     "ThreadsOption",
     "announce_step",
+    "artefact_options",
+    "parse_colours",
+    "print_note",
 ]
 
 Artefact = Annotated[Path, typer.Argument(metavar="FILE.onnx", help="The artefact.")]
@@ -33,6 +44,20 @@ ThreadsOption = Annotated[
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 AlphaOption = Annotated[
     float, typer.Option(help="False-alarm rate on known images; 0.05 needs 19 images or more.")
+]
+ScoresOption = Annotated[
+    str | None,
+    typer.Option(help="Heads with parameters; every closed-form head that fits by default."),
+]
+PrimaryOption = Annotated[
+    str, typer.Option(help="The head behind the outputs 'is_ood' and 'pvalue'.")
+]
+EpsilonOption = Annotated[
+    str,
+    typer.Option(
+        help="Step of heads that perturb: declared, or chosen on training images by auto, "
+        "outliers, fgsm or id-only."
+    ),
 ]
 PrecisionOption = Annotated[
     str,
@@ -64,7 +89,9 @@ ConfidenceOption = Annotated[
 ]
 
 _STEPS = {
+    "read": "reading the classifier",
     "images": "reading which images are there",
+    "try": "trying the classifier on some of them",
     "trace": "tracing the network into ONNX",
     "simplify": "simplifying the network",
     "convert": "converting the network, with training images where int8 needs ranges",
@@ -81,3 +108,34 @@ _STEPS = {
 def announce_step(name: str) -> None:
     """Say on stderr what a long command is at."""
     typer.echo(f"{_STEPS.get(name, name)} ...", err=True)
+
+
+def print_note(note: str) -> None:
+    """Say on stderr what the user should know."""
+    typer.echo(f"note: {printable(note)}", err=True)
+
+
+def artefact_options(
+    *, scores: str | None, alpha: float, confidence: float | None, **chosen: Any
+) -> "Options":
+    """What the user chose about an artefact, for every command that makes one."""
+    from edge_ood.calibration.guarantee import Guarantee
+    from edge_ood.registry import parse_specs
+    from edge_ood.request import Options
+
+    heads = parse_specs(scores) if scores else ()
+    return Options(heads=heads, guarantee=Guarantee(alpha, confidence or 0.0), **chosen)
+
+
+def parse_colours(option: str, text: str | None) -> tuple[float, float, float] | None:
+    """One number for each of red, green and blue, or one for all."""
+    if text is None:
+        return None
+    try:
+        numbers = [float(part) for part in text.split(",")]
+        red, green, blue = numbers * 3 if len(numbers) == 1 else numbers
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{option} is {text!r}, expected three numbers such as 0.485,0.456,0.406"
+        ) from error
+    return red, green, blue
