@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from edge_ood.cli._errors import OneLineErrors
+from edge_ood.cli.attach import attach
 from edge_ood.cli.calibrate import calibrate
 from edge_ood.cli.check import check
 from edge_ood.cli.demo import demo
@@ -29,7 +30,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
-for command in (train, export, score, merge, evaluate, calibrate, check, inspect, heads, demo):
+for command in (
+    train,
+    export,
+    score,
+    merge,
+    evaluate,
+    calibrate,
+    attach,
+    check,
+    inspect,
+    heads,
+    demo,
+):
     app.command()(command)
 
 

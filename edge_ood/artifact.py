@@ -234,7 +234,8 @@ class Metadata:
         heads: The score heads, in output order.
         primary: The head behind `pvalue` and `is_ood`.
         calibration: The thresholds in force.
-        manifests: By role: `training`, `pretraining`, `outliers`, `unlabelled`, `calibration`.
+        manifests: By role: `training`, `pretraining`, `outliers`, `unlabelled`, `calibration`; and
+            `statistics`, images that fitted statistics in place of unknown training images.
         probe: Reproducible scores.
         parity: Summary of the parity report.
         precision: What the classifier computes in, one of `PRECISIONS`.

@@ -43,7 +43,7 @@ def read_metadata(properties: Mapping[str, str], *, source: str) -> Metadata:
     if METADATA_KEY not in properties:
         raise ArtifactError(
             f"'{source}' is an ONNX file, but not an edge-ood artefact",
-            hint="make one with 'edge-ood export RUN'",
+            hint="'edge-ood attach' makes one of an ONNX classifier, 'edge-ood export' of a run",
         )
     try:
         document = Document.parse(properties[METADATA_KEY])

@@ -44,7 +44,6 @@ from edge_ood.tune import evenly_spread, tune
 __all__ = ["STEPS", "Attached", "Draft", "attach", "steps_for"]
 
 _BATCH = 64
-_PARITY_IMAGES = 64
 _RANGE_IMAGES, _COMPARED_IMAGES = 256, 512
 _OF_CONVERSION = ("convert", "compare")
 
@@ -175,7 +174,7 @@ def assemble_file(draft: Draft) -> Draft:
         primary=options.primary,
         calibration=unknown,
         manifests={
-            "training": Manifest.of(draft.training_hashes),
+            request.training_role: Manifest.of(draft.training_hashes),
             "outliers": Manifest.of(request.outliers.hashes),
             **{role: Manifest.of(i.hashes) for role, i in request.others.items() if len(i)},
         },
@@ -309,7 +308,7 @@ def _hashes(images: ImageSet, preprocess: Preprocess) -> tuple[str, ...]:
 
 def _parity_images(request: Request) -> dict[str, NDArray[np.uint8]]:
     """Training images spread evenly over the set, so that every class is likely among them."""
-    chosen = evenly_spread(request.training, _PARITY_IMAGES).paths
+    chosen = evenly_spread(request.training, request.reference.images).paths
     decoded = _decoded(chosen, request.preprocess)
     return {str(path): item.pixels for path, item in zip(chosen, decoded, strict=True)}
 

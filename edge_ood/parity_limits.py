@@ -16,7 +16,10 @@ from edge_ood.graph.network import PREPROCESSED
 from edge_ood.preprocess import Preprocess
 from edge_ood.scores import BoundHead, Outputs
 
-__all__ = ["Evaluator", "Expected", "Reference", "Subject", "own_outputs"]
+__all__ = ["PARITY_IMAGES", "Evaluator", "Expected", "Reference", "Subject", "own_outputs"]
+
+PARITY_IMAGES = 64
+"""Real images that a file is compared on, unless its reference is too slow for so many."""
 
 _OF_DEVIATION = 1e-4
 """Allowed error of logits and features, of their deviation, or `_TIMES_PLAIN` that of float32."""
@@ -42,10 +45,19 @@ class Evaluator(Protocol):
 
 @dataclass(frozen=True)
 class Reference:
-    """What the file is held against: the classifier in float64 and in plain float32."""
+    """What the file is held against: the classifier in float64 and in plain float32.
+
+    Attributes:
+        float64: The exact values.
+        float32: What sets the scale of errors.
+        images: Number of real images that it is fast enough for.
+        by_differences: Its gradient is the file's own, so finite differences have to check it.
+    """
 
     float64: Evaluator
     float32: Evaluator
+    images: int = PARITY_IMAGES
+    by_differences: bool = False
 
 
 @dataclass(frozen=True)

@@ -153,12 +153,15 @@ class Request:
         reference: The same classifier in float64 and float32, for the parity gate.
         preprocess: From decoded pixels to network input.
         classes: K class names.
-        training: Labelled training images; statistics and parity images come from them.
+        training: Labelled training images; statistics and parity images come from them. They need
+            no labels where no head is fitted by class.
         calibration: ID images for thresholds; labelled if statistics come from them, too.
         options: What the user chose.
         outliers: Auxiliary outliers of the training, for the manifest and to choose parameters by.
         others: Further images that training made use of, by role, for the manifests.
         provenance: Model, objective, seed and the like, for the metadata.
+        training_role: What the manifest calls the images in `training`, where it is not known what
+            the classifier was trained on.
 
     Raises:
         InputError: If parameters are to be chosen by outliers and there are none.
@@ -174,6 +177,7 @@ class Request:
     outliers: ImageSet = field(default_factory=lambda: ImageSet(()))
     others: Mapping[str, ImageSet] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    training_role: str = "training"
 
     def __post_init__(self) -> None:
         sources = {bind_head(spec).parameters.get("weights") for spec in self.options.heads}

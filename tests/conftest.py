@@ -1,6 +1,7 @@
 """Shared fixtures: real images, one small trained run and its artefact, made once a session."""
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -182,3 +183,73 @@ def colour_artifact(
     store_metadata(model := onnx.load(path), replace(scorer.metadata, probe=probe))
     onnx.save(model, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def foreign_network() -> Callable[..., ModelProto]:
+    """Builds networks for `colours` as other tools would: `mean over space @ weights + bias`."""
+    return _foreign_network
+
+
+def _foreign_network(
+    *,
+    ending: str = "logits",
+    layout: str = "nchw",
+    batch: int | str = "N",
+    opset: int = 18,
+    weights: np.ndarray | None = None,
+    bias: np.ndarray | None = None,
+    elem_type: int = TensorProto.FLOAT,
+) -> ModelProto:
+    """See `foreign_network`; without weights its classes are green, red and blue, in this order."""
+    matrix = 8 * np.eye(3)[:, [1, 0, 2]] if weights is None else weights
+    dtype = helper.tensor_dtype_to_np_dtype(elem_type)
+    offset = np.zeros(matrix.shape[1]) if bias is None else bias
+    rows = batch if isinstance(batch, int) else -1
+    arrays = {
+        "weights": matrix.astype(dtype),
+        "kernel": matrix.T[:, :, None, None].astype(dtype),
+        "bias": offset.astype(dtype),
+        "rows": np.array([rows, len(matrix)]),
+    }
+    planar = [batch, len(matrix), 16, 16]
+    shape = planar if layout == "nchw" else [batch, 16, 16, len(matrix)]
+    pooled = [helper.make_node("GlobalAveragePool", ["planes"], ["pooled"])]
+    if ending == "conv":
+        head = [helper.make_node("Conv", ["pooled", "kernel"], ["maps"])]
+        head += [helper.make_node("Flatten", ["maps"], ["scores"])]
+    else:
+        head = [
+            helper.make_node("Reshape", ["pooled", "rows"], ["features"]),
+            helper.make_node("MatMul", ["features", "weights"], ["product"], name="dense"),
+            helper.make_node("Add", ["product", "bias"], ["scores"]),
+        ]
+    endings = {
+        "softmax": [helper.make_node("Softmax", ["scores"], ["output"], axis=1)],
+        "log_softmax": [helper.make_node("LogSoftmax", ["scores"], ["output"], axis=1)],
+        "sigmoid": [helper.make_node("Sigmoid", ["scores"], ["output"])],
+        "probabilities": [
+            helper.make_node("Exp", ["scores"], ["powers"]),
+            helper.make_node("ReduceSum", ["powers"], ["total"], keepdims=1),
+            helper.make_node("Div", ["powers", "total"], ["output"]),
+        ],
+    }
+    last = endings.get(ending, [helper.make_node("Identity", ["scores"], ["output"])])
+    if ending == "probabilities":  # over classes, not over everything
+        arrays["classes"] = np.array([1])
+        last[1].input.append("classes")
+    first = (
+        helper.make_node("Identity", ["image"], ["planes"])
+        if layout == "nchw"
+        else helper.make_node("Transpose", ["image"], ["planes"], perm=[0, 3, 1, 2])
+    )
+    nodes = [first, *pooled, *head, *last]
+    read = {name for node in nodes for name in node.input}
+    graph = helper.make_graph(
+        nodes,
+        "foreign",
+        [helper.make_tensor_value_info("image", elem_type, shape)],
+        [helper.make_tensor_value_info("output", elem_type, [batch, matrix.shape[1]])],
+        [numpy_helper.from_array(array, name) for name, array in arrays.items() if name in read],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)

@@ -31,6 +31,7 @@ __all__ = [
     "network_input_info",
     "opset_of",
     "record_classifier",
+    "record_network",
     "tail_of",
 ]
 
@@ -75,6 +76,11 @@ def record_classifier(
         The classifier's outputs as recorded arrays.
     """
     _record_preprocess(builder, preprocess)
+    return record_network(builder, classifier)
+
+
+def record_network(builder: GraphBuilder, classifier: onnx.ModelProto) -> Outputs:
+    """Record the classifier alone, reading the tensor `PREPROCESSED`; see `record_classifier`."""
     # In-place surgery on a copy: the caller's model stays as it is.
     inner = onnx.compose.add_prefix(classifier, CLASSIFIER_PREFIX)
     (entry,) = [value.name for value in inner.graph.input]
@@ -124,13 +130,21 @@ def _record_central_square(builder: GraphBuilder, frame: str) -> str:
 
 
 def build_model(
-    builder: GraphBuilder, outputs: Sequence[GraphOutput], classifier: onnx.ModelProto
+    builder: GraphBuilder,
+    outputs: Sequence[GraphOutput],
+    classifier: onnx.ModelProto,
+    *,
+    entry: ValueInfoProto | None = None,
 ) -> onnx.ModelProto:
-    """The recorded nodes as a checked model, in the versions that the classifier needs."""
+    """The recorded nodes as a checked model, in the versions that the classifier needs.
+
+    Its input is raw images, or `entry`.
+    """
+    images = helper.make_tensor_value_info(INPUT_NAME, TensorProto.UINT8, ["N", "H", "W", 3])
     graph = helper.make_graph(
         builder.nodes,
         "edge_ood",
-        [helper.make_tensor_value_info(INPUT_NAME, TensorProto.UINT8, ["N", "H", "W", 3])],
+        [images if entry is None else entry],
         [helper.make_tensor_value_info(o.name, o.dtype, list(o.shape)) for o in outputs],
         builder.initializers,
     )

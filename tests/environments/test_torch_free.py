@@ -1,4 +1,4 @@
-"""A device with `edge-ood[cpu]` and no torch does everything but train and export."""
+"""A device with `edge-ood[cpu]` and no torch does everything but train and export a run."""
 
 import csv
 import json
@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import onnx
 import pytest
+from onnx import ModelProto
 from typer.testing import CliRunner
 
 from edge_ood import Scorer
@@ -102,6 +104,20 @@ def test_evaluate_tells_known_from_foreign(
 
     assert 0 == done.returncode, done.stderr
     assert "far" in json.loads((tmp_path / "e").read_text("utf-8"))["ood"]
+
+
+def test_attach_makes_an_artefact(
+    torch_free: Program, foreign_network: Callable[..., ModelProto], colours: Path, tmp_path: Path
+) -> None:
+    """A classifier that came as ONNX needs no torch to get scores, a gradient among them."""
+    onnx.save(foreign_network(ending="softmax", batch=1, opset=11), tmp_path / "network.onnx")
+    folders = ("--id", colours / "train", "--calibration", colours / "calibration")
+    words = ("--pixels", "unit", "--scores", "energy,mahalanobis,odin", "-o", tmp_path / "x.onnx")
+
+    done = torch_free("edge-ood", "attach", tmp_path / "network.onnx", *folders, *words)
+
+    assert 0 == done.returncode, done.stderr
+    assert ("energy", "mahalanobis", "odin") == Scorer(tmp_path / "x.onnx", provider="cpu").heads
 
 
 @pytest.mark.parametrize("line", ["train photos -o run", "export run", "demo"])

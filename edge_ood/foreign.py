@@ -1,0 +1,241 @@
+"""Somebody else's ONNX classifier becomes an artefact: read, tried out, adopted, then `attach`."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from edge_ood.attach import Attached, attach
+from edge_ood.conventions import ForeignClassifier, ForeignNetwork, conventions_of
+from edge_ood.errors import ExportError, InputError
+from edge_ood.graph.adopt import adopt
+from edge_ood.graph.assemble import assemble_reader
+from edge_ood.graph.endings import Ending, find_ending
+from edge_ood.graph.intake import image_input, normal_form, read_model
+from edge_ood.graph.network import INPUT_NAME
+from edge_ood.known_images import KnownFolders, KnownImages, read_known
+from edge_ood.onnx_reference import onnx_reference
+from edge_ood.registry import Spec
+from edge_ood.request import Options, Request, bind_head
+from edge_ood.scores import HEADS, ScoreHead
+from edge_ood.session import open_session, translated_errors
+from edge_ood.trial import Trial, try_network
+
+__all__ = ["attach_foreign"]
+
+_COMPARED_IMAGES = 7
+"""More than one batch of a model that is fixed to few images, and no multiple of one."""
+
+_OF_LARGEST = 1e-3
+"""How far outputs may be from the file's own, of the largest: a wrong graph is much farther."""
+
+_GIVEN = frozenset(["logits", "features"])
+_OUT_OF_PROBABILITIES = "msp"
+"""The one score that depends on probabilities alone."""
+
+
+def attach_foreign(
+    source: ForeignClassifier,
+    folders: KnownFolders,
+    output: Path,
+    options: Options,
+    *,
+    on_step: Callable[[str], None] = lambda name: None,
+    on_note: Callable[[str], None] = lambda note: None,
+) -> Attached:
+    """Attach scores, thresholds and decisions to a classifier that was exported elsewhere.
+
+    Args:
+        source: The classifier.
+        folders: Images that it knows.
+        output: Where the artefact goes; an existing file is replaced.
+        options: Heads, primary head, false-alarm rate and the like.
+        on_step: Called with each step's name before it starts.
+        on_note: Called with sentences that the user should read.
+
+    Raises:
+        ArtifactError: If the file is no valid ONNX model, or an artefact already.
+        InputError: If it is no classifier of square images, or does not fit the options.
+        DataError: If images are unusable, were trained on, or the network does not know them.
+        CalibrationError: If there are too few calibration images.
+        ExportError: If it cannot be adopted, or the parity gate fails.
+    """
+    on_step("read")
+    model = read_model(source.path)
+    entry = image_input(model, layout=source.layout, size_px=source.size_px)
+    on_step("images")
+    known = read_known(folders)
+    options.guarantee.check_images(len(known.calibration))
+    _check_precision(options, known)
+    normal = normal_form(model, entry)
+    ending = find_ending(
+        normal,
+        classes=len(known.classes) or None,
+        logits=source.logits,
+        features=source.features,
+    )
+    known = _with_classes(known, ending, on_note)
+    on_step("try")
+    network = ForeignNetwork(model, ending.output, entry.batch, options.provider)
+    tried = try_network(
+        network,
+        conventions_of(source, entry),
+        known,
+        activation=ending.activation,
+        on_note=on_note,
+    )
+    classifier = adopt(
+        normal,
+        entry,
+        ending,
+        channels=tried.convention.channels,
+        probabilities=tried.gives == "probabilities",
+    )
+    _check_adopted(classifier, tried, ending, options.provider)
+    chosen = _choose_heads(options, known, ending, tried, on_note)
+    perturbing = sum(bind_head(spec).epsilon > 0 for spec in chosen.heads)
+    preprocess = tried.convention.preprocess
+    request = Request(
+        classifier=classifier,
+        reference=onnx_reference(classifier, preprocess, perturbing=perturbing),
+        preprocess=preprocess,
+        classes=known.classes,
+        training=known.deciding,
+        calibration=known.calibration,
+        options=chosen,
+        training_role=known.role,
+        provenance=_provenance(source, model, ending, tried, known),
+    )
+    return attach(request, output, on_step=on_step)
+
+
+def _check_precision(options: Options, known: KnownImages) -> None:
+    if options.precision == "int8" and known.role == "calibration":
+        raise InputError(
+            "the ranges of int8 come from images that set no threshold, and there are none",
+            hint="give --id, or class folders in --calibration; or --precision fp16",
+        )
+
+
+def _with_classes(
+    known: KnownImages, ending: Ending, on_note: Callable[[str], None]
+) -> KnownImages:
+    if known.classes:
+        return known
+    count = max(2, ending.width)
+    on_note(
+        f"no class names: the {count} classes are called by their number; --classes FILE names them"
+    )
+    return replace(known, classes=tuple(str(number) for number in range(count)))
+
+
+def _check_adopted(
+    classifier: onnx.ModelProto, tried: Trial, ending: Ending, provider: str
+) -> None:
+    """Hold the adopted classifier against the file as it came, on the same images."""
+    reader = assemble_reader(classifier, tried.convention.preprocess)
+    session = open_session(reader.SerializeToString(), provider=provider)
+    with translated_errors("the adopted classifier cannot run"):
+        (logits,) = session.run(["logits"], {INPUT_NAME: tried.pixels[:_COMPARED_IMAGES]})
+    activation = "softmax" if tried.gives == "probabilities" else ending.activation
+    found = _activated(logits.astype(np.float64), activation)[:, -tried.rows.shape[1] :]
+    expected = tried.rows[:_COMPARED_IMAGES]
+    error = float(np.abs(found - expected).max())
+    allowed = _OF_LARGEST * float(np.abs(expected).max())
+    if not error <= allowed:
+        raise ExportError(
+            f"adopted, the classifier gives {ending.output!r} with an error of {error:.1e} "
+            f"(allowed {allowed:.1e})",
+            hint="export it with opset 18 and a dynamic batch; report the model if that is so",
+        )
+
+
+def _activated(logits: NDArray[np.float64], activation: str) -> NDArray[np.float64]:
+    if activation == "sigmoid":
+        return np.asarray(1 / (1 + np.exp(-logits)))
+    if activation == "":
+        return logits
+    below = logits - logits.max(axis=1, keepdims=True)
+    shares = below - np.log(np.exp(below).sum(axis=1, keepdims=True))
+    return np.asarray(shares if activation == "log_softmax" else np.exp(shares))
+
+
+def _choose_heads(
+    options: Options,
+    known: KnownImages,
+    ending: Ending,
+    tried: Trial,
+    on_note: Callable[[str], None],
+) -> Options:
+    """The heads that were asked for, or all that fit; each that does not is explained."""
+    reasons = {
+        spec.name: reason
+        for spec in options.heads or _closed_form()
+        for reason in [_missing(bind_head(spec).head, known, ending, tried)]
+        if reason
+    }
+    if options.heads:
+        for name, reason in reasons.items():
+            raise InputError(
+                f"score {name!r} cannot be had: {reason}", hint=f"leave {name!r} out of --scores"
+            )
+        return options
+    for name, reason in reasons.items():
+        on_note(f"no {name!r}: {reason}")
+    heads = [spec for spec in _closed_form() if spec.name not in reasons]
+    if options.primary not in reasons:
+        return replace(options, heads=heads)
+    on_note(f"{heads[0].name!r} decides")
+    return replace(options, heads=heads, primary=heads[0].name)
+
+
+def _closed_form() -> list[Spec]:
+    """Heads that any classifier may have without a gradient."""
+    bound = [bind_head(Spec(name)) for name in HEADS.names()]
+    return [Spec(h.name) for h in bound if set(h.head.inputs) <= _GIVEN and not h.epsilon]
+
+
+def _missing(head: ScoreHead, known: KnownImages, ending: Ending, tried: Trial) -> str:
+    """Why a head cannot be had; empty if it can."""
+    if tried.gives != "logits" and head.name != _OUT_OF_PROBABILITIES:
+        return f"{ending.output!r} holds {tried.gives}, and nothing in the file the logits"
+    if head.fit and known.deciding.labels is None:
+        return "it is fitted by class, and the images have no labels; give --id, or class folders"
+    if "features" in head.inputs and not ending.features:
+        return f"{ending.no_features}; --features NAME names a tensor to take for features"
+    return ""
+
+
+def _provenance(
+    source: ForeignClassifier,
+    model: onnx.ModelProto,
+    ending: Ending,
+    tried: Trial,
+    known: KnownImages,
+) -> dict[str, Any]:
+    convention = tried.convention
+    statistics = {"training": "training", "statistics": "calibration"}.get(known.role, "none")
+    return {
+        "statistics": statistics,
+        "classifier": {
+            "file": source.path.name,
+            "sha256": hashlib.sha256(source.path.read_bytes()).hexdigest(),
+            "producer": f"{model.producer_name} {model.producer_version}".strip(),
+        },
+        "takes": {
+            "channels": convention.channels,
+            "layout": convention.entry.layout,
+            "pixels": convention.pixels,
+        },
+        "gives": {
+            "output": ending.output,
+            "logits": ending.logits,
+            **{f"features/{layer}": tensor for layer, tensor in ending.features.items()},
+        },
+        **({} if tried.accuracy is None else {"accuracy": tried.accuracy}),
+    }

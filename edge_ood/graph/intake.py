@@ -1,0 +1,292 @@
+"""Somebody else's ONNX file in one normal form: nothing outside it, our opset, the batch open.
+
+The file is untrusted: weights beside it are read from its own folder only, and whatever onnxruntime
+could not run everywhere is refused.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, inliner, version_converter
+
+from edge_ood.artifact import METADATA_KEY
+from edge_ood.errors import ArtifactError, ExportError, InputError
+from edge_ood.graph.array import OPSET
+from edge_ood.graph.draft import Draft, finish, start
+from edge_ood.graph.shapes import PROBED_BATCHES, Facts
+
+__all__ = ["LAYOUTS", "ImageInput", "image_input", "normal_form", "read_model"]
+
+LAYOUTS = ("nchw", "nhwc")
+
+_OWN_DOMAINS = ("", "ai.onnx")
+_CHANNELS = (1, 3)
+_ELEMENT_TYPES = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.UINT8)
+_BATCH = "N"
+_IMAGES = "images (N, 3, S, S) or (N, S, S, 3)"
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """The one input of an image classifier.
+
+    Attributes:
+        name: Of the input.
+        elem_type: `TensorProto.DataType`: a float type, or uint8.
+        layout: `nchw` or `nhwc`.
+        channels: 3, or 1 for grey.
+        size_px: Side of the square image.
+        batch: The number of images that it is fixed to, or None.
+    """
+
+    name: str
+    elem_type: int
+    layout: str
+    channels: int
+    size_px: int
+    batch: int | None
+
+    def shape(self, batch: int | str) -> list[int | str]:
+        """Sizes for some number of images."""
+        plane: list[int | str] = [self.size_px, self.size_px]
+        if self.layout == "nchw":
+            return [batch, self.channels, *plane]
+        return [batch, *plane, self.channels]
+
+
+def read_model(path: Path) -> onnx.ModelProto:
+    """Read an ONNX file with the weights beside it, local functions put in place.
+
+    Args:
+        path: Untrusted; weights are read from files in its own folder only.
+
+    Raises:
+        ArtifactError: If it is missing, no valid ONNX model, or an artefact of ours.
+        ExportError: If it has operators that onnxruntime does not have everywhere.
+    """
+    if not path.is_file():
+        raise ArtifactError(f"no file '{path}'", hint="check the path")
+    try:
+        # A named format: onnx would guess another from an ending such as .json.
+        model = onnx.load(path, format="protobuf", load_external_data=False)
+        if any(entry.key == METADATA_KEY for entry in model.metadata_props):
+            raise ArtifactError(
+                f"'{path}' is an edge-ood artefact already",
+                hint="'edge-ood calibrate' gives it new thresholds; attach to the classifier",
+            )
+        onnx.load_external_data_for_model(model, str(path.parent))
+        onnx.checker.check_model(model)
+    except DecodeError as error:
+        raise _invalid(path, "it cannot be parsed") from error
+    except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
+        raise _invalid(path, str(error).strip().partition("\n")[0]) from error
+    except OSError as error:
+        raise _invalid(path, f"{error.strerror or error}: '{error.filename}'") from error
+    if model.functions:
+        model = inliner.inline_local_functions(model)
+    _check_operators(model, path)
+    return model
+
+
+def image_input(
+    model: onnx.ModelProto, *, layout: str | None = None, size_px: int | None = None
+) -> ImageInput:
+    """The one input of a model, which takes square images.
+
+    Args:
+        model: As `read_model` gives it.
+        layout: `nchw` or `nhwc`; None for what the sizes say.
+        size_px: Side of the image where the model leaves it open.
+
+    Raises:
+        InputError: If there are several inputs, the one is no image, or the options and the model
+            contradict each other.
+    """
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    if len(inputs) != 1:
+        names = ", ".join(repr(value.name) for value in inputs) or "none"
+        raise InputError(
+            f"the model has {len(inputs)} inputs ({names}), expected one that takes images",
+            hint="export the image classifier alone",
+        )
+    (value,) = inputs
+    sizes = _sizes(value)
+    elem_type = int(value.type.tensor_type.elem_type)
+    if sizes is None or len(sizes) != 4 or elem_type not in _ELEMENT_TYPES:
+        raise InputError(
+            f"input {value.name!r} is {_described(value)}, expected {_IMAGES}",
+            hint="edge-ood attaches to image classifiers",
+        )
+    found = layout or _layout(value, sizes)
+    channels, height, width = (sizes[i] for i in ((1, 2, 3) if found == "nchw" else (3, 1, 2)))
+    if channels not in (None, *_CHANNELS):
+        raise InputError(
+            f"input {value.name!r} is {_described(value)}, expected 1 or 3 channels in {found}",
+            hint=f"--layout {LAYOUTS[found == LAYOUTS[0]]}",
+        )
+    side = _side(value, height, width, size_px)
+    return ImageInput(value.name, elem_type, found, channels or 3, side, sizes[0])
+
+
+def normal_form(model: onnx.ModelProto, entry: ImageInput) -> onnx.ModelProto:
+    """The same classifier in opset 18 or newer, with any number of images at a time.
+
+    Args:
+        model: As `read_model` gives it; stays as it is.
+        entry: Its input.
+
+    Raises:
+        ExportError: If onnx cannot convert it.
+    """
+    if _opset(model) < OPSET:
+        try:
+            model = version_converter.convert_version(model, OPSET)
+        except (version_converter.ConvertError, RuntimeError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise ExportError(
+                f"onnx cannot convert the model from opset {_opset(model)} to {OPSET}: {reason}",
+                hint=f"export it with opset {OPSET}",
+            ) from error
+    draft = start(model)
+    draft.inputs = {
+        entry.name: onnx.helper.make_tensor_value_info(
+            entry.name, entry.elem_type, entry.shape(_BATCH)
+        )
+    }
+    if entry.batch is not None:
+        _open_batch(draft, entry.batch)
+    opened = finish(model, draft)
+    del opened.graph.value_info[:]  # they know the old batch
+    del opened.opset_import[:]
+    opened.opset_import.add(domain="", version=_opset(model))
+    return opened
+
+
+def _open_batch(draft: Draft, batch: int) -> None:
+    """Let each Reshape to a fixed number of images take any number."""
+    facts = draft.facts()
+    for node in draft.nodes:
+        if node.op_type != "Reshape" or facts.value(node.input[0]) is not None:
+            continue
+        wanted = facts.value(node.input[1])
+        if wanted is None or 0 in wanted or not wanted.size:
+            continue
+        sizes = [int(size) for size in wanted.ravel()]
+        opened = _opened(sizes, batch, leads=_leads(facts, node.input[0], batch))
+        if opened != sizes:
+            node.input[1] = draft.add(f"{node.output[0]}/shape", np.array(opened, np.int64))
+            kept = [part for part in node.attribute if part.name != "allowzero"]
+            del node.attribute[:]
+            node.attribute.extend(kept)
+
+
+def _opened(sizes: Sequence[int], batch: int, *, leads: bool) -> list[int]:
+    """Sizes to reshape to, with the first one following the batch."""
+    first, *others = sizes
+    if first <= 0 or first % batch:
+        return [first, *others]
+    if -1 not in others:
+        return [-1, *others]
+    return [0, *others] if first == batch and leads else [first, *others]
+
+
+def _leads(facts: Facts, name: str, batch: int) -> bool:
+    """Whether the first axis of a tensor is the batch, open or as it was."""
+    extents = facts.extents(name)
+    return extents is not None and extents[:1] in ((PROBED_BATCHES,), ((batch, batch),))
+
+
+def _check_operators(model: onnx.ModelProto, path: Path) -> None:
+    for node in _all_nodes(model.graph):
+        if node.domain not in _OWN_DOMAINS:
+            raise ExportError(
+                f"'{path}' has operator {node.op_type!r} of domain {node.domain!r} (node "
+                f"{node.name!r}), expected ONNX's own operators",
+                hint="export it without optimisations for one runtime; they are made at load",
+            )
+    if model.graph.sparse_initializer:
+        raise ExportError(
+            f"'{path}' has sparse weights, expected dense ones", hint="export it with dense weights"
+        )
+
+
+def _all_nodes(graph: GraphProto) -> Iterator[NodeProto]:
+    """Nodes of a graph and of the graphs inside them."""
+    for node in graph.node:
+        yield node
+        for part in node.attribute:
+            for inner in [part.g] if part.HasField("g") else part.graphs:
+                yield from _all_nodes(inner)
+
+
+def _layout(value: ValueInfoProto, sizes: Sequence[int | None]) -> str:
+    first, last = sizes[1] in _CHANNELS, sizes[3] in _CHANNELS
+    if first == last:
+        if not (first or sizes[1] is None or sizes[3] is None):
+            raise InputError(
+                f"input {value.name!r} is {_described(value)}, expected {_IMAGES}",
+                hint="edge-ood attaches to classifiers of RGB or grey images",
+            )
+        raise InputError(
+            f"input {value.name!r} is {_described(value)}, which does not say where the channels "
+            "are",
+            hint="--layout nchw (PyTorch) or --layout nhwc (Keras)",
+        )
+    return "nchw" if first else "nhwc"
+
+
+def _side(value: ValueInfoProto, height: int | None, width: int | None, size_px: int | None) -> int:
+    fixed = {size for size in (height, width) if size is not None}
+    if len(fixed) > 1:
+        raise InputError(
+            f"input {value.name!r} is {_described(value)}, expected square images",
+            hint="export the classifier for S x S px",
+        )
+    if not fixed and size_px is None:
+        raise InputError(
+            f"input {value.name!r} is {_described(value)}, which leaves the image size open",
+            hint="--image-size as in its training, such as 224",
+        )
+    if fixed and size_px not in (None, *fixed):
+        raise InputError(
+            f"input {value.name!r} is {_described(value)}, got --image-size {size_px}",
+            hint="leave --image-size out: the model fixes it",
+        )
+    return fixed.pop() if fixed else int(size_px or 0)
+
+
+def _opset(model: onnx.ModelProto) -> int:
+    own = [int(entry.version) for entry in model.opset_import if entry.domain in _OWN_DOMAINS]
+    return max(own, default=1)
+
+
+def _sizes(value: ValueInfoProto) -> list[int | None] | None:
+    """Sizes of a tensor, None for one that is open; None if it is no tensor of known rank."""
+    kind = value.type.tensor_type
+    if not value.type.HasField("tensor_type") or not kind.HasField("shape"):
+        return None
+    return [d.dim_value if d.dim_value > 0 else None for d in kind.shape.dim]
+
+
+def _described(value: ValueInfoProto) -> str:
+    """Element type and shape for a message, such as `float32 (N, 3, 224, 224)`."""
+    sizes = _sizes(value)
+    if not value.type.HasField("tensor_type"):
+        return "no tensor"
+    name = TensorProto.DataType.Name(value.type.tensor_type.elem_type).lower()
+    shown = {"float": "float32", "double": "float64"}.get(name, name)
+    if sizes is None:
+        return f"{shown} of unknown rank"
+    return f"{shown} ({', '.join('?' if size is None else str(size) for size in sizes)})"
+
+
+def _invalid(path: Path, reason: str) -> ArtifactError:
+    return ArtifactError(
+        f"'{path}' is not a valid ONNX model: {reason}",
+        hint="give an ONNX file, with the files of its weights beside it; export it again",
+    )

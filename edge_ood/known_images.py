@@ -1,0 +1,131 @@
+"""The images that come with somebody else's classifier: which of them may decide what."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edge_ood.errors import DataError
+from edge_ood.images import (
+    ImageSet,
+    find_images,
+    halves_by_hash,
+    read_class_folders,
+    read_images,
+    with_hashes,
+)
+
+__all__ = ["KnownFolders", "KnownImages", "read_known"]
+
+_FEWEST_CLASSES = 2
+_LARGEST_LIST = 1 << 24
+
+
+@dataclass(frozen=True)
+class KnownFolders:
+    """Where the images are.
+
+    Attributes:
+        calibration: ID images, none trained on; `<class>/<file>` if their labels are of use.
+        training: The training images, `<class>/<file>`, or None.
+        classes: A file with one class name a line, in the order of the outputs, or None.
+    """
+
+    calibration: Path
+    training: Path | None = None
+    classes: Path | None = None
+
+
+@dataclass(frozen=True)
+class KnownImages:
+    """Images by what they decide.
+
+    Attributes:
+        classes: Class names in the order of the outputs; empty if nothing tells them.
+        deciding: They fit statistics, and choose what is to be chosen.
+        calibration: They set thresholds and p-values.
+        role: What `deciding` are: `training` images; `statistics`, one half of the calibration
+            images, by hash; or `calibration`, where no labels let them decide anything.
+    """
+
+    classes: tuple[str, ...]
+    deciding: ImageSet
+    calibration: ImageSet
+    role: str
+
+
+def read_known(folders: KnownFolders) -> KnownImages:
+    """Find images, labels and class names, and check that no image plays two roles.
+
+    Raises:
+        DataError: If a folder or a file is unusable, or calibration images were trained on.
+    """
+    names = () if folders.classes is None else _read_classes(folders.classes)
+    if folders.training is not None:
+        training = with_hashes(_labelled(folders.training, names))
+        calibration = read_images(folders.calibration, training.classes)
+        calibration = with_hashes(replace(calibration, classes=training.classes))
+        _check_apart(training, calibration, folders.calibration)
+        return KnownImages(training.classes, training, calibration, "training")
+    calibration = with_hashes(_perhaps_labelled(folders.calibration, names))
+    classes = names or calibration.classes
+    if calibration.labels is None:
+        return KnownImages(classes, calibration, calibration, "calibration")
+    first = halves_by_hash(calibration.hashes)
+    return KnownImages(classes, calibration.subset(first), calibration.subset(~first), "statistics")
+
+
+def _labelled(folder: Path, names: Sequence[str]) -> ImageSet:
+    """Images in class folders, all of which are among the names, if there are any."""
+    if not names:
+        return read_class_folders(folder)
+    images = read_images(folder, names)
+    if images.labels is None:
+        tops = sorted({path.relative_to(folder).parts[0] for path in images.paths} - set(names))
+        raise DataError(
+            f"'{folder}' has {tops[0]!r}, which is not among the {len(names)} class names",
+            hint="arrange the images as DIR/<class>/<file>, with the names of --classes",
+        )
+    return images
+
+
+def _perhaps_labelled(folder: Path, names: Sequence[str]) -> ImageSet:
+    """Images with labels where every one of them is in a class folder."""
+    if names:
+        return read_images(folder, names)
+    paths = find_images(folder)
+    tops = {path.relative_to(folder).parts[0] for path in paths}
+    is_flat = any(path.parent == folder for path in paths)
+    return read_images(folder, () if is_flat or len(tops) < _FEWEST_CLASSES else sorted(tops))
+
+
+def _check_apart(training: ImageSet, calibration: ImageSet, folder: Path) -> None:
+    copies = len(set(calibration.hashes) & set(training.hashes))
+    if copies:
+        raise DataError(
+            f"{copies} of {len(calibration)} calibration images are also training images",
+            hint=f"remove them from '{folder}'",
+        )
+
+
+def _read_classes(path: Path) -> tuple[str, ...]:
+    try:
+        if path.stat().st_size > _LARGEST_LIST:
+            raise DataError(
+                f"'{path}' is too large for a list of class names", hint="check the path"
+            )
+        names = path.read_text("utf-8").splitlines()
+    except OSError as error:
+        raise DataError(f"cannot read '{path}': {error.strerror}", hint="check the path") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"'{path}' is not UTF-8 text", hint="one class name a line") from error
+    stripped = [name.strip() for name in names]
+    while stripped and not stripped[-1]:
+        stripped.pop()
+    twice = next((name for name in stripped if stripped.count(name) > 1), None)
+    if twice is not None or len(stripped) < _FEWEST_CLASSES or not all(stripped):
+        found = f"{twice!r} twice" if twice else f"{len(stripped)} lines, empty ones included"
+        raise DataError(
+            f"'{path}' has {found}, expected two or more class names, all different",
+            hint="one class name a line, in the order of the outputs",
+        )
+    return tuple(stripped)

@@ -1,0 +1,236 @@
+"""A foreign network tried out on images before anything is changed in it.
+
+A network that gets blue for red, or 0 to 255 for 0 to 1, raises no error: it is just wrong more
+often. Images whose class is known tell.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ood.conventions import PIXELS, Convention, ForeignNetwork, kind_of, predicted
+from edge_ood.errors import ArtifactError, DataError, InputError
+from edge_ood.graph.intake import LAYOUTS
+from edge_ood.images import decode_all
+from edge_ood.known_images import KnownImages
+from edge_ood.tune import evenly_spread
+
+__all__ = ["Trial", "check_convention", "choose_pixels", "try_network"]
+
+_WAYS = "--pixels unit, byte, signed or imagenet, or --mean and --std"
+_TRIED_IMAGES = 128
+_HALF = 0.5
+_DEVIATIONS = 2
+"""Standard deviations by which one share of images has to exceed another to be called larger."""
+
+_SURE_OF_ORDER = 0.6
+"""Share of images that a network must tell apart consistently before the order is suspected."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What trying a network on images gave.
+
+    Attributes:
+        convention: As described, or chosen.
+        rows: Its own output (N, K) for `pixels`.
+        pixels: uint8 (N, S, S, 3).
+        accuracy: Share in [0, 1] of labelled images that it knows, or None without labels.
+        gives: `logits`, `probabilities` or `log-probabilities`.
+    """
+
+    convention: Convention
+    rows: NDArray[np.float64]
+    pixels: NDArray[np.uint8]
+    accuracy: float | None
+    gives: str
+
+
+def try_network(
+    network: ForeignNetwork,
+    conventions: Sequence[Convention],
+    known: KnownImages,
+    *,
+    activation: str,
+    on_note: Callable[[str], None],
+) -> Trial:
+    """Run a network as it is on some images; refuse a description that does not fit it.
+
+    Args:
+        network: The classifier.
+        conventions: The one that was described, or several to choose from by their pixels.
+        known: At most 128 of its deciding images are used.
+        activation: What the graph ends in; empty where that is to be told from numbers.
+        on_note: Called with sentences that the user should read.
+
+    Raises:
+        InputError: If there are several conventions and no labels, or they do not tell.
+        DataError: If the network does not know the images.
+    """
+    chosen = evenly_spread(known.deciding, _TRIED_IMAGES)
+    pixels, _ = decode_all(chosen.paths, conventions[0].preprocess)
+    convention, accuracy = conventions[0], None
+    if len(conventions) > 1:
+        convention, said = choose_pixels(network, conventions, pixels, chosen.labels)
+        on_note(said)
+    if chosen.labels is None:
+        on_note("no labels, so it is not checked whether the network knows these images")
+    else:
+        accuracy, said = check_convention(network, convention, pixels, chosen.labels, known.classes)
+        on_note(said)
+    rows = network(pixels, convention)
+    gives = "logits" if activation else kind_of(rows)
+    return Trial(convention, rows, pixels, accuracy, gives)
+
+
+def choose_pixels(
+    network: ForeignNetwork,
+    candidates: Sequence[Convention],
+    pixels: NDArray[np.uint8],
+    labels: NDArray[np.int64] | None,
+) -> tuple[Convention, str]:
+    """The normalisation with which a network knows most of some labelled images.
+
+    Args:
+        network: The classifier.
+        candidates: Two or more conventions that differ in their mean and std.
+        pixels: uint8 (N, S, S, 3).
+        labels: (N,), or None.
+
+    Returns:
+        The convention, and a sentence that says how sure that is.
+
+    Raises:
+        InputError: If there are no labels, or two are about as good as each other.
+    """
+    if labels is None:
+        raise InputError(
+            "how the network normalises pixels is not given, and there are no labels to tell",
+            hint=f"{_WAYS}, as in its training",
+        )
+    right = {each.pixels: _right(network, each, pixels, labels) for each in candidates}
+    best, second, *_ = sorted(right, key=lambda name: -right[name].mean())
+    shares = ", ".join(f"{name} {hits.mean():.1%}" for name, hits in right.items())
+    if not _is_better(right[best], than=right[second]):
+        raise InputError(
+            f"how the network normalises pixels is not given, and {len(labels)} labelled images "
+            f"do not tell (correct with {shares})",
+            hint=f"{_WAYS}, as in its training",
+        )
+    chosen = next(each for each in candidates if each.pixels == best)
+    return chosen, f"--pixels {best}, by {len(labels)} labelled images ({shares} correct)"
+
+
+def check_convention(
+    network: ForeignNetwork,
+    convention: Convention,
+    pixels: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    classes: Sequence[str],
+) -> tuple[float, str]:
+    """How much a network knows of labelled images, taken as described.
+
+    Args:
+        network: The classifier.
+        convention: As its owner describes it.
+        pixels: uint8 (N, S, S, 3).
+        labels: (N,).
+        classes: K class names.
+
+    Returns:
+        The share in [0, 1] that it classifies correctly, and a sentence about it.
+
+    Raises:
+        DataError: If it is no better than guessing, or less than half of what another order of
+            channels, layout or normalisation gives; the hint names the suspected cause.
+    """
+    found = predicted(network(pixels, convention))
+    right = found == labels
+    accuracy = float(right.mean())
+    guessing = float(np.bincount(labels).max() / len(labels))
+    noise = _DEVIATIONS * float(np.sqrt(guessing * (1 - guessing) / len(labels)))
+    by_chance = guessing + noise
+    is_guess = accuracy <= by_chance
+    # Nothing is twice as good as a half, but a network may know much in spite of swapped colours.
+    thorough = is_guess or accuracy < _HALF
+    others = {
+        other: _right(network, other, pixels, labels)
+        for other in _alternatives(network, convention, pixels, thorough=thorough)
+    }
+    said = f"{accuracy:.1%} of {len(labels)} labelled images are classified correctly"
+    best = max(others, key=lambda other: float(others[other].mean()), default=convention)
+    better = float(others[best].mean()) if others else 0.0
+    if better > by_chance and _is_better(others[best], than=right):
+        options = best.difference(convention)
+        said = f"{said}; as {options} it would be {better:.1%}"
+        if is_guess or accuracy < _HALF * better:
+            raise DataError(said, hint=options)
+    elif is_guess:
+        raise DataError(
+            f"{said}, no better than guessing ({guessing:.1%})",
+            hint=_other_order(found, labels, classes)
+            or "check --classes or the class folders, which sorted must be in the order of the "
+            "outputs; --mean, --std, --channels and --image-size, too",
+        )
+    return accuracy, said
+
+
+def _is_better(right: NDArray[np.bool_], than: NDArray[np.bool_]) -> bool:
+    """McNemar's test: images that both know, or neither, say nothing."""
+    gained, lost = int((right & ~than).sum()), int((than & ~right).sum())
+    return bool(gained - lost > _DEVIATIONS * np.sqrt(gained + lost))
+
+
+def _alternatives(
+    network: ForeignNetwork,
+    convention: Convention,
+    pixels: NDArray[np.uint8],
+    *,
+    thorough: bool,
+) -> Iterator[Convention]:
+    """Other conventions that the network can run with; if not `thorough`, other channels only."""
+    all_channels = ("rgb", "bgr") if convention.entry.channels == 3 else (convention.channels,)
+    layouts = LAYOUTS if thorough else (convention.entry.layout,)
+    names = (convention.pixels, *PIXELS) if thorough else (convention.pixels,)
+    for channels, layout, name in product(all_channels, layouts, names):
+        entry = replace(convention.entry, layout=layout)
+        other = replace(convention, channels=channels, entry=entry)
+        if name != convention.pixels:
+            other = other.with_pixels(name)
+        if other != convention and _runs(network, other, pixels[:1]):
+            yield other
+
+
+def _runs(network: ForeignNetwork, convention: Convention, image: NDArray[np.uint8]) -> bool:
+    try:
+        network(image, convention)
+    except ArtifactError:
+        return False
+    return True
+
+
+def _right(
+    network: ForeignNetwork,
+    convention: Convention,
+    pixels: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+) -> NDArray[np.bool_]:
+    right: NDArray[np.bool_] = predicted(network(pixels, convention)) == labels
+    return right
+
+
+def _other_order(
+    found: NDArray[np.int64], labels: NDArray[np.int64], classes: Sequence[str]
+) -> str | None:
+    """What the outputs seem to mean, where each stands for one class, but for another one."""
+    table = np.zeros((len(classes), len(classes)), np.int64)
+    np.add.at(table, (found, labels), 1)
+    meant = table.argmax(axis=1)
+    used = np.flatnonzero(table.sum(axis=1))
+    if table.max(axis=1).sum() < _SURE_OF_ORDER * len(labels) or len(set(meant[used])) < len(used):
+        return None
+    shown = ", ".join(f"output {k} is mostly {classes[meant[k]]!r}" for k in used[:3])
+    return f"the classes seem to be in another order: {shown}; --classes FILE gives the right one"

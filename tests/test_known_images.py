@@ -1,0 +1,124 @@
+"""Which images decide what, for a classifier whose training nobody tells about."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_ood.errors import DataError
+from edge_ood.images import content_hash, halves_by_hash
+from edge_ood.known_images import KnownFolders, read_known
+
+SORTED = ("bright", "dark")
+
+
+def listed(folder: Path, text: str) -> Path:
+    path = folder / "classes.txt"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_training_images_decide_and_calibration_images_calibrate(tiny_images: Path) -> None:
+    """With training images nothing is taken from the calibration images."""
+    known = read_known(KnownFolders(tiny_images / "calibration", tiny_images / "train"))
+
+    assert ("training", 48, 20) == (known.role, len(known.deciding), len(known.calibration))
+    assert SORTED == known.classes == known.deciding.classes
+    expected = [content_hash(path.read_bytes()) for path in known.deciding.paths]
+    assert expected == list(known.deciding.hashes)
+
+
+def test_labelled_calibration_images_are_halved_by_hash(tiny_images: Path) -> None:
+    """One half decides, the other calibrates, and no image is in both."""
+    known = read_known(KnownFolders(tiny_images / "calibration"))
+
+    hashes = np.array(sorted({*known.deciding.hashes, *known.calibration.hashes}))
+    assert ("statistics", SORTED, 20) == (known.role, known.classes, len(hashes))
+    assert set(hashes[halves_by_hash(hashes.tolist())]) == set(known.deciding.hashes)
+    assert not {*known.deciding.hashes} & {*known.calibration.hashes}
+    for images in (known.deciding, known.calibration):
+        assert images.labels is not None
+        expected = [SORTED.index(path.parent.name) for path in images.paths]
+        assert expected == images.labels.tolist()
+
+
+@pytest.mark.parametrize("folder", ["outliers", "calibration/dark"])
+def test_unlabelled_images_all_calibrate(folder: str, tiny_images: Path) -> None:
+    """Where nothing can be decided, nothing is held back."""
+    known = read_known(KnownFolders(tiny_images / folder))
+
+    assert ("calibration", ()) == (known.role, known.classes)
+    assert known.deciding == known.calibration
+    assert known.calibration.labels is None
+
+
+def test_a_list_gives_names_and_their_order(tiny_images: Path, tmp_path: Path) -> None:
+    """Labels are positions in the list, which may have classes without images."""
+    classes = listed(tmp_path, "dark\n dim \nbright\n\n")
+
+    known = read_known(KnownFolders(tiny_images / "calibration", tiny_images / "train", classes))
+
+    assert ("dark", "dim", "bright") == known.classes
+    for images in (known.deciding, known.calibration):
+        assert images.labels is not None
+        expected = [known.classes.index(path.parent.name) for path in images.paths]
+        assert expected == images.labels.tolist()
+
+
+def test_a_list_without_labels_still_names(tiny_images: Path, tmp_path: Path) -> None:
+    """Unlabelled images and a list: the names are those of the list."""
+    known = read_known(
+        KnownFolders(tiny_images / "outliers", classes=listed(tmp_path, "dark\nbright"))
+    )
+
+    assert ("calibration", ("dark", "bright")) == (known.role, known.classes)
+
+
+def test_calibration_images_that_were_trained_on_are_refused(
+    tiny_images: Path, tmp_path: Path
+) -> None:
+    """By content, whatever they are called."""
+    shutil.copytree(tiny_images / "calibration", tmp_path / "calibration")
+    copied = next((tiny_images / "train" / "dark").iterdir())
+    shutil.copy(copied, tmp_path / "calibration" / "dark" / "other.png")
+
+    with pytest.raises(DataError, match="1 of 21 calibration images are also training images"):
+        read_known(KnownFolders(tmp_path / "calibration", tiny_images / "train"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("dark\nbright\ndark\n", "'dark' twice"),
+        ("dark\n", "1 lines"),
+        ("", "0 lines"),
+        ("dark\n\nbright\n", "3 lines, empty ones included"),
+        ("dark\nlight\n", "has 'bright', which is not among the 2 class names"),
+    ],
+)
+def test_lists_that_name_no_classes_are_refused(
+    text: str, message: str, tiny_images: Path, tmp_path: Path
+) -> None:
+    """The error shows what is wrong with the list, or with the folders."""
+    folders = KnownFolders(
+        tiny_images / "calibration", tiny_images / "train", listed(tmp_path, text)
+    )
+
+    with pytest.raises(DataError, match=message) as caught:
+        read_known(folders)
+
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("kind", ["missing", "binary"])
+def test_a_list_that_cannot_be_read_is_refused(
+    kind: str, tiny_images: Path, tmp_path: Path
+) -> None:
+    """No stack trace."""
+    path = tmp_path / "classes.txt"
+    if kind == "binary":
+        path.write_bytes(b"\xff\xfe\x00")
+
+    with pytest.raises(DataError, match=r"cannot read|is not UTF-8"):
+        read_known(KnownFolders(tiny_images / "calibration", classes=path))
