@@ -18,6 +18,7 @@ __all__ = ["report_artefact"]
 def report_artefact(target: Path, attached: "Attached") -> None:
     """Print thresholds, errors, guarantee and what was chosen."""
     from edge_ood.calibration.statement import statement
+    from edge_ood.output import report_path
 
     _explain_choices(attached.metadata.provenance.get("choices", {}))
     calibration = attached.metadata.calibration
@@ -35,6 +36,7 @@ def report_artefact(target: Path, attached: "Attached") -> None:
         "between resizing by Pillow and in the graph"
     )
     typer.echo(statement(calibration.guarantee, calibration.n))
+    typer.echo(f"{report_path(target)}: the images on which each output is furthest off")
     if attached.comparison is not None:
         report_comparison(attached.metadata.precision, attached.comparison)
 

@@ -111,9 +111,9 @@ def attach(
     from edge_ood.conventions import ForeignClassifier
     from edge_ood.foreign import attach_foreign
     from edge_ood.known_images import KnownFolders
-    from edge_ood.output import check_output
+    from edge_ood.output import check_artefact
 
-    check_output(output, force=force)
+    check_artefact(output, force=force)
     source = ForeignClassifier(
         classifier,
         channels=channels,

@@ -13,7 +13,7 @@ from edge_ood.cli._options import ForceOption
 
 __all__ = ["demo"]
 
-_MADE = ("images", "run", "digits.onnx", "scores.csv")
+_MADE = ("images", "run", "digits.onnx", "digits.parity.json", "scores.csv")
 
 
 def demo(

@@ -102,7 +102,7 @@ def export(
     --calibration data/calibration -o exported/resnet18.onnx
     """
     from edge_ood.errors import MissingDependencyError
-    from edge_ood.output import check_output
+    from edge_ood.output import check_artefact
     from edge_ood.registry import parse_spec
 
     described = {
@@ -119,7 +119,7 @@ def export(
     stem = _check_usage(run, described)
     colours = {name: parse_colours(name, text) for name, text in (("--mean", mean), ("--std", std))}
     target = output or Path("exported", f"{stem}.onnx")
-    check_output(target, force=force)
+    check_artefact(target, force=force)
     try:
         from edge_ood.export import export_network, export_run
         from edge_ood.finished import NetworkSource

@@ -7,7 +7,8 @@ assemble   classifier + preprocessing + heads + decision, as one graph
 calibrate  thresholds and p-values, through the assembled file
 verify     the parity gate, on the assembled file
 compare    a converted file with its float32 twin, which goes the same way
-write      probe and report into the metadata, then the file under its final name
+write      probe and a summary of the report into the metadata, then file and report under their
+           final names
 """
 
 import tempfile
@@ -19,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from edge_ood.artifact import Calibration, HeadRecord, Manifest, Metadata, Probe, store_metadata
 from edge_ood.calibrate import CalibrationReport, calibrate_artifact
@@ -30,15 +30,17 @@ from edge_ood.graph.network import INPUT_NAME
 from edge_ood.graph.precision import INT8_TARGETS, quantised, with_float16
 from edge_ood.graph.simplify import simplify
 from edge_ood.images import DecodedImage, ImageSet, decode_all, decode_stream, halves_by_hash
-from edge_ood.output import atomic_output
+from edge_ood.output import atomic_output, report_path
 from edge_ood.parity import ParityReport, verify
 from edge_ood.parity_limits import Subject
+from edge_ood.parity_report import parity_document, write_report
 from edge_ood.preprocess import Preprocess
 from edge_ood.probe import make_probe
 from edge_ood.request import Options, Request, bind_head, default_heads
 from edge_ood.runtime import Scorer
 from edge_ood.scores import BoundHead, Outputs
 from edge_ood.session import open_session
+from edge_ood.tables import shown_path
 from edge_ood.tune import evenly_spread, tune
 
 __all__ = ["STEPS", "Attached", "Draft", "attach", "steps_for"]
@@ -64,6 +66,7 @@ class Draft:
     choices: Mapping[str, Any] = field(default_factory=dict)
     calibration: CalibrationReport | None = None
     parity: ParityReport | None = None
+    parity_hashes: Mapping[str, str] = field(default_factory=dict)
     twin: Request | None = None
     comparison: Comparison | None = None
 
@@ -85,7 +88,8 @@ def attach(
 
     Args:
         request: What to attach to which classifier.
-        output: Where the artefact goes; an existing file is replaced.
+        output: Where the artefact goes, and beside it the parity report; existing files are
+            replaced.
         on_step: Called with each step's name before it starts.
 
     Raises:
@@ -93,13 +97,15 @@ def attach(
         ExportError: If a head does not fit the classifier, or the parity gate fails.
         DataError: If an image cannot be read, or the file cannot be written.
     """
-    with atomic_output(output) as temporary:
+    with atomic_output(report_path(output)) as report, atomic_output(output) as temporary:
         draft = Draft(request, temporary)
         for name, step in steps_for(request.options):
             on_step(name)
             draft = step(draft)
-    assert draft.parity is not None  # the last step but one sets it
-    metadata = Scorer(output, provider=request.options.provider).metadata
+        assert draft.parity is not None  # the last step but one sets it
+        metadata = Scorer(temporary, provider=request.options.provider).metadata
+        document = parity_document(draft.parity, metadata, draft.parity_hashes, temporary)
+        write_report(report, document)
     return Attached(output, metadata, draft.parity, draft.comparison)
 
 
@@ -206,10 +212,12 @@ def check_parity(draft: Draft) -> Draft:
     assert draft.calibration is not None  # an earlier step
     request = draft.request
     subject = Subject(request.preprocess, draft.heads, draft.calibration.decision)
-    images = _parity_images(request)
+    decoded = _parity_images(request)
+    images = {name: item.pixels for name, item in decoded.items()}
     reference = None if draft.twin else request.reference
     report = verify(draft.path, subject, reference, images, provider=request.options.provider)
-    return replace(draft, parity=report)
+    hashes = {name: item.content_hash for name, item in decoded.items()}
+    return replace(draft, parity=report, parity_hashes=hashes)
 
 
 def compare_with_twin(draft: Draft) -> Draft:
@@ -306,11 +314,11 @@ def _hashes(images: ImageSet, preprocess: Preprocess) -> tuple[str, ...]:
     return tuple(item.content_hash for item in _decoded(images.paths, preprocess))
 
 
-def _parity_images(request: Request) -> dict[str, NDArray[np.uint8]]:
+def _parity_images(request: Request) -> dict[str, DecodedImage]:
     """Training images spread evenly over the set, so that every class is likely among them."""
     chosen = evenly_spread(request.training, request.reference.images).paths
     decoded = _decoded(chosen, request.preprocess)
-    return {str(path): item.pixels for path, item in zip(chosen, decoded, strict=True)}
+    return {shown_path(path): item for path, item in zip(chosen, decoded, strict=True)}
 
 
 def _range_images(request: Request) -> ImageSet:

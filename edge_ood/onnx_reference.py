@@ -139,7 +139,7 @@ def onnx_reference(
         evaluator(noise)
     seconds = (time.perf_counter() - started) * (1 + 4 * perturbing)
     images = int(min(max(_SECONDS / seconds, _FEWEST_IMAGES), PARITY_IMAGES))
-    return Reference(*evaluators, images=images, by_differences=True)
+    return Reference(*evaluators, images=images, by_differences=True, source="onnx.reference")
 
 
 def _in_float64(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -13,12 +13,14 @@ from edge_ood.errors import DataError, InputError
 
 __all__ = [
     "atomic_output",
+    "check_artefact",
     "check_output",
     "check_writable",
     "discard",
     "is_unfinished",
     "publish",
     "replacing",
+    "report_path",
     "temporary_name",
 ]
 
@@ -43,6 +45,16 @@ def check_output(path: Path, *, force: bool) -> None:
     except OSError as error:
         raise _cannot_begin(path, error) from error
     check_writable(path)
+
+
+def check_artefact(path: Path, *, force: bool) -> None:
+    """As `check_output`, for an artefact and the parity report beside it.
+
+    Raises:
+        InputError: As `check_output` does, naming the one of both that is meant.
+    """
+    for output in (path, report_path(path)):
+        check_output(output, force=force)
 
 
 def check_writable(path: Path) -> None:
@@ -136,6 +148,11 @@ def temporary_name(target: Path) -> Path:
 def is_unfinished(name: str) -> bool:
     """Whether a file of this name is an output in the making, or left by a killed process."""
     return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
+
+
+def report_path(artefact: Path) -> Path:
+    """Where the parity report of an artefact lies: `x.parity.json` beside `x.onnx`."""
+    return artefact.with_name(f"{artefact.name.removesuffix('.onnx')}.parity.json")
 
 
 def _sync_folder(folder: Path) -> None:

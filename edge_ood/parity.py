@@ -28,7 +28,7 @@ from edge_ood.parity_limits import Expected, Reference, Subject, own_outputs
 from edge_ood.scores import FEATURES_PREFIX
 from edge_ood.session import open_session
 
-__all__ = ["Difference", "ParityReport", "extremes", "verify"]
+__all__ = ["Compared", "Difference", "ParityReport", "extremes", "verify"]
 
 _BATCHES = (1, 2, 7)
 _GREY_LEVELS = 1
@@ -62,6 +62,36 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Compared:
+    """One output of all images, run in batches of one size.
+
+    Attributes:
+        output: Name of the output or inner tensor.
+        batch: Batch size.
+        error: Largest absolute error against float64, by image (N,).
+        allowed: Largest error that passes, by image (N,).
+        flips: Labels or decisions that are not those of the reference, also where that is allowed;
+            None for numbers.
+    """
+
+    output: str
+    batch: int
+    error: NDArray[np.float64]
+    allowed: NDArray[np.float64]
+    flips: int | None = None
+
+    def worst(self, names: Sequence[str], count: int) -> list[Difference]:
+        """The images whose error is furthest beyond what is allowed, or nearest to it."""
+        finite, infinite = np.isfinite(self.error), np.full(len(self.error), np.inf)
+        severity = np.subtract(self.error, self.allowed, out=infinite, where=finite)
+        return [
+            Difference(self.output, float(self.error[i]), float(self.allowed[i]), name, self.batch)
+            for i in np.argsort(-severity, kind="stable")[:count]
+            for name in [names[i]]
+        ]
+
+
+@dataclass(frozen=True)
 class ParityReport:
     """What `verify` compared.
 
@@ -71,16 +101,30 @@ class ParityReport:
         resized_flips: Decisions that differ between Pillow's and the graph's resizing, of
             `resized_decisions`; reported, not a gate.
         resized_decisions: Decisions compared for that.
+        reference: What the file was held against, such as `torch`; empty for its own classifier.
+        names: Of the images, in the order of the arrays.
+        compared: Everything, by batch size and output.
+        resized: The flips by resizing, as names of output and image.
     """
 
     images: int
     differences: tuple[Difference, ...]
     resized_flips: int
     resized_decisions: int
+    reference: str = ""
+    names: tuple[str, ...] = ()
+    compared: tuple[Compared, ...] = ()
+    resized: tuple[tuple[str, str], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """A document for the metadata."""
-        return asdict(self)
+        """A summary for the metadata."""
+        return {
+            "images": self.images,
+            "differences": [asdict(difference) for difference in self.differences],
+            "resized_flips": self.resized_flips,
+            "resized_decisions": self.resized_decisions,
+            "reference": self.reference,
+        }
 
 
 def extremes(size_px: int) -> dict[str, NDArray[np.uint8]]:
@@ -124,23 +168,32 @@ def verify(
     _check_decision(model, subject.decision)
     session = open_session(_exposed(model), provider=provider)
     expected = reference and Expected.of(subject, reference, batch, real=len(images))
-    differences = []
+    names = tuple(named)
+    compared = []
     for size in _BATCHES:
         found = _run(session, batch, size)
         held = expected or Expected.of(subject, own_outputs(found), batch, real=len(images))
-        compared = _compare(held, found, list(named), size)
-        differences.append([d for d in compared if reference or not _is_own(d.output)])
+        by_output = _compare(held, found, size)
+        compared.append([c for c in by_output if reference or not _is_own(c.output)])
+    differences = [[c.worst(names, 1)[0] for c in by_output] for by_output in compared]
     worst = [max(found, key=_severity) for found in zip(*differences, strict=True)]
-    resized = _check_resizing(session, subject, batch[: len(images)])
-    report = ParityReport(len(batch), tuple(worst), *resized)
+    flipped = _check_resizing(session, subject, images)
+    report = ParityReport(
+        images=len(batch),
+        differences=tuple(worst),
+        resized_flips=len(flipped),
+        resized_decisions=len(images) * len(subject.decision.heads),
+        reference=reference.source if reference else "",
+        names=names,
+        compared=tuple(c for by_output in compared for c in by_output),
+        resized=tuple(flipped),
+    )
     _raise_failures(report)
     return report
 
 
-def _compare(
-    expected: Expected, found: Mapping[str, NDArray[Any]], names: Sequence[str], size: int
-) -> list[Difference]:
-    """The worst image of every output, in the order of the pipeline."""
+def _compare(expected: Expected, found: Mapping[str, NDArray[Any]], size: int) -> list[Compared]:
+    """The errors of every output, in the order of the pipeline."""
     # What no head reads is not in the file.
     errors = {
         name: (_per_image(found[name] - value), expected.allowed[name])
@@ -148,9 +201,11 @@ def _compare(
         if name in found
     }
     errors["label"] = _exactly(found["label"] != expected.values["logits"].argmax(axis=1))
+    flipped = {"label": int(errors["label"][0].sum())}
     for head in expected.subject.heads:
         decision, name, label = expected.subject.decision, head.name, found["label"]
         flips = found[f"{name}_is_ood"] != decision.is_ood(name, expected.values[name], label)
+        flipped[f"{name}_is_ood"] = int(flips.sum())
         if head.epsilon:  # a decision may flip where the score is as near to the threshold
             distance = np.abs(expected.values[name] - decision.limits(name, label))
             flips &= distance > expected.allowed[name]
@@ -158,14 +213,10 @@ def _compare(
         errors[f"{name}_pvalue"] = _exactly(
             found[f"{name}_pvalue"] != decision.pvalue(name, found[name], label)
         )
-    differences = []
-    for output, (error, allowed) in errors.items():
-        severity = np.where(np.isnan(error), np.inf, error - allowed)
-        worst = int(severity.argmax())
-        differences.append(
-            Difference(output, float(error[worst]), float(allowed[worst]), names[worst], size)
-        )
-    return differences
+    return [
+        Compared(output, size, error, allowed, flipped.get(output))
+        for output, (error, allowed) in errors.items()
+    ]
 
 
 def _is_own(output: str) -> bool:
@@ -234,14 +285,16 @@ def _check_decision(model: onnx.ModelProto, expected: Decision) -> None:
             )
 
 
-def _check_resizing(session: Any, subject: Subject, images: NDArray[np.uint8]) -> tuple[int, int]:
-    """Feed frames that need cropping and resizing; returns decision flips and decisions."""
+def _check_resizing(
+    session: Any, subject: Subject, images: Mapping[str, NDArray[np.uint8]]
+) -> list[tuple[str, str]]:
+    """Feed frames that need cropping and resizing; returns output and image of decision flips."""
     preprocess = subject.preprocess
     size = preprocess.size_px
     frames = np.stack(
         [
             np.asarray(Image.fromarray(image).resize((3 * size + 1, 2 * size + 1)))
-            for image in images
+            for image in images.values()
         ]
     )
     fitted = np.stack([preprocess.fit(frame) for frame in frames])
@@ -255,9 +308,12 @@ def _check_resizing(session: Any, subject: Subject, images: NDArray[np.uint8]) -
             f"{_GREY_LEVELS} on {_RESIZED_PIXELS:.0%} of the pixels)",
             hint="report the onnxruntime version and provider",
         )
-    outputs = [f"{head}_is_ood" for head in subject.decision.heads]
-    flips = sum(int((in_graph[name] != by_pillow[name]).sum()) for name in outputs)
-    return flips, len(images) * len(outputs)
+    return [
+        (output, name)
+        for output in (f"{head}_is_ood" for head in subject.decision.heads)
+        for name, flip in zip(images, in_graph[output] != by_pillow[output], strict=True)
+        if flip
+    ]
 
 
 def _raise_failures(report: ParityReport) -> None:

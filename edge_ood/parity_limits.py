@@ -52,12 +52,14 @@ class Reference:
         float32: What sets the scale of errors.
         images: Number of real images that it is fast enough for.
         by_differences: Its gradient is the file's own, so finite differences have to check it.
+        source: What evaluates it, such as `torch`.
     """
 
     float64: Evaluator
     float32: Evaluator
     images: int = PARITY_IMAGES
     by_differences: bool = False
+    source: str = ""
 
 
 @dataclass(frozen=True)

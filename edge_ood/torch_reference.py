@@ -74,9 +74,8 @@ class TorchEvaluator:
 
 def torch_reference(classifier: nn.Module) -> Reference:
     """The reference that the parity gate holds an exported classifier against."""
-    return Reference(
-        TorchEvaluator(classifier, torch.float64), TorchEvaluator(classifier, torch.float32)
-    )
+    exact, plain = (TorchEvaluator(classifier, t) for t in (torch.float64, torch.float32))
+    return Reference(exact, plain, source="torch")
 
 
 def _to_numpy(outputs: Outputs) -> Outputs:

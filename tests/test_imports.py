@@ -59,6 +59,7 @@ LAYERS = (
         "parity",
         "parity_limits",
         "parquet_tables",
+        "parity_report",
         "probe",
         "report",
         "request",

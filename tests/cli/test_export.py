@@ -88,6 +88,19 @@ def from_run(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def test_a_report_of_before_needs_force(trained: Path, from_run: Path, tmp_path: Path) -> None:
+    """Like the artefact itself it is never overwritten in silence; and both are written."""
+    report = tmp_path / "x.parity.json"
+    report.write_text("earlier")
+
+    done = run_export(trained, "-o", tmp_path / "x.onnx")
+
+    assert 1 == done.exit_code
+    assert f"error: '{report}' exists\n" in done.stderr
+    assert [report] == list(tmp_path.iterdir())
+    assert from_run.with_name("run.parity.json").is_file()
+
+
 def test_a_rank_says_what_it_keeps(trained: Path, from_run: Path, tmp_path: Path) -> None:
     """Smaller statistics, one line on the share of the variance, and a gradient that is right."""
     path = tmp_path / "x.onnx"
