@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edge_ood.attach import STEPS, Draft
+from edge_ood.attach import Draft, steps_for
 from edge_ood.export import request_of
 from edge_ood.images import decode_all, read_images
 from edge_ood.models import load_model
@@ -34,7 +34,7 @@ def draft(run_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Draft:
     current = Draft(
         request_of(read_run(run_path), options), tmp_path_factory.mktemp("draft") / "x.onnx"
     )
-    for name, step in STEPS:
+    for name, step in steps_for(options):
         if name == "verify":
             break
         current = step(current)
