@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from edge_ood.errors import DataError
 from edge_ood.graph.adversary import ADVERSARIAL, adversary_of
+from edge_ood.graph.loading import load_model_file
 from edge_ood.images import ImageSet, decode_stream
 from edge_ood.runtime import Scorer
 from edge_ood.session import open_session, translated_errors
@@ -34,7 +34,7 @@ class AdversarialImages:
     def __init__(self, scorer: Scorer, images: ImageSet) -> None:
         self.paths = images.paths
         self._preprocess = scorer.metadata.preprocess
-        artefact = onnx.load(scorer.path, format="protobuf")
+        artefact = load_model_file(scorer.path)
         adversary = adversary_of(artefact, self._preprocess).SerializeToString()
         self._session = open_session(adversary, provider=scorer.provider)
         self._source = scorer.path

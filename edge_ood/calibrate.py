@@ -142,9 +142,9 @@ def _store(
     import onnx  # noqa: PLC0415  # needed to rewrite a file, not to score
 
     from edge_ood.graph.decision import read_decision, with_decision  # noqa: PLC0415  # imports onnx
+    from edge_ood.graph.loading import load_model_file  # noqa: PLC0415  # imports onnx
 
-    # A named format: onnx would guess another from an ending such as .json.
-    model = onnx.load(source, format="protobuf")
+    model = load_model_file(source)
     if archived is not None and archived.calibration.n:
         current = read_decision(model, archived.head_names)
         images = archived.manifests.get("calibration", Manifest())

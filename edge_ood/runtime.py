@@ -212,11 +212,11 @@ class Scorer:
 
     def _narrowed(self, heads: Sequence[str], threads: int | None) -> Any:
         """A session that computes only these heads: onnxruntime runs the whole of any graph."""
-        import onnx  # noqa: PLC0415  # needed to rewrite a graph, not to score with it
+        # Needed to rewrite a graph, not to score with it: both import onnx.
+        from edge_ood.graph.decision import keep_heads  # noqa: PLC0415
+        from edge_ood.graph.loading import load_model_file  # noqa: PLC0415
 
-        from edge_ood.graph.decision import keep_heads  # noqa: PLC0415  # imports onnx
-
-        model = onnx.load(self.path, format="protobuf")
+        model = load_model_file(self.path)
         kept = keep_heads(model, self.heads, heads, primary=self.metadata.primary)
         return open_session(kept.SerializeToString(), provider=self.provider, threads=threads)
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import onnx
 from onnx import GraphProto, NodeProto
 
+from edge_ood.graph.loading import load_model_file
 from edge_ood.graph.network import CLASSIFIER_PREFIX, PREPROCESSED
 
 __all__ = ["PARTS", "Part", "size_budget"]
@@ -54,7 +54,7 @@ def size_budget(path: Path, heads: Sequence[str]) -> tuple[Part, ...]:
     Returns:
         All `PARTS` in their order; `size_bytes` sums to the size of the file.
     """
-    graph = onnx.load(path, format="protobuf", load_external_data=False).graph
+    graph = load_model_file(path, external_data=False).graph
     parts = _parts_of_nodes(graph, heads)
     readers, makers = defaultdict(set), {}
     for node, part in zip(graph.node, parts, strict=True):

@@ -1,0 +1,48 @@
+"""An artefact as an ONNX model, to be rewritten or measured."""
+
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError, Message
+
+from edge_ood.errors import ArtifactError
+
+__all__ = ["load_model_file"]
+
+
+def load_model_file(path: Path, *, external_data: bool = True) -> onnx.ModelProto:
+    """Read an ONNX file whose every text is valid.
+
+    onnxruntime opens files with stray bytes in their names, and onnx fails on them wherever such a
+    name is written anew.
+
+    Args:
+        path: The file.
+        external_data: Read constants that lie in other files, too.
+
+    Raises:
+        ArtifactError: If the file is damaged.
+    """
+    try:
+        # A named format: onnx would guess another from an ending such as .json.
+        model = onnx.load(path, format="protobuf", load_external_data=external_data)
+    except DecodeError as error:
+        raise _damaged(path, "it is cut off or overwritten") from error
+    if not _has_valid_texts(model):
+        raise _damaged(path, "a name in it is no text")
+    return model
+
+
+def _has_valid_texts(message: Message) -> bool:
+    """Whether no text is bytes: so protobuf hands over what it cannot decode."""
+    for field, value in message.ListFields():
+        values = [value] if isinstance(value, Message | str | bytes) else value
+        if field.type == field.TYPE_MESSAGE and not all(map(_has_valid_texts, values)):
+            return False
+        if field.type == field.TYPE_STRING and any(isinstance(text, bytes) for text in values):
+            return False
+    return True
+
+
+def _damaged(path: Path, reason: str) -> ArtifactError:
+    return ArtifactError(f"'{path}' is damaged: {reason}", hint="export it again")

@@ -1,0 +1,172 @@
+"""What reads files from anywhere: a target uses an input, or refuses it with an error of ours."""
+
+import io
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["TARGETS", "Target"]
+
+STATUSES = ("unreadable", "not-an-image", "unsupported", "too-large")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is fuzzed.
+
+    Attributes:
+        seeds: Sound inputs.
+        use: Reads an input; true if it was accepted. Whatever it raises is a finding.
+    """
+
+    seeds: Sequence[bytes]
+    use: Callable[[bytes], bool]
+
+
+def pictures() -> Iterator[bytes]:
+    """One small picture in every format, mode and compression that is decoded."""
+    from PIL import Image  # here, so that atheris can watch it
+
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 20, 3), np.uint8)
+    image = Image.fromarray(pixels)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    options: list[tuple[str, str, dict[str, Any]]] = [
+        *(("RGB", kind, {"exif": exif}) for kind in ("JPEG", "PNG", "WEBP", "TIFF")),
+        *(("RGB", kind, {}) for kind in ("BMP", "GIF", "PPM", "MPO")),
+        *((mode, "JPEG", {}) for mode in ("L", "CMYK")),
+        ("RGB", "JPEG", {"progressive": True, "restart_marker_rows": 1}),
+        *((mode, "PNG", {}) for mode in ("1", "L", "LA", "P", "RGBA", "I;16")),
+        *((mode, "TIFF", {}) for mode in ("1", "L", "P", "RGBA", "CMYK", "LAB", "F", "I;16")),
+        *(("RGB", "TIFF", {"compression": c}) for c in ("tiff_lzw", "tiff_deflate", "jpeg")),
+        ("1", "TIFF", {"compression": "group4"}),
+        ("RGBA", "WEBP", {"lossless": True}),
+        *((mode, "BMP", {}) for mode in ("1", "L", "P")),
+        *((mode, "PPM", {}) for mode in ("1", "L", "I;16", "F")),
+    ]
+    for mode, kind, chosen in options:
+        converted = image.convert("L").convert(mode) if mode == "I;16" else image.convert(mode)
+        buffer = io.BytesIO()
+        converted.save(buffer, kind, **chosen)
+        yield buffer.getvalue()
+    for kind in ("GIF", "PNG", "WEBP", "TIFF", "MPO"):
+        buffer = io.BytesIO()
+        image.save(buffer, kind, save_all=True, append_images=[image.rotate(90)])
+        yield buffer.getvalue()
+
+
+def decoder(_: Path | None) -> Target:
+    """`Preprocess.decode`: pixels of the right shape, or a `DataError` with a known status."""
+    from edge_ood.errors import DataError
+    from edge_ood.preprocess import Preprocess
+
+    preprocess = Preprocess(8)
+
+    def use(payload: bytes) -> bool:
+        try:
+            pixels = preprocess.decode(payload, "'x'")
+        except DataError as refusal:
+            check_refusal(refusal, "'x'")
+            return False
+        assert (pixels.shape, pixels.dtype) == ((8, 8, 3), np.uint8)
+        return True
+
+    return Target(list(pictures()), use)
+
+
+def check_refusal(refusal: Any, name: str) -> None:
+    """An error of ours names the file in one line and says what to do."""
+    assert name in str(refusal)
+    assert "\n" not in str(refusal)
+    assert refusal.hint
+    assert getattr(refusal, "status", "unreadable") in STATUSES
+
+
+def metadata(path: Path) -> Target:
+    """`read_metadata`: an `ArtifactError`, or metadata that everything works with."""
+    import onnx
+
+    from edge_ood.artifact import METADATA_KEY, store_metadata, write_metadata
+    from edge_ood.artifact_reader import read_metadata
+    from edge_ood.errors import ArtifactError
+
+    model = onnx.load(path)
+    sound = next(p.value for p in model.metadata_props if p.key == METADATA_KEY)
+
+    def use(payload: bytes) -> bool:
+        try:
+            text = payload.decode("utf-8", "replace")
+            found = read_metadata({METADATA_KEY: text}, source="x.onnx")
+        except ArtifactError as refusal:
+            check_refusal(refusal, "'x.onnx'")
+            return False
+        written = write_metadata(found)
+        assert found == read_metadata({METADATA_KEY: written}, source="x.onnx")
+        store_metadata(model, found)
+        use_artefact(model.SerializeToString())
+        return True
+
+    return Target([sound.encode()], use)
+
+
+def artefact(path: Path) -> Target:
+    """`Scorer` on a whole file."""
+    return Target([path.read_bytes()], use_artefact)
+
+
+def use_artefact(payload: bytes) -> bool:
+    """Do with a file what the commands do; an `EdgeOodError` at any point is fine."""
+    from edge_ood.errors import EdgeOodError
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "x.onnx")
+        path.write_bytes(payload)
+        try:
+            score_and_show(path)
+            recalibrate(path)
+        except EdgeOodError:
+            return False
+    return True
+
+
+def score_and_show(path: Path) -> None:
+    """What `score`, `check` and `inspect` do."""
+    from edge_ood.cli.inspect import report
+    from edge_ood.graph.budget import size_budget
+    from edge_ood.probe import run_probe
+    from edge_ood.runtime import Scorer
+    from edge_ood.tables import write_to
+
+    scorer = Scorer(path, provider="cpu", threads=1)
+    scores = scorer(np.full((2, 5, 7, 3), 99, np.uint8))
+    write = write_to(io.StringIO(), "jsonl", scorer.heads)
+    for row in scores.rows([path, path]):
+        write(row)
+    run_probe(scorer)
+    assert report(scorer.metadata)
+    assert size_budget(path, scorer.metadata.head_names)
+    Scorer(path, provider="cpu", threads=1, heads=[scorer.metadata.primary])
+
+
+def recalibrate(path: Path) -> None:
+    """What `calibrate` does, and `--undo`."""
+    from PIL import Image
+
+    from edge_ood.calibrate import calibrate_artifact, undo_calibration
+
+    images = [path.with_name(f"{level}.png") for level in range(19)]
+    for level, image in enumerate(images):
+        Image.new("L", (4, 4), level).save(image)
+    calibrate_artifact(path, images, provider="cpu")
+    undo_calibration(path)
+
+
+TARGETS: dict[str, Callable[[Any], Target]] = {
+    "decoder": decoder,
+    "metadata": metadata,
+    "artefact": artefact,
+}
