@@ -7,6 +7,7 @@ import typer
 
 from edge_ood.cli._errors import OneLineErrors
 from edge_ood.cli.attach import attach
+from edge_ood.cli.bench import bench
 from edge_ood.cli.calibrate import calibrate
 from edge_ood.cli.check import check
 from edge_ood.cli.demo import demo
@@ -39,6 +40,7 @@ for command in (
     calibrate,
     attach,
     check,
+    bench,
     inspect,
     heads,
     demo,

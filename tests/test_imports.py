@@ -48,6 +48,7 @@ LAYERS = (
     (
         "adversarial",
         "attach",
+        "benchmark",
         "calibrate",
         "comparison",
         "conventions",

@@ -16,7 +16,7 @@ from edge_ood.cli._errors import OneLineErrors
 from edge_ood.cli.app import app
 from edge_ood.errors import DataError, EdgeOodError
 
-COMMANDS = "train export score evaluate calibrate attach check inspect heads demo".split()  # noqa: SIM905  # a line
+COMMANDS = "train export score evaluate calibrate attach check bench inspect heads demo".split()  # noqa: SIM905  # a line
 
 
 def failing(error: BaseException) -> Any:

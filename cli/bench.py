@@ -1,0 +1,93 @@
+"""`edge-ood bench`: what an artefact costs on this device, and the settings that suit it."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_ood.cli._options import Artefact, ProviderOption
+from edge_ood.cli._table import format_table
+from edge_ood.text import printable
+
+if TYPE_CHECKING:
+    from edge_ood.benchmark import Report
+
+__all__ = ["bench"]
+
+
+def bench(
+    artefact: Artefact,
+    images: Annotated[
+        Path | None,
+        typer.Argument(help="Files such as are to be scored; built-in pictures by default."),
+    ] = None,
+    *,
+    json_output: Annotated[
+        bool, typer.Option("--json", help="Write JSON in place of tables.")
+    ] = False,
+    provider: ProviderOption = "auto",
+) -> None:
+    """Measure an artefact on this device, and suggest settings for 'edge-ood score'.
+
+    Takes about half a minute. Nothing else should keep the processor busy meanwhile.
+
+    Example: edge-ood bench exported/oe.onnx images
+    """
+    from edge_ood.benchmark import benchmark
+    from edge_ood.input_files import InputFiles
+
+    files = () if images is None else InputFiles([images])
+    report = benchmark(
+        artefact,
+        files,
+        provider=provider,
+        on_step=lambda step: typer.echo(f"measuring {step} ...", err=True),
+    )
+    if json_output:
+        json.dump(report.to_json(), sys.stdout, indent=2)
+        typer.echo()
+    else:
+        typer.echo(_tables(report, shlex.join([str(artefact), str(images or "IMAGES")])))
+
+
+def _tables(report: "Report", arguments: str) -> str:
+    fastest, soonest = report.fastest, report.soonest
+    options = f"--batch-size {fastest.batch_size} --threads {fastest.threads}"
+    blocks = [
+        printable(str(report.device)),
+        f"decoding {report.decode_ms:.2f} ms an image on one core ({report.files})",
+        _rates(report),
+        _latencies(report),
+        _heads(report),
+        f"suggested for folders, about {fastest.images_per_second:.0f} images/s:\n"
+        f"  edge-ood score {arguments} {options}\n"
+        f"suggested for single images, about {1e3 / soonest.images_per_second:.1f} ms each:\n"
+        f"  edge-ood score {arguments} --batch-size 1 --threads {soonest.threads}",
+    ]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _rates(report: "Report") -> str:
+    """Batch sizes down, threads across."""
+    counts = sorted({rate.threads for rate in report.rates})
+    sizes = sorted({rate.batch_size for rate in report.rates})
+    found = {(rate.batch_size, rate.threads): rate.images_per_second for rate in report.rates}
+    rows = [(str(size), *(f"{found[size, count]:.1f}" for count in counts)) for size in sizes]
+    headings = ("batch size", *(f"{count} at once" for count in counts))
+    return "inference, images/s, each batch on one thread\n" + format_table(headings, rows)
+
+
+def _latencies(report: "Report") -> str:
+    rows = [(str(count), f"{value:.2f} ms") for count, value in report.latency_ms.items()]
+    return "inference of one image\n" + format_table(("threads", "median"), rows)
+
+
+def _heads(report: "Report") -> str:
+    if not report.saved_ms:
+        return ""
+    rows = [(head, f"{value:.3f} ms") for head, value in report.saved_ms.items()]
+    table = format_table(("score head", "saved per image"), rows)
+    return "left out one at a time, as score --scores can\n" + table
