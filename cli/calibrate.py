@@ -8,6 +8,7 @@ import typer
 
 from edge_ood.cli._options import Artefact, ConfidenceOption, ForceOption, ProviderOption
 from edge_ood.cli._table import format_table
+from edge_ood.text import printable
 
 __all__ = ["calibrate"]
 
@@ -36,8 +37,8 @@ def calibrate(
 ) -> None:
     """Fit thresholds anew on known images of this device.
 
-    P-values follow. FILE.onnx is replaced at once or not at all; --undo brings the thresholds
-    before back, to the bit.
+    P-values follow, and so do the scores that 'edge-ood check' reproduces. FILE.onnx is replaced at
+    once or not at all; --undo brings back what was before, to the bit.
 
     Example: edge-ood calibrate exported/oe.onnx new_images --alpha 0.01
 
@@ -82,3 +83,4 @@ def calibrate(
         f"{after.guarantee.minimum_images} are needed at least"
     )
     typer.echo(statement(after.guarantee, after.n))
+    typer.echo(f"recorded on {printable(str(report.metadata.probe.device))}")

@@ -1,6 +1,7 @@
 """`edge-ood inspect`: what an artefact says about itself."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -10,7 +11,7 @@ from edge_ood.cli._table import format_table
 from edge_ood.text import printable
 
 if TYPE_CHECKING:
-    from edge_ood.artifact import Calibration, Metadata
+    from edge_ood.artifact import ArchivedCalibration, Calibration, Metadata
     from edge_ood.graph.budget import Part
 
 __all__ = ["inspect", "report"]
@@ -33,20 +34,19 @@ def inspect(artefact: Artefact) -> None:
 
 
 def report(metadata: "Metadata") -> str:
-    """Metadata as plain text: one line per fact, then a table of the heads."""
+    """Metadata as plain text: one line per fact, then tables of the heads and calibrations."""
     facts = {printable(name): printable(value) for name, value in _facts(metadata).items()}
     width = max(map(len, facts))
     lines = [f"{name:<{width}}  {value}".rstrip() for name, value in facts.items()]
     headings = ("head", "parameters", "threshold", "parity error")
-    return "\n".join([*lines, "", format_table(headings, _heads(metadata))])
+    tables = [format_table(headings, _heads(metadata)), _history(metadata)]
+    return "\n\n".join(["\n".join(lines), *filter(None, tables)])
 
 
 def _facts(metadata: "Metadata") -> dict[str, str]:
     classes = ", ".join(metadata.classes[:_MOST_CLASSES])
     more = len(metadata.classes) - _MOST_CLASSES
     preprocess, calibration = metadata.preprocess, metadata.calibration
-    past = [earlier.calibration for earlier in metadata.history]
-    earlier = [f"{c.date}: alpha {c.alpha:.3g}, {c.n} images" for c in past]
     return {
         "classes": f"{len(metadata.classes)}: {classes}" + (f", {more} more" if more > 0 else ""),
         "input": f"{preprocess.size_px} x {preprocess.size_px} px, {preprocess.resize}",
@@ -55,8 +55,7 @@ def _facts(metadata: "Metadata") -> dict[str, str]:
         "decides by": f"{metadata.primary}, at a false-alarm rate of {calibration.alpha:.3g}",
         "calibrated": f"{calibration.date} on {calibration.n} images" if calibration.n else "never",
         "guarantee": _guarantee(calibration),
-        "earlier": "; ".join(earlier) or "none",
-        "precision": f"{metadata.precision}, calibrated on {metadata.provider}",
+        "precision": metadata.precision,
         **_compared(metadata.comparison),
         **{f"{role} images": str(images.count) for role, images in metadata.manifests.items()},
         **{f"made with {key}": _shown(value) for key, value in metadata.provenance.items()},
@@ -94,6 +93,26 @@ def _heads(metadata: "Metadata") -> list[tuple[str, str, str, str]]:
         )
         for head in metadata.heads
     ]
+
+
+def _history(metadata: "Metadata") -> str:
+    """Every calibration with the device that it is for, oldest first; the last is in force."""
+    if not metadata.calibration.n:
+        return ""
+    states: tuple[Metadata | ArchivedCalibration, ...] = (*metadata.history, metadata)
+    rows = [
+        (c.calibration.date, f"{c.calibration.alpha:.3g}", str(c.calibration.n), _device(c))
+        for c in states
+    ]
+    return format_table(("calibrated", "alpha", "images", "device"), rows)
+
+
+def _device(calibrated: "Metadata | ArchivedCalibration") -> str:
+    """Files of earlier versions know the provider alone."""
+    device = calibrated.probe.device
+    return printable(
+        str(device if device.provider else replace(device, provider=calibrated.provider))
+    )
 
 
 def _budget(parts: "Sequence[Part]") -> str:

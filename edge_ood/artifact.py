@@ -147,6 +147,35 @@ class PackedArray:
 
 
 @dataclass(frozen=True)
+class Probe:
+    """Seeded images and the scores they had where the artefact was calibrated; empty until then.
+
+    Attributes:
+        seed: Of the images, see `edge_ood.probe.probe_images`.
+        labels: Predicted class indices.
+        scores: By head.
+        tolerances: By head; how far a device may be away.
+        device: Where they were recorded; unknown in files of earlier versions.
+    """
+
+    seed: int
+    labels: Sequence[int] = ()
+    scores: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    tolerances: Mapping[str, float] = field(default_factory=dict)
+    device: Device = field(default_factory=Device)
+
+    def check(self, heads: Sequence[str]) -> None:
+        """Refuse a probe that does not cover exactly these heads."""
+        if not self.labels and not self.scores and not self.tolerances:
+            return
+        lengths = {len(values) for values in (self.labels, *self.scores.values())}
+        if not set(self.scores) == set(self.tolerances) == set(heads) or lengths != {PROBE_IMAGES}:
+            raise InputError(f"the probe covers {sorted(self.scores)}, expected {sorted(heads)}")
+        if min(self.tolerances.values()) < 0:
+            raise InputError(f"probe tolerances {self.tolerances}, expected numbers >= 0")
+
+
+@dataclass(frozen=True)
 class ArchivedCalibration:
     """An earlier calibration with all that it takes to restore it.
 
@@ -156,6 +185,7 @@ class ArchivedCalibration:
         provider: onnxruntime execution provider that it ran on.
         heads: Names, in the order of the arrays' rows.
         arrays: Those of its `Decision`, by name.
+        probe: As it was in force; empty in files of earlier versions, which never changed it.
     """
 
     calibration: Calibration
@@ -163,6 +193,7 @@ class ArchivedCalibration:
     provider: str
     heads: tuple[str, ...]
     arrays: Mapping[str, PackedArray]
+    probe: Probe = field(default_factory=lambda: Probe(0))
 
     def __post_init__(self) -> None:
         if set(self.heads) != set(self.calibration.thresholds):
@@ -193,35 +224,6 @@ class ArchivedCalibration:
         return Decision(
             self.heads, arrays["thresholds"], arrays["knots"], arrays["pvalues"], groups
         )
-
-
-@dataclass(frozen=True)
-class Probe:
-    """Seeded images and the scores they had where the artefact was made; empty until then.
-
-    Attributes:
-        seed: Of the images, see `edge_ood.probe.probe_images`.
-        labels: Predicted class indices.
-        scores: By head.
-        tolerances: By head; how far a device may be away.
-        device: Where they were recorded; unknown in files of earlier versions.
-    """
-
-    seed: int
-    labels: Sequence[int] = ()
-    scores: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    tolerances: Mapping[str, float] = field(default_factory=dict)
-    device: Device = field(default_factory=Device)
-
-    def check(self, heads: Sequence[str]) -> None:
-        """Refuse a probe that does not cover exactly these heads."""
-        if not self.labels and not self.scores and not self.tolerances:
-            return
-        lengths = {len(values) for values in (self.labels, *self.scores.values())}
-        if not set(self.scores) == set(self.tolerances) == set(heads) or lengths != {PROBE_IMAGES}:
-            raise InputError(f"the probe covers {sorted(self.scores)}, expected {sorted(heads)}")
-        if min(self.tolerances.values()) < 0:
-            raise InputError(f"probe tolerances {self.tolerances}, expected numbers >= 0")
 
 
 @dataclass(frozen=True)
@@ -275,8 +277,10 @@ class Metadata:
             raise InputError(
                 f"precision {self.precision!r}, expected one of {', '.join(PRECISIONS)}"
             )
-        self.probe.check(names)
-        for calibration in (self.calibration, *(past.calibration for past in self.history)):
+        states: tuple[Metadata | ArchivedCalibration, ...] = (self, *self.history)
+        for recorded in states:
+            calibration = recorded.calibration
+            recorded.probe.check(names)
             if set(calibration.thresholds) != set(names):
                 raise InputError(f"thresholds for {sorted(calibration.thresholds)}, not {names!r}")
         if any(past.arrays["groups"].shape != (len(self.classes),) for past in self.history):

@@ -122,6 +122,7 @@ def _archived(document: Document) -> ArchivedCalibration:
             name: PackedArray(tuple(array.each("shape", int)), array.get("values", str))
             for name, array in document.document("arrays").inner().items()
         },
+        probe=_probe(document.document("probe")) if document.get("probe", dict, {}) else Probe(0),
     )
 
 
@@ -150,7 +151,7 @@ def _probe(document: Document) -> Probe:
     scores = document.document("scores")
     return Probe(
         seed=document.get("seed", int),
-        labels=document.each("labels", int),
+        labels=tuple(document.each("labels", int)),
         scores={name: scores.each(name, float) for name in document.get("scores", dict)},
         tolerances=document.mapping("tolerances", float),
         device=_device(document),

@@ -4,11 +4,10 @@ simplify   the classifier alone, which stays the same function
 convert    to fewer bits, if asked for; all that follows is about the converted classifier
 fit        statistics of the heads, through onnxruntime, in one pass over the images
 assemble   classifier + preprocessing + heads + decision, as one graph
-calibrate  thresholds and p-values, through the assembled file
+calibrate  thresholds, p-values and probe, through the assembled file
 verify     the parity gate, on the assembled file
 compare    a converted file with its float32 twin, which goes the same way
-write      probe and a summary of the report into the metadata, then file and report under their
-           final names
+write      a summary of the report into the metadata, then file and report under their final names
 """
 
 import tempfile
@@ -35,7 +34,6 @@ from edge_ood.parity import ParityReport, verify
 from edge_ood.parity_limits import Subject
 from edge_ood.parity_report import parity_document, write_report
 from edge_ood.preprocess import Preprocess
-from edge_ood.probe import make_probe
 from edge_ood.request import Options, Request, bind_head, default_heads
 from edge_ood.runtime import Scorer
 from edge_ood.scores import BoundHead, Outputs
@@ -235,18 +233,12 @@ def compare_with_twin(draft: Draft) -> Draft:
 
 
 def write(draft: Draft) -> Draft:
-    """Add probe and parity report to the metadata."""
-    assert draft.calibration is not None  # earlier steps
-    assert draft.calibration.scores is not None
-    assert draft.parity is not None
-    scorer = Scorer(draft.path, provider=draft.request.options.provider)
-    probe = make_probe(scorer, draft.calibration.scores, scorer.metadata.probe.seed)
+    """Add parity report and comparison to the metadata."""
+    assert draft.parity is not None  # an earlier step
     compared = draft.comparison.to_json() if draft.comparison else {}
-    metadata = replace(
-        scorer.metadata, probe=probe, parity=draft.parity.to_json(), comparison=compared
-    )
     model = onnx.load(draft.path)
-    store_metadata(model, metadata)
+    metadata = Scorer(draft.path, provider=draft.request.options.provider).metadata
+    store_metadata(model, replace(metadata, parity=draft.parity.to_json(), comparison=compared))
     onnx.save(model, draft.path)
     return draft
 

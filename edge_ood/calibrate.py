@@ -16,6 +16,7 @@ from edge_ood.calibration.decision import Decision, fit_decision
 from edge_ood.calibration.guarantee import Changes
 from edge_ood.errors import ArtifactError, CalibrationError
 from edge_ood.output import atomic_output
+from edge_ood.probe import make_probe
 from edge_ood.results import Scores
 from edge_ood.runtime import Scorer
 
@@ -30,15 +31,20 @@ class CalibrationReport:
 
     Attributes:
         before: The calibration that was in force.
-        after: The one that is now.
+        metadata: Of the file as it is now.
         scores: Of the calibration images; None after an undo.
         decision: As stored in the graph.
     """
 
     before: Calibration
-    after: Calibration
+    metadata: Metadata
     scores: Scores | None
     decision: Decision
+
+    @property
+    def after(self) -> Calibration:
+        """The calibration that is in force now."""
+        return self.metadata.calibration
 
 
 def calibrate_artifact(
@@ -52,6 +58,8 @@ def calibrate_artifact(
 ) -> CalibrationReport:
     """Fit thresholds and p-values anew on ID images, through the file itself.
 
+    The probe is recorded anew, too: it describes the device that the thresholds are for.
+
     Args:
         path: An artefact.
         images: ID image files that took no part in training.
@@ -63,6 +71,7 @@ def calibrate_artifact(
     Raises:
         CalibrationError: If there are too few images for what is to be held, some were trained
             on, or a score is not finite.
+        ExportError: If a score of a probe image is not finite.
         ArtifactError: If the file is not ours or damaged.
     """
     scorer = Scorer(path, provider=provider, threads=1, calibrated=False)
@@ -84,9 +93,10 @@ def calibrate_artifact(
         calibration=calibration,
         manifests={**metadata.manifests, "calibration": Manifest.of(scores.hashes)},
         provider=scorer.provider,
+        probe=make_probe(scorer, scores, metadata.probe.seed),
     )
     _store(path, output or path, changed, decision, archived=metadata)
-    return CalibrationReport(metadata.calibration, calibration, scores, decision)
+    return CalibrationReport(metadata.calibration, changed, scores, decision)
 
 
 def undo_calibration(path: Path, *, output: Path | None = None) -> CalibrationReport:
@@ -112,10 +122,11 @@ def undo_calibration(path: Path, *, output: Path | None = None) -> CalibrationRe
         calibration=earlier.calibration,
         manifests={**metadata.manifests, "calibration": earlier.images},
         provider=earlier.provider,
+        probe=earlier.probe if earlier.probe.labels else metadata.probe,
         history=tuple(history),
     )
     _store(path, output or path, changed, decision)
-    return CalibrationReport(metadata.calibration, earlier.calibration, None, decision)
+    return CalibrationReport(metadata.calibration, changed, None, decision)
 
 
 def _refuse_trained_on(metadata: Metadata, images: Sequence[Path], hashes: Sequence[str]) -> None:
@@ -149,6 +160,7 @@ def _store(
         current = read_decision(model, archived.head_names)
         images = archived.manifests.get("calibration", Manifest())
         past = ArchivedCalibration.of(archived.calibration, images, archived.provider, current)
+        past = replace(past, probe=archived.probe)
         metadata = replace(metadata, history=(*metadata.history, past)[-_MOST_HISTORY:])
     model = with_decision(model, decision.of_heads(metadata.head_names), primary=metadata.primary)
     store_metadata(model, metadata)

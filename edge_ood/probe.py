@@ -123,7 +123,7 @@ def make_probe(scorer: Scorer, calibration: Scores, seed: int) -> Probe:
         tolerances[head] = max(_OF_SPREAD * float(high - low), _OF_SCORE * own)
     return Probe(
         seed=seed,
-        labels=measured.label_index.tolist(),
+        labels=tuple(measured.label_index.tolist()),
         scores={head: s.astype(float).tolist() for head, s in measured.scores.items()},
         tolerances=tolerances,
         device=this_device(scorer.provider),

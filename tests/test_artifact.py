@@ -20,6 +20,7 @@ from edge_ood.artifact import (
     Manifest,
     Metadata,
     PackedArray,
+    Probe,
     write_metadata,
 )
 from edge_ood.artifact_reader import read_metadata
@@ -39,6 +40,8 @@ ADDED_LATER: dict[tuple[str | int, ...], Any] = {
     ("probe", "device"): asdict(Device()),
     ("calibration", "confidence"): 0.0,
     ("history", 0, "calibration", "confidence"): 0.0,
+    ("history", 0, "probe"): asdict(Probe(0)),
+    ("history", 0, "probe", "device"): asdict(Device()),
 }
 FREE = ("comparison", "parity", "parameters", "provenance")  # no contract below these
 JSON = st.recursive(
@@ -57,6 +60,7 @@ def metadata(colour_artifact: Path) -> Metadata:
     past = Calibration(0.05, 25, thresholds, "2026-01-01T00:00:00")
     archived = ArchivedCalibration.of(past, Manifest.of(["ab" * 32]), "cpu", decision)
     provenance = {"model": "wrn-10-1", "seed": 0}
+    archived = replace(archived, probe=current.probe)
     return replace(current, history=(archived,), provenance=provenance)
 
 

@@ -11,15 +11,18 @@ import pytest
 from onnx import numpy_helper
 from PIL import Image
 
-from edge_ood.artifact import Manifest, Metadata, store_metadata
-from edge_ood.calibrate import CalibrationReport, calibrate_artifact
+from edge_ood.artifact import Manifest, Metadata, Probe, store_metadata
+from edge_ood.calibrate import CalibrationReport, calibrate_artifact, undo_calibration
 from edge_ood.calibration.guarantee import Changes
+from edge_ood.device import Device, this_device
 from edge_ood.errors import CalibrationError, DataError, InputError
 from edge_ood.graph.decision import read_decision
 from edge_ood.images import find_images
+from edge_ood.probe import run_probe
 from edge_ood.runtime import Scorer
 
 HEADS = ("energy", "msp", "uniform_ce")
+ELSEWHERE = Device("Cortex-A72", "aarch64", ("asimd",), "1.17.0", "cpu")
 
 
 @pytest.fixture
@@ -229,3 +232,74 @@ def test_progress_is_reported_per_image(path: Path, known: list[Path]) -> None:
     calibrate_artifact(path, known[:25], provider="cpu", on_image=lambda: seen.append(1))
 
     assert 25 == len(seen)
+
+
+def move_elsewhere(path: Path, shift: float) -> Probe:
+    """Let a file say that another device recorded its probe, with other energies."""
+    metadata = Scorer(path).metadata
+    energies = [score + shift for score in metadata.probe.scores["energy"]]
+    scores = {**metadata.probe.scores, "energy": energies}
+    probe = replace(metadata.probe, scores=scores, device=ELSEWHERE)
+    store(path, replace(metadata, probe=probe))
+    return probe
+
+
+def test_the_probe_is_that_of_the_device(path: Path, known: list[Path]) -> None:
+    """A file of another device fails here, passes once it is calibrated, and fails elsewhere."""
+    move_elsewhere(path, 1.0)
+    assert ("energy",) == run_probe(Scorer(path)).failed_heads
+
+    calibrate(path, known)
+
+    result = run_probe(Scorer(path))
+    assert result.passed
+    assert this_device("cpu") == result.recorded
+    metadata = Scorer(path).metadata
+    assert ELSEWHERE == metadata.history[-1].probe.device
+    change_weight(path)
+    assert not run_probe(Scorer(path)).passed
+
+
+def test_undo_brings_the_earlier_probe_back(path: Path, known: list[Path]) -> None:
+    """Scores, tolerances and device; here it fails as it did before."""
+    before = move_elsewhere(path, 1.0)
+    calibrate(path, known)
+
+    undo_calibration(path)
+
+    assert before == Scorer(path).metadata.probe
+    assert ("energy",) == run_probe(Scorer(path)).failed_heads
+
+
+def test_undo_in_a_file_of_an_earlier_version_keeps_the_probe(
+    path: Path, known: list[Path]
+) -> None:
+    """Its earlier calibrations have none of their own, because it never changed."""
+    calibrate(path, known)
+    metadata = Scorer(path).metadata
+    archived = replace(metadata.history[-1], probe=Probe(0))
+    store(path, replace(metadata, history=(archived,)))
+
+    undo_calibration(path)
+
+    assert metadata.probe == Scorer(path).metadata.probe
+
+
+def test_tolerances_are_those_of_the_calibration_images(path: Path, known: list[Path]) -> None:
+    """A thousandth of their scores' interquartile range, where that is the larger."""
+    report = calibrate(path, known)
+
+    assert report.scores is not None
+    low, high = np.percentile(report.scores.scores["energy"].astype(float), [25, 75])
+    probe = Scorer(path).metadata.probe
+    least = 1e-4 * np.abs(probe.scores["energy"]).max()
+    assert max(1e-3 * (high - low), least) == pytest.approx(probe.tolerances["energy"])
+
+
+def change_weight(path: Path) -> None:
+    """Make the network say something else, as another device would."""
+    model = onnx.load(path)
+    (tensor,) = [t for t in model.graph.initializer if t.name == "classifier/linear"]
+    changed = numpy_helper.to_array(tensor) * np.float32(1.01)
+    tensor.CopyFrom(numpy_helper.from_array(changed, tensor.name))
+    onnx.save(model, path)

@@ -1,14 +1,18 @@
 """`edge-ood calibrate`: in place, elsewhere, and back."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import onnx
 import pytest
 from typer.testing import CliRunner, Result
 
+from edge_ood.artifact import store_metadata
 from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.calibration.statement import statement
 from edge_ood.cli.app import app
+from edge_ood.device import Device, this_device
 from edge_ood.images import find_images
 from edge_ood.runtime import Scorer
 
@@ -49,6 +53,7 @@ def test_the_file_is_calibrated_in_place(artefact: Path, colours: Path) -> None:
         assert expected == line.split()
     assert "calibrated on 40 images, of which 9 are needed at least\n" in result.stdout
     assert f"\n{statement(Guarantee(0.1), 40)}\n" in result.stdout
+    assert result.stdout.endswith(f"\nrecorded on {this_device('cpu')}\n")
 
 
 def test_a_rate_is_held_with_confidence(artefact: Path, colours: Path) -> None:
@@ -169,3 +174,29 @@ def test_a_folder_without_images_is_an_error(artefact: Path, folder: str) -> Non
 
     assert 1 == result.exit_code
     assert result.stderr.startswith("error: no ")
+
+
+def test_a_file_from_elsewhere_is_reproduced_once_calibrated(artefact: Path, colours: Path) -> None:
+    """`check` fails before, passes after, and fails again after --undo; `inspect` tells both."""
+    metadata = Scorer(artefact).metadata
+    elsewhere = Device("Cortex-A72", "aarch64", ("asimd",), "1.17.0", "cpu")
+    scores = {head: [s + 1 for s in row] for head, row in metadata.probe.scores.items()}
+    model = onnx.load(artefact)
+    probe = replace(metadata.probe, scores=scores, device=elsewhere)
+    store_metadata(model, replace(metadata, probe=probe))
+    onnx.save(model, artefact)
+
+    def check() -> int:
+        return CliRunner().invoke(app, ["check", str(artefact)]).exit_code
+
+    before = check()
+    run(artefact, images(colours, 40))
+    after = check()
+    history = CliRunner().invoke(app, ["inspect", str(artefact)]).stdout
+    run(artefact, "--undo")
+
+    assert (1, 0, 1) == (before, after, check())
+    rows = [line for line in history.splitlines() if line.startswith("20")]
+    assert ["60", "40"] == [line.split()[2] for line in rows]
+    assert rows[0].endswith("Cortex-A72 (aarch64), onnxruntime 1.17.0 on cpu")
+    assert rows[1].endswith(str(this_device("cpu")))

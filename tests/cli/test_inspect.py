@@ -13,6 +13,7 @@ from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.calibration.statement import statement
 from edge_ood.cli.app import app
 from edge_ood.cli.inspect import report
+from edge_ood.device import Device
 from edge_ood.runtime import Scorer
 
 
@@ -76,23 +77,35 @@ def test_thresholds_and_parity_are_shown_by_head(metadata: Metadata) -> None:
 
     lines = report(replace(metadata, parity=parity)).splitlines()
 
-    threshold = f"{metadata.calibration.thresholds['msp']:.6g}"
-    assert ["msp", "-", threshold, "1.2e-07"] == lines[-2].split()
-    assert ["energy", "temperature=1.0"] == lines[-3].split()[:2]
-    assert "-" == lines[-3].split()[-1]
+    cells = {line.split()[0]: line.split()[1:] for line in lines if line}
+    assert ["-", f"{metadata.calibration.thresholds['msp']:.6g}", "1.2e-07"] == cells["msp"]
+    assert "temperature=1.0" == cells["energy"][0]
+    assert "-" == cells["energy"][-1]
 
 
-def test_earlier_calibrations_are_shown(metadata: Metadata) -> None:
-    """Oldest first, with date, rate and number of images."""
-    assert "none" == facts(report(metadata))["earlier"]
+def test_calibrations_are_shown_with_their_devices(metadata: Metadata) -> None:
+    """Oldest first, with date, rate, number of images and device; the last is in force."""
     past = replace(metadata.calibration, n=20, date="2026-01-02T03:04:05+00:00", alpha=0.1)
     scores = dict.fromkeys(metadata.head_names, np.arange(20))
     decision = fit_decision(scores, 3, Guarantee(0.1))
-    archived = ArchivedCalibration.of(past, Manifest(), "cpu", decision)
+    archived = ArchivedCalibration.of(past, Manifest(), "cuda", decision)
+    elsewhere = replace(metadata.probe, device=Device("A\x1b[2J", "arm", (), "1.17.0", "cpu"))
+    history = (archived, replace(archived, probe=elsewhere))
 
-    found = facts(report(replace(metadata, history=(archived,))))
+    lines = report(replace(metadata, history=history)).splitlines()[-4:]
 
-    assert "2026-01-02T03:04:05+00:00: alpha 0.1, 20 images" == found["earlier"]
+    first = ["2026-01-02T03:04:05+00:00", "0.1", "20"]
+    assert [*first, "cuda"] == lines[1].split()
+    assert [*first, r"A\x1b[2J", "(arm),", "onnxruntime", "1.17.0", "on", "cpu"] == lines[2].split()
+    now = [metadata.calibration.date, "0.05", "60", *str(metadata.probe.device).split()]
+    assert now == lines[3].split()
+
+
+def test_without_a_calibration_there_is_no_history(metadata: Metadata) -> None:
+    """A file that cannot decide yet has nothing to show."""
+    never = replace(metadata, calibration=replace(metadata.calibration, n=0))
+
+    assert "device" not in report(never)
 
 
 def test_many_classes_are_cut(metadata: Metadata) -> None:
