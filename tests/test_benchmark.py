@@ -28,9 +28,9 @@ def test_thread_counts_end_with_all_cores(cores: int, expected: Sequence[int]) -
     assert expected == thread_counts(cores)
 
 
-def test_the_fastest_counts_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fastest_counts_decoding() -> None:
     """On the CPU both take cores: 1 / (0.01 / 2 + 1 / 200) is 100 images/s."""
-    rates = [Rate(1, 1, 999.0), Rate(4, 1, 100.0), Rate(4, 2, 200.0), Rate(8, 2, 150.0)]
+    rates = [Rate(1, 2, 999.0), Rate(4, 1, 100.0), Rate(4, 2, 200.0), Rate(8, 2, 150.0)]
 
     assert Choice(4, 2, pytest.approx(100)) == fastest(rates, 0.01, on_cpu=True)
 
