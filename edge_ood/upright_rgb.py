@@ -69,7 +69,8 @@ def _rgb(image: Image.Image, name: str) -> Image.Image:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
+    # Of an RGB image, Pillow would make a copy: a twentieth of the time to decode a photograph.
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _eight_bit_grey(image: Image.Image, name: str) -> NDArray[np.uint8]:
