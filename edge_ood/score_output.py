@@ -26,6 +26,7 @@ from edge_ood.tables import SavedRow
 __all__ = ["ScoreOutput", "checked_rows", "record_path", "unfinished_path"]
 
 _RECORD = "run.json"
+_FINISHED = "finished.json"
 _OTHER_OPTIONS = "give the options it was started with, or start again with --force"
 
 
@@ -66,7 +67,10 @@ class ScoreOutput:
             raise InputError(
                 f"cannot write '{self.path}': {error.strerror}", hint="choose another name"
             ) from error
-        if resume and self._target.exists() and not self._folder.exists():
+        if self._folder.exists():
+            with self._locked():
+                pass
+        elif resume and self._target.exists():
             self._check_has_record()
 
     def finished_rows(self, record: RunRecord) -> Iterator[SavedRow] | None:
@@ -127,8 +131,8 @@ class ScoreOutput:
                 hint="move it away, or choose another name",
             )
         if not (self._folder / self._target.name).exists():
-            # Killed after the table was in its place.
-            self._discard()
+            with self._locked():
+                self._put_in_place()  # killed amid the same
         elif not allowed:
             raise InputError(
                 f"'{self.path}' was begun and is not finished",
@@ -177,14 +181,22 @@ class ScoreOutput:
     def _publish(self, record: RunRecord, finished: Finished | None) -> None:
         assert finished is not None
         try:
-            write_record(record_path(self._target), replace(record, finished=finished))
-            publish(self._folder / self._target.name, self._target)
-            discard(self._folder)
+            write_record(self._folder / _FINISHED, replace(record, finished=finished))
+            self._put_in_place()
         except OSError as error:
             raise DataError(
                 f"cannot write '{self.path}': {error.strerror or error}",
                 hint="all rows are safe; --resume puts them in place",
             ) from error
+
+    def _put_in_place(self) -> None:
+        """After a kill between two of these steps, the next run takes the others."""
+        table, finished = self._folder / self._target.name, self._folder / _FINISHED
+        if table.exists():
+            publish(table, self._target)
+        if finished.exists():
+            finished.replace(record_path(self._target))
+        discard(self._folder)
 
     def _discard(self) -> None:
         if self._folder.exists():

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edge_ood import parquet_tables, table_writer, text_tables
 from edge_ood.results import Row
-from edge_ood.run_record import RunRecord
+from edge_ood.run_record import RunRecord, read_record
 from edge_ood.score_output import ScoreOutput, record_path, unfinished_path
 from edge_ood.shards import Shard, ShardFiles
 
@@ -38,7 +38,7 @@ def run(output, record, *, resume):
 
 def content(path):
     if path.is_dir():
-        return [(part.name, part.read_bytes()) for part in sorted(path.iterdir())]
+        return tuple((part.name, part.read_bytes()) for part in sorted(path.iterdir()))
     return path.read_bytes() if path.exists() else None
 
 
@@ -104,11 +104,23 @@ while not alive:
     now, begun = content(output.path), unfinished_path(output.path).exists()
     assert now in (old, new, None), (point, now)
     assert now is not None or begun or not FORCED, point
+    if record_path(output.path).exists() and not begun:
+        assert read_record(record_path(output.path)).artefact == {old: "old", new: "new"}[now]
     states.add((now == new, now == old, begun))
-    output.check(resume=True, force=False)
+    if begun and point % 3 == 0:
+        # Killed again, at the next attempt to start anew.
+        child = os.fork()
+        if not child:
+            die_at(point // 3)
+            output.check(resume=False, force=True)
+            run(output, NEW, resume=False)
+            os._exit(0)
+        os.waitpid(child, 0)
+        now, begun = content(output.path), unfinished_path(output.path).exists()
+    output.check(resume=begun, force=not begun)
     if begun or now is None:
         run(output, NEW, resume=True)
-    elif now == new:
+    elif now == new and record_path(output.path).exists():
         assert sum(1 for _ in output.finished_rows(NEW)) == 9, point
     else:
         run(output, NEW, resume=False)

@@ -152,6 +152,39 @@ def test_a_damaged_shard_is_not_merged(shards: list[str]) -> None:
     check_refused(run("merge", *shards, "-o", "out.csv"), "no file '")
 
 
+def test_shards_that_do_not_add_up_are_not_merged(shards: list[str]) -> None:
+    """A run of as many files has as many rows."""
+    for name in shards:
+        record = Path(f"{name}.run.json")
+        record.write_text(record.read_text().replace(f'"files": {FILES}', f'"files": {FILES + 1}'))
+
+    check_refused(
+        run("merge", *shards, "-o", "out.csv"),
+        f"error: the shards have {FILES} rows, the run has {FILES + 1} files\n",
+    )
+
+
+def test_an_interrupted_merge_leaves_nothing(
+    shards: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is done again in a moment."""
+    append = TableWriter.append
+
+    def append_some(self: TableWriter, block: list[bytes]) -> None:
+        append(self, block)
+        if self._table.saved_rows or len(block) < 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("edge_ood.text_tables._WAITING_BYTES", 1)
+    monkeypatch.setattr(TableWriter, "append", append_some)
+    before = sorted(path.name for path in Path().iterdir())
+
+    result = run("merge", *shards, "-o", "out.csv")
+
+    assert 130 == result.exit_code
+    assert before == sorted(path.name for path in Path().iterdir())
+
+
 def test_an_existing_table_is_not_merged_over(shards: list[str]) -> None:
     """Without --force."""
     Path("mine.csv").write_text("mine")
