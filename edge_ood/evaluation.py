@@ -17,6 +17,7 @@ from edge_ood import metrics
 from edge_ood.errors import DataError, InputError
 from edge_ood.images import ImageSet
 from edge_ood.metrics import Misclassification, PairMetrics
+from edge_ood.paths import is_folder
 from edge_ood.registry import Spec
 from edge_ood.results import Scores
 from edge_ood.runtime import Scorer
@@ -294,7 +295,7 @@ def _seen(scorer: Scorer, scores: Scores) -> dict[str, int]:
 
 def _split_name(text: str) -> tuple[str, Path]:
     name, equals, folder = text.partition("=")
-    if not equals or Path(text).is_dir():
+    if not equals or is_folder(Path(text)):
         return "", Path(text)
     if not name or not folder:
         raise InputError(f"cannot read OOD set {text!r}", hint="write DIR or NAME=DIR")

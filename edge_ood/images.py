@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edge_ood.errors import DataError
 from edge_ood.image_file import read_image_file
+from edge_ood.paths import is_folder
 from edge_ood.preprocess import Preprocess
 from edge_ood.text import valid_text
 from edge_ood.walk import walk
@@ -95,7 +96,7 @@ def find_images(root: Path) -> list[Path]:
     Raises:
         DataError: If the folder is missing, holds no image or a folder that cannot be entered.
     """
-    if not root.is_dir():
+    if not is_folder(root):
         raise DataError(f"no folder '{root}'", hint="check the path")
     files = walk(root, leave_out=lambda path: path.name.startswith("."), on_closed=_refuse)
     found = sorted(path for path in files if path.name.lower().endswith(_TAKEN))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edge_ood.errors import DataError
 from edge_ood.output import is_unfinished
+from edge_ood.paths import is_folder
 from edge_ood.walk import walk
 
 __all__ = ["InputFiles", "read_list"]
@@ -35,9 +36,7 @@ class InputFiles:
 
     def __iter__(self) -> Iterator[Path]:
         for root in self._roots:
-            # os.path, because Path.is_dir() fails on a name that is too long.
-            is_folder = os.path.isdir(root)  # noqa: PTH112
-            yield from walk(root, leave_out=self._is_output) if is_folder else [root]
+            yield from walk(root, leave_out=self._is_output) if is_folder(root) else [root]
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

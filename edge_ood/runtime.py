@@ -14,6 +14,7 @@ from edge_ood.artifact import Metadata
 from edge_ood.artifact_reader import read_metadata
 from edge_ood.errors import ArtifactError, DataError, InputError, ShapeError, UnknownNameError
 from edge_ood.images import available_cores, find_images
+from edge_ood.paths import is_folder
 from edge_ood.pipeline import Batch, Schedule, run_files
 from edge_ood.results import Row, Scores, contract_outputs
 from edge_ood.session import open_session, provider_name, read_properties, translated_errors
@@ -257,7 +258,7 @@ def _expanded(item: Any) -> list[Path]:
             hint="numpy.asarray(image.convert('RGB')) makes an array of a Pillow image",
         )
     path = Path(item)
-    return find_images(path) if path.is_dir() else [path]
+    return find_images(path) if is_folder(path) else [path]
 
 
 def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_ood.errors import ArtifactError, InputError, MissingDependencyError
+from edge_ood.paths import is_file
 from edge_ood.providers import AUTOMATIC, PROVIDERS
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def open_session(
     wanted = chosen.full_name
     if threads is not None and threads < 1:
         raise InputError(f"{threads} inference threads, expected 1 or more")
-    if isinstance(model, Path) and not model.is_file():
+    if isinstance(model, Path) and not is_file(model):
         raise ArtifactError(f"no file '{model}'", hint="check the path")
     options = runtime.SessionOptions()
     options.log_severity_level = _LOG_FATAL_ONLY

@@ -20,6 +20,7 @@ LAYERS = (
         "latency",
         "metrics",
         "output",
+        "paths",
         "preprocess",
         "providers",
         "recipes",

@@ -235,6 +235,20 @@ def test_decompression_bomb_is_refused_unopened(side):
     assert caught.value.status == "too-large"
 
 
+def test_an_image_beyond_the_memory_is_too_large(monkeypatch):
+    """Where memory is short, one image is not worth all the others."""
+
+    def fail(_):
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", fail)
+
+    with pytest.raises(DataError, match="'x' is too large: there is not enough memory") as caught:
+        Preprocess(8).decode(encoded(Image.fromarray(noise(8, 8))), "'x'")
+
+    assert caught.value.status == "too-large"
+
+
 @pytest.mark.parametrize(
     ("payload", "printed"),
     [

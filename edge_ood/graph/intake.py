@@ -18,6 +18,7 @@ from edge_ood.errors import ArtifactError, ExportError, InputError
 from edge_ood.graph.array import OPSET
 from edge_ood.graph.draft import Draft, finish, start
 from edge_ood.graph.shapes import PROBED_BATCHES, Facts
+from edge_ood.paths import is_file
 
 __all__ = ["LAYOUTS", "ImageInput", "image_input", "normal_form", "read_model"]
 
@@ -68,7 +69,7 @@ def read_model(path: Path) -> onnx.ModelProto:
         ArtifactError: If it is missing, no valid ONNX model, or an artefact of ours.
         ExportError: If it has operators that onnxruntime does not have everywhere.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise ArtifactError(f"no file '{path}'", hint="check the path")
     try:
         # A named format: onnx would guess another from an ending such as .json.
