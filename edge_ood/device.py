@@ -29,7 +29,8 @@ _INSTRUCTIONS = (
 _DOT_PRODUCTS = frozenset(["avx512_vnni", "avx_vnni"])
 _X86 = frozenset(["x86_64", "amd64", "i686"])
 _VERSION = re.compile(r"\d+\.\d+(\.\d+)?")
-_GPU_LIBRARY = re.compile(r"/lib(cudnn|cublas|cudart|cufft|nvinfer)[^/]*$")
+_ON_GPU = frozenset(["cuda", "tensorrt"])
+_LIBRARY = re.compile(r"/lib(cudnn|cublas|cudart|cufft|nvinfer|openvino)[^/]*$")
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Device:
         instructions: Those of its instruction sets that onnxruntime chooses kernels by.
         runtime: Version of onnxruntime.
         provider: Execution provider, such as `cpu`.
-        accelerator: Name of the GPU and version of its driver, for another provider than `cpu`.
+        accelerator: Name of the GPU and version of its driver, for providers of NVIDIA's.
     """
 
     processor: str = ""
@@ -89,19 +90,19 @@ def this_device(provider: str) -> Device:
         instructions=tuple(name for name in _INSTRUCTIONS if name in supported),
         runtime=onnxruntime.__version__,
         provider=provider,
-        accelerator="" if provider == "cpu" else _gpu(),
+        accelerator=_gpu() if provider in _ON_GPU else "",
     )
 
 
 def library_marks(provider: str) -> list[str]:
     """What tells apart two versions of the libraries that do a provider's arithmetic.
 
-    The CPU's kernels are part of onnxruntime; a GPU's come from libraries of their own, which are
+    The CPU's kernels are part of onnxruntime; others come from libraries of their own, which are
     updated by themselves. They are told apart by path, size and time of change.
     """
     if provider == "cpu":
         return []
-    paths = {line.split(maxsplit=5)[-1] for line in _lines(_MAPS) if _GPU_LIBRARY.search(line)}
+    paths = {line.split(maxsplit=5)[-1] for line in _lines(_MAPS) if _LIBRARY.search(line)}
     marks = []
     for path in sorted(paths):
         try:

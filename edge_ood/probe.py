@@ -24,6 +24,9 @@ __all__ = ["ProbeResult", "make_probe", "probe_images", "run_probe", "run_probe_
 
 _OF_SPREAD = 1e-3
 _OF_SCORE = 1e-4
+_SEVEN_BITS = "avx2"
+"""The target of int8 whose weights keep to 7 bits, so that nothing saturates."""
+
 _SEED_BITS = 0xFFFFFFFF
 
 
@@ -35,6 +38,7 @@ class ProbeResult:
         recorded: The device of the recorded scores.
         here: This one.
         precision: Of the artefact.
+        wide_int8: Whether its weights are integers of all 8 bits, whose products may overflow.
         differences: Largest absolute difference by head.
         tolerances: Largest allowed difference by head.
         wrong_labels: Number of probe images whose label differs.
@@ -43,6 +47,7 @@ class ProbeResult:
     recorded: Device
     here: Device
     precision: str
+    wide_int8: bool
     differences: Mapping[str, float]
     tolerances: Mapping[str, float]
     wrong_labels: int
@@ -68,9 +73,9 @@ class ProbeResult:
         """The likely reason for a failure, in words."""
         if self.here == self.recorded:
             return "the scores were recorded on this device, so the file has changed since"
-        if self.precision == "int8" and self.here.saturates:
+        if self.wide_int8 and self.here.saturates:
             return "int8 sums saturate on this processor, which is without VNNI"
-        if self.precision == "int8" and self.recorded.saturates:
+        if self.wide_int8 and self.recorded.saturates:
             return "int8 sums saturated where the scores were recorded, without VNNI"
         return f"the scores were recorded on {self.recorded}, this is {self.here}"
 
@@ -79,8 +84,8 @@ class ProbeResult:
         if self.here == self.recorded:
             return "restore the file, or export it again"
         here = f"edge-ood calibrate {artefact} ID_IMAGES sets thresholds that hold here"
-        if self.precision == "int8" and self.here.saturates:
-            return f"export it again with --int8-target avx2, or: {here}"
+        if self.wide_int8 and self.here.saturates:
+            return f"export it again with --int8-target {_SEVEN_BITS}, or: {here}"
         return here
 
 
@@ -139,11 +144,14 @@ def run_probe(scorer: Scorer) -> ProbeResult:
     probe = scorer.metadata.probe
     if not probe.labels:
         raise ArtifactError(f"'{scorer.path}' has no probe", hint="export it again")
-    measured = scorer.score_arrays(probe_images(probe.seed, scorer.metadata.preprocess.size_px))
+    metadata = scorer.metadata
+    measured = scorer.score_arrays(probe_images(probe.seed, metadata.preprocess.size_px))
+    is_wide = metadata.provenance.get("int8_target") != _SEVEN_BITS
     return ProbeResult(
         recorded=probe.device,
         here=this_device(scorer.provider),
-        precision=scorer.metadata.precision,
+        precision=metadata.precision,
+        wide_int8=metadata.precision == "int8" and is_wide,
         differences={h: _distance(measured.scores[h], probe.scores[h]) for h in scorer.heads},
         tolerances=dict(probe.tolerances),
         wrong_labels=int((measured.label_index != np.asarray(probe.labels)).sum()),

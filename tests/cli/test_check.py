@@ -24,7 +24,7 @@ def check(path: Path) -> Result:
 
 
 def recorded_elsewhere(
-    source: Path, target: Path, device: Device, *, precision: str = "fp32", shift: float = 0.0
+    source: Path, target: Path, device: Device, *, int8_target: str = "", shift: float = 0.0
 ) -> Path:
     """A copy that says its probe is another device's, whose energies were higher by `shift`."""
     model = onnx.load(source)
@@ -32,7 +32,9 @@ def recorded_elsewhere(
     energies = [score + shift for score in metadata.probe.scores["energy"]]
     scores = {**metadata.probe.scores, "energy": energies}
     probe = replace(metadata.probe, scores=scores, device=device)
-    store_metadata(model, replace(metadata, probe=probe, precision=precision))
+    converted = {"precision": "int8", "provenance": {"int8_target": int8_target}}
+    changed = converted if int8_target else {}
+    store_metadata(model, replace(metadata, probe=probe, **changed))
     onnx.save(model, target)
     return target
 
@@ -128,7 +130,7 @@ def test_int8_that_saturates_is_named(
     }
     monkeypatch.setattr("edge_ood.probe.this_device", lambda provider: devices[here])
     path = recorded_elsewhere(
-        colour_artifact, tmp_path / "x.onnx", devices[recorded], precision="int8", shift=1.0
+        colour_artifact, tmp_path / "x.onnx", devices[recorded], int8_target="vnni", shift=1.0
     )
 
     result = check(path)
@@ -138,6 +140,24 @@ def test_int8_that_saturates_is_named(
     assert expected[0] in error
     assert expected[1] in hint
     assert f"edge-ood calibrate {path} ID_IMAGES" in hint
+
+
+def test_weights_of_7_bits_do_not_saturate(
+    colour_artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is off there has another cause."""
+    here = Device("A", "x86_64", ("avx2",), "1.17.0", "cpu")
+    monkeypatch.setattr("edge_ood.probe.this_device", lambda provider: here)
+    path = recorded_elsewhere(
+        colour_artifact, tmp_path / "x.onnx", ELSEWHERE, int8_target="avx2", shift=1.0
+    )
+
+    result = check(path)
+
+    assert 1 == result.exit_code
+    assert "saturate" not in result.stderr
+    assert "were recorded on Cortex-A72" in result.stderr
+    assert "int8-target" not in result.stderr
 
 
 def test_a_missing_gpu_is_an_error(colour_artifact: Path) -> None:
