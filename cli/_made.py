@@ -35,6 +35,12 @@ def report_artefact(target: Path, attached: "Attached") -> None:
         f"{attached.parity.resized_flips} of {attached.parity.resized_decisions} decisions differ "
         "between resizing by Pillow and in the graph"
     )
+    for gradient in attached.parity.gradients:
+        typer.echo(
+            f"{gradient.head}: gradient within {gradient.worst:.2%} of differences (allowed "
+            f"{gradient.allowed:.0%}) along {gradient.compared} directions on {gradient.images} "
+            f"images; {gradient.kinks} more at kinks"
+        )
     typer.echo(statement(calibration.guarantee, calibration.n))
     typer.echo(f"{report_path(target)}: the images on which each output is furthest off")
     if attached.comparison is not None:

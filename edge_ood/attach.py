@@ -19,11 +19,13 @@ from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 
 from edge_ood.artifact import Calibration, HeadRecord, Manifest, Metadata, Probe, store_metadata
 from edge_ood.calibrate import CalibrationReport, calibrate_artifact
 from edge_ood.comparison import Comparison, compare
 from edge_ood.errors import DataError, ExportError, InputError
+from edge_ood.gradient_check import GradientReport, check_gradient
 from edge_ood.graph.assemble import assemble, assemble_reader
 from edge_ood.graph.network import INPUT_NAME
 from edge_ood.graph.precision import INT8_TARGETS, quantised, with_float16
@@ -214,8 +216,9 @@ def check_parity(draft: Draft) -> Draft:
     images = {name: item.pixels for name, item in decoded.items()}
     reference = None if draft.twin else request.reference
     report = verify(draft.path, subject, reference, images, provider=request.options.provider)
+    gradients = tuple(_checked_gradients(draft, images)) if reference else ()
     hashes = {name: item.content_hash for name, item in decoded.items()}
-    return replace(draft, parity=report, parity_hashes=hashes)
+    return replace(draft, parity=replace(report, gradients=gradients), parity_hashes=hashes)
 
 
 def compare_with_twin(draft: Draft) -> Draft:
@@ -311,6 +314,23 @@ def _parity_images(request: Request) -> dict[str, DecodedImage]:
     chosen = evenly_spread(request.training, request.reference.images).paths
     decoded = _decoded(chosen, request.preprocess)
     return {shown_path(path): item for path, item in zip(chosen, decoded, strict=True)}
+
+
+def _checked_gradients(
+    draft: Draft, images: Mapping[str, NDArray[np.uint8]]
+) -> Iterator[GradientReport]:
+    """What differences say about heads that perturb, where the reference has no own gradient."""
+    request = draft.request
+    for head in draft.heads:
+        if head.epsilon and request.reference.by_differences:
+            yield from check_gradient(
+                request.classifier,
+                request.reference.float64,
+                head,
+                images,
+                request.preprocess,
+                provider=request.options.provider,
+            )
 
 
 def _range_images(request: Request) -> ImageSet:

@@ -22,6 +22,7 @@ from PIL import Image
 
 from edge_ood.calibration.decision import Decision
 from edge_ood.errors import ExportError
+from edge_ood.gradient_check import GradientReport
 from edge_ood.graph.decision import read_decision
 from edge_ood.graph.network import INPUT_NAME, PREPROCESSED, inner_output
 from edge_ood.parity_limits import Expected, Reference, Subject, own_outputs
@@ -105,6 +106,8 @@ class ParityReport:
         names: Of the images, in the order of the arrays.
         compared: Everything, by batch size and output.
         resized: The flips by resizing, as names of output and image.
+        gradients: What differences say about each loss that a head steps along, where there is no
+            second implementation of its gradient.
     """
 
     images: int
@@ -115,6 +118,7 @@ class ParityReport:
     names: tuple[str, ...] = ()
     compared: tuple[Compared, ...] = ()
     resized: tuple[tuple[str, str], ...] = ()
+    gradients: tuple[GradientReport, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """A summary for the metadata."""
@@ -124,6 +128,7 @@ class ParityReport:
             "resized_flips": self.resized_flips,
             "resized_decisions": self.resized_decisions,
             "reference": self.reference,
+            "gradients": [gradient.to_json() for gradient in self.gradients],
         }
 
 

@@ -49,6 +49,7 @@ def parity_document(
             "decisions": report.resized_decisions,
             "flips": [{"output": output, "image": image} for output, image in report.resized],
         },
+        "gradients": [gradient.to_json() for gradient in report.gradients],
         "comparison": metadata.comparison,
     }
 

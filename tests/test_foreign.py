@@ -306,6 +306,48 @@ def test_without_labels_every_image_calibrates(
         attached(source, folders, tmp_path / "y.onnx", scores="energy,mahalanobis")
 
 
+def test_odin_needs_neither_torch_nor_autograd(
+    foreign_network: Network, colours: Path, folders: KnownFolders, tmp_path: Path
+) -> None:
+    """Its score is that of the image moved by hand, and differences vouch for the gradient."""
+    source = ForeignClassifier(written(foreign_network(), tmp_path), pixels="unit")
+
+    scorer, _ = attached(
+        source, folders, tmp_path / "x.onnx", scores="energy,odin:epsilon=0.02,temperature=10"
+    )
+
+    test = read_class_folders(colours / "test")
+    z = pixel_means(test) @ WEIGHTS
+    share = np.exp(z / 10) / np.exp(z / 10).sum(axis=1, keepdims=True)
+    slope = share - np.eye(3)[z.argmax(axis=1)]  # of the loss by the logits, but for 1 / T
+    moved = z - 0.02 * np.where(slope @ WEIGHTS.T >= 0, 1, -1) @ WEIGHTS
+    scaled = (moved - moved.max(axis=1, keepdims=True)) / 10
+    expected = 10 * np.log(np.exp(scaled).mean(axis=1))
+    found = scorer(list(test.paths)).scores["odin"]
+    np.testing.assert_allclose(found, expected, rtol=FLOAT32)
+    (report,) = scorer.metadata.parity["gradients"]
+    assert ("odin", "logits", 8, 64) == tuple(
+        report[name] for name in ("head", "output", "images", "compared")
+    )
+
+
+def test_an_operator_without_a_rule_is_named(
+    foreign_network: Network, folders: KnownFolders, tmp_path: Path
+) -> None:
+    """No gradient, no ODIN; the other heads do without."""
+    model = foreign_network()
+    model.graph.node[1].input[0] = "wave"
+    model.graph.node.insert(1, helper.make_node("Sin", ["planes"], ["wave"], name="waves"))
+    source = ForeignClassifier(written(model, tmp_path), pixels="unit")
+
+    with pytest.raises(ExportError, match=r"no gradient rule for operator 'Sin' .*waves"):
+        attached(source, folders, tmp_path / "x.onnx", scores="energy,odin")
+
+    assert {"energy", "mahalanobis", "msp", "uniform_ce"} == set(
+        attached(source, folders, tmp_path / "x.onnx")[0].heads
+    )
+
+
 def test_int8_needs_images_that_set_no_threshold(
     foreign_network: Network, colours: Path, tmp_path: Path
 ) -> None:

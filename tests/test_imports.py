@@ -55,6 +55,7 @@ LAYERS = (
         "conventions",
         "evaluation",
         "foreign",
+        "gradient_check",
         "known_images",
         "merge",
         "onnx_reference",
