@@ -149,7 +149,9 @@ def artefact(made: Network, specs: str) -> onnx.ModelProto:
     heads = bound_heads(specs, generator.normal(size=(2000, size)))  # type: ignore[arg-type]
     model = assemble(made.traced, made.preprocess, heads, primary=heads[0].name)
     scores = generator.normal(size=CALIBRATION_IMAGES).astype(np.float32)
-    decision = fit_decision({head.name: scores for head in heads}, CLASSES, Guarantee())
+    labels = np.zeros(CALIBRATION_IMAGES, np.int64)
+    by_head = {head.name: scores for head in heads}
+    decision = fit_decision(by_head, labels, CLASSES, Guarantee())
     return with_decision(model, decision, primary=heads[0].name)
 
 

@@ -1,10 +1,17 @@
 """What a calibration promises: the false-alarm rate, and in which sense it is held."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edge_ood.calibration.threshold import minimum_images, threshold_rank
+from edge_ood.errors import CalibrationError
 
-__all__ = ["Changes", "Guarantee"]
+__all__ = ["Changes", "Guarantee", "Sample"]
+
+_WISHES = ("alpha", "confidence", "per_class", "combined")
 
 
 @dataclass(frozen=True)
@@ -14,6 +21,10 @@ class Guarantee:
     Attributes:
         alpha: The rate, in (0, 1).
         confidence: Probability over calibration sets with which it is held; 0 for on average.
+        per_class: Whether it is held within each predicted class that has `minimum_images`; the
+            others share thresholds from all images.
+        combined: Whether a combined score has a decision, too, of which one half of the images
+            fixes the p-values that it combines, and the other half the threshold.
 
     Raises:
         InputError: If a value is out of range.
@@ -21,31 +32,88 @@ class Guarantee:
 
     alpha: float = 0.05
     confidence: float = 0.0
+    per_class: bool = False
+    combined: bool = False
 
     def __post_init__(self) -> None:
         minimum_images(self.alpha, self.confidence)
 
     @property
     def minimum_images(self) -> int:
-        """Smallest number of calibration images for it."""
+        """Smallest number of calibration images, of each class that has a threshold of its own."""
         return minimum_images(self.alpha, self.confidence)
+
+    @property
+    def needed_images(self) -> int:
+        """Smallest number of calibration images in all: `minimum_images`, of each half if any."""
+        return 2 * self.minimum_images if self.combined else self.minimum_images
 
     def check_images(self, n: int) -> None:
         """Refuse too few images before any is opened.
 
         Raises:
-            CalibrationError: If n is less than `minimum_images`.
+            CalibrationError: If n is less than `minimum_images`, or twice that if there is a
+                combined score.
         """
         threshold_rank(n, self.alpha, self.confidence)
+        if n < self.needed_images:
+            raise CalibrationError(
+                f"{n} calibration images are too few for a combined score, expected 2 x "
+                f"{self.minimum_images}: one half fixes its p-values, the other its threshold",
+                hint="add images, or do without 'combined'",
+            )
+
+    def own_classes(self, counts: Sequence[int]) -> NDArray[np.int64]:
+        """Indices of the classes with thresholds of their own, given images by class (K,).
+
+        Raises:
+            CalibrationError: If no class has enough.
+        """
+        if not self.per_class:
+            return np.zeros(0, np.int64)
+        own: NDArray[np.int64] = np.flatnonzero(np.asarray(counts) >= self.minimum_images)
+        if not len(own):
+            raise CalibrationError(
+                f"no predicted class has more than {max(counts)} of the calibration images, "
+                f"expected {self.minimum_images} for a threshold of its own",
+                hint="add images, or leave out --per-class",
+            )
+        return own
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The images that a threshold comes from.
+
+    Attributes:
+        n: Their number; 0 before the first calibration.
+        class_counts: Their number by predicted class (K,), where thresholds are per class; else
+            empty.
+    """
+
+    n: int
+    class_counts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What is to be held from now on; None keeps what a file holds now. As in `Guarantee`."""
+    """What a file shall hold from now on, where that is not what it holds now.
+
+    Attributes:
+        alpha: As in `Guarantee`, here and below; None keeps it.
+        confidence: None keeps it.
+        per_class: None keeps it.
+        combined: None keeps it.
+        thresholds: The user's own, by head: they decide in place of those that images give.
+    """
 
     alpha: float | None = None
     confidence: float | None = None
+    per_class: bool | None = None
+    combined: bool | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
     def applied_to(self, guarantee: Guarantee) -> Guarantee:
         """The guarantee with these changes."""
-        return replace(guarantee, **{k: v for k, v in vars(self).items() if v is not None})
+        wishes = {name: getattr(self, name) for name in _WISHES}
+        return replace(guarantee, **{k: v for k, v in wishes.items() if v is not None})

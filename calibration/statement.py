@@ -1,41 +1,87 @@
-"""What a calibration promises, in one sentence for whoever relies on it."""
+"""What a calibration promises, in words for whoever relies on it."""
+
+from collections.abc import Sequence
 
 from edge_ood.calibration.beta import beta_quantile
-from edge_ood.calibration.guarantee import Guarantee
+from edge_ood.calibration.guarantee import Guarantee, Sample
 from edge_ood.calibration.threshold import threshold_rank
 
-__all__ = ["statement"]
+__all__ = ["own_threshold_statement", "statement"]
 
 _MIDDLE = 0.9
 """Share of calibration sets for which the interval of rates is stated."""
 
+_MOST_NAMES = 5
 
-def statement(guarantee: Guarantee, n: int) -> str:
-    """The finite-sample statement of a threshold from n calibration images.
+
+def statement(guarantee: Guarantee, sample: Sample, classes: Sequence[str]) -> str:
+    """The finite-sample statement of thresholds from a sample of calibration images.
 
     The rate in use, the share of all known images that a threshold flags, differs from calibration
-    set to calibration set: with rank k it is Beta(n + 1 - k, k) for independent images and scores
-    without ties, and less with ties. Its mean is (n + 1 - k) / (n + 1).
+    set to calibration set: with rank k of n it is Beta(n + 1 - k, k) for independent images and
+    scores without ties, and less with ties. Its mean is (n + 1 - k) / (n + 1).
 
-    Source: Angelopoulos & Bates 2021, arXiv:2107.07511, section 3.2; see
+    Per class the same holds among the images that are predicted as one class, whatever they show:
+    a class that is often mistaken for another may be flagged more often. Classes that share the
+    threshold of all images have no statement of their own.
+
+    Args:
+        guarantee: What is held.
+        sample: The images that the thresholds come from.
+        classes: K names.
+
+    Raises:
+        CalibrationError: If the sample is too small.
+
+    Source: Angelopoulos & Bates 2021, arXiv:2107.07511, sections 3.2 and 4.1; see
     `edge_ood.calibration.threshold`.
     """
-    rank = threshold_rank(n, guarantee.alpha, guarantee.confidence)
-    flagged, kept = n + 1 - rank, rank
-    most = f"at most {percent(guarantee.alpha)} of new known images are flagged"
-    if guarantee.confidence:
-        return (
-            f"{most}, for {percent(guarantee.confidence)} of all calibration sets of {n} images "
-            f"that could have been drawn; averaged over all of them it is "
-            f"{percent(flagged / (n + 1))}"
-        )
-    low, high = beta_quantile([(1 - _MIDDLE) / 2, (1 + _MIDDLE) / 2], flagged, kept)
+    if not guarantee.per_class:
+        return _most(guarantee, "new known images", f"{sample.n} images like these", sample.n)
+    own = guarantee.own_classes(sample.class_counts).tolist()
+    fewest, most = (pick(sample.class_counts[i] for i in own) for pick in (min, max))
+    held = _most(
+        guarantee,
+        "new known images that are predicted as one class",
+        f"{fewest} to {most} images of that class" if fewest < most else f"{fewest} images of it",
+    )
+    others = [name for i, name in enumerate(classes) if i not in set(own)]
+    if not others:
+        return f"{held}; so for every predicted class"
+    shown = ", ".join(others[:_MOST_NAMES]) + (", ..." if len(others) > _MOST_NAMES else "")
     return (
-        f"{most}, averaged over all calibration sets of {n} images that could have been drawn; for "
-        f"{percent(_MIDDLE)} of them it is {percent(low)} to {percent(high)}"
+        f"{held}; so for {len(own)} of {len(classes)} predicted classes. Fewer than "
+        f"{guarantee.minimum_images} images were predicted as one of the others, which share the "
+        f"threshold of all images; nothing is promised for each of them: {shown}"
     )
 
 
-def percent(share: float) -> str:
+def own_threshold_statement(heads: Sequence[str]) -> str:
+    """What is promised where thresholds are the user's own: nothing."""
+    return (
+        f"{', '.join(heads)}: a threshold of your own decides, for which no rate is promised; "
+        "p-values are those of the calibration images all the same"
+    )
+
+
+def _most(guarantee: Guarantee, of_what: str, sets: str, n: int | None = None) -> str:
+    """At most so many are flagged, in the sense of the guarantee, and how it varies for n."""
+    most = f"at most {_percent(guarantee.alpha)} of {of_what} are flagged"
+    rank = None if n is None else threshold_rank(n, guarantee.alpha, guarantee.confidence)
+    if guarantee.confidence:
+        share = _percent(guarantee.confidence)
+        held = f"{most}, for {share} of calibration sets of {sets}"
+        if n is None or rank is None:
+            return held
+        return f"{held}; averaged over all such sets it is {_percent((n + 1 - rank) / (n + 1))}"
+    held = f"{most}, averaged over calibration sets of {sets}"
+    if n is None or rank is None:
+        return held
+    ends = [(1 - _MIDDLE) / 2, (1 + _MIDDLE) / 2]
+    low, high = map(_percent, beta_quantile(ends, n + 1 - rank, rank))
+    return f"{held}; for {_percent(_MIDDLE)} of such sets it is {low} to {high}"
+
+
+def _percent(share: float) -> str:
     """A share such as `5 %`, with three significant digits."""
     return f"{100 * share:.3g} %"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from edge_ood.cli._comparison import report_comparison
+from edge_ood.cli._promise import promise
 from edge_ood.cli._table import format_table
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ __all__ = ["report_artefact"]
 
 def report_artefact(target: Path, attached: "Attached") -> None:
     """Print thresholds, errors, guarantee and what was chosen."""
-    from edge_ood.calibration.statement import statement
     from edge_ood.output import report_path
 
     _explain_choices(attached.metadata.provenance.get("choices", {}))
@@ -41,7 +41,7 @@ def report_artefact(target: Path, attached: "Attached") -> None:
             f"{gradient.allowed:.0%}) along {gradient.compared} directions on {gradient.images} "
             f"images; {gradient.kinks} more at kinks"
         )
-    typer.echo(statement(calibration.guarantee, calibration.n))
+    typer.echo(promise(attached.metadata))
     typer.echo(f"{report_path(target)}: the images on which each output is furthest off")
     if attached.comparison is not None:
         report_comparison(attached.metadata.precision, attached.comparison)

@@ -19,6 +19,7 @@ __all__ = [
     "ForceOption",
     "Int8TargetOption",
     "MaxLabelFlipsOption",
+    "PerClassOption",
     "PrecisionOption",
     "PrimaryOption",
     "ProviderOption",
@@ -47,7 +48,10 @@ AlphaOption = Annotated[
 ]
 ScoresOption = Annotated[
     str | None,
-    typer.Option(help="Heads with parameters; every closed-form head that fits by default."),
+    typer.Option(
+        help="Heads with parameters, and 'combined' for one decision over all of them; every "
+        "closed-form head that fits by default."
+    ),
 ]
 PrimaryOption = Annotated[
     str, typer.Option(help="The head behind the outputs 'is_ood' and 'pvalue'.")
@@ -76,6 +80,14 @@ MaxLabelFlipsOption = Annotated[
     float | None,
     typer.Option(
         metavar="RATE", help="Fail if fp16 or int8 changes the label of more images than this."
+    ),
+]
+PerClassOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--per-class/--all-classes",
+        help="Hold the rate within each predicted class, with thresholds of its own for those that "
+        "19 calibration images (at 0.05) were predicted as; the others share one.",
     ),
 ]
 ConfidenceOption = Annotated[
@@ -116,15 +128,21 @@ def print_note(note: str) -> None:
 
 
 def artefact_options(
-    *, scores: str | None, alpha: float, confidence: float | None, **chosen: Any
+    *,
+    scores: str | None,
+    alpha: float,
+    confidence: float | None,
+    per_class: bool | None,
+    **chosen: Any,
 ) -> "Options":
     """What the user chose about an artefact, for every command that makes one."""
     from edge_ood.calibration.guarantee import Guarantee
     from edge_ood.registry import parse_specs
-    from edge_ood.request import Options
+    from edge_ood.request import Options, without_combined
 
-    heads = parse_specs(scores) if scores else ()
-    return Options(heads=heads, guarantee=Guarantee(alpha, confidence or 0.0), **chosen)
+    heads, combined = without_combined(parse_specs(scores) if scores else ())
+    guarantee = Guarantee(alpha, confidence or 0.0, per_class or False, combined)
+    return Options(heads=heads, guarantee=guarantee, **chosen)
 
 
 def parse_colours(option: str, text: str | None) -> tuple[float, float, float] | None:

@@ -1,14 +1,26 @@
 """`edge-ood calibrate`: thresholds anew, on the device, without torch."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_ood.cli._options import Artefact, ConfidenceOption, ForceOption, ProviderOption
+from edge_ood.cli._options import (
+    Artefact,
+    ConfidenceOption,
+    ForceOption,
+    PerClassOption,
+    ProviderOption,
+)
+from edge_ood.cli._promise import promise
 from edge_ood.cli._table import format_table
 from edge_ood.text import printable
+
+if TYPE_CHECKING:
+    from edge_ood.calibrate import CalibrationReport
+    from edge_ood.calibration.guarantee import Changes
 
 __all__ = ["calibrate"]
 
@@ -29,6 +41,22 @@ def calibrate(
         typer.Option(help="False-alarm rate; the file's own by default. 0.05 needs 19 images."),
     ] = None,
     confidence: ConfidenceOption = None,
+    per_class: PerClassOption = None,
+    combined: Annotated[
+        bool | None,
+        typer.Option(
+            "--combined/--no-combined",
+            help="Decide by all scores together, too: the output 'combined'. 0.05 needs 38 images.",
+        ),
+    ] = None,
+    threshold: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HEAD=VALUE",
+            help="Decide by a threshold of your own, for which no rate is held; repeat it for "
+            "several heads. ID_IMAGES are not needed then.",
+        ),
+    ] = None,
     undo: Annotated[
         bool, typer.Option("--undo", help="Go back to the calibration before this one.")
     ] = False,
@@ -43,44 +71,72 @@ def calibrate(
     Example: edge-ood calibrate exported/oe.onnx new_images --alpha 0.01
 
     Example: edge-ood calibrate exported/oe.onnx new_images --confidence 0.95
+
+    Example: edge-ood calibrate exported/oe.onnx new_images --per-class
+
+    Example: edge-ood calibrate exported/oe.onnx --threshold energy=-4.5
     """
-    from edge_ood.calibrate import calibrate_artifact, undo_calibration
     from edge_ood.calibration.guarantee import Changes
-    from edge_ood.calibration.statement import statement
-    from edge_ood.images import find_images
     from edge_ood.output import check_output
 
-    if undo == (images is not None):
-        raise typer.BadParameter("give a folder of known images, or --undo, and not both")
-    changes = Changes(alpha, confidence)
-    if undo and changes != Changes():
-        raise typer.BadParameter(
-            "--undo restores what was held before; --alpha and --confidence have no place beside it"
-        )
+    changes = Changes(alpha, confidence, per_class, combined, _thresholds(threshold or []))
+    if undo and (images is not None or changes != Changes()):
+        raise typer.BadParameter("--undo restores what was before; give it without images and more")
+    own_alone = changes.thresholds and changes == Changes(thresholds=changes.thresholds)
+    if not undo and images is None and not own_alone:
+        raise typer.BadParameter("give a folder of known images, or --threshold or --undo alone")
     # Replacing the artefact itself is the purpose of this command, so only OUT needs --force.
     check_output(output or artefact, force=force or output is None)
+    _report(output or artefact, _calibrated(artefact, images, changes, output, provider))
+
+
+def _calibrated(
+    artefact: Path, images: Path | None, changes: "Changes", output: Path | None, provider: str
+) -> "CalibrationReport":
+    """Calibrate on images, by thresholds alone, or backwards."""
+    from edge_ood.calibrate import calibrate_artifact, set_thresholds, undo_calibration
+    from edge_ood.images import find_images
+
+    if images is None and changes.thresholds:
+        return set_thresholds(artefact, changes.thresholds, output=output)
     if images is None:
-        report = undo_calibration(artefact, output=output)
-    else:
-        paths = find_images(images)
-        with typer.progressbar(length=len(paths), label="calibrating", file=sys.stderr) as bar:
-            report = calibrate_artifact(
-                artefact,
-                paths,
-                changes=changes,
-                output=output,
-                provider=provider,
-                on_image=lambda: bar.update(1),
-            )
-    after = report.after
+        return undo_calibration(artefact, output=output)
+    paths = find_images(images)
+    with typer.progressbar(length=len(paths), label="calibrating", file=sys.stderr) as bar:
+        return calibrate_artifact(
+            artefact,
+            paths,
+            changes=changes,
+            output=output,
+            provider=provider,
+            on_image=lambda: bar.update(1),
+        )
+
+
+def _thresholds(texts: Sequence[str]) -> dict[str, float]:
+    """Numbers by head of words such as `energy=-4.5`."""
+    found = {}
+    for text in texts:
+        head, _, value = text.partition("=")
+        try:
+            found[head] = float(value)
+        except ValueError as error:
+            raise typer.BadParameter(
+                f"--threshold is {text!r}, expected a score and a number such as energy=-4.5"
+            ) from error
+    return found
+
+
+def _report(target: Path, report: "CalibrationReport") -> None:
+    after, before = report.after, report.before.thresholds
     rows = [
-        (head, f"{report.before.thresholds[head]:.6g}", f"{threshold:.6g}")
+        (head, f"{before[head]:.6g}" if head in before else "-", f"{threshold:.6g}")
         for head, threshold in after.thresholds.items()
     ]
     typer.echo(format_table(("head", "threshold before", "threshold now"), rows))
     typer.echo(
-        f"{output or artefact}: calibrated on {after.n} images, of which "
-        f"{after.guarantee.minimum_images} are needed at least"
+        f"{target}: calibrated on {after.n} images, "
+        f"of which {after.guarantee.needed_images} are needed at least"
     )
-    typer.echo(statement(after.guarantee, after.n))
+    typer.echo(promise(report.metadata))
     typer.echo(f"recorded on {printable(str(report.metadata.probe.device))}")

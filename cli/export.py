@@ -14,6 +14,7 @@ from edge_ood.cli._options import (
     ForceOption,
     Int8TargetOption,
     MaxLabelFlipsOption,
+    PerClassOption,
     PrecisionOption,
     PrimaryOption,
     ProviderOption,
@@ -77,6 +78,7 @@ def export(
     primary: PrimaryOption = "energy",
     alpha: AlphaOption = 0.05,
     confidence: ConfidenceOption = None,
+    per_class: PerClassOption = None,
     statistics: Annotated[
         str, typer.Option(help="Images that fit statistics: training or calibration.")
     ] = "training",
@@ -97,6 +99,8 @@ def export(
     The network comes from a run directory, or is any other with its weights and images.
 
     Example: edge-ood export runs/oe -o exported/oe.onnx --scores energy,msp,mahalanobis
+
+    Example: edge-ood export runs/oe --scores energy,mahalanobis,combined --primary combined
 
     Example: edge-ood export --model resnet18 --weights resnet18.pth --train data/train \
     --calibration data/calibration -o exported/resnet18.onnx
@@ -132,6 +136,7 @@ def export(
         primary=primary,
         alpha=alpha,
         confidence=confidence,
+        per_class=per_class,
         statistics=statistics,
         provider=provider,
         epsilon=epsilon,

@@ -23,4 +23,5 @@ def heads() -> None:
         fitted = "training images" if head.fit else "-"
         rows.append((name, ", ".join(head.inputs), fitted, shown, head.source))
     typer.echo(format_table(("head", "reads", "fitted on", "parameters", "source"), rows))
+    typer.echo("combined: the smallest p-value of all other scores of a file, if it is asked for.")
     typer.echo("Larger scores are more out-of-distribution, without exception.")

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from edge_ood.cli._options import Artefact
+from edge_ood.cli._promise import promise
 from edge_ood.cli._table import format_table
 from edge_ood.text import printable
 
 if TYPE_CHECKING:
-    from edge_ood.artifact import ArchivedCalibration, Calibration, Metadata
+    from edge_ood.artifact import ArchivedCalibration, HeadRecord, Metadata
     from edge_ood.graph.budget import Part
 
 __all__ = ["inspect", "report"]
@@ -30,7 +31,7 @@ def inspect(artefact: Artefact) -> None:
     metadata = Scorer(artefact, provider="cpu", calibrated=False).metadata
     typer.echo(f"{printable(str(artefact))}: {artefact.stat().st_size / 1e6:.2f} MB\n")
     typer.echo(report(metadata))
-    typer.echo(f"\n{_budget(size_budget(artefact, metadata.head_names))}")
+    typer.echo(f"\n{_budget(size_budget(artefact, [head.name for head in metadata.heads]))}")
 
 
 def report(metadata: "Metadata") -> str:
@@ -54,23 +55,13 @@ def _facts(metadata: "Metadata") -> dict[str, str]:
         "std": _listed(preprocess.std),
         "decides by": f"{metadata.primary}, at a false-alarm rate of {calibration.alpha:.3g}",
         "calibrated": f"{calibration.date} on {calibration.n} images" if calibration.n else "never",
-        "guarantee": _guarantee(calibration),
+        "guarantee": promise(metadata).replace("\n", "; "),
         "precision": metadata.precision,
         **_compared(metadata.comparison),
         **{f"{role} images": str(images.count) for role, images in metadata.manifests.items()},
         **{f"made with {key}": _shown(value) for key, value in metadata.provenance.items()},
         "edge-ood": metadata.version,
     }
-
-
-def _guarantee(calibration: "Calibration") -> str:
-    from edge_ood.calibration.statement import statement
-    from edge_ood.errors import CalibrationError
-
-    try:
-        return statement(calibration.guarantee, calibration.n)
-    except CalibrationError as error:  # never calibrated, or damaged
-        return f"none: {error}"
 
 
 def _compared(comparison: Mapping[str, Any]) -> dict[str, str]:
@@ -91,7 +82,7 @@ def _heads(metadata: "Metadata") -> list[tuple[str, str, str, str]]:
             f"{metadata.calibration.thresholds[head.name]:.6g}",
             errors.get(head.name, "-"),
         )
-        for head in metadata.heads
+        for head in [*metadata.heads, *_combined(metadata)]
     ]
 
 
@@ -123,6 +114,15 @@ def _budget(parts: "Sequence[Part]") -> str:
     ]
     everything = ("file", str(sum(part.nodes for part in parts)), str(total), "100.0%")
     return format_table(("part", "nodes", "bytes", "share"), [*rows, everything])
+
+
+def _combined(metadata: "Metadata") -> "list[HeadRecord]":
+    """The combined score as one more head, whose parameter is what it combines."""
+    from edge_ood.artifact import HeadRecord
+    from edge_ood.calibration.combination import COMBINED
+
+    names = " ".join(head.name for head in metadata.heads)
+    return [HeadRecord(COMBINED, {"of": names})] if metadata.calibration.combined else []
 
 
 def _parity_errors(metadata: "Metadata") -> dict[str, str]:

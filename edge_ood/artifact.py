@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ood.calibration.combination import COMBINED
 from edge_ood.calibration.decision import Decision
-from edge_ood.calibration.guarantee import Guarantee
+from edge_ood.calibration.guarantee import Guarantee, Sample
 from edge_ood.device import Device
 from edge_ood.errors import InputError
 from edge_ood.preprocess import Preprocess
@@ -48,9 +49,10 @@ PRECISIONS = ("fp32", "fp16", "int8")
 PROBE_IMAGES = 4
 _HASH_BYTES = 6
 _COLUMNS_OF_A_HEAD = 3
-_DECISION_ARRAYS = ("thresholds", "knots", "pvalues", "groups")
 _MOST_HASHES = 50_000
-_MOST_IMAGES = 2**53
+_MOST_IMAGES = 2**24
+"""The graph counts in float32."""
+
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 
 
@@ -69,9 +71,16 @@ class Calibration:
     Attributes:
         alpha: False-alarm rate on ID images, in (0, 1).
         n: Number of calibration images; 0 before the first calibration.
-        thresholds: By head; flagged is `not (score <= threshold)`.
+        thresholds: By head; flagged is `not (score <= threshold)`. Where they are per class,
+            those of classes without one of their own.
         date: ISO 8601, UTC.
         confidence: Probability over calibration sets with which alpha is held; 0 for on average.
+        per_class: Whether alpha is held within predicted classes.
+        class_counts: Calibration images by predicted class (K,) if `per_class`, else empty.
+        own_thresholds: Heads whose threshold is the user's and not from images.
+        combined: Whether there is a combined score.
+        combined_n: Images that its threshold comes from, the second half.
+        combined_class_counts: These by predicted class (K,) if `per_class`, else empty.
     """
 
     alpha: float
@@ -79,19 +88,51 @@ class Calibration:
     thresholds: Mapping[str, float]
     date: str
     confidence: float = 0.0
+    per_class: bool = False
+    class_counts: tuple[int, ...] = ()
+    own_thresholds: tuple[str, ...] = ()
+    combined: bool = False
+    combined_n: int = 0
+    combined_class_counts: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        _ = self.guarantee
+        if not set(self.own_thresholds) <= set(self.thresholds):
+            raise InputError(f"own thresholds of {self.own_thresholds}, which are no scores")
         if not 0 <= self.n <= _MOST_IMAGES:
             raise InputError(f"calibration with {self.n} images")
         for head, threshold in self.thresholds.items():
             if not abs(threshold) <= _LARGEST_FLOAT32:
                 raise InputError(f"threshold {threshold} of {head!r}, expected a float32 number")
+        if self.n:
+            self.guarantee.check_images(self.n)
+        self._check_samples()
+
+    def _check_samples(self) -> None:
+        needed = self.guarantee.minimum_images
+        least = needed if self.combined and self.n else 0
+        if not least <= self.combined_n <= (self.n if least else 0):
+            raise InputError(f"a combined score from {self.combined_n} of {self.n} images")
+        for sample in (self.sample, self.combined_sample):
+            counts = sample.class_counts
+            if sum(counts) != (sample.n if self.per_class else 0) or min(counts, default=0) < 0:
+                raise InputError(f"calibration images by class {counts}, {sample.n} in all")
+            if counts:
+                self.guarantee.own_classes(counts)
 
     @property
     def guarantee(self) -> Guarantee:
         """What the calibration promises."""
-        return Guarantee(self.alpha, self.confidence)
+        return Guarantee(self.alpha, self.confidence, self.per_class, self.combined)
+
+    @property
+    def sample(self) -> Sample:
+        """The images that the thresholds come from."""
+        return Sample(self.n, self.class_counts)
+
+    @property
+    def combined_sample(self) -> Sample:
+        """The images that the thresholds of the combined score come from."""
+        return Sample(self.combined_n, self.combined_class_counts)
 
 
 @dataclass(frozen=True)
@@ -183,7 +224,7 @@ class ArchivedCalibration:
         calibration: As it was in force.
         images: The manifest of its images.
         provider: onnxruntime execution provider that it ran on.
-        heads: Names, in the order of the arrays' rows.
+        heads: Names but for `combined`, in the order of the arrays' rows.
         arrays: Those of its `Decision`, by name.
         probe: As it was in force; empty in files of earlier versions, which never changed it.
     """
@@ -196,20 +237,26 @@ class ArchivedCalibration:
     probe: Probe = field(default_factory=lambda: Probe(0))
 
     def __post_init__(self) -> None:
-        if set(self.heads) != set(self.calibration.thresholds):
-            raise InputError(f"an earlier calibration has knots for {sorted(self.heads)}")
         try:
-            self.decision().check()
+            decision = self.decision()
+            decision.check()
         except InputError as error:
             raise InputError(f"an earlier calibration is damaged: {error}") from error
+        if set(decision.outputs) != set(self.calibration.thresholds):
+            raise InputError(f"an earlier calibration has knots for {sorted(decision.outputs)}")
 
     @classmethod
     def of(
         cls, calibration: Calibration, images: Manifest, provider: str, decision: Decision
     ) -> "ArchivedCalibration":
         """Pack a calibration."""
-        arrays = {name: PackedArray.of(getattr(decision, name)) for name in _DECISION_ARRAYS}
+        arrays = {name: PackedArray.of(array) for name, array in decision.to_arrays().items()}
         return cls(calibration, images, provider, decision.heads, arrays)
+
+    @property
+    def packed_bytes(self) -> int:
+        """How much of a file the arrays take."""
+        return sum(len(array.values) for array in self.arrays.values())
 
     def decision(self) -> Decision:
         """The decision, to the bit.
@@ -217,13 +264,8 @@ class ArchivedCalibration:
         Raises:
             InputError: If an array is missing or damaged.
         """
-        if set(self.arrays) != set(_DECISION_ARRAYS):
-            raise InputError(f"arrays {sorted(self.arrays)}, expected {sorted(_DECISION_ARRAYS)}")
         arrays = {name: packed.unpacked() for name, packed in self.arrays.items()}
-        groups = arrays["groups"].astype(np.int64)
-        return Decision(
-            self.heads, arrays["thresholds"], arrays["knots"], arrays["pvalues"], groups
-        )
+        return Decision.from_arrays(self.heads, arrays)
 
 
 @dataclass(frozen=True)
@@ -233,8 +275,8 @@ class Metadata:
     Attributes:
         classes: K class names.
         preprocess: What stands between a decoded frame and the network.
-        heads: The score heads, in output order.
-        primary: The head behind `pvalue` and `is_ood`.
+        heads: The score heads, in output order; `combined`, made of them, is none.
+        primary: The head behind `pvalue` and `is_ood`, or `combined`.
         calibration: The thresholds in force.
         manifests: By role: `training`, `pretraining`, `outliers`, `unlabelled`, `calibration`; and
             `statistics`, images that fitted statistics in place of unknown training images.
@@ -271,25 +313,38 @@ class Metadata:
         distinct = len(set(columns(names))) == len(columns(())) + _COLUMNS_OF_A_HEAD * len(names)
         if not names or not all(map(str.isidentifier, names)) or not distinct:
             raise InputError(f"score heads {names!r}, expected one or more words, all different")
-        if self.primary not in names:
-            raise InputError(f"primary head {self.primary!r} is none of {names!r}")
         if self.precision not in PRECISIONS:
             raise InputError(
                 f"precision {self.precision!r}, expected one of {', '.join(PRECISIONS)}"
             )
-        states: tuple[Metadata | ArchivedCalibration, ...] = (self, *self.history)
-        for recorded in states:
-            calibration = recorded.calibration
-            recorded.probe.check(names)
-            if set(calibration.thresholds) != set(names):
-                raise InputError(f"thresholds for {sorted(calibration.thresholds)}, not {names!r}")
-        if any(past.arrays["groups"].shape != (len(self.classes),) for past in self.history):
-            raise InputError("an earlier calibration is damaged: it has other classes")
+        self._check_state(self)
+        for past in self.history:
+            self._check_state(past)
+            groups = [array for name, array in past.arrays.items() if name.endswith("groups")]
+            if any(array.shape != (len(self.classes),) for array in groups):
+                raise InputError("an earlier calibration is damaged: it has other classes")
+
+    def _check_state(self, state: "Metadata | ArchivedCalibration") -> None:
+        """A calibration, in force or earlier, with the probe of its time."""
+        calibration = state.calibration
+        names = self._names(calibration)
+        state.probe.check([head.name for head in self.heads])
+        if self.primary not in names:
+            raise InputError(f"primary head {self.primary!r} is none of {names!r}")
+        if set(calibration.thresholds) != set(names):
+            raise InputError(f"thresholds for {sorted(calibration.thresholds)}, not {names!r}")
+        for sample in (calibration.sample, calibration.combined_sample):
+            if len(sample.class_counts) not in (0, len(self.classes)):
+                raise InputError(f"images of {len(sample.class_counts)} classes are counted")
+
+    def _names(self, calibration: Calibration) -> tuple[str, ...]:
+        combined = (COMBINED,) if calibration.combined else ()
+        return (*(head.name for head in self.heads), *combined)
 
     @property
     def head_names(self) -> tuple[str, ...]:
-        """Names of the score heads, in output order."""
-        return tuple(head.name for head in self.heads)
+        """Names of the scores in output order: the heads, and `combined` if there is one."""
+        return self._names(self.calibration)
 
 
 def store_metadata(model: Any, metadata: Metadata) -> None:

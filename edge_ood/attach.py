@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from edge_ood.artifact import Calibration, HeadRecord, Manifest, Metadata, Probe, store_metadata
 from edge_ood.calibrate import CalibrationReport, calibrate_artifact
+from edge_ood.calibration.combination import COMBINED
 from edge_ood.comparison import Comparison, compare
 from edge_ood.errors import DataError, ExportError, InputError
 from edge_ood.gradient_check import GradientReport, check_gradient
@@ -166,11 +167,19 @@ def choose_parameters(draft: Draft) -> Draft:
 def assemble_file(draft: Draft) -> Draft:
     """Write the uncalibrated artefact."""
     request, options = draft.request, draft.request.options
-    model = assemble(request.classifier, request.preprocess, draft.heads, primary=options.primary)
+    combined = options.guarantee.combined
+    model = assemble(
+        request.classifier,
+        request.preprocess,
+        draft.heads,
+        primary=options.primary,
+        combined=combined,
+    )
+    names = [*(head.name for head in draft.heads), *[COMBINED] * combined]
     unknown = Calibration(
         **asdict(options.guarantee),
         n=0,
-        thresholds={h.name: 0.0 for h in draft.heads},
+        thresholds=dict.fromkeys(names, 0.0),
         date="",
     )
     metadata = Metadata(

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
+from edge_ood.graph.decision import read_decision
 from edge_ood.runtime import Scorer
 
 __all__ = ["Comparison", "HeadChange", "compare", "rank_correlation"]
@@ -89,12 +91,15 @@ def compare(path: Path, twin: Path, images: Sequence[Path], *, provider: str) ->
     """
     ours, theirs = (Scorer(file, provider=provider) for file in (path, twin))
     found, expected = (scorer.score_files(images) for scorer in (ours, theirs))
-    thresholds = theirs.metadata.calibration.thresholds
+    decision = read_decision(onnx.load(twin), theirs.heads)
     heads = [
         HeadChange(
             head,
             rank_correlation(found.scores[head], expected.scores[head]),
-            _share(~(found.scores[head] <= thresholds[head]) != expected.decisions[head]),
+            _share(
+                decision.is_ood(head, found.scores[head], found.label_index)
+                != expected.decisions[head]
+            ),
             _share(found.decisions[head] != expected.decisions[head]),
         )
         for head in theirs.heads

@@ -63,9 +63,10 @@ class Document:
         """The field as a list of documents."""
         return [Document(item) for item in self.get(name, list)]
 
-    def each(self, name: str, kind: type[_T]) -> list[_T]:
+    def each(self, name: str, kind: type[_T], default: list[_T] | None = None) -> list[_T]:
         """The field as a list of values of one type."""
-        items = Document({f"{name}[{i}]": v for i, v in enumerate(self.get(name, list))})
+        listed = self.get(name, list, default)
+        items = Document({f"{name}[{i}]": v for i, v in enumerate(listed)})
         return list(items.mapped(kind).values())
 
     def mapping(self, name: str, kind: type[_T]) -> dict[str, _T]:

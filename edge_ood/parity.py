@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from PIL import Image
 
+from edge_ood.calibration.combination import COMBINED
 from edge_ood.calibration.decision import Decision
 from edge_ood.errors import ExportError
 from edge_ood.gradient_check import GradientReport
@@ -187,7 +188,7 @@ def verify(
         images=len(batch),
         differences=tuple(worst),
         resized_flips=len(flipped),
-        resized_decisions=len(images) * len(subject.decision.heads),
+        resized_decisions=len(images) * len(subject.decision.outputs),
         reference=reference.source if reference else "",
         names=names,
         compared=tuple(c for by_output in compared for c in by_output),
@@ -218,10 +219,28 @@ def _compare(expected: Expected, found: Mapping[str, NDArray[Any]], size: int) -
         errors[f"{name}_pvalue"] = _exactly(
             found[f"{name}_pvalue"] != decision.pvalue(name, found[name], label)
         )
+    combined = _combined_errors(expected.subject.decision, found)
+    errors |= combined
+    flipped |= {name: int(e.sum()) for name, (e, _) in combined.items() if name.endswith("_is_ood")}
     return [
         Compared(output, size, error, allowed, flipped.get(output))
         for output, (error, allowed) in errors.items()
     ]
+
+
+def _combined_errors(
+    decision: Decision, found: Mapping[str, NDArray[Any]]
+) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """The combined score against the formula on the file's own scores, to the bit."""
+    if not decision.combination:
+        return {}
+    score, label = found[COMBINED], found["label"]
+    expected = {
+        COMBINED: decision.combination.score(found),
+        f"{COMBINED}_is_ood": decision.is_ood(COMBINED, score, label),
+        f"{COMBINED}_pvalue": decision.pvalue(COMBINED, score, label),
+    }
+    return {name: _exactly(found[name] != value) for name, value in expected.items()}
 
 
 def _is_own(output: str) -> bool:
@@ -272,7 +291,19 @@ def _severity(difference: Difference) -> float:
 
 
 def _check_decision(model: onnx.ModelProto, expected: Decision) -> None:
-    found = read_decision(model, expected.heads)
+    found = read_decision(model, expected.outputs)
+    _check_same(found, expected)
+    if expected.combined and found.combined:
+        _check_same(found.combined, expected.combined)
+        maps, fitted = found.to_arrays(), expected.to_arrays()
+        if not all(np.array_equal(maps[name], fitted[name]) for name in fitted):
+            raise ExportError(
+                f"'{COMBINED}': the file's maps are not those of its calibration images",
+                hint="calibrate the file again",
+            )
+
+
+def _check_same(found: Decision, expected: Decision) -> None:
     for row, head in enumerate(expected.heads):
         of_file, fitted = found.thresholds[row], expected.thresholds[row]
         if not np.array_equal(of_file, fitted):
@@ -315,7 +346,7 @@ def _check_resizing(
         )
     return [
         (output, name)
-        for output in (f"{head}_is_ood" for head in subject.decision.heads)
+        for output in (f"{head}_is_ood" for head in subject.decision.outputs)
         for name, flip in zip(images, in_graph[output] != by_pillow[output], strict=True)
         if flip
     ]

@@ -117,19 +117,21 @@ def make_probe(scorer: Scorer, calibration: Scores, seed: int) -> Probe:
     """
     measured = scorer.score_arrays(probe_images(seed, scorer.metadata.preprocess.size_px))
     tolerances = {}
-    for head, scores in calibration.scores.items():
-        low, high = np.percentile(scores.astype(np.float64), [25, 75])
-        own = float(np.abs(measured.scores[head]).max())
+    # `combined` follows the calibration, and differs where a head does.
+    names = [head.name for head in scorer.metadata.heads]
+    for name in names:
+        low, high = np.percentile(calibration.scores[name].astype(np.float64), [25, 75])
+        own = float(np.abs(measured.scores[name]).max())
         if not np.isfinite(own):
             raise ExportError(
-                f"score head {head!r} gives {own} for a random image, expected a finite number",
-                hint=f"leave {head!r} out of --scores, or mend the classifier",
+                f"score head {name!r} gives {own} for a random image, expected a finite number",
+                hint=f"leave {name!r} out of --scores, or mend the classifier",
             )
-        tolerances[head] = max(_OF_SPREAD * float(high - low), _OF_SCORE * own)
+        tolerances[name] = max(_OF_SPREAD * float(high - low), _OF_SCORE * own)
     return Probe(
         seed=seed,
         labels=tuple(measured.label_index.tolist()),
-        scores={head: s.astype(float).tolist() for head, s in measured.scores.items()},
+        scores={name: measured.scores[name].astype(float).tolist() for name in names},
         tolerances=tolerances,
         device=this_device(scorer.provider),
     )
@@ -152,7 +154,11 @@ def run_probe(scorer: Scorer) -> ProbeResult:
         here=this_device(scorer.provider),
         precision=metadata.precision,
         wide_int8=metadata.precision == "int8" and is_wide,
-        differences={h: _distance(measured.scores[h], probe.scores[h]) for h in scorer.heads},
+        differences={
+            head: _distance(measured.scores[head], probe.scores[head])
+            for head in scorer.heads
+            if head in probe.scores
+        },
         tolerances=dict(probe.tolerances),
         wrong_labels=int((measured.label_index != np.asarray(probe.labels)).sum()),
     )

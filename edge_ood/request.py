@@ -7,6 +7,7 @@ from typing import Any
 import onnx
 
 from edge_ood.artifact import PRECISIONS
+from edge_ood.calibration.combination import COMBINED
 from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.errors import InputError, UnknownNameError
 from edge_ood.graph.precision import INT8_TARGETS
@@ -23,10 +24,12 @@ __all__ = [
     "Request",
     "bind_head",
     "default_heads",
+    "without_combined",
 ]
 
 STATISTICS_SOURCES = ("training", "calibration")
 EPSILON_CRITERIA = ("declared", "auto", "outliers", "fgsm", "id-only")
+_FEWEST_COMBINED = 2
 _WITHOUT_GRADIENT = {
     "fp16": "vanishes in fp16: most of it is too small a number",
     "int8": "does not exist in int8: rounding is flat between its steps",
@@ -72,15 +75,7 @@ class Options:
     max_label_flips: float | None = None
 
     def __post_init__(self) -> None:
-        names = [bind_head(spec).name for spec in self.heads] or HEADS.names()
-        if len(set(names)) != len(names):
-            raise InputError(f"scores {', '.join(names)} name a head twice")
-        if self.primary not in names:
-            HEADS.get(self.primary)
-            raise InputError(
-                f"primary head {self.primary!r} is not among the scores {', '.join(names)}",
-                hint=f"add it to --scores, or pass --primary {names[0]}",
-            )
+        self._check_names()
         if self.statistics not in STATISTICS_SOURCES:
             raise InputError(
                 f"statistics from {self.statistics!r}, expected training or calibration"
@@ -93,6 +88,21 @@ class Options:
         self._check_use()
         self._check_precision()
         self._check_steps()
+
+    def _check_names(self) -> None:
+        names = [bind_head(spec).name for spec in self.heads] or HEADS.names()
+        if len(set(names)) != len(names):
+            raise InputError(f"scores {', '.join(names)} name a head twice")
+        if self.guarantee.combined:
+            _check_combinable(names)
+            names = [*names, COMBINED]
+        if self.primary not in names:
+            if self.primary != COMBINED:
+                HEADS.get(self.primary)
+            raise InputError(
+                f"primary head {self.primary!r} is not among the scores {', '.join(names)}",
+                hint=f"add it to --scores, or pass --primary {names[0]}",
+            )
 
     def _check_use(self) -> None:
         """Refuse what no chosen head would notice."""
@@ -186,6 +196,29 @@ class Request:
                 "there are no outliers to choose parameters by",
                 hint="train with --outliers, or choose by fgsm",
             )
+
+
+def without_combined(specs: Sequence[Spec]) -> tuple[list[Spec], bool]:
+    """The heads among the scores that a user names, and whether `combined` is one of them.
+
+    Raises:
+        InputError: If it is named twice, has parameters, or stands alone.
+    """
+    heads = [spec for spec in specs if spec.name != COMBINED]
+    others = [spec for spec in specs if spec.name == COMBINED]
+    if others and (len(others) > 1 or others[0].parameters):
+        raise InputError(f"{COMBINED!r} is named once and has no parameters")
+    if others:
+        _check_combinable([spec.name for spec in heads])
+    return heads, bool(others)
+
+
+def _check_combinable(heads: Sequence[str]) -> None:
+    if len(heads) < _FEWEST_COMBINED:
+        raise InputError(
+            f"{COMBINED!r} combines two scores or more, got {', '.join(heads) or 'none'}",
+            hint=f"name others beside it: --scores energy,mahalanobis,{COMBINED}",
+        )
 
 
 def default_heads(classifier: onnx.ModelProto) -> list[Spec]:

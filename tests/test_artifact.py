@@ -38,8 +38,19 @@ HEADS = ("energy", "msp", "uniform_ce")
 ADDED_LATER: dict[tuple[str | int, ...], Any] = {
     ("comparison",): {},
     ("probe", "device"): asdict(Device()),
-    ("calibration", "confidence"): 0.0,
-    ("history", 0, "calibration", "confidence"): 0.0,
+    **{
+        (*where, "calibration", name): value
+        for where in ((), ("history", 0))
+        for name, value in {
+            "confidence": 0.0,
+            "per_class": False,
+            "class_counts": [],
+            "own_thresholds": [],
+            "combined": False,
+            "combined_n": 0,
+            "combined_class_counts": [],
+        }.items()
+    },
     ("history", 0, "probe"): asdict(Probe(0)),
     ("history", 0, "probe", "device"): asdict(Device()),
 }
@@ -55,7 +66,9 @@ def metadata(colour_artifact: Path) -> Metadata:
     """The metadata of a real artefact, with one earlier calibration."""
     current = Scorer(colour_artifact).metadata
     scores = np.random.default_rng(0).normal(size=(3, 25)).astype(np.float32)
-    decision = fit_decision(dict(zip(HEADS, scores, strict=True)), 3, Guarantee())
+    decision = fit_decision(
+        dict(zip(HEADS, scores, strict=True)), np.zeros(25, np.int64), 3, Guarantee()
+    )
     thresholds = dict(zip(HEADS, decision.thresholds[:, 0].tolist(), strict=True))
     past = Calibration(0.05, 25, thresholds, "2026-01-01T00:00:00")
     archived = ArchivedCalibration.of(past, Manifest.of(["ab" * 32]), "cpu", decision)
@@ -209,6 +222,14 @@ def test_any_change_is_refused_or_harmless(data: st.DataObject, document: dict[s
         (("probe", "tolerances", "msp"), -1.0),
         (("calibration", "confidence"), 1.0),
         (("calibration", "confidence"), -0.5),
+        (("calibration", "confidence"), 0.99),
+        (("calibration", "n"), 18),
+        (("calibration", "per_class"), True),
+        (("calibration", "class_counts"), [20, 20, 20]),
+        (("calibration", "own_thresholds"), ["entropy"]),
+        (("calibration", "combined"), True),
+        (("calibration", "combined_n"), 30),
+        (("calibration", "combined_class_counts"), [30]),
         (("history", 0, "heads"), ["energy", "msp"]),
         (("history", 0, "heads", 0), "uniform_ce"),
         (("history", 0, "arrays"), {}),

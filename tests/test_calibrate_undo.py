@@ -128,3 +128,49 @@ def test_the_history_is_bounded(path: Path, known: list[Path]) -> None:
     history = Scorer(path).metadata.history
 
     assert [22, 23, 24, 25, 26, 27, 28, 29, 30, 31] == [past.calibration.n for past in history]
+
+
+def test_the_history_of_large_calibrations_is_shorter(
+    path: Path, known: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thresholds of a thousand classes take megabytes; the last one is always kept."""
+    calibrate(path, known)
+    size = Scorer(path).metadata.history[0].packed_bytes
+    monkeypatch.setattr("edge_ood.calibrate._MOST_HISTORY_BYTES", 3 * size)
+    lengths = []
+
+    for _ in range(5):
+        calibrate(path, known)
+        lengths.append(len(Scorer(path).metadata.history))
+    monkeypatch.setattr("edge_ood.calibrate._MOST_HISTORY_BYTES", 1)
+    calibrate(path, known)
+
+    assert lengths[-1] == lengths[-2] < 3
+    assert 1 == len(Scorer(path).metadata.history)
+
+
+def test_undo_restores_every_kind_of_calibration(path: Path, known: list[Path]) -> None:
+    """Per class, combined, with confidence, with a threshold of one's own, each to the bit."""
+    kinds = (
+        Changes(per_class=True),
+        Changes(combined=True),
+        Changes(confidence=0.5),
+        Changes(thresholds={"combined": 3.0, "msp": 0.5}),
+        Changes(per_class=False, combined=False),
+    )
+    states = [(everything_stored(path), Scorer(path).metadata.calibration)]
+    for changes in kinds:
+        calibrate_artifact(path, known, changes=changes, provider="cpu")
+        states.append((everything_stored(path), Scorer(path).metadata.calibration))
+
+    for expected in states[-2::-1]:
+        undo_calibration(path)
+        assert expected == (everything_stored(path), Scorer(path).metadata.calibration)
+
+
+def everything_stored(path: Path) -> bytes:
+    """The graph but for its metadata."""
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    graph: bytes = model.SerializeToString(deterministic=True)
+    return graph

@@ -10,6 +10,7 @@ import pytest
 from onnx import numpy_helper
 
 from edge_ood.attach import Draft, check_parity, steps_for
+from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.errors import ExportError
 from edge_ood.export import request_of
 from edge_ood.graph.network import PREPROCESSED
@@ -25,7 +26,8 @@ HEADS = ("energy", "mahalanobis", "mcd_l1", "msp", "uniform_ce")
 @pytest.fixture(scope="module")
 def draft(run_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Draft:
     """A calibrated file that is about to be verified."""
-    request = request_of(read_run(run_path), Options(provider="cpu"))
+    options = Options(provider="cpu", guarantee=Guarantee(combined=True))
+    request = request_of(read_run(run_path), options)
     return about_to_be_verified(request, tmp_path_factory.mktemp("draft"))
 
 
@@ -34,7 +36,8 @@ def converted_draft(
     draft: Draft, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Draft:
     """The same classifier in fewer bits."""
-    options = Options(provider="cpu", precision=request.param)
+    guarantee = Guarantee(combined=True)
+    options = Options(provider="cpu", precision=request.param, guarantee=guarantee)
     asked = request_of(read_run(request.getfixturevalue("run_path")), options)
     return about_to_be_verified(asked, tmp_path_factory.mktemp("converted"))
 
@@ -87,8 +90,9 @@ def swap_channels(model: onnx.ModelProto) -> None:
 
 
 def drop_relu(model: onnx.ModelProto) -> None:
-    """Turn the last ReLU into an identity."""
-    relu = [n for n in model.graph.node if n.op_type == "Relu"][-1]
+    """Turn the network's last ReLU into an identity."""
+    found = [n for n in model.graph.node if n.op_type == "Relu"]
+    relu = [n for n in found if n.output[0].startswith("classifier/")][-1]
     relu.op_type = "Identity"
 
 
@@ -141,7 +145,27 @@ def node(model: onnx.ModelProto, op_type: str, *, output_of: str) -> onnx.NodePr
     )
 
 
+def stale_combined_knots(model: onnx.ModelProto) -> None:
+    """Keep another file's p-value knots for the combined score."""
+    edit(model, "combined/knots", lambda k: k * np.float32(1.01))
+
+
+def stale_maps(model: onnx.ModelProto) -> None:
+    """Keep another file's p-values to combine."""
+    edit(model, "combined/slopes", lambda slopes: slopes * np.float32(1.01))
+
+
+def combine_by_the_mean(model: onnx.ModelProto) -> None:
+    """Average where the largest surprise is asked for."""
+    sources = {o: n for n in model.graph.node for o in n.output}
+    parts = [sources[name] for name in sources["combined"].input]
+    next(n for n in parts if n.op_type == "ReduceMax").op_type = "ReduceMean"
+
+
 DAMAGE = {
+    stale_combined_knots: "'combined_pvalue'",
+    stale_maps: "'combined': the file's maps",
+    combine_by_the_mean: "in output 'combined'",
     flip_weight: "'features/penultimate'",
     scale_mean: "'preprocessed'",
     swap_channels: "'preprocessed'",
@@ -172,7 +196,8 @@ def test_an_undamaged_file_passes(draft: Draft) -> None:
     assert all(difference.passed for difference in report.differences)
     checked = {difference.output for difference in report.differences}
     assert {"preprocessed", "features/penultimate", "logits", "logits_pair", "label"} <= checked
-    assert {f"{head}{end}" for head in HEADS for end in ("", "_pvalue", "_is_ood")} <= checked
+    scores = (*HEADS, "combined")
+    assert {f"{head}{end}" for head in scores for end in ("", "_pvalue", "_is_ood")} <= checked
 
 
 @pytest.mark.parametrize("damage", DAMAGE, ids=lambda damage: damage.__name__)

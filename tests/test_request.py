@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
+from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.errors import InputError
 from edge_ood.images import ImageSet
 from edge_ood.preprocess import Preprocess
 from edge_ood.registry import Spec, parse_specs
-from edge_ood.request import Options, Request, bind_head, default_heads
+from edge_ood.request import Options, Request, bind_head, default_heads, without_combined
 
 
 @pytest.mark.parametrize(
@@ -133,3 +134,38 @@ def _request(options: Options) -> Request:
         calibration=images,
         options=options,
     )
+
+
+def test_combined_is_taken_out_of_the_scores() -> None:
+    """It is no head: the others are, in their order."""
+    heads, combined = without_combined(parse_specs("energy,combined,msp"))
+
+    assert combined
+    assert ["energy", "msp"] == [spec.name for spec in heads]
+    assert ([], False) == without_combined(())
+
+
+@pytest.mark.parametrize("scores", ["combined", "energy,combined", "combined,combined,energy,msp"])
+def test_a_combination_of_fewer_than_two_is_refused(scores: str) -> None:
+    """One score is its own smallest p-value."""
+    with pytest.raises(InputError, match="'combined'"):
+        without_combined(parse_specs(scores))
+
+
+def test_a_combined_score_has_no_parameters() -> None:
+    """As there is none to give."""
+    with pytest.raises(InputError, match="has no parameters"):
+        without_combined(parse_specs("energy,msp,combined:temperature=2"))
+
+
+def test_only_a_score_that_there_is_can_decide() -> None:
+    """`combined` decides where it was asked for."""
+    heads = parse_specs("energy,msp")
+
+    with pytest.raises(InputError, match="primary head 'combined' is not among"):
+        Options(heads=heads, primary="combined")
+    with pytest.raises(InputError, match="combines two scores or more, got energy"):
+        Options(heads=heads[:1], guarantee=Guarantee(combined=True))
+
+    chosen = Options(heads=heads, primary="combined", guarantee=Guarantee(combined=True))
+    assert "combined" == chosen.primary

@@ -58,6 +58,7 @@ def assemble(
     heads: Sequence[BoundHead],
     *,
     primary: str,
+    combined: bool = False,
 ) -> onnx.ModelProto:
     """The artefact's graph, not yet calibrated: it flags nothing.
 
@@ -65,7 +66,8 @@ def assemble(
         classifier: Input (N, 3, S, S); outputs `logits`, and those that the heads read.
         preprocess: What leads from a decoded frame to the classifier's input.
         heads: One or more, with parameters and statistics; the order of the outputs.
-        primary: Name of the head whose p-value and decision are `pvalue` and `is_ood`.
+        primary: Name of the score whose p-value and decision are `pvalue` and `is_ood`.
+        combined: Whether there is a combined score, too.
 
     Returns:
         The model with the outputs of the artefact contract.
@@ -86,7 +88,8 @@ def assemble(
         *(GraphOutput(name, TensorProto.FLOAT) for name in names),
     ]
     model = build_with_shapes(builder, scored, classifier, preprocess)
-    return with_decision(model, Decision.none(names, num_classes), primary=primary)
+    decision = Decision.none(names, num_classes, combined=combined)
+    return with_decision(model, decision, primary=primary)
 
 
 def _record_scores(

@@ -4,7 +4,8 @@ It is recorded anew whenever thresholds change, so that it has the nodes that it
 and no others, in files of every age.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from edge_ood.calibration.combination import COMBINED, Combination
 from edge_ood.calibration.decision import Decision
 from edge_ood.calibration.threshold import pvalues_of_weights
 from edge_ood.errors import ArtifactError, InputError
@@ -25,23 +27,33 @@ _THRESHOLDS, _KNOTS, _PVALUES, _GROUPS = "thresholds", "knots", "pvalues", "grou
 _WEIGHTS, _TOTAL = "knot_weights", "knot_total"
 """Files of format 1 weigh their knots instead of having `pvalues`."""
 
+_MAP_KNOTS, _SURPRISE, _SLOPES = "map_knots", "surprise", "slopes"
+_NAMES = (_THRESHOLDS, _KNOTS, _PVALUES, _GROUPS, _WEIGHTS, _TOTAL, _MAP_KNOTS, _SURPRISE, _SLOPES)
+"""Initializers of a decision; those of the combined score have its name in front."""
+
 
 def with_decision(model: onnx.ModelProto, decision: Decision, *, primary: str) -> onnx.ModelProto:
     """The model with this decision in place of the one it had, and what its heads need alone.
 
     Args:
         model: Outputs `label`, `logits` and the scores of all heads; stays as it is.
-        decision: Its heads are the outputs that are kept.
+        decision: Its scores are the outputs that are kept.
         primary: Name of the head whose p-value and decision are `pvalue` and `is_ood`.
 
     Returns:
         A model with the outputs of the artefact contract, and with the metadata of `model`.
     """
-    pruned = prune(model, ["label", "logits", *decision.heads])
+    combined_heads = decision.combination.heads if decision.combination else ()
+    needed = dict.fromkeys([*decision.heads, *combined_heads])
+    pruned = prune(model, ["label", "logits", *needed])
     builder = GraphBuilder(prefix="decision")
     builder.nodes.extend(pruned.graph.node)
     builder.initializers.extend(pruned.graph.initializer)
-    _record(builder, decision)
+    if decision.heads:
+        _record(builder, decision)
+    if decision.combination and decision.combined:
+        _record_combination(builder, decision.combination)
+        _record(builder, decision.combined, prefix=f"{COMBINED}/")
     builder.add("Identity", [f"{primary}_pvalue"], name="pvalue")
     builder.add("Identity", [f"{primary}_is_ood"], name="is_ood")
     made = build_model(builder, _contract_outputs(decision), model)
@@ -57,9 +69,9 @@ def keep_heads(
 
     Args:
         model: An artefact; stays as it is.
-        names: All its heads, in the order of its outputs.
+        names: All its scores, in the order of its outputs.
         wanted: Some of them, `primary` included, in the same order.
-        primary: The head that decides.
+        primary: The score that decides.
 
     Returns:
         A model with the same decisions, p-values and metadata.
@@ -72,7 +84,7 @@ def read_decision(model: onnx.ModelProto, heads: Sequence[str]) -> Decision:
 
     Args:
         model: An artefact.
-        heads: All its heads, in the order of its outputs.
+        heads: All its scores, in the order of its outputs.
 
     Raises:
         ArtifactError: If the graph has no decision, or a damaged one.
@@ -80,7 +92,7 @@ def read_decision(model: onnx.ModelProto, heads: Sequence[str]) -> Decision:
     arrays = {
         tensor.name: numpy_helper.to_array(tensor)
         for tensor in model.graph.initializer
-        if tensor.name in (_THRESHOLDS, _KNOTS, _PVALUES, _GROUPS, _WEIGHTS, _TOTAL)
+        if tensor.name.removeprefix(f"{COMBINED}/") in _NAMES
     }
     if _THRESHOLDS not in arrays or _KNOTS not in arrays:
         raise ArtifactError(
@@ -88,14 +100,15 @@ def read_decision(model: onnx.ModelProto, heads: Sequence[str]) -> Decision:
             hint="make one with 'edge-ood export RUN'",
         )
     try:
-        return _decision(tuple(heads), arrays)
+        decision = _decision(tuple(head for head in heads if head != COMBINED), arrays)
+        return _with_combined(decision, arrays) if COMBINED in heads else decision
     except (InputError, IndexError, KeyError, ValueError) as error:
         raise ArtifactError(
             f"the decision of the graph is damaged: {error}", hint="export it again"
         ) from error
 
 
-def _decision(heads: tuple[str, ...], arrays: dict[str, NDArray[Any]]) -> Decision:
+def _decision(heads: tuple[str, ...], arrays: Mapping[str, NDArray[Any]]) -> Decision:
     """The decision of untrusted arrays; they may raise whatever NumPy does."""
     thresholds, knots = arrays[_THRESHOLDS], arrays[_KNOTS]
     groups = arrays.get(_GROUPS, np.zeros(thresholds.shape[1], np.int64))
@@ -108,39 +121,76 @@ def _decision(heads: tuple[str, ...], arrays: dict[str, NDArray[Any]]) -> Decisi
     return decision
 
 
-def _from_weights(arrays: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+def _with_combined(decision: Decision, arrays: Mapping[str, NDArray[Any]]) -> Decision:
+    prefix = f"{COMBINED}/"
+    own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+    knots = own[_MAP_KNOTS].reshape(len(decision.heads), -1)
+    combination = Combination(decision.heads, knots, own[_SURPRISE], own[_SLOPES].ravel())
+    return replace(decision, combination=combination, combined=_decision((COMBINED,), own))
+
+
+def _record_combination(builder: GraphBuilder, combination: Combination) -> None:
+    """The combined score (N,), step by step as `Combination.score` computes it."""
+    count = len(combination.heads)
+    scores = builder.add("Concat", combination.heads, axis=0)
+    column = builder.add("Reshape", [scores, builder.constant([count, -1, 1], np.int64)])
+    prefix = f"{COMBINED}/"
+    knots = builder.initializer(prefix + _MAP_KNOTS, combination.knots[:, None])
+    surprise = builder.initializer(prefix + _SURPRISE, combination.surprise)
+    slopes = builder.initializer(prefix + _SLOPES, combination.slopes.reshape(count, 1, 1))
+    counted = _record_counts(builder, column, knots, combination.knots.shape[1])
+    within = builder.add("Gather", [surprise, builder.add("Cast", [counted], to=TensorProto.INT64)])
+    largest = builder.constant(combination.knots[:, -1:, None], np.float32)
+    above = builder.add("Relu", [builder.add("Sub", [column, largest])])
+    total = builder.add("Add", [within, builder.add("Mul", [above, slopes])])
+    axes = builder.constant([0, 2], np.int64)
+    most = builder.add("ReduceMax", [total, axes], keepdims=0)
+    # Neither Relu nor ReduceMax promises to pass NaN on, so it is added: 0 of finite scores.
+    nothing = builder.add("Mul", [column, builder.constant(0, np.float32)])
+    poison = builder.add("ReduceSum", [nothing, axes], keepdims=0)
+    builder.add("Add", [most, poison], name=COMBINED)
+
+
+def _from_weights(arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
     """P-values by the number of knots reached, as a graph of format 1 adds them up."""
     return pvalues_of_weights(arrays[_WEIGHTS].ravel(), int(arrays[_TOTAL]) - 1)
 
 
-def _record(builder: GraphBuilder, decision: Decision) -> None:
+def _record(builder: GraphBuilder, decision: Decision, prefix: str = "") -> None:
     """P-values and decisions of all heads at once, as a matrix (S, N)."""
     names = decision.heads
     scores = builder.add("Concat", names, axis=0) if len(names) > 1 else names[0]
     by_head = builder.add("Reshape", [scores, builder.constant([len(names), -1], np.int64)])
     column = builder.add("Reshape", [scores, builder.constant([len(names), -1, 1], np.int64)])
-    builder.initializer(_THRESHOLDS, decision.thresholds[:, decision.groups])
-    limits = builder.add("Gather", [_THRESHOLDS, "label"], axis=1)
+    by_class = decision.thresholds[:, decision.groups]
+    thresholds = builder.initializer(prefix + _THRESHOLDS, by_class)
+    limits = builder.add("Gather", [thresholds, "label"], axis=1)
     kept = builder.add("LessOrEqual", [by_head, limits])
     flagged = builder.add("Not", [kept])
-    builder.initializer(_KNOTS, decision.knots)
-    builder.initializer(_PVALUES, decision.pvalues.ravel())
-    reached = builder.add("LessOrEqual", [column, _record_knots(builder, decision)])
-    # Counting is a product with a column: with a vector, onnxruntime takes twice to four times as
-    # long, and ReduceSum has no fast kernel for booleans.
-    ones = builder.constant(np.ones((decision.knots.shape[2], 1)), np.float32)
-    counted = builder.add("MatMul", [builder.add("Cast", [reached], to=TensorProto.FLOAT), ones])
-    pvalues = builder.add("Gather", [_PVALUES, _record_index(builder, counted, decision)])
+    knots = _record_knots(builder, decision, prefix)
+    table = builder.initializer(prefix + _PVALUES, decision.pvalues.ravel())
+    counted = _record_counts(builder, column, knots, decision.knots.shape[2])
+    pvalues = builder.add("Gather", [table, _record_index(builder, counted, decision)])
     _record_rows(builder, pvalues, [f"{name}_pvalue" for name in names])
     _record_rows(builder, flagged, [f"{name}_is_ood" for name in names])
 
 
-def _record_knots(builder: GraphBuilder, decision: Decision) -> str:
+def _record_counts(builder: GraphBuilder, column: str, knots: str, most: int) -> str:
+    """How many knots (.., most) each of the scores (S, N, 1) reaches, as whole float32 numbers."""
+    reached = builder.add("LessOrEqual", [column, knots])
+    # Counting is a product with a column: with a vector, onnxruntime takes twice to four times as
+    # long, and ReduceSum has no fast kernel for booleans.
+    ones = builder.constant(np.ones((most, 1)), np.float32)
+    return builder.add("MatMul", [builder.add("Cast", [reached], to=TensorProto.FLOAT), ones])
+
+
+def _record_knots(builder: GraphBuilder, decision: Decision, prefix: str) -> str:
     """Knots that broadcast against scores (S, N, 1): those of each image's class."""
+    knots = builder.initializer(prefix + _KNOTS, decision.knots)
     if decision.num_groups == 1:
-        return _KNOTS
-    builder.initializer(_GROUPS, decision.groups)
-    return builder.add("Gather", [_KNOTS, builder.add("Gather", [_GROUPS, "label"])], axis=1)
+        return knots
+    groups = builder.initializer(prefix + _GROUPS, decision.groups)
+    return builder.add("Gather", [knots, builder.add("Gather", [groups, "label"])], axis=1)
 
 
 def _record_index(builder: GraphBuilder, counted: str, decision: Decision) -> str:
@@ -168,7 +218,7 @@ def _contract_outputs(decision: Decision) -> list[GraphOutput]:
         GraphOutput("pvalue", TensorProto.FLOAT),
         GraphOutput("logits", TensorProto.FLOAT, ("N", len(decision.groups))),
     ]
-    for head in decision.heads:
+    for head in decision.outputs:
         outputs += [
             GraphOutput(head, TensorProto.FLOAT),
             GraphOutput(f"{head}_pvalue", TensorProto.FLOAT),

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from edge_ood.artifact import store_metadata
-from edge_ood.calibration.guarantee import Guarantee
+from edge_ood.calibration.guarantee import Guarantee, Sample
 from edge_ood.calibration.statement import statement
 from edge_ood.cli.app import app
 from edge_ood.device import Device, this_device
@@ -52,7 +52,7 @@ def test_the_file_is_calibrated_in_place(artefact: Path, colours: Path) -> None:
         expected = [head, f"{before.thresholds[head]:.6g}", f"{after.thresholds[head]:.6g}"]
         assert expected == line.split()
     assert "calibrated on 40 images, of which 9 are needed at least\n" in result.stdout
-    assert f"\n{statement(Guarantee(0.1), 40)}\n" in result.stdout
+    assert f"\n{statement(Guarantee(0.1), Sample(40), ())}\n" in result.stdout
     assert result.stdout.endswith(f"\nrecorded on {this_device('cpu')}\n")
 
 
@@ -66,10 +66,72 @@ def test_a_rate_is_held_with_confidence(artefact: Path, colours: Path) -> None:
     third = run(artefact, folder, "--confidence", 0)
 
     assert [0, 0, 0] == [first.exit_code, second.exit_code, third.exit_code]
-    assert "for 95 % of all calibration sets of 60 images" in first.stdout
-    assert first.stdout.splitlines()[-1] == second.stdout.splitlines()[-1]
+    assert "for 95 % of calibration sets of 60 images" in first.stdout
+    assert first.stdout.splitlines()[-2] == second.stdout.splitlines()[-2]
     assert Guarantee(0.05, 0.95) == held.guarantee
     assert Guarantee(0.05) == Scorer(artefact).metadata.calibration.guarantee
+
+
+def test_classes_and_scores_together_are_calibrated(artefact: Path, colours: Path) -> None:
+    """What is promised is said for both, and `score` has the columns of the combined score."""
+    folder = images(colours, 60)
+
+    done = run(artefact, folder, "--per-class", "--combined", "--alpha", 0.2)
+    back = run(artefact, folder, "--all-classes", "--no-combined")
+
+    assert [0, 0] == [done.exit_code, back.exit_code], done.output + back.output
+    heads, combined = done.stdout.splitlines()[-3:-1]
+    assert heads.startswith("at most 20 % of new known images that are predicted as one class")
+    assert combined.startswith("combined, by the images that do not fix its p-values: at most 20 %")
+    assert "\ncombined " in done.stdout
+    assert f"\n{statement(Guarantee(0.2), Sample(60), ())}\n" in back.stdout
+
+
+def test_a_combined_score_is_scored_and_pruned(artefact: Path, colours: Path) -> None:
+    """Its three columns stand last; alone it needs the others, which are no columns then."""
+    run(artefact, images(colours, 60), "--combined")
+    image = find_images(colours / "test")[0]
+
+    def header(*words: str) -> list[str]:
+        arguments = ["score", str(artefact), str(image), "--format", "csv", *words]
+        done = CliRunner().invoke(app, arguments)
+        assert 0 == done.exit_code, done.output
+        return done.stdout.splitlines()[0].split(",")
+
+    columns = ["combined", "combined_pvalue", "combined_is_ood"]
+    assert columns == header()[-3:]
+    assert columns == header("--scores", "energy,combined")[-3:]
+    assert not {"msp", "uniform_ce"} & {*header("--scores", "energy,combined")}
+    assert not {*columns} & {*header("--scores", "energy")}
+
+
+def test_the_device_is_checked_by_the_scores_that_are_combined(
+    artefact: Path, colours: Path
+) -> None:
+    """The combined score follows every calibration, so no probe records it."""
+    run(artefact, images(colours, 60), "--combined")
+
+    done = CliRunner().invoke(app, ["check", str(artefact)])
+
+    assert 0 == done.exit_code, done.output
+    assert "combined" not in done.stdout
+
+
+def test_a_threshold_of_ones_own_needs_no_images(artefact: Path) -> None:
+    """It is shown, nothing is promised for it, and undo brings the other back."""
+    before = Scorer(artefact).metadata
+
+    done = run(artefact, "--threshold", "msp=0.25", "--threshold", "energy=-3")
+    shown = CliRunner().invoke(app, ["inspect", str(artefact)]).stdout
+    undone = run(artefact, "--undo")
+
+    assert [0, 0] == [done.exit_code, undone.exit_code]
+    assert "energy, msp: a threshold of your own decides, for which no rate is" in done.stdout
+    assert "energy, msp: a threshold of your own decides" in shown
+    assert ["msp", f"{before.calibration.thresholds['msp']:.6g}", "0.25"] in [
+        line.split() for line in done.stdout.splitlines()
+    ]
+    assert before == Scorer(artefact).metadata
 
 
 def test_another_file_can_be_written(artefact: Path, colours: Path) -> None:
@@ -122,6 +184,10 @@ def test_undo_without_a_past_is_an_error(artefact: Path) -> None:
             "use at least 59, or --alpha 0.",
         ),
         (19, "--alpha 1.5", "alpha is 1.5, expected a rate between 0 and 1", "try 0.05"),
+        (37, "--combined", "37 calibration images are too few for a combined score", "add images"),
+        (40, "--per-class --alpha 0.02", "cannot give a 2% false-alarm threshold", "at least 49"),
+        (54, "--per-class --alpha 0.02", "no predicted class has more than", "leave out --per"),
+        (19, "--threshold mps=1", "unknown score of this artefact 'mps'", "did you mean 'msp'?"),
         (19, "--confidence 1", "confidence is 1.0, expected a probability", "try 0.95"),
     ],
 )
@@ -156,6 +222,11 @@ def test_training_images_are_an_error(artefact: Path, colours: Path) -> None:
         ["folder", "--undo"],
         ["--undo", "--alpha", "0.1"],
         ["--undo", "--confidence", "0.9"],
+        ["--undo", "--per-class"],
+        ["--undo", "--threshold", "msp=1"],
+        ["--threshold", "msp=1", "--combined"],
+        ["--threshold", "msp"],
+        ["--threshold", "msp=much"],
         ["folder", "--alpha", "much"],
         ["folder", "--confidence", "95"],
     ],

@@ -10,7 +10,7 @@ def test_every_head_is_listed_with_its_source() -> None:
     """One line each, in name order, with what it reads."""
     result = CliRunner().invoke(app, ["heads"])
 
-    lines = result.stdout.splitlines()[2:-1]
+    lines = result.stdout.splitlines()[2:-2]
     assert 0 == result.exit_code
     assert HEADS.names() == [line.split()[0] for line in lines]
     for line in lines:

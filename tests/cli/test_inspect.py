@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from edge_ood.artifact import ArchivedCalibration, Manifest, Metadata
 from edge_ood.calibration.decision import fit_decision
-from edge_ood.calibration.guarantee import Guarantee
+from edge_ood.calibration.guarantee import Guarantee, Sample
 from edge_ood.calibration.statement import statement
 from edge_ood.cli.app import app
 from edge_ood.cli.inspect import report
@@ -57,7 +57,7 @@ def test_what_decides_is_shown(metadata: Metadata) -> None:
     assert "0.25, 0.25, 0.25" == found["std"]
     assert "energy, at a false-alarm rate of 0.05" == found["decides by"]
     assert f"{metadata.calibration.date} on 60 images" == found["calibrated"]
-    assert statement(Guarantee(), 60) == found["guarantee"]
+    assert statement(Guarantee(), Sample(60), ()) == found["guarantee"]
     assert ("60", "60") == (found["training images"], found["calibration images"])
 
 
@@ -68,7 +68,7 @@ def test_a_file_that_was_never_calibrated_promises_nothing(metadata: Metadata) -
     found = facts(report(never))
 
     assert "never" == found["calibrated"]
-    assert found["guarantee"].startswith("none: 0 calibration scores cannot give")
+    assert "nothing: it was never calibrated" == found["guarantee"]
 
 
 def test_thresholds_and_parity_are_shown_by_head(metadata: Metadata) -> None:
@@ -87,7 +87,7 @@ def test_calibrations_are_shown_with_their_devices(metadata: Metadata) -> None:
     """Oldest first, with date, rate, number of images and device; the last is in force."""
     past = replace(metadata.calibration, n=20, date="2026-01-02T03:04:05+00:00", alpha=0.1)
     scores = dict.fromkeys(metadata.head_names, np.arange(20))
-    decision = fit_decision(scores, 3, Guarantee(0.1))
+    decision = fit_decision(scores, np.zeros(20, np.int64), 3, Guarantee(0.1))
     archived = ArchivedCalibration.of(past, Manifest(), "cuda", decision)
     elsewhere = replace(metadata.probe, device=Device("A\x1b[2J", "arm", (), "1.17.0", "cpu"))
     history = (archived, replace(archived, probe=elsewhere))

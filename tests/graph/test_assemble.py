@@ -146,7 +146,9 @@ def test_primary_head_is_what_pvalue_and_is_ood_repeat(classifier: onnx.ModelPro
     """`pvalue` and `is_ood` are those of the primary head, here not the first."""
     model = assemble(classifier, PREPROCESS, HEADS_USED, primary="uniform_ce")
     scores = {h.name: np.arange(40) * s for h, s in zip(HEADS_USED, (1e-3, 1, -0.1), strict=True)}
-    model = with_decision(model, fit_decision(scores, 3, Guarantee()), primary="uniform_ce")
+    model = with_decision(
+        model, fit_decision(scores, np.zeros(40, np.int64), 3, Guarantee()), primary="uniform_ce"
+    )
 
     found = run(model, images_of(20, SIZE, SIZE))
 

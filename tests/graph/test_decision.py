@@ -12,9 +12,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edge_ood.artifact import FORMAT, METADATA_KEY
 from edge_ood.calibrate import calibrate_artifact, undo_calibration
-from edge_ood.calibration.decision import Decision, fit_decision
+from edge_ood.calibration.combination import COMBINED
+from edge_ood.calibration.decision import Decision, fit_combined, fit_decision
 from edge_ood.calibration.guarantee import Changes, Guarantee
-from edge_ood.calibration.threshold import Knots
 from edge_ood.errors import ArtifactError
 from edge_ood.graph.decision import keep_heads, read_decision, with_decision
 from edge_ood.images import find_images
@@ -58,9 +58,11 @@ def scored() -> onnx.ModelProto:
 
 
 def inputs(seed: int, count: int = 300) -> NDArray[np.uint8]:
-    """Scores from 0 to 255, ties included, and classes."""
+    """Scores from 0 to 255, ties included, and classes, of which the last is rare."""
     generator = np.random.default_rng(seed)
-    return generator.integers(0, [256, 256, CLASSES], (count, 1, 1, 3)).astype(np.uint8)
+    classes = generator.choice(CLASSES, count, p=[0.4, 0.3, 0.26, 0.04])
+    columns = [*generator.integers(0, 256, (2, count)), classes]
+    return np.stack(columns, axis=1).reshape(count, 1, 1, 3).astype(np.uint8)
 
 
 def by_head(images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
@@ -74,92 +76,152 @@ def run(model: onnx.ModelProto, images: NDArray[np.uint8]) -> dict[str, np.ndarr
     return dict(zip(names, session.run(names, {"images": images}), strict=True))
 
 
-def grouped(images: NDArray[np.uint8]) -> Decision:
-    """Classes 1 and 3 on their own, with different numbers of knots, and the others together."""
-    groups = np.array([0, 1, 0, 2])
-    of_image = groups[images[:, 0, 0, 2]]
-    fitted = []
-    for group in range(3):
-        chosen = {h: s[of_image == group][: 40 - 9 * group] for h, s in by_head(images).items()}
-        fitted.append(fit_decision(chosen, CLASSES, Guarantee()))
-    return Decision.of(
-        {
-            head: [Knots(f.knots[i, 0], f.pvalues[0], float(f.thresholds[i, 0])) for f in fitted]
-            for i, head in enumerate(HEADS)
-        },
-        groups,
-    )
+def fitted(images: NDArray[np.uint8], guarantee: Guarantee) -> Decision:
+    """The decision of images as calibration would find it, of which every second is in a half."""
+    labels = images[:, 0, 0, 2].astype(np.int64)
+    decision = fit_decision(by_head(images), labels, CLASSES, guarantee)
+    if not guarantee.combined:
+        return decision
+    first_half = np.arange(len(images)) % 2 == 0
+    return fit_combined(decision, by_head(images), labels, first_half, guarantee)
 
 
-@pytest.mark.parametrize("kind", ["average", "confidence", "many", "grouped"])
-def test_the_graph_computes_what_the_arrays_say(scored: onnx.ModelProto, kind: str) -> None:
-    """P-values and decisions to the bit, ties at knots included, for every kind of decision."""
-    calibration = inputs(0, 3000 if kind == "many" else 200)
-    guarantee = Guarantee(0.05, 0.95 if kind == "confidence" else 0)
-    decision = (
-        grouped(calibration)
-        if kind == "grouped"
-        else fit_decision(by_head(calibration), CLASSES, guarantee)
-    )
+KINDS = {
+    "average": (200, Guarantee()),
+    "confidence": (200, Guarantee(confidence=0.95)),
+    "many": (3000, Guarantee()),
+    "per class": (400, Guarantee(per_class=True)),
+    "combined": (200, Guarantee(combined=True)),
+    "all": (400, Guarantee(0.1, 0.9, per_class=True, combined=True)),
+}
+
+
+@pytest.fixture(params=KINDS, ids=lambda kind: kind)
+def decision(request: pytest.FixtureRequest) -> Decision:
+    """A decision of every kind."""
+    count, guarantee = KINDS[request.param]
+    return fitted(inputs(0, count), guarantee)
+
+
+def test_the_graph_computes_what_the_arrays_say(
+    scored: onnx.ModelProto, decision: Decision
+) -> None:
+    """Scores, p-values and decisions to the bit, ties at knots included."""
     images = inputs(1)
 
     found = run(with_decision(scored, decision, primary="second"), images)
 
-    for head, scores in by_head(images).items():
-        labels = found["label"]
-        assert decision.pvalue(head, scores, labels).tolist() == found[f"{head}_pvalue"].tolist()
-        assert decision.is_ood(head, scores, labels).tolist() == found[f"{head}_is_ood"].tolist()
+    labels = found["label"]
+    scores = by_head(images)
+    if decision.combination:
+        scores[COMBINED] = decision.combination.score(scores)
+    assert tuple(scores) == decision.outputs
+    for head, expected in scores.items():
+        assert expected.tolist() == found[head].tolist()
+        assert decision.pvalue(head, expected, labels).tolist() == found[f"{head}_pvalue"].tolist()
+        assert decision.is_ood(head, expected, labels).tolist() == found[f"{head}_is_ood"].tolist()
         assert 0 < found[f"{head}_is_ood"].sum() < len(images)
     assert found["second_pvalue"].tolist() == found["pvalue"].tolist()
     assert found["second_is_ood"].tolist() == found["is_ood"].tolist()
 
 
-def test_each_group_of_classes_has_its_own_knots(scored: onnx.ModelProto) -> None:
-    """Counted by hand: one plus the knots of the image's group that are reached, over n + 1."""
-    decision, images = grouped(inputs(0, 200)), inputs(1)
-    counts = [40, 31, 22]
+def test_each_class_is_held_against_its_own_images(scored: onnx.ModelProto) -> None:
+    """Counted by hand: one plus the knots of the class that are reached, over n + 1."""
+    calibration, images = inputs(0, 300), inputs(1)
+    labels = calibration[:, 0, 0, 2]
+    model = with_decision(scored, fitted(calibration, Guarantee(per_class=True)), primary="first")
 
-    found = run(with_decision(scored, decision, primary="first"), images)
+    found = run(model, images)
 
-    for row, head in enumerate(HEADS):
+    assert (labels == 3).sum() < 19 < (labels == 2).sum()
+    for head, scores in by_head(calibration).items():
         for score, label, pvalue in zip(
             by_head(images)[head], found["label"], found[f"{head}_pvalue"], strict=True
         ):
-            group = [0, 1, 0, 2][label]
-            knots = decision.knots[row, group][-counts[group] :]
-            assert np.float32((1 + (knots >= score).sum()) / (counts[group] + 1)) == pvalue
+            own = scores if label == 3 else scores[labels == label]
+            assert np.float32((1 + (own >= score).sum()) / (len(own) + 1)) == pvalue
 
 
-@pytest.mark.parametrize("kind", ["average", "many", "grouped"])
-def test_what_is_stored_is_read(scored: onnx.ModelProto, kind: str) -> None:
-    """All arrays to the bit, and again after replacing another decision."""
-    calibration = inputs(0, 3000 if kind == "many" else 200)
-    expected = (
-        grouped(calibration)
-        if kind == "grouped"
-        else fit_decision(by_head(calibration), CLASSES, Guarantee())
+def test_the_combined_score_is_the_smallest_pvalue(scored: onnx.ModelProto) -> None:
+    """Within the scores of the first half it is minus the logarithm of the smaller p-value."""
+    calibration, images = inputs(0, 200), inputs(1)
+    model = with_decision(scored, fitted(calibration, Guarantee(combined=True)), primary="first")
+
+    found = run(model, images)
+
+    first = by_head(calibration[::2])
+    within = np.all([by_head(images)[head] <= first[head].max() for head in HEADS], axis=0)
+    pvalues = [
+        (1 + (first[head] >= by_head(images)[head][:, None]).sum(axis=1)) / 101 for head in HEADS
+    ]
+    expected = -np.log(np.min(pvalues, axis=0))
+    np.testing.assert_allclose(found[COMBINED][within], expected[within], rtol=1e-6)
+    assert (found[COMBINED][~within] > np.log(101)).all()
+
+
+def test_a_score_that_is_not_finite_flags_the_combined_one(scored: onnx.ModelProto) -> None:
+    """NaN in one head is NaN in the combined score, whatever the others say."""
+    broken = onnx.ModelProto()
+    broken.CopyFrom(scored)
+    node = next(n for n in broken.graph.node if "first" in n.output)
+    node.output[0] = "whole"
+    zero = numpy_helper.from_array(np.array(0, np.float32), "zero")
+    broken.graph.initializer.append(zero)
+    # 0 / 0 is NaN, anything else over 0 infinite
+    broken.graph.node.append(helper.make_node("Div", ["whole", "zero"], ["first"]))
+    model = with_decision(
+        broken, fitted(inputs(0, 200), Guarantee(combined=True)), primary=COMBINED
     )
+    images = inputs(1, 4)
+    images[0, ..., 0] = 0
 
-    once = with_decision(scored, expected, primary="first")
-    another = fit_decision(by_head(inputs(5)), CLASSES, Guarantee())
-    other = with_decision(once, another, primary="second")
-    again = with_decision(other, expected, primary="first")
+    found = run(model, images)
+
+    assert np.isnan(found[COMBINED]).all()
+    assert found["is_ood"].all()
+    assert {found["pvalue"].min()} == set(found["pvalue"])
+
+
+def test_what_is_stored_is_read(scored: onnx.ModelProto, decision: Decision) -> None:
+    """All arrays to the bit, and again after replacing another decision."""
+    once = with_decision(scored, decision, primary="first")
+    other = with_decision(once, fitted(inputs(5), Guarantee()), primary="second")
+    again = with_decision(other, decision, primary="first")
 
     assert once.SerializeToString() == again.SerializeToString()
-    found = read_decision(once, HEADS)
-    for name in ("thresholds", "knots", "pvalues", "groups"):
-        np.testing.assert_array_equal(getattr(expected, name), getattr(found, name))
+    found = read_decision(once, decision.outputs).to_arrays()
+    for name, expected in decision.to_arrays().items():
+        np.testing.assert_array_equal(expected, found[name])
 
 
-def test_kept_heads_have_their_rows(scored: onnx.ModelProto) -> None:
-    """One of two heads, with thresholds and knots by group, says what it said."""
-    whole, images = with_decision(scored, grouped(inputs(0, 200)), primary="second"), inputs(1)
+@pytest.mark.parametrize("kept", [["second"], ["second", COMBINED], [COMBINED], HEADS], ids=str)
+def test_kept_heads_say_what_they_said(scored: onnx.ModelProto, kept: list[str]) -> None:
+    """Some of the scores, with thresholds and knots by class; `combined` without its parts, too."""
+    guarantee = Guarantee(per_class=True, combined=True)
+    whole = with_decision(scored, fitted(inputs(0, 600), guarantee), primary=kept[-1])
+    images = inputs(1)
 
-    kept = run(keep_heads(whole, HEADS, ["second"], primary="second"), images)
+    pruned = keep_heads(whole, [*HEADS, COMBINED], kept, primary=kept[-1])
 
-    expected = run(whole, images)
-    assert not {"first", "first_pvalue", "first_is_ood"} & set(kept)
-    assert all(expected[name].tolist() == kept[name].tolist() for name in kept)
+    expected, found = run(whole, images), run(pruned, images)
+    assert {*kept} == {*HEADS, COMBINED} & set(found)
+    assert all(expected[name].tolist() == found[name].tolist() for name in found)
+
+
+def test_knots_per_class_are_bounded() -> None:
+    """A thousand classes have 64 knots each, one or two groups as many as ever."""
+    generator = np.random.default_rng(0)
+    labels = np.repeat(np.arange(1000), 80)
+    scores = {"first": generator.random(len(labels)).astype(np.float32)}
+
+    many = fit_decision(scores, labels, 1000, Guarantee(per_class=True))
+    two = fit_decision(scores, labels // 500, 2, Guarantee(per_class=True))
+
+    assert (1, 1000, 64) == many.knots.shape
+    assert (1, 2, 1024) == two.knots.shape
+    queries, classes = many.knots[0, :, 40], np.arange(1000)
+    decided = many.is_ood("first", queries, classes)
+    assert (many.pvalue("first", queries, classes) <= np.float32(0.05)).tolist() == decided.tolist()
 
 
 def test_a_graph_without_thresholds_is_no_artefact(scored: onnx.ModelProto) -> None:
@@ -168,15 +230,20 @@ def test_a_graph_without_thresholds_is_no_artefact(scored: onnx.ModelProto) -> N
         read_decision(scored, HEADS)
 
 
-@pytest.mark.parametrize("name", ["thresholds", "knots", "pvalues"])
+@pytest.mark.parametrize(
+    "name",
+    [f"{part}{name}" for part in ("", "combined/") for name in ("thresholds", "knots", "pvalues")]
+    + ["combined/map_knots"],
+)
 def test_damaged_arrays_are_no_crash(scored: onnx.ModelProto, name: str) -> None:
     """An initializer of another shape is an error in one line."""
-    model = with_decision(scored, grouped(inputs(0, 200)), primary="second")
+    guarantee = Guarantee(per_class=True, combined=True)
+    model = with_decision(scored, fitted(inputs(0, 600), guarantee), primary="second")
     tensor = next(t for t in model.graph.initializer if t.name == name)
     tensor.CopyFrom(numpy_helper.from_array(np.ones(7, np.float32), name))
 
     with pytest.raises(ArtifactError, match="the decision of the graph is damaged"):
-        read_decision(model, HEADS)
+        read_decision(model, [*HEADS, COMBINED])
 
 
 @pytest.fixture

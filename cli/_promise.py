@@ -1,0 +1,28 @@
+"""What an artefact's calibration promises, as every command prints it."""
+
+from typing import TYPE_CHECKING
+
+from edge_ood.text import printable
+
+if TYPE_CHECKING:
+    from edge_ood.artifact import Metadata
+
+__all__ = ["promise"]
+
+
+def promise(metadata: "Metadata") -> str:
+    """One line, or several where scores differ in what holds for them."""
+    from edge_ood.calibration.combination import COMBINED
+    from edge_ood.calibration.statement import own_threshold_statement, statement
+
+    calibration = metadata.calibration
+    if not calibration.n:
+        return "nothing: it was never calibrated"
+    classes = [printable(name) for name in metadata.classes]
+    lines = [statement(calibration.guarantee, calibration.sample, classes)]
+    if calibration.combined:
+        of_half = statement(calibration.guarantee, calibration.combined_sample, classes)
+        lines.append(f"{COMBINED}, by the images that do not fix its p-values: {of_half}")
+    if calibration.own_thresholds:
+        lines.append(own_threshold_statement(calibration.own_thresholds))
+    return "\n".join(lines)
