@@ -91,7 +91,7 @@ def _run(arguments: list[str]) -> None:
 def _make_room(output: Path, *, force: bool) -> None:
     from edge_ood.output import check_output
 
-    for name in (*_MADE, "scores.csv.run.json"):
+    for name in (*_MADE, "scores.csv.run.json", "scores.csv.part"):
         path = output / name
         if path.exists() and force:
             shutil.rmtree(path) if path.is_dir() else path.unlink()

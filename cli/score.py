@@ -93,8 +93,8 @@ def score(
     """Label, score and decide every file below PATHS, one row each.
 
     A table is finished when it bears its name: until then its rows lie in OUTPUT.part, and the
-    same command with --resume goes on with them, after a SIGKILL, too. OUTPUT.run.json says what
-    made the table.
+    same command with --resume goes on with them. A SIGKILL or a power cut costs the work of a few
+    seconds. OUTPUT.run.json says what made the table.
 
     Example: edge-ood score exported/oe.onnx images -o scores.csv --resume
     """

@@ -61,6 +61,7 @@ class ScoreOutput:
             raise InputError("--resume continues a run and --force replaces it", hint="choose one")
         check_writable(self.path)
         try:
+            self._check_names()
             self._check_unfinished(allowed=resume or force)
             self._check_finished(allowed=resume or force)
         except OSError as error:
@@ -121,6 +122,12 @@ class ScoreOutput:
                 if self._folder.exists() and not is_worth_keeping:
                     discard(self._folder)
                 raise
+
+    def _check_names(self) -> None:
+        """Longer names than the table's own are needed; the file system knows its limit."""
+        for path in self.own_files:
+            with contextlib.suppress(FileNotFoundError):
+                path.lstat()
 
     def _check_unfinished(self, *, allowed: bool) -> None:
         if not os.path.lexists(self._folder):
@@ -206,7 +213,8 @@ class ScoreOutput:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         """Keep other processes out; the kernel ends it with this process, however that ends."""
-        with (self._folder / _RECORD).open("rb") as stream:
+        # For writing, because network file systems lock no other files.
+        with (self._folder / _RECORD).open("r+b") as stream:
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:

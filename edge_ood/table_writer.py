@@ -17,7 +17,7 @@ from edge_ood.text_tables import TextTable
 
 __all__ = ["SAVE_EVERY_S", "TableWriter", "open_table"]
 
-SAVE_EVERY_S = 5.0
+SAVE_EVERY_S = 2.0
 """Seconds between two times that rows are written out to the disk."""
 
 

@@ -58,7 +58,7 @@ class TextTable:
 
     def cut(self, rows: int) -> None:
         """Keep the first rows, of those that `saved` gives, and go on behind them."""
-        kept = sum(len(record) for record, _ in islice(self._records(), rows))
+        kept = sum(map(len, islice(self._whole_records(), rows)))
         self.saved_rows = rows
         self._whole_bytes = len(self._header) + kept
         self._file = FileIO(self.path, "r+")
@@ -106,6 +106,13 @@ class TextTable:
         file.seek(self._whole_bytes)
 
     def _records(self) -> Iterator[tuple[bytes, SavedRow]]:
+        for record in self._whole_records():
+            row = self._parse(record)
+            if row is None:
+                return
+            yield record, row
+
+    def _whole_records(self) -> Iterator[bytes]:
         with self.path.open("rb") as stream:
             if stream.read(len(self._header)) != self._header:
                 return
@@ -114,13 +121,9 @@ class TextTable:
                 record += line
                 if not line.endswith(b"\n") or len(record) > _LONGEST_RECORD:
                     return
-                if not self._text.is_whole(record):
-                    continue
-                row = self._parse(record)
-                if row is None:
-                    return
-                yield record, row
-                record = b""
+                if self._text.is_whole(record):
+                    yield record
+                    record = b""
 
     def _parse(self, record: bytes) -> SavedRow | None:
         try:

@@ -266,6 +266,18 @@ def test_what_nothing_is_known_about_is_not_gone_on_with(csv_output: ScoreOutput
     assert "mine" == csv_output.path.read_text()
 
 
+@pytest.mark.parametrize("length", [247, 250, 255])
+def test_a_name_that_leaves_no_room_for_others_is_an_error(tmp_path: Path, length: int) -> None:
+    """The record's name is longer than the table's, and so is that of its unfinished rows."""
+    path = tmp_path / "x".ljust(length, "x")
+    path.touch()
+
+    with pytest.raises(InputError, match=r"cannot write '.*': File name too long"):
+        ScoreOutput(path, "csv").check(resume=False, force=True)
+
+    assert [path] == list(tmp_path.iterdir())
+
+
 def test_resume_and_force_exclude_each_other(csv_output: ScoreOutput) -> None:
     """One goes on, the other starts again."""
     with pytest.raises(InputError, match="--resume continues a run and --force replaces it"):
@@ -478,7 +490,7 @@ def test_a_disk_that_is_full_at_the_end_keeps_all_rows(
 def test_rows_are_saved_every_few_seconds(
     output: ScoreOutput, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not at every row, and not only at the end."""
+    """Every two, that is: not at every row, and not only at the end."""
     now = [100.0]
     monkeypatch.setattr("edge_ood.table_writer.time.monotonic", lambda: now[0])
 
@@ -490,7 +502,7 @@ def test_rows_are_saved_every_few_seconds(
             saved.append(table.saved_rows)
         table.finish(30, "")
 
-    assert [*[0] * 4, *[5] * 5, *[10] * 5, *[15] * 5, *[20] * 5, *[25] * 5, 30] == saved
+    assert [rows - rows % 2 for rows in range(1, 31)] == saved
 
 
 def test_an_unfinished_tables_damaged_record_is_an_error(csv_output: ScoreOutput) -> None:
