@@ -49,6 +49,8 @@ __all__ = ["STEPS", "Attached", "Draft", "attach", "steps_for"]
 _BATCH = 64
 _RANGE_IMAGES, _COMPARED_IMAGES = 256, 512
 _OF_CONVERSION = ("convert", "compare")
+_LEAST_RANK_CORRELATION = 0.99
+"""Of scores along a gradient with those in float32; the gate cannot see how an image was moved."""
 
 
 @dataclass(frozen=True)
@@ -241,6 +243,7 @@ def compare_with_twin(draft: Draft) -> Draft:
             twin = step(twin)
         comparison = compare(draft.path, twin.path, held, provider=options.provider)
     _check_label_flips(comparison, options.precision, options.max_label_flips)
+    _check_ranking(comparison, options.precision, [h.name for h in draft.heads if h.epsilon])
     return replace(draft, comparison=comparison)
 
 
@@ -362,3 +365,14 @@ def _check_label_flips(comparison: Comparison, precision: str, limit: float | No
             f"compared ({comparison.label_flips} of {comparison.images}), allowed {limit:.2%}",
             hint="nothing was written; try another --precision, or allow more",
         )
+
+
+def _check_ranking(comparison: Comparison, precision: str, perturbing: Sequence[str]) -> None:
+    for head in comparison.heads:
+        if head.head in perturbing and not head.rank_correlation >= _LEAST_RANK_CORRELATION:
+            raise ExportError(
+                f"{head.head!r} does not keep its ranking in {precision}: its rank correlation "
+                f"with fp32 is {head.rank_correlation:.4f}, expected {_LEAST_RANK_CORRELATION} or "
+                "more",
+                hint=f"leave {head.head!r} out of --scores, or export with --precision fp32",
+            )

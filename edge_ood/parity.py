@@ -6,7 +6,8 @@ extremes, at batch 1, 2 and 7, and on frames that the graph has to crop and resi
 
 A classifier in fewer bits computes something else than its reference, and on purpose. All that
 stands around it is float32 as ever: the gate holds it against the same formulas, evaluated on what
-the converted classifier says inside the file.
+the converted classifier says inside the file, second passes included. How an image was moved before
+a second pass is not evaluated again; the comparison with float32 sees to that.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ from edge_ood.calibration.decision import Decision
 from edge_ood.errors import ExportError
 from edge_ood.gradient_check import GradientReport
 from edge_ood.graph.decision import read_decision
-from edge_ood.graph.network import INPUT_NAME, PREPROCESSED, inner_output
+from edge_ood.graph.network import INPUT_NAME, PREPROCESSED, inner_output, moved_output
 from edge_ood.parity_limits import Expected, Reference, Subject, own_outputs
 from edge_ood.scores import FEATURES_PREFIX
 from edge_ood.session import open_session
@@ -172,13 +173,15 @@ def verify(
     batch = np.stack(list(named.values()))
     model = onnx.load(path)
     _check_decision(model, subject.decision)
-    session = open_session(_exposed(model), provider=provider)
+    moving = [] if reference else [head.name for head in subject.heads if head.epsilon]
+    session = open_session(_exposed(model, moving), provider=provider)
     expected = reference and Expected.of(subject, reference, batch, real=len(images))
     names = tuple(named)
     compared = []
     for size in _BATCHES:
         found = _run(session, batch, size)
-        held = expected or Expected.of(subject, own_outputs(found), batch, real=len(images))
+        against = reference or own_outputs(found, subject.heads)
+        held = expected or Expected.of(subject, against, batch, real=len(images))
         by_output = _compare(held, found, size)
         compared.append([c for c in by_output if reference or not _is_own(c.output)])
     differences = [[c.worst(names, 1)[0] for c in by_output] for by_output in compared]
@@ -248,13 +251,19 @@ def _is_own(output: str) -> bool:
     return output in ("logits", "logits_pair") or output.startswith(FEATURES_PREFIX)
 
 
-def _exposed(model: onnx.ModelProto) -> bytes:
-    """The file's graph with its inner tensors as further outputs."""
+def _exposed(model: onnx.ModelProto, moving: Sequence[str]) -> bytes:
+    """The file's graph with its inner tensors as further outputs, second passes of some heads too.
+
+    A second pass is looked into only where it is evaluated: a tensor that is shown is not fused.
+    """
     exposed = onnx.ModelProto()
     exposed.CopyFrom(model)
     names = {name for node in model.graph.node for name in node.output}
     shown = {output.name for output in model.graph.output}
     inner = [PREPROCESSED, *(n for n in sorted(names) if inner_output(n) not in {None, *shown})]
+    first = [output for output in map(inner_output, sorted(names)) if output]
+    again = [moved_output(head, output) for head in moving for output in first]
+    inner += [name for name in again if name in names]
     exposed.graph.output.extend(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in inner
     )

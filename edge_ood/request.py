@@ -30,10 +30,6 @@ __all__ = [
 STATISTICS_SOURCES = ("training", "calibration")
 EPSILON_CRITERIA = ("declared", "auto", "outliers", "fgsm", "id-only")
 _FEWEST_COMBINED = 2
-_WITHOUT_GRADIENT = {
-    "fp16": "vanishes in fp16: most of it is too small a number",
-    "int8": "does not exist in int8: rounding is flat between its steps",
-}
 
 
 @dataclass(frozen=True)
@@ -144,13 +140,14 @@ class Options:
             )
 
     def _check_steps(self) -> None:
-        """Refuse fewer bits for heads that follow a gradient."""
+        """Refuse int8 for heads that follow a gradient."""
         perturbing = [h.name for h in map(bind_head, self.heads) if h.epsilon]
-        if self.precision in _WITHOUT_GRADIENT and perturbing:
+        if self.precision == "int8" and perturbing:
             raise InputError(
-                f"score {perturbing[0]!r} steps along the sign of a gradient, which "
-                f"{_WITHOUT_GRADIENT[self.precision]}",
-                hint=f"leave {perturbing[0]!r} out of --scores, or export with --precision fp32",
+                f"score {perturbing[0]!r} steps along the sign of a gradient, which does not exist "
+                "in int8: rounding is flat between its steps",
+                hint=f"leave {perturbing[0]!r} out of --scores, set its epsilon to 0, or export "
+                "with --precision fp16",
             )
 
 

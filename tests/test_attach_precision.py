@@ -12,11 +12,12 @@ from sklearn.covariance import EmpiricalCovariance
 from edge_ood import attach as attach_module
 from edge_ood import comparison
 from edge_ood.attach import STEPS, Attached, attach, steps_for
-from edge_ood.comparison import Comparison
+from edge_ood.comparison import Comparison, HeadChange
 from edge_ood.errors import ExportError, InputError
 from edge_ood.export import request_of
 from edge_ood.images import content_hash
 from edge_ood.preprocess import Preprocess
+from edge_ood.registry import parse_specs
 from edge_ood.request import Options, Request
 from edge_ood.run_directory import read_run
 from edge_ood.runtime import Scorer
@@ -157,6 +158,37 @@ def test_too_many_label_flips_leave_nothing_behind(
 
     assert "--precision" in str(raised.value.hint)
     assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("correlation", [0.98, float("nan")])
+def test_scores_along_a_gradient_must_keep_their_ranking(
+    request_: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, correlation: float
+) -> None:
+    """ODIN is refused if it ranks images otherwise than in float32; energy only reports it."""
+    heads = tuple(HeadChange(name, correlation, 0.0, 0.0) for name in ("energy", "odin"))
+    found = Comparison(200, 0, 0.0, heads, 10, 40, 2.0)
+    monkeypatch.setattr(attach_module, "compare", lambda *_, **__: found)
+    options = replace(request_.options, precision="fp16", heads=parse_specs("energy,odin"))
+
+    with pytest.raises(ExportError, match="'odin' does not keep its ranking in fp16"):
+        attach(replace(request_, options=options), tmp_path / "x.onnx")
+
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_odin_in_float16_ranks_as_in_float32(
+    request_: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real comparison, of a file whose gradient runs in float32."""
+    monkeypatch.setattr(comparison, "_ROUNDS", 1)
+    options = replace(request_.options, precision="fp16", heads=parse_specs("energy,odin"))
+
+    done = attach(replace(request_, options=options), tmp_path / "x.onnx")
+
+    assert done.comparison is not None
+    correlations = {head.head: head.rank_correlation for head in done.comparison.heads}
+    assert correlations["odin"] > 0.999
+    assert {"odin"} < {difference.output for difference in done.parity.differences}
 
 
 def test_label_flips_at_the_limit_pass(

@@ -310,6 +310,25 @@ def test_the_gate_names_the_head_whose_step_is_damaged(
     assert not any(f"'{other}'" in str(raised.value) for other in others)
 
 
+def test_second_passes_in_float16_are_taken_at_their_word(
+    gradient_draft: Draft, tmp_path: Path
+) -> None:
+    """The gate evaluates a head on its own second pass, and notices one that reads the first."""
+    options = replace(gradient_draft.request.options, precision="fp16")
+    asked = replace(gradient_draft.request, options=options)
+    draft = about_to_be_verified(asked, tmp_path)
+    report = check_parity(draft).parity
+    assert report is not None
+    assert all(difference.passed for difference in report.differences)
+
+    model = onnx.load(draft.path)
+    first_pass(model, "odin")
+    onnx.save(model, draft.path)
+
+    with pytest.raises(ExportError, match="in output 'odin' for image"):
+        check_parity(draft)
+
+
 def test_an_undamaged_file_with_steps_passes(gradient_draft: Draft) -> None:
     """Heads that perturb pass the gate as they were made."""
     report = check_parity(gradient_draft).parity

@@ -28,10 +28,12 @@ __all__ = [
     "build_model",
     "build_with_shapes",
     "inner_output",
+    "moved_output",
     "network_input_info",
     "opset_of",
     "record_classifier",
     "record_network",
+    "second_pass",
     "tail_of",
 ]
 
@@ -60,6 +62,16 @@ def inner_output(name: str) -> str | None:
     bare = name.removeprefix(CLASSIFIER_PREFIX)
     is_output = bare in ("logits", "logits_pair") or bare.startswith(FEATURES_PREFIX)
     return bare if is_output and bare != name else None
+
+
+def second_pass(head: str, output: str) -> str:
+    """What the names of a head's second pass begin with, which it makes to read one output."""
+    return f"{head}/{output}/"
+
+
+def moved_output(head: str, output: str) -> str:
+    """Name of a classifier output in the second pass that a head makes to read it."""
+    return second_pass(head, output) + CLASSIFIER_PREFIX + output
 
 
 def record_classifier(

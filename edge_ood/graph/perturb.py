@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from edge_ood.graph.array import GraphArray, GraphBuilder, GraphNamespace
-from edge_ood.graph.gradient import append_gradient, append_replay, append_step
-from edge_ood.graph.network import network_input_info
+from edge_ood.graph.gradient import append_replay, append_step
+from edge_ood.graph.network import network_input_info, second_pass
+from edge_ood.graph.wide_gradient import append_wide_gradient
 from edge_ood.preprocess import Preprocess
 from edge_ood.scores import BoundHead, Outputs
 
@@ -48,7 +49,7 @@ def perturbed_outputs(
     step = _per_channel(head.epsilon / np.array(preprocess.std))
     moved_outputs: dict[str, Any] = {}
     for name, loss in head.losses(GraphNamespace(), outputs).items():
-        gradient = append_gradient(
+        gradient = append_wide_gradient(
             builder, of=loss.name, wrt=network_input, inputs=[entry], opset=opset
         )
         moved = append_step(builder, network_input, gradient, step)
@@ -60,7 +61,7 @@ def perturbed_outputs(
             [source],
             source=network_input,
             replacement=moved,
-            prefix=f"{head.name}/{name}/",
+            prefix=second_pass(head.name, name),
         )
         moved_outputs[name] = GraphArray(builder, again[source])
     return Outputs.from_named({**outputs.named(), **moved_outputs})

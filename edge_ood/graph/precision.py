@@ -23,7 +23,15 @@ from edge_ood.errors import ExportError
 from edge_ood.graph.draft import Draft, drop_unused, finish, names_read, start
 from edge_ood.session import load_onnxruntime
 
-__all__ = ["INT8_TARGETS", "Int8Target", "float32_tail", "quantised", "with_float16"]
+__all__ = [
+    "INT8_TARGETS",
+    "Int8Target",
+    "float32_tail",
+    "half_name",
+    "quantised",
+    "whole_name",
+    "with_float16",
+]
 
 _PRODUCTS = frozenset(["Conv", "ConvTranspose", "Gemm", "MatMul"])
 """Operators with the weights that are worth converting."""
@@ -33,6 +41,7 @@ _QUANTISED = ["Add", "AveragePool", "Clip", "Conv", "Gemm", "MatMul", "MaxPool",
 
 Concat is left out: its inputs would share one range, which quadruples the error of DenseNet-BC."""
 
+_HALF = "/float16"
 _LARGEST_HALF = float(np.finfo(np.float16).max)
 _BATCH = 32
 _SILENT, _WARNING = 4, 2
@@ -199,7 +208,7 @@ class _Halving:
             node.input[:] = [read(n) if n in self.floats else n for n in node.input]
             if halve:
                 self.halved.update(made)
-                node.output[:] = [_half(n) if n in self.floats else n for n in node.output]
+                node.output[:] = [half_name(n) if n in self.floats else n for n in node.output]
             else:
                 self.single.update(made)
             self.nodes.append(node)
@@ -224,16 +233,16 @@ class _Halving:
         weights = self.draft.array(name)
         if name not in self.halved and weights is not None:
             cut = np.clip(weights, -_LARGEST_HALF, _LARGEST_HALF).astype(np.float16)
-            self.draft.weights[_half(name)] = numpy_helper.from_array(cut, _half(name))
+            self.draft.weights[half_name(name)] = numpy_helper.from_array(cut, half_name(name))
         elif name not in self.halved:
-            self._cast(name, _half(name), TensorProto.FLOAT16)
+            self._cast(name, half_name(name), TensorProto.FLOAT16)
         self.halved.add(name)
-        return _half(name)
+        return half_name(name)
 
     def _as_single(self, name: str) -> str:
         """Name of the tensor in float32, made when it is first read."""
         if name not in self.single and name in self.floats:
-            self._cast(_half(name), name, TensorProto.FLOAT)
+            self._cast(half_name(name), name, TensorProto.FLOAT)
             self.single.add(name)
         return name
 
@@ -242,8 +251,14 @@ class _Halving:
         self.nodes.append(helper.make_node("Cast", [source], [result], name=name, to=to))
 
 
-def _half(name: str) -> str:
-    return f"{name}/float16"
+def half_name(name: str) -> str:
+    """What `with_float16` calls the float16 version of a tensor."""
+    return name + _HALF
+
+
+def whole_name(name: str) -> str:
+    """The tensor that a name of `half_name` is a version of; any other name as it is."""
+    return name.removesuffix(_HALF)
 
 
 def _with_node_names(classifier: onnx.ModelProto) -> onnx.ModelProto:
