@@ -37,7 +37,7 @@ from edge_ood.image_file import read_image_file
 from edge_ood.images import available_cores
 from edge_ood.preprocess import Preprocess
 from edge_ood.runtime import Scorer
-from edge_ood.tables import open_table
+from edge_ood.tables import write_to
 
 JPEG, LARGE_JPEG, PNG = FOLDERS
 CELLS = (
@@ -169,9 +169,9 @@ class Cell:
         return used * self.bench.timed(run) / (repeats * batch)
 
     def score(self, paths: Sequence[Path]) -> None:
-        """Files to a finished table."""
-        table = self.bench.folder / "scores.csv"
-        with open_table(table, "csv", self.scorer.heads) as write:
+        """Files to a table."""
+        with (self.bench.folder / "scores.csv").open("w", encoding="utf-8", newline="") as stream:
+            write = write_to(stream, "csv", self.scorer.heads)
             for row in self.scorer.stream(paths):
                 write(row)
 
