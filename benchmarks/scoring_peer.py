@@ -34,7 +34,7 @@ from edge_ood.models import build_classifier
 CLASSES = 10
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 LEAST_GAIN = 1.02  # smaller ones end the search
-TUNED_ON = 128  # images
+TUNED_ON = 96  # images
 
 
 @dataclass(frozen=True)
