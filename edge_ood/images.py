@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 IMAGE_SUFFIXES = (
-    *(".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pfm", ".pgm", ".png"),
+    *(".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".mpo", ".pbm", ".pgm", ".png"),
     *(".pnm", ".ppm", ".tif", ".tiff", ".webp"),
 )
 _LOOKED_FOR = "looked for " + " ".join(IMAGE_SUFFIXES)

@@ -14,7 +14,7 @@ SIGNATURE_BYTES = 132
 """How much of a file tells what it is."""
 
 _DECODED = re.compile(
-    rb"BM|GIF8[79]a|\xff\xd8\xff|\x89PNG\r\n\x1a\n|P[1-6f]\s"
+    rb"BM|GIF8[79]a|\xff\xd8\xff|\x89PNG\r\n\x1a\n|P[1-6]\s"
     rb"|II\*\0|MM\0\*|II\+\0|MM\0\+|RIFF.{4}WEBP",
     re.DOTALL,
 )
@@ -26,6 +26,7 @@ _OTHERS = {
     "JPEG 2000": rb"\xff\x4f\xff\x51|\0{3}\x0cjP {2}",
     "Photoshop": rb"8BPS",
     "OpenEXR": rb"\x76\x2f\x31\x01",
+    "PFM": rb"P[Ff]\s",
     "Radiance": rb"#\?(RADIANCE|RGBE)",
     "QOI": rb"qoif",
     "DICOM": rb".{128}DICM",

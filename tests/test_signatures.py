@@ -37,16 +37,17 @@ def test_what_pillow_writes_is_known(image_format: str) -> None:
     check_is_decoded(encoded(image_format)[:SIGNATURE_BYTES], "'x'")
 
 
-@pytest.mark.parametrize("head", [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"P1\n", b"P6 ", b"Pf\n"])
+@pytest.mark.parametrize("head", [b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"P1\n", b"P6 "])
 def test_both_byte_orders_and_all_netpbm_kinds_are_known(head: bytes) -> None:
-    """TIFF and BigTIFF, little- and big-endian; bitmaps, greymaps, pixmaps and float maps."""
+    """TIFF and BigTIFF, little- and big-endian; bitmaps, greymaps and pixmaps."""
     check_is_decoded(head + bytes(100), "'x'")
 
 
 @pytest.mark.parametrize(
     ("kind", "head"),
     [
-        ("AVIF", encoded("AVIF")),
+        ("AVIF", b"\0\0\0\x1cftypavif\0\0\0\0"),
+        ("AVIF", b"\0\0\0\x2cftypavis\0\0\0\0"),
         ("JPEG 2000", encoded("JPEG2000")),
         ("JPEG 2000", encoded("JPEG2000", no_jp2=True)),
         ("HEIC", b"\0\0\0\x24ftypheic\0\0\0\0mif1heic"),
@@ -58,6 +59,7 @@ def test_both_byte_orders_and_all_netpbm_kinds_are_known(head: bytes) -> None:
         ("camera raw", b"FUJIFILMCCD-RAW 0201"),
         ("Photoshop", b"8BPS\0\1"),
         ("DICOM", bytes(128) + b"DICM"),
+        ("PFM", b"Pf\n2 2\n-1.0\n"),
         ("QOI", b"qoif\0\0\0\1"),
     ],
 )

@@ -224,7 +224,6 @@ def others() -> dict[str, tuple[bytes, str]]:
         "16 bits.ppm": (b"P6 2 2 65535\n" + deep, UPRIGHT),
         "grey.pgm": (b"P5 2 2 1023\n" + struct.pack(">4H", *[614] * 4), "999999"),
         "bits.pbm": (b"P4 2 2\n\0\0", WHITE),
-        "float.pfm": (b"Pf 2 2 -1.0\n" + struct.pack("<4f", *[0.6] * 4), "999999"),
     }
 
 
@@ -250,10 +249,11 @@ def broken() -> dict[str, tuple[bytes, str]]:
             ".DS_Store": (b"\0\0\0\1Bud1", "not-an-image"),
             "photo.heic": (b"\0\0\0\x24ftypheic\0\0\0\0mif1heic", "unsupported"),
             "heic inside.jpg": (b"\0\0\0\x24ftypheic\0\0\0\0mif1heic", "unsupported"),
-            "photo.avif": (saved(quarters(), "AVIF"), "unsupported"),
+            "photo.avif": (b"\0\0\0\x1cftypavif\0\0\0\0", "unsupported"),
             "photo.jxl": (b"\xff\x0a\x7f\x1a", "unsupported"),
             "photo.jp2": (saved(quarters(), "JPEG2000"), "unsupported"),
             "photo.cr2": (b"II*\0\x10\0\0\0CR\2\0", "unsupported"),
+            "depth.pfm": (b"Pf 2 2 -1.0\n" + bytes(16), "unsupported"),
             "layers.psd": (b"8BPS\0\1", "unsupported"),
         }
     )

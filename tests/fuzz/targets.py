@@ -46,7 +46,7 @@ def pictures() -> Iterator[bytes]:
         ("1", "TIFF", {"compression": "group4"}),
         ("RGBA", "WEBP", {"lossless": True}),
         *((mode, "BMP", {}) for mode in ("1", "L", "P")),
-        *((mode, "PPM", {}) for mode in ("1", "L", "I;16", "F")),
+        *((mode, "PPM", {}) for mode in ("1", "L", "I;16")),
     ]
     for mode, kind, chosen in options:
         converted = image.convert("L").convert(mode) if mode == "I;16" else image.convert(mode)
