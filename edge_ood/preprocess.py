@@ -16,8 +16,10 @@ Decoding rules, in order:
 6. The central square is cut out (`center-crop`), or nothing is (`stretch`); then the result is
    resized to `size_px` x `size_px`, bilinear and antialiased. At the right size nothing changes.
 
-A file that is cut off is refused, never filled up. Normalisation is `(pixel / 255 - mean) / std`
-per channel.
+A file that is cut off is refused, never filled up, and so is one that would take more memory or
+time than any photograph: over `MAX_PIXELS`, or over 100 scans of a JPEG.
+
+Normalisation is `(pixel / 255 - mean) / std` per channel.
 """
 
 import io
@@ -32,12 +34,8 @@ from numpy.typing import DTypeLike, NDArray
 from PIL import Image, UnidentifiedImageError
 
 from edge_ood.errors import DataError, InputError
-from edge_ood.signatures import (
-    DECODED_FORMATS,
-    SIGNATURE_BYTES,
-    check_is_decoded,
-    has_jpeg_end,
-)
+from edge_ood.jpeg_layout import check_jpeg_layout
+from edge_ood.signatures import DECODED_FORMATS, SIGNATURE_BYTES, check_is_decoded
 from edge_ood.truncation import refusing_truncated
 from edge_ood.upright_rgb import PILLOW_DAMAGE, upright_rgb
 
@@ -111,8 +109,8 @@ class Preprocess:
                 refusing_truncated(),
                 Image.open(io.BytesIO(payload), formats=DECODED_FORMATS) as image,
             ):
-                if image.format in _JPEG_KINDS and not has_jpeg_end(payload):
-                    raise _damaged(name, "its data have no end")
+                if image.format in _JPEG_KINDS:
+                    check_jpeg_layout(payload, name)
                 return self._pixels(image, name)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise _too_large(name, str(error)) from error

@@ -4,7 +4,7 @@ import re
 
 from edge_ood.errors import DataError
 
-__all__ = ["DECODED_FORMATS", "SIGNATURE_BYTES", "check_is_decoded", "has_jpeg_end"]
+__all__ = ["DECODED_FORMATS", "SIGNATURE_BYTES", "check_is_decoded"]
 
 DECODED_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """Formats by Pillow's names. Some of its other plugins start programs on what they are given, and
@@ -33,8 +33,6 @@ _OTHERS = {
 }
 _NOT_DECODED = {name: re.compile(pattern, re.DOTALL) for name, pattern in _OTHERS.items()}
 
-_START_OF_SCAN, _END_OF_IMAGE = 0xDA, b"\xff\xd9"
-
 
 def check_is_decoded(head: bytes, name: str) -> None:
     """Refuse a file that begins like none of `DECODED_FORMATS`.
@@ -60,18 +58,3 @@ def check_is_decoded(head: bytes, name: str) -> None:
             hint="remove it, or convert it to PNG or JPEG",
             status="not-an-image",
         )
-
-
-def has_jpeg_end(payload: bytes) -> bool:
-    """Whether the picture in a JPEG file has an end, and not only the thumbnail before it.
-
-    What a camera left when its power failed has the right length but zeros for an end, and
-    libjpeg makes a picture of them.
-    """
-    position = 2
-    while payload[position + 1 : position + 2] != bytes([_START_OF_SCAN]):
-        length = int.from_bytes(payload[position + 2 : position + 4])
-        if payload[position : position + 1] != b"\xff" or length < 2:
-            return True  # not laid out as usual; decoding will tell
-        position += 2 + length
-    return payload.rfind(_END_OF_IMAGE, position) >= 0

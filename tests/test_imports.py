@@ -17,6 +17,7 @@ LAYERS = (
         "errors",
         "image_file",
         "input_files",
+        "jpeg_layout",
         "latency",
         "metrics",
         "output",

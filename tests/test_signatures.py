@@ -7,12 +7,7 @@ import pytest
 from PIL import Image
 
 from edge_ood.errors import DataError
-from edge_ood.signatures import (
-    DECODED_FORMATS,
-    SIGNATURE_BYTES,
-    check_is_decoded,
-    has_jpeg_end,
-)
+from edge_ood.signatures import DECODED_FORMATS, SIGNATURE_BYTES, check_is_decoded
 
 
 def encoded(image_format: str, **options: object) -> bytes:
@@ -91,29 +86,3 @@ def test_other_image_formats_are_named(kind: str, head: bytes) -> None:
 def test_everything_else_is_no_image(head: bytes) -> None:
     """Nothing, text, documents, programs, videos, and Pillow's own inventions."""
     assert "not-an-image" == status_of(head)
-
-
-def with_thumbnail(payload: bytes) -> bytes:
-    """A JPEG with another one in its EXIF segment, as cameras write it."""
-    thumbnail = b"Exif\0\0" + encoded("JPEG")
-    return payload[:2] + b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2) + thumbnail + payload[2:]
-
-
-@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
-@pytest.mark.parametrize("garbage", [b"", b"\0" * 50, encoded("JPEG")])
-def test_a_whole_jpeg_has_an_end(options: dict[str, bool], garbage: bytes) -> None:
-    """Whatever its kind and whatever stands behind it."""
-    payload = encoded("JPEG", **options) + garbage
-
-    assert has_jpeg_end(payload)
-    assert has_jpeg_end(with_thumbnail(payload))
-
-
-@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
-@pytest.mark.parametrize("filling", [b"", b"\0" * 1000])
-def test_a_cut_jpeg_has_none(options: dict[str, bool], filling: bytes) -> None:
-    """Zeros do not end it, and nor does its thumbnail."""
-    payload = with_thumbnail(encoded("JPEG", **options))
-
-    for cut in range(2, 100):
-        assert not has_jpeg_end(payload[:-cut] + filling)
