@@ -15,9 +15,11 @@ from typer.core import TyperGroup
 from edge_ood.errors import EdgeOodError
 from edge_ood.text import printable
 
-__all__ = ["OneLineErrors", "sigterm_interrupts"]
+__all__ = ["INTERRUPTED", "OneLineErrors", "sigterm_interrupts"]
 
-_INTERRUPTED = 128 + signal.SIGINT
+INTERRUPTED = 128 + signal.SIGINT
+"""Exit code after Ctrl-C, as shells have it."""
+
 _TERMINATED = 128 + signal.SIGTERM
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -36,7 +38,7 @@ class OneLineErrors(TyperGroup):
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as stop:
             typer.echo(": ".join(["interrupted", *map(str, stop.args)]), err=True)
-            code = _TERMINATED if isinstance(stop, _Terminated) else _INTERRUPTED
+            code = _TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED
             raise typer.Exit(code) from None
         except BrokenPipeError:
             # The reader has what it wanted.

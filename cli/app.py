@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from edge_ood.cli._errors import OneLineErrors
+from edge_ood.cli._errors import INTERRUPTED, OneLineErrors
 from edge_ood.cli.attach import attach
 from edge_ood.cli.bench import bench
 from edge_ood.cli.calibrate import calibrate
@@ -70,4 +70,8 @@ def root(
 
 def main() -> None:
     """Entry point of the `edge-ood` command."""
-    app()
+    try:
+        app()
+    except KeyboardInterrupt:
+        # While the command line itself is being set up.
+        raise SystemExit(INTERRUPTED) from None

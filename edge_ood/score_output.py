@@ -109,10 +109,10 @@ class ScoreOutput:
         with self._locked():
             self._check_same(read_record(self._folder / _RECORD), record)
             table = open_table(self._folder / self._target.name, record)
-            writer = TableWriter(self.path, table, record)
+            writer = TableWriter(self.path, table, record, keep=keep)
             try:
                 yield writer
-                self._publish(record, writer.finished)
+                self._publish(record, writer.finished, keep=keep)
             except BaseException:
                 # The disk may be full, and still have room for less.
                 for stop in (table.save, table.close):
@@ -185,15 +185,16 @@ class ScoreOutput:
         finally:
             shutil.rmtree(made, ignore_errors=True)
 
-    def _publish(self, record: RunRecord, finished: Finished | None) -> None:
+    def _publish(self, record: RunRecord, finished: Finished | None, *, keep: bool) -> None:
         assert finished is not None
         try:
             write_record(self._folder / _FINISHED, replace(record, finished=finished))
             self._put_in_place()
         except OSError as error:
+            safe = "all rows are safe, and --resume puts them in place"
             raise DataError(
                 f"cannot write '{self.path}': {error.strerror or error}",
-                hint="all rows are safe; --resume puts them in place",
+                hint=safe if keep else "free some space or choose another folder",
             ) from error
 
     def _put_in_place(self) -> None:

@@ -27,17 +27,24 @@ Table = TextTable | ParquetTable
 class TableWriter:
     """Adds rows to an unfinished table and saves them every few seconds.
 
+    Args:
+        path: What messages call the table.
+        table: The unfinished table.
+        record: What makes its rows.
+        keep: Whether an error leaves the rows for another run to go on with.
+
     Attributes:
         has_same_files: Whether the rows found are those of the files that are there now.
         finished: What goes on record, once `finish` was called.
     """
 
-    def __init__(self, path: Path, table: Table, record: RunRecord) -> None:
+    def __init__(self, path: Path, table: Table, record: RunRecord, *, keep: bool = True) -> None:
         self.has_same_files = True
         self.finished: Finished | None = None
         self._path = path
         self._table = table
         self._record = record
+        self._keep = keep
         self._next_save = time.monotonic() + SAVE_EVERY_S
 
     @property
@@ -125,9 +132,11 @@ class TableWriter:
         try:
             yield
         except OSError as error:
+            hint = "free some space or choose another folder"
+            if self._keep and self.saved_rows:
+                hint = f"free some space; {self.saved_rows} rows are safe, and --resume goes on"
             raise DataError(
-                f"cannot write '{self._path}': {error.strerror or error}",
-                hint=f"free some space; {self.saved_rows} rows are safe, and --resume goes on",
+                f"cannot write '{self._path}': {error.strerror or error}", hint=hint
             ) from error
 
 

@@ -13,10 +13,13 @@ import typer
 from typer.testing import CliRunner
 
 from edge_ood.cli._errors import OneLineErrors
-from edge_ood.cli.app import app
+from edge_ood.cli.app import app, main
 from edge_ood.errors import DataError, EdgeOodError
 
-COMMANDS = "train export score evaluate calibrate attach check bench inspect heads demo".split()  # noqa: SIM905  # a line
+COMMANDS = [
+    *("train", "export", "score", "merge", "evaluate", "calibrate"),
+    *("attach", "check", "bench", "inspect", "heads", "demo"),
+]
 
 
 def failing(error: BaseException) -> Any:
@@ -102,6 +105,20 @@ def test_an_interrupt_is_exit_code_130() -> None:
     result = failing(KeyboardInterrupt())
 
     assert (130, "interrupted\n") == (result.exit_code, result.stderr)
+
+
+def test_an_interrupt_before_the_command_is_one_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While options are being set up there is nothing to say about the work."""
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edge_ood.cli.app.app", interrupted)
+
+    with pytest.raises(SystemExit) as stop:
+        main()
+
+    assert 130 == stop.value.code
 
 
 def test_a_bug_keeps_its_traceback() -> None:

@@ -1,5 +1,6 @@
 """`edge-ood merge`: the single run's table, or one line that says why not."""
 
+import errno
 import shutil
 from pathlib import Path
 
@@ -183,6 +184,23 @@ def test_an_interrupted_merge_leaves_nothing(
 
     assert 130 == result.exit_code
     assert before == sorted(path.name for path in Path().iterdir())
+
+
+def test_a_full_disk_leaves_nothing_of_a_merge(
+    shards: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it fills amid the rows or at the end; the hint promises nothing else."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for place in ("edge_ood.text_tables._write", "edge_ood.score_output.publish"):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, full)
+            result = run("merge", *shards, "-o", "out.csv")
+        check_refused(
+            result, "cannot write 'out.csv': No space left on device\nhint: free some space or"
+        )
 
 
 def test_an_existing_table_is_not_merged_over(shards: list[str]) -> None:
