@@ -8,16 +8,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import GraphProto, NodeProto, TensorProto, ValueInfoProto, inliner, version_converter
+from onnx import (
+    GraphProto,
+    NodeProto,
+    TensorProto,
+    ValueInfoProto,
+    helper,
+    inliner,
+    version_converter,
+)
 
 from edge_ood.artifact import METADATA_KEY
 from edge_ood.errors import ArtifactError, ExportError, InputError
 from edge_ood.graph.array import OPSET
-from edge_ood.graph.draft import Draft, finish, start
-from edge_ood.graph.shapes import PROBED_BATCHES, Facts
+from edge_ood.graph.draft import finish, start
+from edge_ood.graph.open_batch import open_batch
+from edge_ood.graph.shapes import PROBED_BATCHES
 from edge_ood.paths import is_file
 
 __all__ = ["LAYOUTS", "ImageInput", "image_input", "normal_form", "read_model"]
@@ -142,7 +150,7 @@ def normal_form(model: onnx.ModelProto, entry: ImageInput) -> onnx.ModelProto:
         entry: Its input.
 
     Raises:
-        ExportError: If onnx cannot convert it.
+        ExportError: If onnx cannot convert it, or its batch cannot be opened.
     """
     if _opset(model) < OPSET:
         try:
@@ -155,51 +163,24 @@ def normal_form(model: onnx.ModelProto, entry: ImageInput) -> onnx.ModelProto:
             ) from error
     draft = start(model)
     draft.inputs = {
-        entry.name: onnx.helper.make_tensor_value_info(
-            entry.name, entry.elem_type, entry.shape(_BATCH)
-        )
+        entry.name: helper.make_tensor_value_info(entry.name, entry.elem_type, entry.shape(_BATCH))
     }
     if entry.batch is not None:
-        _open_batch(draft, entry.batch)
+        facts = open_batch(draft, entry.batch)
+        if not any((facts.extents(name) or (0,))[0] == PROBED_BATCHES for name in draft.outputs):
+            raise ExportError(
+                f"the model is fixed to {entry.batch} image(s) at a time, and its outputs do not "
+                "follow another number",
+                hint="export it with a dynamic batch",
+            )
     opened = finish(model, draft)
-    del opened.graph.value_info[:]  # they know the old batch
+    del opened.graph.value_info[:]  # they know the old batch, as do the outputs
+    for value in opened.graph.output:
+        for size in value.type.tensor_type.shape.dim:
+            size.Clear()
     del opened.opset_import[:]
     opened.opset_import.add(domain="", version=_opset(model))
     return opened
-
-
-def _open_batch(draft: Draft, batch: int) -> None:
-    """Let each Reshape to a fixed number of images take any number."""
-    facts = draft.facts()
-    for node in draft.nodes:
-        if node.op_type != "Reshape" or facts.value(node.input[0]) is not None:
-            continue
-        wanted = facts.value(node.input[1])
-        if wanted is None or 0 in wanted or not wanted.size:
-            continue
-        sizes = [int(size) for size in wanted.ravel()]
-        opened = _opened(sizes, batch, leads=_leads(facts, node.input[0], batch))
-        if opened != sizes:
-            node.input[1] = draft.add(f"{node.output[0]}/shape", np.array(opened, np.int64))
-            kept = [part for part in node.attribute if part.name != "allowzero"]
-            del node.attribute[:]
-            node.attribute.extend(kept)
-
-
-def _opened(sizes: Sequence[int], batch: int, *, leads: bool) -> list[int]:
-    """Sizes to reshape to, with the first one following the batch."""
-    first, *others = sizes
-    if first <= 0 or first % batch:
-        return [first, *others]
-    if -1 not in others:
-        return [-1, *others]
-    return [0, *others] if first == batch and leads else [first, *others]
-
-
-def _leads(facts: Facts, name: str, batch: int) -> bool:
-    """Whether the first axis of a tensor is the batch, open or as it was."""
-    extents = facts.extents(name)
-    return extents is not None and extents[:1] in ((PROBED_BATCHES,), ((batch, batch),))
 
 
 def _check_operators(model: onnx.ModelProto, path: Path) -> None:
