@@ -27,6 +27,12 @@ QUICK = settings(
 
 
 @pytest.fixture(autouse=True)
+def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file system keeps what it was given: there is no power cut here."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+@pytest.fixture(autouse=True)
 def four_rows_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small parts, so that small tables have several."""
     monkeypatch.setattr("edge_ood.parquet_tables._ROWS_PER_PART", 4)

@@ -1,6 +1,7 @@
 """The life of a score table: begun, interrupted, gone on with, finished, replaced."""
 
 import errno
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from edge_ood.errors import ArtifactError, DataError, InputError
+from edge_ood.output import publish
 from edge_ood.results import Row
 from edge_ood.run_record import RunRecord, read_record
 from edge_ood.score_output import ScoreOutput, record_path, unfinished_path
@@ -43,6 +45,12 @@ with output.open(record, resume=True) as table:
     print("holding", flush=True)
     sys.stdin.read()
 """
+
+
+@pytest.fixture(autouse=True)
+def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file system keeps what it was given: there is no power cut here."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture(params=FORMATS)
@@ -503,6 +511,30 @@ def test_rows_are_saved_every_few_seconds(
         table.finish(30, "")
 
     assert [rows - rows % 2 for rows in range(1, 31)] == saved
+
+
+def test_what_gets_a_name_is_on_the_disk(
+    output: ScoreOutput, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Table and record were synchronised at their full size before they were put in place."""
+    synchronised, in_place = set(), []
+
+    def note(descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        synchronised.add((status.st_ino, status.st_size))
+
+    def check(made: Path, target: Path) -> None:
+        for path in made.iterdir() if made.is_dir() else [made]:
+            in_place.append((path.stat().st_ino, path.stat().st_size) in synchronised)
+        publish(made, target)
+
+    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.setattr("edge_ood.score_output.publish", check)
+    score(output, paths(5))
+
+    assert [True] == in_place
+    status = record_path(output.path).stat()
+    assert (status.st_ino, status.st_size) in synchronised
 
 
 def test_an_unfinished_tables_damaged_record_is_an_error(csv_output: ScoreOutput) -> None:

@@ -56,7 +56,7 @@ QUICK = settings(
 @pytest.fixture(autouse=True)
 def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
     """The file system keeps what it was given: there is no power cut here."""
-    monkeypatch.setattr("edge_ood.text_tables.os.fsync", lambda _: None)
+    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 def row(name: bytes, values: dict[str, Any] | None = None, status: str = "unreadable") -> Row:

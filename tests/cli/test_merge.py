@@ -1,6 +1,7 @@
 """`edge-ood merge`: the single run's table, or one line that says why not."""
 
 import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,12 @@ from edge_ood.table_writer import TableWriter
 
 FORMATS = ("csv", "jsonl", "parquet")
 FILES = 24
+
+
+@pytest.fixture(autouse=True)
+def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file system keeps what it was given: there is no power cut here."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture

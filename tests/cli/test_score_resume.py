@@ -1,6 +1,7 @@
 """`edge-ood score --resume` and `--shard`."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,12 @@ from edge_ood.table_writer import TableWriter
 
 FORMATS = ("csv", "jsonl", "parquet")
 FILES = 24
+
+
+@pytest.fixture(autouse=True)
+def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file system keeps what it was given: there is no power cut here."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture
