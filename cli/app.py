@@ -1,6 +1,5 @@
 """The command line: wiring only, one file per command."""
 
-from importlib import metadata
 from typing import Annotated
 
 import typer
@@ -50,6 +49,8 @@ for command in (
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib import metadata
+
         typer.echo(metadata.version("edge-ood"))
         raise typer.Exit
 

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -165,6 +164,8 @@ def _record(
     listed: str,
 ) -> "RunRecord":
     """What makes the rows."""
+    from importlib import metadata
+
     from edge_ood.run_record import RunRecord
 
     with scorer.path.open("rb") as stream:

@@ -3,9 +3,9 @@
 import contextlib
 import os
 import re
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -158,7 +158,7 @@ def load_onnxruntime() -> Any:  # the module
         InputError: If several builds are installed, or the one there is cannot be loaded.
         MissingDependencyError: If none is installed.
     """
-    installed = [name for name in _DISTRIBUTIONS if _installed(name)]
+    installed = _installed()
     if len(installed) > 1:
         raise InputError(
             f"both {' and '.join(installed)} are installed, and they overwrite each other",
@@ -189,9 +189,12 @@ def _broken(reason: str) -> InputError:
     )
 
 
-def _installed(distribution: str) -> bool:
-    try:
-        metadata.distribution(distribution)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
+def _installed() -> list[str]:
+    """Which builds of onnxruntime are on the path."""
+    # By their folders' names: importlib.metadata loads for longer than the rest of this package.
+    found = {
+        folder.name.partition("-")[0].replace("_", "-")
+        for place in sys.path
+        for folder in Path(place).glob("onnxruntime*.dist-info")
+    }
+    return sorted(found & set(_DISTRIBUTIONS))
