@@ -219,8 +219,8 @@ def fit_decision(
     Raises:
         CalibrationError: If n is too small, or a score is not finite; it names the head.
 
-    Source of the thresholds per class: Vovk et al. 2005, section 4.5, Mondrian conformal
-    predictors, with the predicted class as the category.
+    Source of the thresholds per class: Mondrian conformal predictors, Vovk et al. 2005, with the
+    predicted class as the category.
     """
     own = guarantee.own_classes(np.bincount(labels, minlength=num_classes).tolist())
     groups = np.zeros(num_classes, np.int64)

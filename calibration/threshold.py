@@ -14,14 +14,13 @@ with the calibration images:
 
 - Confidence 0 (Vovk et al. 2005; Angelopoulos & Bates 2021, section 1): P(p <= a) <= a for every a,
   averaged over calibration sets.
-- Otherwise, for independent images (Vovk 2012, "Conditional validity of inductive conformal
-  predictors", proposition 2a; Angelopoulos & Bates 2021, section 3.2): for every rate a that was
-  fixed beforehand, the calibration set is with probability `confidence` such that P(p <= a) <= a
-  from now on. The share of new images below the k-th of n continuous scores is
-  Beta(k, n + 1 - k); ties only raise it. This p is the Clopper-Pearson upper bound of the
-  share of known images whose score is at least s. Bates et al. 2023, "Testing for outliers with
-  conformal p-values", section 3, adjust p-values so that one event covers all rates at once; ours
-  are smaller, and the event is that of one rate.
+- Otherwise, for independent images (Vovk 2012, arXiv:1209.2673, conditional validity on the
+  training set; Angelopoulos & Bates 2021, section 3.2): for every rate a that was fixed beforehand,
+  the calibration set is with probability `confidence` such that P(p <= a) <= a from now on. The
+  share of new images below the k-th of n continuous scores is Beta(k, n + 1 - k); ties only raise
+  it. This p is the Clopper-Pearson upper bound of the share of known images whose score is at
+  least s. Bates et al. 2023, arXiv:2104.08279, adjust p-values so that one event covers all rates
+  at once; ours are smaller, and the event is that of one rate.
 """
 
 import functools

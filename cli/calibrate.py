@@ -81,7 +81,9 @@ def calibrate(
 
     changes = Changes(alpha, confidence, per_class, combined, _thresholds(threshold or []))
     if undo and (images is not None or changes != Changes()):
-        raise typer.BadParameter("--undo restores what was before; give it without images and more")
+        raise typer.BadParameter(
+            "--undo restores what was held before; give it without images and other options"
+        )
     own_alone = changes.thresholds and changes == Changes(thresholds=changes.thresholds)
     if not undo and images is None and not own_alone:
         raise typer.BadParameter("give a folder of known images, or --threshold or --undo alone")

@@ -26,7 +26,7 @@ _NOT_LABELLED = (
 _LEGEND = """\
 Rates are percentages; * marks the primary head, whose decision is the artefact's `is_ood`.
 Larger is better: TPR, accuracy, AUROC, AUPR, flagged. Smaller is better: FPR95, errors, ECE.
-  TPR                 ID images accepted by the artefact's own threshold ({promised} % promised)
+  TPR                 ID images accepted by the artefact's own threshold ({promised} promised)
   flagged             OOD images flagged by that threshold
   AUPR-In, AUPR-Out   average precision with ID, with OOD as the positive class
   FPR95 ID-positive   OOD accepted at the threshold that accepts 95 % of ID
@@ -114,7 +114,9 @@ def report(evaluation: "Evaluation") -> str:
     """
     blocks = [_id_block(evaluation, evaluation.id)]
     blocks += [_ood_block(evaluation, name, result) for name, result in evaluation.ood.items()]
-    return "\n\n".join([*blocks, _LEGEND.format(promised=_percent(1 - evaluation.alpha))])
+    is_own = math.isnan(evaluation.alpha)
+    promised = "no rate" if is_own else f"{_percent(1 - evaluation.alpha)} %"
+    return "\n\n".join([*blocks, _LEGEND.format(promised=promised)])
 
 
 def _id_block(evaluation: "Evaluation", result: "IdResult") -> str:

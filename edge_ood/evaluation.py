@@ -108,7 +108,8 @@ class Evaluation:
     Attributes:
         heads: Names of the score heads.
         primary: The head behind the artefact's `is_ood`.
-        alpha: False-alarm rate the thresholds were calibrated for; `1 - alpha` is promised.
+        alpha: False-alarm rate the thresholds were calibrated for; `1 - alpha` is promised. NaN
+            where the primary head decides by a threshold of the user's own.
         objective: How the classifier was trained, with all parameters; empty where unknown.
         id: The ID set.
         ood: By name of the OOD set.
@@ -168,11 +169,17 @@ def evaluate(
     return Evaluation(
         heads=tuple(scorer.heads),
         primary=scorer.metadata.primary,
-        alpha=scorer.metadata.calibration.alpha,
+        alpha=_promised_rate(scorer),
         objective=str(_objective(scorer)),
         id=_id_result(scorer, id_images, inside),
         ood=results,
     )
+
+
+def _promised_rate(scorer: Scorer) -> float:
+    calibration = scorer.metadata.calibration
+    is_own = scorer.metadata.primary in calibration.own_thresholds
+    return math.nan if is_own else calibration.alpha
 
 
 def name_folders(arguments: Sequence[str], *, taken: Sequence[str] = ()) -> dict[str, Path]:

@@ -31,7 +31,7 @@ class NamedScorer:
             provenance=provenance or {},
             classes=CLASSES,
             primary="energy",
-            calibration=SimpleNamespace(alpha=0.05),
+            calibration=SimpleNamespace(alpha=0.05, own_thresholds=()),
             manifests=manifests or {},
         )
 
@@ -177,6 +177,14 @@ def test_document_is_strict_json():
     assert (document["primary"], document["alpha"]) == ("energy", 0.05)
     assert document["ood"]["far"]["metrics"]["energy"]["fpr95_id_positive"] == 0
     assert document["id"]["accuracy"] is None
+
+
+def test_a_threshold_of_ones_own_promises_no_rate():
+    """A rate that nothing holds is not held against the results."""
+    scorer = NamedScorer()
+    scorer.metadata.calibration.own_thresholds = ("energy",)
+
+    assert evaluate(scorer, KNOWN, {}).to_json()["alpha"] is None
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf"])

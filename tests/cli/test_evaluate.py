@@ -47,12 +47,13 @@ class NamedScorer:
     """Predicts from file names: `ant_0.3.png` is seen as an ant with the score 0.3."""
 
     heads = ("energy", "relative_mahalanobis")
+    own_thresholds = ()
 
     def __init__(self, path, *, provider="auto", threads=None):
         self.metadata = SimpleNamespace(
             classes=CLASSES,
             primary="energy",
-            calibration=SimpleNamespace(alpha=0.05),
+            calibration=SimpleNamespace(alpha=0.05, own_thresholds=self.own_thresholds),
             manifests={},
             provenance={
                 "objective": "classifier-discrepancy",
@@ -112,6 +113,14 @@ def test_tables_show_every_number(folders):
     output = run("--id", "known", "--ood", "far").stdout
 
     assert output[: output.index("\n\nRates are percentages")] == TABLES
+
+
+@pytest.mark.parametrize(("own", "said"), [((), "95.00 % promised"), (("energy",), "no rate")])
+def test_the_legend_says_what_is_promised(folders, monkeypatch, own, said):
+    """Nothing where the user's own threshold decides."""
+    monkeypatch.setattr(NamedScorer, "own_thresholds", own)
+
+    assert f"({said}" in run("--id", "known").stdout
 
 
 def test_sets_can_be_named(folders):
