@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 FOLDER = Path(__file__).with_name("fuzz")
 SCRIPTS = ("fuzz", "mutations", "targets")
-INPUTS = {"decoder": 2000, "metadata": 150, "artefact": 300}
+INPUTS = {"decoder": 2000, "metadata": 150, "artefact": 300, "classifier": 300}
 SECONDS = 300.0  # far more than it takes; the number of inputs ends it
 
 
@@ -27,9 +28,13 @@ def fuzz(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("name", INPUTS)
-def test_damaged_files_are_refused_or_used(name: str, fuzz: Any, colour_artifact: Path) -> None:
+def test_damaged_files_are_refused_or_used(
+    name: str, fuzz: Any, colour_artifact: Path, colour_classifier: onnx.ModelProto, tmp_path: Path
+) -> None:
     """No other error, no crash of native code, no hang; and some inputs are still sound."""
-    path = None if name == "decoder" else colour_artifact
+    network = tmp_path / "network.onnx"
+    onnx.save(colour_classifier, network)
+    path = {"decoder": None, "classifier": network}.get(name, colour_artifact)
 
     report = fuzz.campaign(name, path, seed=0, seconds=SECONDS, most=INPUTS[name])
 

@@ -24,6 +24,7 @@ from edge_ood.artifact import METADATA_KEY
 from edge_ood.errors import ArtifactError, ExportError, InputError
 from edge_ood.graph.array import OPSET
 from edge_ood.graph.draft import finish, start
+from edge_ood.graph.loading import has_valid_texts
 from edge_ood.graph.open_batch import open_batch
 from edge_ood.graph.shapes import PROBED_BATCHES
 from edge_ood.paths import is_file
@@ -82,6 +83,8 @@ def read_model(path: Path) -> onnx.ModelProto:
     try:
         # A named format: onnx would guess another from an ending such as .json.
         model = onnx.load(path, format="protobuf", load_external_data=False)
+        if not has_valid_texts(model):
+            raise _invalid(path, "a name in it is no text")
         if any(entry.key == METADATA_KEY for entry in model.metadata_props):
             raise ArtifactError(
                 f"'{path}' is an edge-ood artefact already",

@@ -7,7 +7,7 @@ from google.protobuf.message import DecodeError, Message
 
 from edge_ood.errors import ArtifactError
 
-__all__ = ["load_model_file"]
+__all__ = ["has_valid_texts", "load_model_file"]
 
 
 def load_model_file(path: Path, *, external_data: bool = True) -> onnx.ModelProto:
@@ -28,16 +28,16 @@ def load_model_file(path: Path, *, external_data: bool = True) -> onnx.ModelProt
         model = onnx.load(path, format="protobuf", load_external_data=external_data)
     except DecodeError as error:
         raise _damaged(path, "it is cut off or overwritten") from error
-    if not _has_valid_texts(model):
+    if not has_valid_texts(model):
         raise _damaged(path, "a name in it is no text")
     return model
 
 
-def _has_valid_texts(message: Message) -> bool:
-    """Whether no text is bytes: so protobuf hands over what it cannot decode."""
+def has_valid_texts(message: Message) -> bool:
+    """Whether no text in it is bytes, as which protobuf hands over what it cannot decode."""
     for field, value in message.ListFields():
         values = [value] if isinstance(value, Message | str | bytes) else value
-        if field.type == field.TYPE_MESSAGE and not all(map(_has_valid_texts, values)):
+        if field.type == field.TYPE_MESSAGE and not all(map(has_valid_texts, values)):
             return False
         if field.type == field.TYPE_STRING and any(isinstance(text, bytes) for text in values):
             return False

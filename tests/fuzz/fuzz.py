@@ -126,14 +126,16 @@ def main() -> None:
     """Parse, run, print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("target", choices=TARGETS)
-    parser.add_argument("path", nargs="?", type=Path, help="a sound artefact, for the others")
+    parser.add_argument("path", nargs="?", type=Path, help="a sound file, for the others")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="a folder for inputs that are findings")
     parser.add_argument("--atheris", action="store_true", help="guided by coverage")
     chosen = parser.parse_args()
     if (chosen.path is None) != (chosen.target == "decoder"):
-        parser.error("metadata and artefact need a sound artefact, the decoder takes none")
+        parser.error(
+            "all but the decoder need a sound file: an artefact, or a network for the classifier"
+        )
     if chosen.atheris:
         return guided(chosen.target, chosen.path, chosen.seconds)
 

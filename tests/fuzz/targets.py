@@ -113,6 +113,25 @@ def metadata(path: Path) -> Target:
     return Target([sound.encode()], use)
 
 
+def classifier(path: Path) -> Target:
+    """What `attach` reads of somebody else's network: an `EdgeOodError`, or its normal form."""
+    from edge_ood.errors import EdgeOodError
+    from edge_ood.graph.intake import image_input, normal_form, read_model
+
+    def use(payload: bytes) -> bool:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder, "x.onnx")
+            copy.write_bytes(payload)
+            try:
+                model = read_model(copy)
+                normal_form(model, image_input(model))
+            except EdgeOodError:
+                return False
+        return True
+
+    return Target([path.read_bytes()], use)
+
+
 def artefact(path: Path) -> Target:
     """`Scorer` on a whole file."""
     return Target([path.read_bytes()], use_artefact)
@@ -169,4 +188,5 @@ TARGETS: dict[str, Callable[[Any], Target]] = {
     "decoder": decoder,
     "metadata": metadata,
     "artefact": artefact,
+    "classifier": classifier,
 }

@@ -10,6 +10,7 @@ import pytest
 from edge_ood.calibrate import calibrate_artifact
 from edge_ood.errors import ArtifactError
 from edge_ood.graph.budget import size_budget
+from edge_ood.graph.intake import read_model
 from edge_ood.graph.loading import load_model_file
 from edge_ood.images import find_images
 from edge_ood.runtime import Scorer
@@ -71,3 +72,12 @@ def test_who_rewrites_a_damaged_file_refuses_it(
         use(broken, colours)
 
     assert before == broken.read_bytes()
+
+
+def test_a_damaged_network_is_refused(colour_classifier: onnx.ModelProto, tmp_path: Path) -> None:
+    """Somebody else's file, before anything is attached to it."""
+    path = tmp_path / "x.onnx"
+    path.write_bytes(colour_classifier.SerializeToString() + STRAY_PRODUCER)
+
+    with pytest.raises(ArtifactError, match=r"x\.onnx' .*a name in it is no text"):
+        read_model(path)
