@@ -119,6 +119,7 @@ class TableWriter:
         self.finished = Finished(self._table.saved_rows, files, files_hash)
 
     def _unsaved(self, files: Iterable[Path], kept: int) -> Iterator[Path]:
+        """The only case in which memory grows with the table, by the paths of its rows."""
         counts = Counter(row.path for row in islice(self._table.saved(), kept))
         for path in files:
             shown = shown_path(path)
