@@ -15,7 +15,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from edge_ood.calibration.combination import COMBINED
 from edge_ood.graph.decision import read_decision
+from edge_ood.results import Scores
 from edge_ood.runtime import Scorer
 
 __all__ = ["Comparison", "HeadChange", "compare", "rank_correlation"]
@@ -91,15 +93,12 @@ def compare(path: Path, twin: Path, images: Sequence[Path], *, provider: str) ->
     """
     ours, theirs = (Scorer(file, provider=provider) for file in (path, twin))
     found, expected = (scorer.score_files(images) for scorer in (ours, theirs))
-    decision = read_decision(onnx.load(twin), theirs.heads)
+    unchanged = _decisions_of(twin, theirs.heads, found)
     heads = [
         HeadChange(
             head,
             rank_correlation(found.scores[head], expected.scores[head]),
-            _share(
-                decision.is_ood(head, found.scores[head], found.label_index)
-                != expected.decisions[head]
-            ),
+            _share(unchanged[head] != expected.decisions[head]),
             _share(found.decisions[head] != expected.decisions[head]),
         )
         for head in theirs.heads
@@ -129,6 +128,15 @@ def rank_correlation(first: NDArray[Any], second: NDArray[Any]) -> float:
     if not scale:
         return float(not a.any() and not b.any())
     return float(a @ b) / scale
+
+
+def _decisions_of(twin: Path, heads: Sequence[str], found: Scores) -> dict[str, NDArray[np.bool_]]:
+    """What a file's thresholds say about scores of another; its combined score is made anew."""
+    decision = read_decision(onnx.load(twin), heads)
+    scores = dict(found.scores)
+    if decision.combination is not None:
+        scores[COMBINED] = decision.combination.score(scores)
+    return {head: decision.is_ood(head, scores[head], found.label_index) for head in heads}
 
 
 def _ranks(values: NDArray[Any]) -> NDArray[np.float64]:

@@ -11,6 +11,8 @@ from onnx import numpy_helper
 from scipy.stats import spearmanr
 
 from edge_ood import comparison
+from edge_ood.calibrate import calibrate_artifact
+from edge_ood.calibration.guarantee import Changes
 from edge_ood.comparison import Comparison, compare, rank_correlation
 from edge_ood.images import find_images
 from edge_ood.runtime import Scorer
@@ -81,27 +83,28 @@ def test_changes_are_counted(colour_artifact: Path, images: list[Path], tmp_path
     assert any(head.flips_after for head in found.heads)
 
 
-def test_flips_before_calibration_use_the_thresholds_of_the_twin(
-    colour_artifact: Path, images: list[Path], tmp_path: Path
+@pytest.mark.parametrize("changes", [Changes(), Changes(per_class=True), Changes(combined=True)])
+def test_flips_before_calibration_use_what_the_twin_decides_by(
+    colour_artifact: Path, colours: Path, images: list[Path], tmp_path: Path, changes: Changes
 ) -> None:
-    """Thresholds of its own that flag nothing: flips before and after are counted apart."""
-    file = changed(colour_artifact, tmp_path / "x.onnx", lambda w: 0.8 * w)
-    model = onnx.load(file)
-    tensor = next(t for t in model.graph.initializer if t.name == "thresholds")
-    everything = np.full(tensor.dims, 1e9, np.float32)
-    tensor.CopyFrom(numpy_helper.from_array(everything, "thresholds"))
-    onnx.save(model, file)
-    ours, theirs = (Scorer(path, provider="cpu") for path in (file, colour_artifact))
-    scores, expected = ours(images).scores, theirs(images)
+    """As if its thresholds, those of classes and of the combined score too, stood in the file."""
+    twin, file, grafted = (tmp_path / f"{name}.onnx" for name in ("twin", "file", "grafted"))
+    known = find_images(colours / "calibration")
+    calibrate_artifact(colour_artifact, known, changes=changes, output=twin, provider="cpu")
+    changed(twin, grafted, lambda w: 0.8 * w)
+    calibrate_artifact(grafted, known, output=file, provider="cpu")
+    theirs, kept, own = (
+        Scorer(path, provider="cpu")(images).decisions for path in (twin, grafted, file)
+    )
 
-    found = compare(file, colour_artifact, images, provider="cpu")
+    found = compare(file, twin, images, provider="cpu")
 
+    assert set(theirs) == {head.head for head in found.heads}
     for head in found.heads:
-        threshold = theirs.metadata.calibration.thresholds[head.head]
-        before = (scores[head.head] > threshold) != expected.decisions[head.head]
-        assert before.mean() == head.flips_before
-        assert expected.decisions[head.head].mean() == head.flips_after  # it flags nothing itself
-    assert any(head.flips_before for head in found.heads)
+        name = head.head
+        assert (kept[name] != theirs[name]).mean() == head.flips_before
+        assert (own[name] != theirs[name]).mean() == head.flips_after
+    assert any(head.flips_before > head.flips_after for head in found.heads)
 
 
 @pytest.mark.parametrize("levels", [3, 1000])
