@@ -187,6 +187,8 @@ def test_inputs_outputs_and_versions_stay(
     assert list(classifier.graph.output) == list(model.graph.output)
     assert list(classifier.opset_import) == list(model.opset_import)
     assert classifier.ir_version == model.ir_version
+    assert list(classifier.metadata_props) == list(model.metadata_props)
+    assert classifier.producer_name == model.producer_name
     assert {""} == {node.domain for node in model.graph.node}
     assert np.array_equal(weights_of(classifier)["linear"], weights_of(model)["linear"])
 
@@ -308,6 +310,7 @@ def test_the_quantiser_leaves_no_word_and_no_file(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Its advice to use other tools, and its copies of the model, are not the user's business."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -316,6 +319,7 @@ def test_the_quantiser_leaves_no_word_and_no_file(
     quantised(classifier, images, VNNI)
 
     assert ("", "") == capfd.readouterr()
+    assert [] == caplog.records
     assert [] == list(tmp_path.iterdir())
     assert logging.NOTSET == logging.root.manager.disable
 

@@ -4,11 +4,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 from edge_ood.graph.array import OPSET, GraphBuilder
 from edge_ood.graph.precision import with_float16
 from edge_ood.graph.wide_gradient import append_wide_gradient
-from edge_ood.session import open_session
 
 FLOAT32_SUMS = 1e-5  # relative
 SMALL = 1e-9
@@ -62,8 +62,8 @@ def gradient_of(model: ModelProto, images: np.ndarray, times: int = 1) -> list[n
     graph = helper.make_graph(builder.nodes, "test", inputs, outputs, builder.initializers)
     made = helper.make_model(graph, opset_imports=model.opset_import, ir_version=8)
     onnx.checker.check_model(made, full_check=True)
-    session = open_session(made.SerializeToString(), provider="cpu", threads=1)
-    found: list[np.ndarray] = session.run(names, {"input": images})
+    # onnxruntime has few float16 kernels for CPUs and computes in float32 what it can.
+    found: list[np.ndarray] = ReferenceEvaluator(made).run(names, {"input": images})
     return found
 
 
