@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["report_comparison"]
 
 _MANY_LABELS = 0.01
+_LOW_RANK_CORRELATION = 0.95
 
 
 def report_comparison(precision: str, found: "Comparison") -> None:
@@ -44,4 +45,8 @@ def _warnings(precision: str, found: "Comparison") -> list[str]:
             f"{precision} changes the label of {found.flip_rate:.2%} of the images "
             f"({found.label_flips} of {found.images}); --max-label-flips makes that an error"
         )
+    moved = [h for h in found.heads if not h.rank_correlation >= _LOW_RANK_CORRELATION]
+    if moved:
+        named = ", ".join(f"{h.head} ({h.rank_correlation:.2f})" for h in moved)
+        warnings.append(f"{precision} ranks images otherwise than fp32 by {named}")
     return warnings

@@ -86,8 +86,10 @@ def test_what_cannot_work_is_refused_at_once(
     assert [] == list(tmp_path.iterdir())
 
 
-def comparison_of(*, label_flips: int = 0, speed: float = 2.0) -> Comparison:
-    heads = (HeadChange("energy", 0.99875, 0.0125, 0.0025),)
+def comparison_of(
+    *, label_flips: int = 0, speed: float = 2.0, correlation: float = 0.99875
+) -> Comparison:
+    heads = (HeadChange("energy", correlation, 0.0125, 0.0025),)
     return Comparison(400, label_flips, 0.0213, heads, 2_500_000, 9_400_000, speed)
 
 
@@ -119,3 +121,14 @@ def test_many_changed_labels_are_a_warning(capsys: pytest.CaptureFixture[str]) -
     said = capsys.readouterr().err
     assert "warning: int8 changes the label of 1.25% of the images (5 of 400)" in said
     assert "--max-label-flips" in said
+
+
+@pytest.mark.parametrize(("correlation", "warned"), [(0.96, False), (0.94, True), (-0.2, True)])
+def test_another_ranking_is_a_warning(
+    capsys: pytest.CaptureFixture[str], correlation: float, warned: bool
+) -> None:
+    """Heads whose scores order images otherwise are named with their correlation."""
+    report_comparison("fp16", comparison_of(correlation=correlation))
+
+    expected = f"warning: fp16 ranks images otherwise than fp32 by energy ({correlation:.2f})\n"
+    assert (expected if warned else "") == capsys.readouterr().err
