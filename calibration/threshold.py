@@ -122,7 +122,7 @@ def threshold_rank(n: int, alpha: float, confidence: float = 0.0) -> int:
     return _rank_with_confidence(n, alpha, confidence)
 
 
-@functools.lru_cache(maxsize=256)  # the same for all heads, and for classes of the same size
+@functools.lru_cache(maxsize=4096)  # the same for all heads, and for classes of the same size
 def _rank_with_confidence(n: int, alpha: float, confidence: float) -> int:
     """Smallest k with P(Beta(k, n + 1 - k) >= 1 - alpha) >= confidence; k = n has it."""
     short, enough = 0, n
@@ -209,7 +209,7 @@ def pvalues_of_weights(weights: NDArray[np.float32], n: int) -> NDArray[np.float
     return conformal_pvalues(counts, n)
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=4096)
 def _pvalue_table(n: int, alpha: float, confidence: float, limit: int) -> NDArray[np.float32]:
     """P-values (M + 1,) by the number of kept knots that are reached."""
     rank = threshold_rank(n, alpha, confidence)

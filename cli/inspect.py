@@ -12,7 +12,7 @@ from edge_ood.cli._table import format_table
 from edge_ood.text import printable
 
 if TYPE_CHECKING:
-    from edge_ood.artifact import ArchivedCalibration, HeadRecord, Metadata
+    from edge_ood.artifact import ArchivedCalibration, Calibration, HeadRecord, Metadata
     from edge_ood.graph.budget import Part
 
 __all__ = ["inspect", "report"]
@@ -92,10 +92,22 @@ def _history(metadata: "Metadata") -> str:
         return ""
     states: tuple[Metadata | ArchivedCalibration, ...] = (*metadata.history, metadata)
     rows = [
-        (c.calibration.date, f"{c.calibration.alpha:.3g}", str(c.calibration.n), _device(c))
-        for c in states
+        (c.calibration.date, _held(c.calibration), str(c.calibration.n), _device(c)) for c in states
     ]
     return format_table(("calibrated", "alpha", "images", "device"), rows)
+
+
+def _held(calibration: "Calibration") -> str:
+    """The rate, and in which sense it is held where that is not the plain one."""
+    senses = {
+        f"for {100 * calibration.confidence:.4g} %": calibration.confidence,
+        "per class": calibration.per_class,
+        "combined": calibration.combined,
+        "own thresholds": calibration.own_thresholds,
+    }
+    return ", ".join(
+        [f"{calibration.alpha:.3g}", *(sense for sense, held in senses.items() if held)]
+    )
 
 
 def _device(calibrated: "Metadata | ArchivedCalibration") -> str:

@@ -101,6 +101,21 @@ def test_calibrations_are_shown_with_their_devices(metadata: Metadata) -> None:
     assert now == lines[3].split()
 
 
+def test_what_a_calibration_holds_stands_beside_its_rate(metadata: Metadata) -> None:
+    """Confidence, classes, the combined score and thresholds of the user's own."""
+    held = replace(
+        metadata.calibration,
+        confidence=0.9,
+        per_class=True,
+        class_counts=(45, 15, 0),
+        own_thresholds=("msp",),
+    )
+
+    line = report(replace(metadata, calibration=held)).splitlines()[-1]
+
+    assert "  0.05, for 90 %, per class, own thresholds  " in line
+
+
 def test_without_a_calibration_there_is_no_history(metadata: Metadata) -> None:
     """A file that cannot decide yet has nothing to show."""
     never = replace(metadata, calibration=replace(metadata.calibration, n=0))

@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 
 from edge_ood import Scorer
+from edge_ood.calibrate import calibrate_artifact
+from edge_ood.calibration.guarantee import Changes
+from edge_ood.images import find_images
 from edge_ood.registry import parse_specs
 from edge_ood.request import Options
 
@@ -28,6 +31,7 @@ OF_DEVIATION = {"fp16_artifact": 0.005, "int8_artifact": 0.02}
 KINDS = {
     "artifact_path": "image_folder",
     "colour_artifact": "colours",
+    "guaranteed_artifact": "colours",
     "fp16_artifact": "image_folder",
     "int8_artifact": "image_folder",
 }
@@ -35,6 +39,18 @@ VERSIONS = """
 import numpy, onnx, onnxruntime, PIL
 print(*(module.__version__ for module in (onnxruntime, numpy, onnx, PIL)))
 """
+
+
+@pytest.fixture(scope="module")
+def guaranteed_artifact(
+    colour_artifact: Path, colours: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Thresholds per class, and a combined score that decides beside them."""
+    path = tmp_path_factory.mktemp("guaranteed") / "x.onnx"
+    changes = Changes(confidence=0.5, per_class=True, combined=True)
+    known = [*find_images(colours / "calibration"), *find_images(colours / "test")]
+    calibrate_artifact(colour_artifact, known, changes=changes, output=path, provider="cpu")
+    return path
 
 
 def converted(run_path: Path, folder: Path, precision: str, scores: str = "") -> Path:
