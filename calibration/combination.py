@@ -6,8 +6,9 @@ p-values tie at 1 / (n + 1), it goes on to grow as for exponential tails:
     surprise(s) = -log((1 + j) / (n + 1)) + max(0, s - s_(n)) / scale
 
 with j of the n calibration scores >= s, s_(n) the largest, and scale = (s_(n) - median) / log((n +
-1) / 2), which is that of an exponential tail with this median and this maximum. The combined score
-is the largest surprise, which is the smallest p-value.
+1) / 2), which is that of an exponential tail with this median and this maximum. All n scores are
+raised by 1e-4 (s_(n) - median) first, so that rounding on another device moves none of them past
+itself. The combined score is the largest surprise, which is the smallest p-value.
 
 Whatever n images the maps come from, the threshold of the combined score has to come from others:
 the smallest of S p-values is small more often than each. Simulated with S = 5 independent heads and
@@ -31,9 +32,12 @@ COMBINED = "combined"
 
 _MOST_KNOTS = 256
 _LEAST_SPREAD = 1e-6
-"""Of the largest score's size; a head that is constant has no scale of its own."""
+"""Of the scores' size; a head that is constant has no scale of its own."""
 
 _LEAST_SPREAD_OF_ZERO = 1e-30
+_NUDGE_OF_SPREAD = 1e-4
+_NUDGE_OF_SIZE = 1e-6
+"""At least, eight units of float32 in the last place."""
 
 
 @dataclass(frozen=True)
@@ -87,16 +91,17 @@ class Combination:
 
 def fit_combination(scores: Mapping[str, NDArray[np.float32]]) -> Combination:
     """The maps of heads, from finite scores (n,) of the same images."""
-    ordered = np.sort(np.stack(list(scores.values())).astype(np.float32), axis=1)
+    ordered = np.sort(np.stack(list(scores.values())).astype(np.float64), axis=1)
     n = ordered.shape[1]
     ranks = kept_ranks(n, n, _MOST_KNOTS)
     reached = n - np.append(0, ranks)[::-1]
-    largest = ordered[:, -1].astype(np.float64)
-    spread = largest - np.median(ordered, axis=1)
-    least = _LEAST_SPREAD * np.abs(largest) + _LEAST_SPREAD_OF_ZERO
+    size = np.abs(ordered).max(axis=1)
+    spread = ordered[:, -1] - np.median(ordered, axis=1)
+    nudge = np.maximum(_NUDGE_OF_SPREAD * spread, _NUDGE_OF_SIZE * size)
+    least = _LEAST_SPREAD * size + _LEAST_SPREAD_OF_ZERO
     return Combination(
         heads=tuple(scores),
-        knots=ordered[:, ranks - 1],
+        knots=(ordered + nudge[:, None])[:, ranks - 1].astype(np.float32),
         surprise=(math.log(n + 1) - np.log1p(reached)).astype(np.float32),
         slopes=(math.log((n + 1) / 2) / np.maximum(spread, least)).astype(np.float32),
     )

@@ -358,6 +358,11 @@ def test_no_class_with_enough_images_is_an_error(path: Path, known: list[Path]) 
     assert "leave out --per-class" in str(raised.value.hint)
 
 
+def raised(scores: np.ndarray) -> np.ndarray:
+    """Scores as the combined one knows them, a little above rounding."""
+    return scores + 1e-4 * (scores.max() - np.median(scores))
+
+
 def test_a_combined_score_is_calibrated_on_one_half(path: Path, known: list[Path]) -> None:
     """The images of the first half fix its p-values, those of the second its threshold."""
     report = change(path, known, combined=True)
@@ -371,7 +376,7 @@ def test_a_combined_score_is_calibrated_on_one_half(path: Path, known: list[Path
     assert (*HEADS, "combined") == scorer.heads
     assert n == report.after.combined_n
     assert n - kept == found.decisions["combined"][second].sum()
-    first = {head: found.scores[head][~second] for head in HEADS}
+    first = {head: raised(found.scores[head][~second]) for head in HEADS}
     smallest = np.min(
         [
             [(1 + (first[h] >= s).sum()) / (len(first[h]) + 1) for s in found.scores[h]]

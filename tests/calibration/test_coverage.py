@@ -159,3 +159,16 @@ def test_a_foreign_image_is_told_beyond_all_calibration_scores() -> None:
     assert both.combination
 
     assert both.is_ood(COMBINED, both.combination.score(foreign), np.zeros(1, np.int64)).all()
+
+
+@pytest.mark.parametrize("score", [1.0, -1e-3, 100.0])
+def test_rounding_moves_no_calibration_image(score: float) -> None:
+    """On another device its score is a few units of float32 off, and not its combined score."""
+    generator = np.random.default_rng(0)
+    known = {name: (score + generator.random(20)).astype(np.float32) for name in "ab"}
+    combination = fit_combination(known)
+    expected = combination.score(known)
+
+    for sign in (-1, 1):
+        moved = {name: s + sign * 4 * np.spacing(np.abs(s)) for name, s in known.items()}
+        np.testing.assert_array_equal(expected, combination.score(moved))
