@@ -182,9 +182,6 @@ def _widen(graph: GraphProto) -> None:
 
 
 def _widen_node(node: NodeProto) -> None:
-    if node.op_type == "ConstantOfShape" and not node.attribute:
-        zero = numpy_helper.from_array(np.zeros(1))
-        node.attribute.append(helper.make_attribute("value", zero))
     for part in node.attribute:
         if part.type == AttributeProto.TENSOR:
             _widen_tensor(part.t)

@@ -39,7 +39,7 @@ def open_batch(draft: Draft, batch: int) -> Facts:
 
 def _opened(draft: Draft, facts: Facts, node: NodeProto, batch: int) -> list[NodeProto]:
     """Change one node; returns the nodes that it then needs before it."""
-    if node.op_type == "Reshape" and facts.value(node.input[0]) is None:
+    if node.op_type == "Reshape":
         _open_reshape(draft, facts, node, batch)
     if node.op_type == "Concat" and batch == 1 and attribute(node, "axis", 0):
         return _open_concat(draft, facts, node)
