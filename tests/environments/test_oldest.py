@@ -47,7 +47,7 @@ def guaranteed_artifact(
 ) -> Path:
     """Thresholds per class, and a combined score that decides beside them."""
     path = tmp_path_factory.mktemp("guaranteed") / "x.onnx"
-    changes = Changes(confidence=0.5, per_class=True, combined=True)
+    changes = Changes(confidence=0.4, per_class=True, combined=True)
     known = [*find_images(colours / "calibration"), *find_images(colours / "test")]
     calibrate_artifact(colour_artifact, known, changes=changes, output=path, provider="cpu")
     return path
