@@ -6,7 +6,9 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import numpy as np
+import onnx
 import pytest
+from onnx import ModelProto
 
 from edge_ood import Scorer
 from edge_ood.calibrate import calibrate_artifact
@@ -133,3 +135,17 @@ def test_calibrate_rewrites_the_file(
 
     assert 0 == done.returncode, done.stderr
     assert Scorer(output, provider="cpu").metadata.calibration.n > 0
+
+
+def test_attach_makes_an_artefact(
+    oldest: Program, foreign_network: Callable[..., ModelProto], colours: Path, tmp_path: Path
+) -> None:
+    """Reading, converting and adopting a foreign graph need nothing that is newer."""
+    onnx.save(foreign_network(ending="softmax", batch=1, opset=11), tmp_path / "network.onnx")
+    folders = ("--id", colours / "train", "--calibration", colours / "calibration")
+    words = ("--pixels", "unit", "--scores", "energy,mahalanobis,odin", "-o", tmp_path / "x.onnx")
+
+    done = oldest("edge-ood", "attach", tmp_path / "network.onnx", *folders, *words)
+
+    assert 0 == done.returncode, done.stderr
+    assert ("energy", "mahalanobis", "odin") == Scorer(tmp_path / "x.onnx", provider="cpu").heads
