@@ -11,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from edge_ood.results import Row
-    from edge_ood.tables import SavedRow
+    from edge_ood.tables.formats import SavedRow
 
 __all__ = ["Tally"]
 

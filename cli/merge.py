@@ -28,9 +28,9 @@ def merge(
 
     Example: edge-ood merge part1.csv part2.csv part3.csv -o scores.csv
     """
-    from edge_ood.merge import Shards
-    from edge_ood.score_output import ScoreOutput
-    from edge_ood.tables import FORMATS
+    from edge_ood.tables.formats import FORMATS
+    from edge_ood.tables.merge import Shards
+    from edge_ood.tables.score_output import ScoreOutput
 
     shards = Shards(tables)
     meant = {name for name, endings in FORMATS.items() if output.suffix.lower() in endings}

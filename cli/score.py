@@ -19,10 +19,10 @@ from edge_ood.text import printable, valid_text
 
 if TYPE_CHECKING:
     from edge_ood.results import Row
-    from edge_ood.run_record import RunRecord
     from edge_ood.runtime import Scorer
-    from edge_ood.score_output import ScoreOutput
-    from edge_ood.shards import ShardFiles
+    from edge_ood.tables.run_record import RunRecord
+    from edge_ood.tables.score_output import ScoreOutput
+    from edge_ood.tables.shards import ShardFiles
 
     Stream = Callable[[Iterable[Path]], Iterator[Row]]
 
@@ -100,9 +100,9 @@ def score(
     from edge_ood.input_files import InputFiles
     from edge_ood.latency import Latencies
     from edge_ood.runtime import Scorer
-    from edge_ood.score_output import ScoreOutput
-    from edge_ood.shards import Shard, ShardFiles
-    from edge_ood.tables import format_of
+    from edge_ood.tables.formats import format_of
+    from edge_ood.tables.score_output import ScoreOutput
+    from edge_ood.tables.shards import Shard, ShardFiles
 
     if resume and output is None:
         raise typer.BadParameter("--resume needs a table to go on with: -o FILE")
@@ -166,7 +166,7 @@ def _record(
     """What makes the rows."""
     from importlib import metadata
 
-    from edge_ood.run_record import RunRecord
+    from edge_ood.tables.run_record import RunRecord
 
     with scorer.path.open("rb") as stream:
         artefact = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -224,7 +224,7 @@ def _to_stdout(
     table_format: str | None,
 ) -> None:
     """A table for eyes on a terminal; JSON Lines elsewhere, or the format asked for."""
-    from edge_ood.tables import write_to
+    from edge_ood.tables.formats import write_to
 
     rows = tally.watch(stream(files))
     if sys.stdout.isatty() and table_format is None:
@@ -256,7 +256,7 @@ def _warn_about_device(scorer: "Scorer") -> None:
 
 def _show(rows: "Iterable[Row]", primary: str) -> None:
     """A table for eyes, row by row."""
-    from edge_ood.tables import shown_path
+    from edge_ood.tables.formats import shown_path
 
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a TextIOWrapper
     typer.echo(f"{'path':<{_PATH_COLUMNS}}  {'decision':<12}  {'p':>7}  {primary:>10}  label")

@@ -41,7 +41,7 @@ from edge_ood.request import Options, Request, bind_head, default_heads
 from edge_ood.runtime import Scorer
 from edge_ood.scores import BoundHead, Outputs
 from edge_ood.session import open_session
-from edge_ood.tables import shown_path
+from edge_ood.tables.formats import shown_path
 from edge_ood.tune import evenly_spread, tune
 
 __all__ = ["STEPS", "Attached", "Draft", "attach", "steps_for"]

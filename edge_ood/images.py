@@ -13,8 +13,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ood.decoding.image_file import read_image_file
 from edge_ood.errors import DataError
-from edge_ood.image_file import read_image_file
 from edge_ood.paths import is_folder
 from edge_ood.preprocess import Preprocess
 from edge_ood.text import valid_text

@@ -19,8 +19,8 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ood.decoding.image_file import read_image_file
 from edge_ood.errors import DataError, InputError
-from edge_ood.image_file import read_image_file
 from edge_ood.images import content_hash, ordered_map
 from edge_ood.preprocess import Preprocess
 
@@ -109,9 +109,12 @@ def run_files(
         pixels = arrays.get()
         started = time.perf_counter()
         try:
-            decoded = [_decode_into(pixels[i], path, preprocess) for i, path in enumerate(chunk)]
+            decoded = [
+                _decode_into(pixels[i], path, preprocess, hashing=hashing)
+                for i, path in enumerate(chunk)
+            ]
             errors = {i: item for i, item in enumerate(decoded) if isinstance(item, DataError)}
-            hashes = [content_hash(item) for item in decoded if hashing and isinstance(item, bytes)]
+            hashes = [item for item in decoded if isinstance(item, str)]
             readable = [i for i in range(len(chunk)) if i not in errors]
             images = pixels[readable] if errors else pixels[: len(chunk)]
             with gate:
@@ -124,14 +127,16 @@ def run_files(
     yield from ordered_map(work, chunks, threads=schedule.workers, ahead=_BATCHES_AHEAD)
 
 
-def _decode_into(out: NDArray[np.uint8], path: Path, preprocess: Preprocess) -> bytes | DataError:
-    """The content of the file, or what is wrong with it."""
+def _decode_into(
+    out: NDArray[np.uint8], path: Path, preprocess: Preprocess, *, hashing: bool
+) -> str | DataError | None:
+    """The content hash of the file if asked for, or what is wrong with the file."""
     try:
         payload = read_image_file(path)
         out[...] = preprocess.decode(payload, f"'{path}'")
     except DataError as error:
         return error
-    return payload
+    return content_hash(payload) if hashing else None
 
 
 def _chunks(paths: Iterable[Path], size: int) -> Iterator[list[Path]]:

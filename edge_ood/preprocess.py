@@ -33,11 +33,11 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from PIL import Image, UnidentifiedImageError
 
+from edge_ood.decoding.jpeg_layout import check_jpeg_layout
+from edge_ood.decoding.signatures import DECODED_FORMATS, SIGNATURE_BYTES, check_is_decoded
+from edge_ood.decoding.truncation import refusing_truncated
+from edge_ood.decoding.upright_rgb import PILLOW_DAMAGE, upright_rgb
 from edge_ood.errors import DataError, InputError
-from edge_ood.jpeg_layout import check_jpeg_layout
-from edge_ood.signatures import DECODED_FORMATS, SIGNATURE_BYTES, check_is_decoded
-from edge_ood.truncation import refusing_truncated
-from edge_ood.upright_rgb import PILLOW_DAMAGE, upright_rgb
 
 __all__ = ["MAX_PIXELS", "RESIZE_POLICIES", "Preprocess"]
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from edge_ood.cli.app import app
 from edge_ood.results import Row
-from edge_ood.table_writer import TableWriter
+from edge_ood.tables.writer import TableWriter
 
 FORMATS = ("csv", "jsonl", "parquet")
 FILES = 24
@@ -183,7 +183,7 @@ def test_an_interrupted_merge_leaves_nothing(
         if self._table.saved_rows or len(block) < 4:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("edge_ood.text_tables._WAITING_BYTES", 1)
+    monkeypatch.setattr("edge_ood.tables.text_table._WAITING_BYTES", 1)
     monkeypatch.setattr(TableWriter, "append", append_some)
     before = sorted(path.name for path in Path().iterdir())
 
@@ -201,7 +201,7 @@ def test_a_full_disk_leaves_nothing_of_a_merge(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    for place in ("edge_ood.text_tables._write", "edge_ood.score_output.publish"):
+    for place in ("edge_ood.tables.text_table._write", "edge_ood.tables.score_output.publish"):
         with monkeypatch.context() as patch:
             patch.setattr(place, full)
             result = run("merge", *shards, "-o", "out.csv")

@@ -11,20 +11,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_ood.run_record import read_record
-from edge_ood.score_output import unfinished_path
-from edge_ood.table_writer import open_table
+from edge_ood.tables.run_record import read_record
+from edge_ood.tables.score_output import unfinished_path
+from edge_ood.tables.writer import open_table
 
 FILES = 400
 SMALL_STEPS = """
 import os, signal, sys, threading, time
 from pathlib import Path
-from edge_ood import table_writer, text_tables
+from edge_ood.tables import text_table, writer
 
-table_writer.SAVE_EVERY_S = 0.005
+writer.SAVE_EVERY_S = 0.005
 ROW_S = 0.0005  # slow enough for saves, and for the timer's thread, before the last row
 moment, where, delay_s = int(sys.argv.pop()), sys.argv.pop(), float(sys.argv.pop())
-write_row, write_text = table_writer.TableWriter.write, text_tables._write
+write_row, write_text = writer.TableWriter.write, text_table._write
 due = threading.Event()
 
 
@@ -54,8 +54,8 @@ def write_bytes(path, content):
         half(lambda file, content: file.write(content), file, memoryview(content))
 
 
-table_writer.TableWriter.write = counting
-text_tables._write = lambda file, content: half(write_text, file, content)
+writer.TableWriter.write = counting
+text_table._write = lambda file, content: half(write_text, file, content)
 Path.write_bytes = write_bytes
 from edge_ood.cli import main
 main()

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 from edge_ood.cli.app import app
 from edge_ood.results import Row
 from edge_ood.runtime import Scorer
-from edge_ood.table_writer import TableWriter
+from edge_ood.tables.writer import TableWriter
 
 FORMATS = ("csv", "jsonl", "parquet")
 FILES = 24

@@ -158,7 +158,7 @@ def score_and_show(path: Path) -> None:
     from edge_ood.graph.budget import size_budget
     from edge_ood.probe import run_probe
     from edge_ood.runtime import Scorer
-    from edge_ood.tables import write_to
+    from edge_ood.tables.formats import write_to
 
     scorer = Scorer(path, provider="cpu", threads=1)
     scores = scorer(np.full((2, 5, 7, 3), 99, np.uint8))

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from edge_ood.results import Row
-from edge_ood.tables import SavedRow, text_format
+from edge_ood.tables.formats import SavedRow, text_format
 
 __all__ = ["TextTable"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from edge_ood.document import Document
 from edge_ood.errors import ArtifactError, InputError
 from edge_ood.output import replacing
-from edge_ood.shards import Shard
-from edge_ood.tables import FORMATS
+from edge_ood.tables.formats import FORMATS
+from edge_ood.tables.shards import Shard
 
 __all__ = ["Finished", "RunRecord", "read_record", "write_record"]
 

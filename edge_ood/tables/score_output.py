@@ -18,10 +18,10 @@ from pathlib import Path
 
 from edge_ood.errors import DataError, InputError
 from edge_ood.output import check_output, check_writable, discard, publish, temporary_name
-from edge_ood.parquet_tables import is_part
-from edge_ood.run_record import Finished, RunRecord, read_record, write_record
-from edge_ood.table_writer import TableWriter, open_table
-from edge_ood.tables import SavedRow
+from edge_ood.tables.formats import SavedRow
+from edge_ood.tables.parquet_table import is_part
+from edge_ood.tables.run_record import Finished, RunRecord, read_record, write_record
+from edge_ood.tables.writer import TableWriter, open_table
 
 __all__ = ["ScoreOutput", "checked_rows", "record_path", "unfinished_path"]
 

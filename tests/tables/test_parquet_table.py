@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_ood.errors import MissingDependencyError
-from edge_ood.parquet_tables import ParquetTable, is_part
 from edge_ood.results import Row, columns
-from edge_ood.tables import SavedRow, shown_path
+from edge_ood.tables.formats import SavedRow, shown_path
+from edge_ood.tables.parquet_table import ParquetTable, is_part
 
 HEADS = ("energy", "msp")
 NAMES = st.binary(max_size=12).map(lambda name: name.replace(b"\0", b"0"))
@@ -35,7 +35,7 @@ def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def four_rows_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small parts, so that small tables have several."""
-    monkeypatch.setattr("edge_ood.parquet_tables._ROWS_PER_PART", 4)
+    monkeypatch.setattr("edge_ood.tables.parquet_table._ROWS_PER_PART", 4)
 
 
 def row(name: bytes, energy: float = math.nan) -> Row:

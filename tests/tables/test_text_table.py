@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_ood.results import Row, columns
-from edge_ood.tables import SavedRow, shown_path
-from edge_ood.text_tables import TextTable
+from edge_ood.tables.formats import SavedRow, shown_path
+from edge_ood.tables.text_table import TextTable
 
 FORMATS = ("csv", "jsonl")
 HEADS = ("energy",)
@@ -281,7 +281,7 @@ def test_a_write_that_stops_half_way_leaves_whole_rows(
         for item in rows[3:]:
             table.write(item)
         with monkeypatch.context() as patch:
-            patch.setattr("edge_ood.text_tables._write", interrupted_after(count, error))
+            patch.setattr("edge_ood.tables.text_table._write", interrupted_after(count, error))
             with pytest.raises(type(error)):
                 table.save()
         table.save()

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from edge_ood.errors import DataError, InputError
-from edge_ood.run_record import Finished, RunRecord, read_record
-from edge_ood.score_output import ScoreOutput, checked_rows, record_path, unfinished_path
-from edge_ood.shards import Shard
-from edge_ood.table_writer import open_table
+from edge_ood.tables.run_record import Finished, RunRecord, read_record
+from edge_ood.tables.score_output import ScoreOutput, checked_rows, record_path, unfinished_path
+from edge_ood.tables.shards import Shard
+from edge_ood.tables.writer import open_table
 
 __all__ = ["Shards"]
 

@@ -9,7 +9,7 @@ from typing import Any
 from edge_ood.errors import MissingDependencyError
 from edge_ood.output import is_unfinished, replacing
 from edge_ood.results import Row, columns
-from edge_ood.tables import SavedRow, cells_of
+from edge_ood.tables.formats import SavedRow, cells_of
 
 __all__ = ["ParquetTable", "is_part"]
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from edge_ood.errors import DataError
+from edge_ood.foreign.known_images import KnownFolders, read_known
 from edge_ood.images import content_hash, halves_by_hash
-from edge_ood.known_images import KnownFolders, read_known
 
 SORTED = ("bright", "dark")
 

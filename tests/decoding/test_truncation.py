@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
+from edge_ood.decoding.truncation import refusing_truncated
 from edge_ood.errors import DataError
 from edge_ood.preprocess import Preprocess
-from edge_ood.truncation import refusing_truncated
 
 LOSSY = {"JPEG": {}, "progressive": {"progressive": True}, "restarts": {"restart_marker_rows": 1}}
 FORMATS = ("JPEG", "progressive", "restarts", "PNG", "GIF", "BMP", "PPM", "TIFF", "WEBP")

@@ -15,11 +15,11 @@ from pytorch_ood.detector import EnergyBased, MaxSoftmax
 from sklearn.covariance import EmpiricalCovariance
 from torch import nn
 
-from edge_ood.conventions import ForeignClassifier
 from edge_ood.errors import ExportError, InputError
-from edge_ood.foreign import attach_foreign
+from edge_ood.foreign.attach_foreign import attach_foreign
+from edge_ood.foreign.conventions import ForeignClassifier
+from edge_ood.foreign.known_images import KnownFolders
 from edge_ood.images import ImageSet, content_hash, decode_all, read_class_folders
-from edge_ood.known_images import KnownFolders
 from edge_ood.preprocess import Preprocess
 from edge_ood.registry import parse_specs
 from edge_ood.request import Options

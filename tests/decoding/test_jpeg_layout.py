@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edge_ood.decoding.jpeg_layout import check_jpeg_layout
 from edge_ood.errors import DataError
-from edge_ood.jpeg_layout import check_jpeg_layout
 
 KINDS = [{}, {"progressive": True}, {"restart_marker_rows": 1}]
 START_OF_SCAN, END = b"\xff\xda", b"\xff\xd9"

@@ -11,17 +11,17 @@ import os, shutil, signal, sys
 from dataclasses import replace
 from pathlib import Path
 
-from edge_ood import parquet_tables, table_writer, text_tables
+from edge_ood.tables import parquet_table, text_table, writer
 from edge_ood.results import Row
-from edge_ood.run_record import RunRecord, read_record
-from edge_ood.score_output import ScoreOutput, record_path, unfinished_path
-from edge_ood.shards import Shard, ShardFiles
+from edge_ood.tables.run_record import RunRecord, read_record
+from edge_ood.tables.score_output import ScoreOutput, record_path, unfinished_path
+from edge_ood.tables.shards import Shard, ShardFiles
 
 CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "os.chmod"}
 FORCED = {"fresh": False, "forced": True}[sys.argv[2]]
 FORMAT = sys.argv[1]
-parquet_tables._ROWS_PER_PART = 4
-table_writer.SAVE_EVERY_S = 0
+parquet_table._ROWS_PER_PART = 4
+writer.SAVE_EVERY_S = 0
 os.fsync = lambda _: None  # a kill loses nothing that the kernel was given
 FILES = ShardFiles([Path(f'{i:02}\n".png') for i in range(9)], Shard(), 3)
 NEW = RunRecord("0.1.0", "new", "cpu", FORMAT, ("energy",), 3, ("images",), "", Shard())
@@ -68,7 +68,7 @@ def die_at(point):
         step()
         return half
 
-    write_whole, write_bytes = text_tables._write, Path.write_bytes
+    write_whole, write_bytes = text_table._write, Path.write_bytes
 
     def write_text_halves(file, data):
         return write_half(file, data) if len(data) > 1 else write_whole(file, data)
@@ -78,7 +78,7 @@ def die_at(point):
             half = write_half(file, memoryview(data))
             file.write(memoryview(data)[half:])
 
-    text_tables._write = write_text_halves
+    text_table._write = write_text_halves
     Path.write_bytes = write_file_halves
     sys.addaudithook(hook)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edge_ood.decoding.signatures import DECODED_FORMATS, SIGNATURE_BYTES, check_is_decoded
 from edge_ood.errors import DataError
-from edge_ood.signatures import DECODED_FORMATS, SIGNATURE_BYTES, check_is_decoded
 
 
 def encoded(image_format: str, **options: object) -> bytes:

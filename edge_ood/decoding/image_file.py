@@ -4,8 +4,8 @@ import os
 import stat
 from pathlib import Path
 
+from edge_ood.decoding.signatures import SIGNATURE_BYTES, check_is_decoded
 from edge_ood.errors import DataError
-from edge_ood.signatures import SIGNATURE_BYTES, check_is_decoded
 
 __all__ = ["read_image_file"]
 

@@ -13,7 +13,7 @@ import pytest
 
 from edge_ood.errors import InputError
 from edge_ood.results import Row, columns
-from edge_ood.tables import format_of, shown_path, write_to
+from edge_ood.tables.formats import format_of, shown_path, write_to
 
 HEADS = ("energy", "msp")
 COLUMNS = [

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from edge_ood.errors import DataError, InputError
-from edge_ood.parquet_tables import ParquetTable
 from edge_ood.results import Row
-from edge_ood.run_record import Finished, RunRecord
-from edge_ood.tables import SavedRow, shown_path
-from edge_ood.text_tables import TextTable
+from edge_ood.tables.formats import SavedRow, shown_path
+from edge_ood.tables.parquet_table import ParquetTable
+from edge_ood.tables.run_record import Finished, RunRecord
+from edge_ood.tables.text_table import TextTable
 
 __all__ = ["SAVE_EVERY_S", "TableWriter", "open_table"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from edge_ood.errors import ArtifactError, InputError
-from edge_ood.run_record import Finished, RunRecord, read_record, write_record
-from edge_ood.shards import Shard
+from edge_ood.tables.run_record import Finished, RunRecord, read_record, write_record
+from edge_ood.tables.shards import Shard
 
 RECORD = RunRecord(
     version="0.1.0",

@@ -7,7 +7,8 @@ import numpy as np
 import onnx
 import pytest
 
-from edge_ood.conventions import (
+from edge_ood.errors import DataError, EdgeOodError, InputError
+from edge_ood.foreign.conventions import (
     PIXELS,
     Convention,
     ForeignClassifier,
@@ -15,11 +16,10 @@ from edge_ood.conventions import (
     conventions_of,
     kind_of,
 )
-from edge_ood.errors import DataError, EdgeOodError, InputError
+from edge_ood.foreign.trial import check_convention, choose_pixels
 from edge_ood.graph.intake import image_input
 from edge_ood.images import decode_all, read_class_folders
 from edge_ood.preprocess import Preprocess
-from edge_ood.trial import check_convention, choose_pixels
 
 Network = Callable[..., onnx.ModelProto]
 BLUE = 2

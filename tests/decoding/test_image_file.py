@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from edge_ood.decoding.image_file import read_image_file
 from edge_ood.errors import DataError
-from edge_ood.image_file import read_image_file
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -58,7 +58,7 @@ def test_a_closed_folder_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     def refuse(path: Path) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("edge_ood.image_file.os.scandir", refuse)
+    monkeypatch.setattr("edge_ood.decoding.image_file.os.scandir", refuse)
 
     assert refused(tmp_path)[1].endswith(": Permission denied")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge_ood.errors import InputError
-from edge_ood.shards import Shard, ShardFiles
+from edge_ood.tables.shards import Shard, ShardFiles
 
 CASES = [
     (total, count, batch_size)

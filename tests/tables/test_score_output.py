@@ -14,11 +14,11 @@ import pytest
 from edge_ood.errors import ArtifactError, DataError, InputError
 from edge_ood.output import publish
 from edge_ood.results import Row
-from edge_ood.run_record import RunRecord, read_record
-from edge_ood.score_output import ScoreOutput, record_path, unfinished_path
-from edge_ood.shards import Shard, ShardFiles
-from edge_ood.table_writer import TableWriter
-from edge_ood.tables import SavedRow
+from edge_ood.tables.formats import SavedRow
+from edge_ood.tables.run_record import RunRecord, read_record
+from edge_ood.tables.score_output import ScoreOutput, record_path, unfinished_path
+from edge_ood.tables.shards import Shard, ShardFiles
+from edge_ood.tables.writer import TableWriter
 
 FORMATS = ("csv", "jsonl", "parquet")
 RECORD = RunRecord(
@@ -36,8 +36,8 @@ HOLDER = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from edge_ood.run_record import read_record
-from edge_ood.score_output import ScoreOutput
+from edge_ood.tables.run_record import read_record
+from edge_ood.tables.score_output import ScoreOutput
 
 output = ScoreOutput(Path(sys.argv[1]), "csv")
 record = read_record(Path(sys.argv[1] + ".part") / "run.json")
@@ -437,9 +437,9 @@ def full_disk(*_: Any) -> None:
 
 
 WRITES = {
-    "csv": "edge_ood.text_tables._write",
-    "jsonl": "edge_ood.text_tables._write",
-    "parquet": "edge_ood.parquet_tables.replacing",
+    "csv": "edge_ood.tables.text_table._write",
+    "jsonl": "edge_ood.tables.text_table._write",
+    "parquet": "edge_ood.tables.parquet_table.replacing",
 }
 
 
@@ -472,7 +472,7 @@ def test_a_disk_that_is_full_at_once_is_left_empty(
     output: ScoreOutput, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing to go on with is nothing to leave behind."""
-    monkeypatch.setattr("edge_ood.score_output.write_record", full_disk)
+    monkeypatch.setattr("edge_ood.tables.score_output.write_record", full_disk)
 
     with pytest.raises(DataError, match=r"cannot write '.*': No space left on device"):
         score(output, paths(5))
@@ -484,7 +484,7 @@ def test_a_disk_that_is_full_at_the_end_keeps_all_rows(
     output: ScoreOutput, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The table is whole, and --resume puts it in its place."""
-    monkeypatch.setattr("edge_ood.score_output.publish", full_disk)
+    monkeypatch.setattr("edge_ood.tables.score_output.publish", full_disk)
     with pytest.raises(DataError, match="cannot write") as raised:
         score(output, paths(8))
     monkeypatch.undo()
@@ -500,7 +500,7 @@ def test_rows_are_saved_every_few_seconds(
 ) -> None:
     """Every two, that is: not at every row, and not only at the end."""
     now = [100.0]
-    monkeypatch.setattr("edge_ood.table_writer.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("edge_ood.tables.writer.time.monotonic", lambda: now[0])
 
     with output.open(record_of(output), resume=False) as table:
         saved = []
@@ -529,7 +529,7 @@ def test_what_gets_a_name_is_on_the_disk(
         publish(made, target)
 
     monkeypatch.setattr(os, "fsync", note)
-    monkeypatch.setattr("edge_ood.score_output.publish", check)
+    monkeypatch.setattr("edge_ood.tables.score_output.publish", check)
     score(output, paths(5))
 
     assert [True] == in_place

@@ -1,0 +1,1 @@
+"""Classifiers that somebody else exported: read, tried out and attached to."""
