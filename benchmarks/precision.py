@@ -11,9 +11,8 @@ of `edge-ood train`, a folder of test images of their classes, and folders of ot
 
     python benchmarks/precision.py --run wrn=runs/wrn --id data/test --ood data/other
 
-Each run is exported in fp32 and in int8, and both files score the same images. int8 cuts feature
-maps at the range that training images gave them, so foreign images may become easier to tell, too:
-the tables have signs, the promises take the larger change in either direction.
+Each run is exported in fp32 and in int8, and both files score the same images. The tables have
+signs, as a change may be for the better, too; the promises take the largest in either direction.
 """
 
 import argparse

@@ -33,7 +33,7 @@ from edge_ood.graph.precision import INT8_TARGETS, quantised, with_float16
 from edge_ood.graph.simplify import simplify
 from edge_ood.images import DecodedImage, ImageSet, decode_all, decode_stream, halves_by_hash
 from edge_ood.output import atomic_output, report_path
-from edge_ood.parity import ParityReport, verify
+from edge_ood.parity import ParityReport, extremes, verify
 from edge_ood.parity_limits import Subject
 from edge_ood.parity_report import parity_document, write_report
 from edge_ood.preprocess import Preprocess
@@ -125,8 +125,7 @@ def convert(draft: Draft) -> Draft:
     if options.precision == "fp16":
         converted = with_float16(request.classifier)
     else:
-        pixels, _ = decode_all(_range_images(request).paths, request.preprocess)
-        images = request.preprocess.normalise(pixels, np.float32)
+        images = _ranging_input(request)
         converted = quantised(request.classifier, images, INT8_TARGETS[_int8_target(options)])
     float32 = replace(options, precision="fp32", int8_target=None, max_label_flips=None)
     return replace(
@@ -343,6 +342,17 @@ def _checked_gradients(
                 request.preprocess,
                 provider=request.options.provider,
             )
+
+
+def _ranging_input(request: Request) -> NDArray[np.float32]:
+    """Network input that sets the ranges of int8: training images, and black, white and noise.
+
+    Feature maps of images unlike any known ones go beyond the range of those. If they were cut
+    there, such images would rank otherwise than in float32.
+    """
+    known, _ = decode_all(_range_images(request).paths, request.preprocess)
+    unlike = np.stack(list(extremes(request.preprocess.size_px).values()))
+    return request.preprocess.normalise(np.concatenate([known, unlike]), np.float32)
 
 
 def _range_images(request: Request) -> ImageSet:

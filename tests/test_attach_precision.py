@@ -24,6 +24,8 @@ from edge_ood.runtime import Scorer
 from edge_ood.session import open_session
 
 PRECISIONS = ("fp16", "int8")
+BLACK, WHITE = 0.01, 0.99
+UNIFORM_DEVIATION = 1 / np.sqrt(12)
 FLOAT32_FEATURES = 1e-4  # relative: statistics of float32 features in two programs
 
 
@@ -143,6 +145,32 @@ def test_ranges_and_comparison_open_training_images_alone(
     held = {content_hash(path.read_bytes()) for path in images}
     assert held < set(request_.training.hashes)
     assert held.isdisjoint(opened["convert"])
+
+
+def test_ranges_reach_beyond_known_images(
+    request_: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Black, white and noise set them, too: foreign images are not cut where known ones end."""
+    given: list[np.ndarray] = []
+
+    def keep(classifier: onnx.ModelProto, images: np.ndarray, target: object) -> None:
+        given.append(images)
+        raise ExportError("seen")
+
+    monkeypatch.setattr(attach_module, "quantised", keep)
+    options = replace(request_.options, precision="int8")
+    with pytest.raises(ExportError, match="seen"):
+        attach(replace(request_, options=options), tmp_path / "x.onnx")
+
+    preprocess = request_.preprocess
+    mean, std = (np.array(v)[:, None, None] for v in (preprocess.mean, preprocess.std))
+    (images,) = given
+    pixels = images * std + mean
+    lowest, highest, spread = pixels.min((1, 2, 3)), pixels.max((1, 2, 3)), pixels.std((1, 2, 3))
+    assert np.float32 == images.dtype
+    assert 1 <= (highest < BLACK).sum()
+    assert 1 <= (lowest > WHITE).sum()
+    assert 8 <= (np.abs(spread - UNIFORM_DEVIATION) < 0.1).sum()
 
 
 def test_too_many_label_flips_leave_nothing_behind(

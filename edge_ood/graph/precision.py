@@ -1,4 +1,4 @@
-"""The classifier in fewer bits: float16, or 8-bit integers whose ranges come from training images.
+"""The classifier in fewer bits: float16, or 8-bit integers whose ranges come from images.
 
 A classifier is converted before anything is fitted, so statistics, thresholds and p-values are
 those of the network that ships. Its input and outputs stay float32. So does its tail: whatever
@@ -84,7 +84,7 @@ def quantised(
 
     Args:
         classifier: Simplified, in float32, with one input (N, 3, S, S).
-        images: Network input (M, 3, S, S) of training images, one or more.
+        images: Network input (M, 3, S, S), one image or more; what goes beyond them is cut.
         target: Layout of the integers.
 
     Returns:
