@@ -191,7 +191,7 @@ class Request:
         if "outliers" in {self.options.epsilon, *sources} and not len(self.outliers):
             raise InputError(
                 "there are no outliers to choose parameters by",
-                hint="train with --outliers, or choose by fgsm",
+                hint="choose by fgsm, or take a network that was trained with outliers",
             )
 
 

@@ -140,7 +140,8 @@ def missing_extra(tmp_path):
         ),
         (
             empty_folder,
-            "no images under '{}' (looked for .bmp .gif .jpeg .jpg .png .ppm .tif .tiff .webp)",
+            "no images under '{}' (looked for .bmp .gif .jfif .jpe .jpeg .jpg .mpo .pbm .pgm .png "
+            ".pnm .ppm .tif .tiff .webp)",
             "check the path",
         ),
         (bad_image, "cannot decode 'a/b.png': ", "remove or repair it"),

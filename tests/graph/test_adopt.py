@@ -312,7 +312,7 @@ def test_two_answers_are_for_the_user_to_choose_from(
     ("found", "error", "message"),
     [
         ({"classes": 5}, InputError, r"gives 'output' \(N, 3\), got 5 class names"),
-        ({"logits": "scroes"}, UnknownNameError, "unknown tensor 'scroes'"),
+        ({"logits": "nothing"}, UnknownNameError, "unknown tensor 'nothing'"),
         ({"logits": "planes"}, InputError, r"gives 'planes' \(N, 3, 16, 16\), expected one row"),
         ({"features": ["weights"]}, UnknownNameError, "unknown tensor 'weights'"),
     ],
