@@ -1,50 +1,80 @@
 """The command line: wiring only, one file per command."""
 
-from typing import Annotated
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
 import typer
 
 from edge_ood.cli._errors import INTERRUPTED, OneLineErrors
-from edge_ood.cli.attach import attach
-from edge_ood.cli.bench import bench
-from edge_ood.cli.calibrate import calibrate
-from edge_ood.cli.check import check
-from edge_ood.cli.demo import demo
-from edge_ood.cli.evaluate import evaluate
-from edge_ood.cli.export import export
-from edge_ood.cli.heads import heads
-from edge_ood.cli.inspect import inspect
-from edge_ood.cli.merge import merge
-from edge_ood.cli.score import score
-from edge_ood.cli.train import train
 
 __all__ = ["app", "main"]
 
+_COMMANDS = (
+    "train",
+    "export",
+    "score",
+    "merge",
+    "evaluate",
+    "calibrate",
+    "attach",
+    "check",
+    "bench",
+    "inspect",
+    "heads",
+    "demo",
+)
+_PLAIN: dict[str, Any] = {
+    "add_completion": False,
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+}
+
+
+class _Commands(Mapping[str, Any]):
+    """Commands by name, each imported from the file of its name when it is called or listed.
+
+    To import and build all of them takes as long as half of what scoring one image adds to its
+    libraries.
+    """
+
+    def __init__(self) -> None:
+        self._built: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in _COMMANDS:
+            raise KeyError(name)
+        if name not in self._built:
+            self._built[name] = _build(name)
+        return self._built[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_COMMANDS)
+
+    def __len__(self) -> int:
+        return len(_COMMANDS)
+
+
+def _build(name: str) -> Any:
+    alone = typer.Typer(**_PLAIN)
+    alone.command(name)(getattr(importlib.import_module(f"edge_ood.cli.{name}"), name))
+    return typer.main.get_command(alone)
+
+
+class _Group(OneLineErrors):
+    """The group of all commands."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "commands": _Commands()})
+
+
 app = typer.Typer(
     name="edge-ood",
-    cls=OneLineErrors,
+    cls=_Group,
     no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    **_PLAIN,
 )
-
-for command in (
-    train,
-    export,
-    score,
-    merge,
-    evaluate,
-    calibrate,
-    attach,
-    check,
-    bench,
-    inspect,
-    heads,
-    demo,
-):
-    app.command()(command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -114,16 +114,16 @@ def score(
     roots, listed = _roots(paths)
     everything = InputFiles(roots, skip=target.own_files if target else ())
     heads = None if scores is None else [name.strip() for name in scores.split(",")]
-    scorer = Scorer(
-        artefact, provider=provider, heads=heads, threads=threads if batch_size == 1 else 1
-    )
+    # One at a time, images want all threads for themselves.
+    is_single = batch_size == 1 or (len(roots) == 1 and not roots[0].is_dir())
+    scorer = Scorer(artefact, provider=provider, heads=heads, threads=threads if is_single else 1)
     _warn_about_device(scorer)
     files = ShardFiles(everything, part, batch_size)
     tally, latencies = Tally(), Latencies()
     stream = partial(
         scorer.stream,
         batch_size=batch_size,
-        threads=1 if batch_size == 1 else threads,
+        threads=1 if is_single else threads,
         on_batch=latencies.add,
     )
     if target is None:

@@ -57,6 +57,20 @@ def test_both_help_options_work_everywhere(command: list[str]) -> None:
     assert long.stdout == short.stdout
 
 
+def test_a_command_imports_no_other() -> None:
+    """On a small device, every file that is not read counts."""
+    code = (
+        "import sys; sys.argv = ['edge-ood', 'heads']\n"
+        "from edge_ood.cli import main\n"
+        "try:\n    main()\n"
+        "finally:\n    print(*(name for name in sys.modules if name.startswith('edge_ood.cli.')))"
+    )
+    done = subprocess.run([sys.executable, "-Ic", code], capture_output=True, text=True, check=True)
+
+    loaded = {name.rpartition(".")[2] for name in done.stdout.splitlines()[-1].split()}
+    assert {"heads"} == loaded & set(COMMANDS)
+
+
 def test_no_command_shows_the_help() -> None:
     """Typing the bare name is a question, answered with the usage."""
     result = CliRunner().invoke(app, [])

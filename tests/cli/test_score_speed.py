@@ -5,10 +5,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from edge_ood import runtime
 from edge_ood.cli.app import app
 
 PEAK = """
@@ -35,6 +37,25 @@ def test_threads_do_not_change_the_table(colour_artifact: Path, colours: Path) -
 
     assert {run(colour_artifact, images).stdout} == tables
     assert 60 == tables.pop().count("\n")
+
+
+def test_a_single_file_gets_all_threads(
+    colour_artifact: Path, colours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else is there to keep the other cores busy; many files take one each."""
+    given: list[int | None] = []
+    open_session = runtime.open_session
+
+    def keep(model: Path, *, provider: str, threads: int | None) -> Any:
+        given.append(threads)
+        return open_session(model, provider=provider, threads=threads)
+
+    monkeypatch.setattr(runtime, "open_session", keep)
+    image = min((colours / "test").rglob("*.png"))
+    results = [run(colour_artifact, image), run(colour_artifact, image, image)]
+
+    assert [0, 0] == [result.exit_code for result in results]
+    assert [None, 1] == given
 
 
 @pytest.mark.parametrize("option", ["--threads", "--batch-size"])
