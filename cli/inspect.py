@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -31,6 +32,8 @@ def inspect(artefact: Artefact) -> None:
     metadata = Scorer(artefact, provider="cpu", calibrated=False).metadata
     typer.echo(f"{printable(str(artefact))}: {artefact.stat().st_size / 1e6:.2f} MB\n")
     typer.echo(report(metadata))
+    if metadata.calibration.per_class:
+        typer.echo(f"\n{_by_class(artefact, metadata)}")
     typer.echo(f"\n{_budget(size_budget(artefact, [head.name for head in metadata.heads]))}")
 
 
@@ -116,6 +119,23 @@ def _device(calibrated: "Metadata | ArchivedCalibration") -> str:
     return printable(
         str(device if device.provider else replace(device, provider=calibrated.provider))
     )
+
+
+def _by_class(artefact: Path, metadata: "Metadata") -> str:
+    """Thresholds of every score by predicted class, with the images that gave them."""
+    import numpy as np
+
+    from edge_ood.graph.decision import read_decision
+    from edge_ood.graph.loading import load_model_file
+
+    decision = read_decision(load_model_file(artefact), metadata.head_names)
+    labels = np.arange(len(metadata.classes))
+    columns = [[f"{limit:.6g}" for limit in decision.limits(s, labels)] for s in decision.outputs]
+    counts = metadata.calibration.class_counts
+    rows = list(zip(map(printable, metadata.classes), map(str, counts), *columns, strict=True))
+    more = len(rows) - _MOST_CLASSES
+    table = format_table(("predicted class", "images", *decision.outputs), rows[:_MOST_CLASSES])
+    return f"{table}\n{more} more" if more > 0 else table
 
 
 def _budget(parts: "Sequence[Part]") -> str:

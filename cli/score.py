@@ -99,6 +99,7 @@ def score(
     """
     from edge_ood.input_files import InputFiles
     from edge_ood.latency import Latencies
+    from edge_ood.paths import is_folder
     from edge_ood.runtime import Scorer
     from edge_ood.tables.formats import format_of
     from edge_ood.tables.score_output import ScoreOutput
@@ -115,7 +116,7 @@ def score(
     everything = InputFiles(roots, skip=target.own_files if target else ())
     heads = None if scores is None else [name.strip() for name in scores.split(",")]
     # One at a time, images want all threads for themselves.
-    is_single = batch_size == 1 or (len(roots) == 1 and not roots[0].is_dir())
+    is_single = batch_size == 1 or (len(roots) == 1 and not is_folder(roots[0]))
     scorer = Scorer(artefact, provider=provider, heads=heads, threads=threads if is_single else 1)
     _warn_about_device(scorer)
     files = ShardFiles(everything, part, batch_size)

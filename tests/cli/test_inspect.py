@@ -48,6 +48,31 @@ def test_the_bytes_are_shared_out(colour_artifact: Path) -> None:
     assert ["preprocessing", "classifier", "gradient"] == list(sizes)[:3]
 
 
+def test_thresholds_per_class_are_shown(
+    colour_artifact: Path, colours: Path, tmp_path: Path
+) -> None:
+    """One row a class, with what the graph itself flags by: just under it passes, over it not."""
+    path = tmp_path / "x.onnx"
+    arguments = ["--per-class", "--alpha", "0.2", "-o", str(path)]
+    made = CliRunner().invoke(
+        app, ["calibrate", str(colour_artifact), str(colours / "test"), *arguments]
+    )
+    result = CliRunner().invoke(app, ["inspect", str(path)])
+
+    assert (0, 0) == (made.exit_code, result.exit_code), made.stderr
+    table = next(t for t in result.stdout.split("\n\n") if t.startswith("predicted class"))
+    heading, _, *rows = table.splitlines()
+    assert ["images", "energy", "msp", "uniform_ce"] == heading.split()[2:]
+    limits = {row.rsplit(maxsplit=4)[0].strip(): float(row.split()[-3]) for row in rows}
+    scores = Scorer(path)(colours / "test")
+    expected = [
+        score > limits[label]
+        for score, label in zip(scores.scores["energy"], scores.label, strict=True)
+    ]
+    assert expected == scores.decisions["energy"].tolist()
+    assert len(set(limits.values())) > 1
+
+
 def test_what_decides_is_shown(metadata: Metadata) -> None:
     """Classes, input, the head that decides, its rate, and on what it was calibrated."""
     found = facts(report(metadata))
