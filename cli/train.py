@@ -190,6 +190,7 @@ def train(
         from edge_ood.cli._training_display import TrainingDisplay
         from edge_ood.train import Launch
         from edge_ood.train import train as train_classifier
+        from edge_ood.training_session import end_processes
     except ModuleNotFoundError as error:
         raise MissingDependencyError("training", error.name or "torch", "train") from error
 
@@ -202,6 +203,7 @@ def train(
             launch=Launch(device, resume=resume, force=force),
             progress=display.callbacks,
         )
+    end_processes()
     if os.environ.get("RANK", "0") != "0":  # torchrun starts many of us, and the first speaks
         return
     accuracy = report.validation_accuracy

@@ -29,6 +29,7 @@ __all__ = [
     "DEVICES",
     "Session",
     "State",
+    "end_processes",
     "evaluate",
     "load_checkpoint",
     "mean_output",
@@ -136,6 +137,16 @@ def start_fabric(device: str, settings: Settings) -> Fabric:
     )
     fabric.launch()
     return fabric
+
+
+def end_processes() -> None:
+    """Part from the other processes of a run, if there are any, before this one ends.
+
+    A thread of the group that is still running as Python exits can abort a process that has
+    finished all its work.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def start_session(

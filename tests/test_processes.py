@@ -28,7 +28,7 @@ GRADIENTS = """
     from edge_ood.registry import Spec
     from edge_ood.run_directory import RunConfig
     from edge_ood.settings import Settings
-    from edge_ood.training_session import start_fabric, start_session
+    from edge_ood.training_session import end_processes, start_fabric, start_session
     from edge_ood.training_set import Folders, read_training_set
 
     images, output = Path(sys.argv[1]), Path(sys.argv[2])
@@ -56,6 +56,7 @@ GRADIENTS = """
         if fabric.is_global_zero:
             name = f"{objective.name}-{fabric.world_size}.safetensors"
             (output / name).write_bytes(safetensors.torch.save(gradients))
+    end_processes()
 """
 OBJECTIVES = (
     "cross-entropy",

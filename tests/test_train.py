@@ -26,6 +26,7 @@ from edge_ood.run_directory import read_metrics, read_run
 from edge_ood.settings import Settings
 from edge_ood.train import Launch, learning_rate, train
 from edge_ood.training_report import Progress, StepReport, TrainReport
+from edge_ood.training_session import end_processes
 from edge_ood.training_set import Folders
 
 SIDE = 8
@@ -545,3 +546,14 @@ def test_bfloat16_trains(finished: Path, tiny_images: Path, tmp_path: Path) -> N
     assert {torch.float32, torch.int64} == {weight.dtype for weight in weights.values()}
     assert weights_of(finished) != weights_of(tmp_path)
     assert report.validation_accuracy > 0.9
+
+
+def test_a_process_parts_from_its_group() -> None:
+    """Once, and without a group not at all."""
+    torch.distributed.init_process_group(
+        "gloo", store=torch.distributed.HashStore(), rank=0, world_size=1
+    )
+
+    end_processes()
+    assert not torch.distributed.is_initialized()
+    end_processes()
