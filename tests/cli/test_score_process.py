@@ -21,6 +21,7 @@ HEEDING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handle
 """Shells start what runs in their background deaf to interrupts, and children inherit that."""
 
 LONG_LIST = 30_000  # images; seconds of work, so that there is time to interrupt
+SECOND_WRITE = 100_000  # bytes; then a first portion of 64 KiB is written and counted for certain
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ def test_an_interrupt_keeps_what_is_done(
         Path("list").open() as listed,
         start(artefact, "-", "-o", "out.csv", "--force", first=HEEDING, stdin=listed) as process,
     ):
-        while not (part.exists() and part.stat().st_size > 10_000) and process.poll() is None:
+        while not (part.exists() and part.stat().st_size > SECOND_WRITE) and process.poll() is None:
             time.sleep(0.01)
         process.send_signal(kind)
         _, stderr = process.communicate()
