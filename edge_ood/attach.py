@@ -31,7 +31,14 @@ from edge_ood.graph.assemble import assemble, assemble_reader
 from edge_ood.graph.network import INPUT_NAME
 from edge_ood.graph.precision import INT8_TARGETS, quantised, with_float16
 from edge_ood.graph.simplify import simplify
-from edge_ood.images import DecodedImage, ImageSet, decode_all, decode_stream, halves_by_hash
+from edge_ood.images import (
+    DecodedImage,
+    ImageSet,
+    decode_all,
+    decode_stream,
+    halves_by_hash,
+    with_hashes,
+)
 from edge_ood.output import atomic_output, report_path
 from edge_ood.parity import ParityReport, extremes, verify
 from edge_ood.parity_limits import Subject
@@ -155,7 +162,7 @@ def fit(draft: Draft) -> Draft:
         else head
         for head in bound
     )
-    hashes = request.training.hashes or _hashes(request.training, request.preprocess)
+    hashes = with_hashes(request.training).hashes
     return replace(draft, heads=heads, thresholds_from=thresholds_from, training_hashes=hashes)
 
 
@@ -289,8 +296,7 @@ def _statistics_images(request: Request) -> tuple[ImageSet, ImageSet]:
             "statistics from calibration images need their labels",
             hint="arrange them as CALIBRATION/<class>/<file>, or use --statistics training",
         )
-    hashes = request.calibration.hashes or _hashes(request.calibration, request.preprocess)
-    first = halves_by_hash(hashes)
+    first = halves_by_hash(with_hashes(request.calibration).hashes)
     return request.calibration.subset(first), request.calibration.subset(~first)
 
 
@@ -314,10 +320,6 @@ def _decoded(paths: Sequence[Path], preprocess: Preprocess) -> Iterator[DecodedI
         if isinstance(item, DataError):
             raise item
         yield item
-
-
-def _hashes(images: ImageSet, preprocess: Preprocess) -> tuple[str, ...]:
-    return tuple(item.content_hash for item in _decoded(images.paths, preprocess))
 
 
 def _parity_images(request: Request) -> dict[str, DecodedImage]:

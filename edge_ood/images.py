@@ -170,11 +170,13 @@ def halves_by_hash(hashes: Sequence[str]) -> NDArray[np.bool_]:
 
 
 def with_hashes(images: ImageSet) -> ImageSet:
-    """The same images with the content hashes of their files.
+    """The same images with the content hashes of their files, which are read if they have none.
 
     Raises:
         DataError: If a file cannot be read.
     """
+    if images.hashes:
+        return images
     return replace(images, hashes=tuple(ordered_map(_hash_file, images.paths)))
 
 

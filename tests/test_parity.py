@@ -200,18 +200,23 @@ def test_an_undamaged_file_passes(draft: Draft) -> None:
     assert {f"{head}{end}" for head in scores for end in ("", "_pvalue", "_is_ood")} <= checked
 
 
+def with_damage(draft: Draft, damage: Callable[[onnx.ModelProto], None], path: Path) -> Draft:
+    """A draft whose written file is another one's, damaged."""
+    model = onnx.load(draft.path)
+    damage(model)
+    onnx.save(model, path)
+    return replace(draft, path=path)
+
+
 @pytest.mark.parametrize("damage", DAMAGE, ids=lambda damage: damage.__name__)
 def test_the_gate_names_what_is_damaged(
     damage: Callable[[onnx.ModelProto], None], draft: Draft, tmp_path: Path
 ) -> None:
     """One damage to the written file fails the gate, which names the output."""
-    model = onnx.load(draft.path)
-    damage(model)
-    damaged = tmp_path / "damaged.onnx"
-    onnx.save(model, damaged)
+    damaged = with_damage(draft, damage, tmp_path / "damaged.onnx")
 
     with pytest.raises(ExportError, match=DAMAGE[damage]):
-        check_parity(replace(draft, path=damaged))
+        check_parity(damaged)
 
 
 AROUND_THE_CLASSIFIER = [damage for damage in DAMAGE if damage not in (flip_weight, drop_relu)]
@@ -222,13 +227,10 @@ def test_around_a_converted_classifier_the_gate_is_as_strict(
     damage: Callable[[onnx.ModelProto], None], converted_draft: Draft, tmp_path: Path
 ) -> None:
     """Preprocessing, heads, thresholds and decisions are float32 and held to its limits."""
-    model = onnx.load(converted_draft.path)
-    damage(model)
-    damaged = tmp_path / "damaged.onnx"
-    onnx.save(model, damaged)
+    damaged = with_damage(converted_draft, damage, tmp_path / "damaged.onnx")
 
     with pytest.raises(ExportError, match=DAMAGE[damage]):
-        check_parity(replace(converted_draft, path=damaged))
+        check_parity(damaged)
 
 
 def test_a_converted_classifier_is_taken_at_its_word(converted_draft: Draft) -> None:

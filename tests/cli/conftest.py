@@ -1,5 +1,6 @@
-"""An artefact that says what it sees, for tests of what reaches the network."""
+"""Artefacts and folders to score, one of them an artefact that says what it sees."""
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -16,6 +17,25 @@ from edge_ood.graph.assemble import assemble
 from edge_ood.preprocess import Preprocess
 from edge_ood.registry import bind_parameters
 from edge_ood.scores import HEADS, BoundHead
+
+
+@pytest.fixture
+def artefact(colour_artifact: Path) -> str:
+    """The artefact's path as an argument."""
+    return str(colour_artifact)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, colours: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with `images`: 22 of colours, a grey one and one that is none."""
+    images = tmp_path / "images"
+    images.mkdir()
+    for index, path in enumerate(sorted((colours / "calibration").rglob("*.png"))[::2][:22]):
+        shutil.copy(path, images / f"{index:02}\n'.png")
+    Image.new("RGB", (16, 16), (9, 9, 9)).save(images / "grey.png")
+    (images / "notes.txt").write_text("no image")
+    monkeypatch.chdir(tmp_path)
+    return images
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,9 @@
 
 import errno
 import os
-import shutil
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from typer.testing import CliRunner, Result
 
 from edge_ood.cli.app import app
@@ -21,25 +19,6 @@ FILES = 24
 def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
     """The file system keeps what it was given: there is no power cut here."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
-
-
-@pytest.fixture
-def folder(tmp_path: Path, colours: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with `images`: 22 of colours, a grey one and one that is none."""
-    images = tmp_path / "images"
-    images.mkdir()
-    for index, path in enumerate(sorted((colours / "calibration").rglob("*.png"))[::2][:22]):
-        shutil.copy(path, images / f"{index:02}\n'.png")
-    Image.new("RGB", (16, 16), (9, 9, 9)).save(images / "grey.png")
-    (images / "notes.txt").write_text("no image")
-    monkeypatch.chdir(tmp_path)
-    return images
-
-
-@pytest.fixture
-def artefact(colour_artifact: Path) -> str:
-    """The artefact's path as an argument."""
-    return str(colour_artifact)
 
 
 def run(*arguments: object, stdin: bytes = b"") -> Result:

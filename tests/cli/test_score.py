@@ -36,12 +36,6 @@ def folder(tmp_path: Path, colours: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return images
 
 
-@pytest.fixture
-def artefact(colour_artifact: Path) -> str:
-    """The artefact's path as an argument."""
-    return str(colour_artifact)
-
-
 def run(*arguments: object, stdin: bytes = b"") -> Result:
     """Run `edge-ood score` in this process."""
     return CliRunner().invoke(app, ["score", *map(str, arguments)], input=stdin)

@@ -35,12 +35,6 @@ def folder(tmp_path: Path, colours: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return images
 
 
-@pytest.fixture
-def artefact(colour_artifact: Path) -> str:
-    """The artefact's path as an argument."""
-    return str(colour_artifact)
-
-
 def start(*arguments: object, first: str = "", **settings: Any) -> "subprocess.Popen[bytes]":
     """Start `edge-ood score` in a process of its own, which runs other code first."""
     command = [sys.executable, "-c", f"{first}\n{EDGE_OOD}", "score", *map(str, arguments)]
