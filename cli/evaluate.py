@@ -14,7 +14,8 @@ from edge_ood.cli._table import format_table
 from edge_ood.text import printable
 
 if TYPE_CHECKING:
-    from edge_ood.evaluation import Evaluation, IdResult, MadeImages, OodResult
+    from edge_ood.evaluation.results import Evaluation, IdResult, OodResult
+    from edge_ood.evaluation.sets import MadeImages
     from edge_ood.images import ImageSet
 
 __all__ = ["evaluate", "report"]
@@ -68,7 +69,8 @@ def evaluate(
 
     Example: edge-ood evaluate exported/oe.onnx --id data/test --ood data/svhn --ood far=data/dtd
     """
-    from edge_ood import evaluation
+    from edge_ood.evaluation.evaluate import evaluate as evaluate_artefact
+    from edge_ood.evaluation.sets import name_folders
     from edge_ood.images import read_images
     from edge_ood.metrics import UndefinedMetricWarning
     from edge_ood.output import atomic_output, check_output
@@ -78,7 +80,7 @@ def evaluate(
         check_output(Path(json_file), force=force)
     wanted = ood or []
     made = [_ADVERSARIAL] if _ADVERSARIAL in wanted else []
-    folders = evaluation.name_folders([w for w in wanted if w not in made], taken=made)
+    folders = name_folders([w for w in wanted if w not in made], taken=made)
     scorer = Scorer(artefact, provider=provider, threads=1)
     id_images = read_images(id_folder, scorer.metadata.classes)
     ood_images: dict[str, ImageSet | MadeImages] = {
@@ -94,7 +96,7 @@ def evaluate(
         typer.progressbar(length=total, label="scoring", show_pos=True, file=sys.stderr) as bar,
     ):
         warnings.simplefilter("always", UndefinedMetricWarning)
-        result = evaluation.evaluate(
+        result = evaluate_artefact(
             scorer, id_images, ood_images, batch_size=batch_size, on_image=lambda: bar.update(1)
         )
     for message in dict.fromkeys(str(warning.message) for warning in caught):

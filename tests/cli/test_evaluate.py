@@ -8,10 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 import edge_ood.runtime
-from edge_ood import evaluation
 from edge_ood.artifact import Manifest
 from edge_ood.cli.app import app
 from edge_ood.cli.evaluate import report
+from edge_ood.evaluation.evaluate import evaluate
 from edge_ood.images import content_hash, read_images
 from edge_ood.results import Scores
 
@@ -216,7 +216,7 @@ def test_images_seen_before_are_remarked(folders):
     scorer = NamedScorer("x.onnx")
     training = [content_hash(str(folders / "known/ant/ant_0.1.png").encode())]
     scorer.metadata.manifests = {"training": Manifest.of(training)}
-    result = evaluation.evaluate(scorer, read_images(folders / "known", CLASSES), {})
+    result = evaluate(scorer, read_images(folders / "known", CLASSES), {})
 
     assert "ID: 4 images (1 of them were training images of this artefact)" in report(result)
 

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from edge_ood import metrics
 from edge_ood.artifact import Manifest
 from edge_ood.errors import DataError
-from edge_ood.evaluation import evaluate
+from edge_ood.evaluation.evaluate import evaluate
 from edge_ood.images import ImageSet, content_hash, read_images
 from edge_ood.results import Scores
 from edge_ood.runtime import Scorer

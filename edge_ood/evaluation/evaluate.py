@@ -5,127 +5,23 @@ decisions and its class probabilities. Nothing is tuned here.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood import metrics
-from edge_ood.errors import DataError, InputError
+from edge_ood.errors import DataError
+from edge_ood.evaluation.results import Evaluation, HeadOnId, IdResult, OodResult
+from edge_ood.evaluation.sets import MadeImages
 from edge_ood.images import ImageSet
-from edge_ood.metrics import Misclassification, PairMetrics
-from edge_ood.paths import is_folder
+from edge_ood.metrics import Misclassification
 from edge_ood.registry import Spec
 from edge_ood.results import Scores
 from edge_ood.runtime import Scorer
 
-__all__ = [
-    "Evaluation",
-    "HeadOnId",
-    "IdResult",
-    "MadeImages",
-    "OodResult",
-    "evaluate",
-    "name_folders",
-]
-
-
-class MadeImages(Protocol):
-    """Images that are no files as they are, such as adversarial ones; `paths` they come from."""
-
-    paths: tuple[Path, ...]
-
-    def __len__(self) -> int: ...
-
-    def batches(self, size: int, on_image: Callable[[], None]) -> Iterator[NDArray[np.uint8]]:
-        """Images uint8 (at most `size`, S, S, 3)."""
-
-
-@dataclass(frozen=True)
-class HeadOnId:
-    """One score head on the in-distribution (ID) images; rates in [0, 1].
-
-    Attributes:
-        realised_tpr: Fraction accepted by the artefact's own threshold.
-        accepted_accuracy: Accuracy on the accepted images; NaN without labels or acceptance.
-        misclassification: How well the score finds wrong predictions; NaN without labels.
-    """
-
-    realised_tpr: float
-    accepted_accuracy: float
-    misclassification: Misclassification
-
-
-@dataclass(frozen=True)
-class IdResult:
-    """What does not depend on an OOD set; rates in [0, 1].
-
-    Attributes:
-        n: Number of images.
-        is_labelled: Whether every image lies below a folder named after a class.
-        seen: By role (such as `training`), how many images had that role for the artefact.
-        accuracy: Fraction of right predictions; NaN without labels.
-        mean_max_probability: Mean probability of the predicted class.
-        expected_calibration_error: Over 15 equal-width bins; NaN without labels.
-        heads: By head.
-    """
-
-    n: int
-    is_labelled: bool
-    seen: Mapping[str, int]
-    accuracy: float
-    mean_max_probability: float
-    expected_calibration_error: float
-    heads: Mapping[str, HeadOnId]
-
-
-@dataclass(frozen=True)
-class OodResult:
-    """One out-of-distribution (OOD) set against the ID images; rates in [0, 1].
-
-    Attributes:
-        n: Number of images.
-        seen: By role (such as `outliers`), how many images had that role for the artefact.
-        mean_max_probability: Mean probability of the predicted class.
-        flagged: By head, the fraction flagged by the artefact's own threshold.
-        metrics: By head, at all thresholds.
-    """
-
-    n: int
-    seen: Mapping[str, int]
-    mean_max_probability: float
-    flagged: Mapping[str, float]
-    metrics: Mapping[str, PairMetrics]
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """One artefact on one ID set and any number of OOD sets.
-
-    Attributes:
-        heads: Names of the score heads.
-        primary: The head behind the artefact's `is_ood`.
-        alpha: False-alarm rate the thresholds were calibrated for; `1 - alpha` is promised. NaN
-            where the primary head decides by a threshold of the user's own.
-        objective: How the classifier was trained, with all parameters; empty where unknown.
-        id: The ID set.
-        ood: By name of the OOD set.
-    """
-
-    heads: tuple[str, ...]
-    primary: str
-    alpha: float
-    objective: str
-    id: IdResult
-    ood: Mapping[str, OodResult]
-
-    def to_json(self) -> dict[str, Any]:
-        """A document of plain values, the fields of the dataclasses; NaN becomes None."""
-        document: dict[str, Any] = _without_nan(asdict(self))
-        return document
+__all__ = ["evaluate"]
 
 
 def evaluate(
@@ -180,31 +76,6 @@ def _promised_rate(scorer: Scorer) -> float:
     calibration = scorer.metadata.calibration
     is_own = scorer.metadata.primary in calibration.own_thresholds
     return math.nan if is_own else calibration.alpha
-
-
-def name_folders(arguments: Sequence[str], *, taken: Sequence[str] = ()) -> dict[str, Path]:
-    """Folders by name, from `NAME=DIR` or `DIR`, in the order given.
-
-    The name of a plain `DIR` is the folder's own, with as many parents before it as it takes to
-    tell it from the others. An argument that is a folder as it stands is never split at `=`.
-
-    Raises:
-        InputError: If a name or folder is missing, or a name or plain folder is given twice or is
-            `taken`.
-    """
-    pairs = [_split_name(text) for text in arguments]
-    named = [name for name, _ in pairs if name]
-    plain = [folder.resolve().parts for name, folder in pairs if not name]
-    folders: dict[str, Path] = {}
-    for name, folder in pairs:
-        chosen = name or _shortest_name(folder.resolve().parts, plain, named)
-        if not chosen or chosen in folders or chosen in taken:
-            raise InputError(
-                f"{str(name or folder)!r} is given twice",
-                hint="give each OOD set once, or name them with NAME=DIR",
-            )
-        folders[chosen] = folder
-    return folders
 
 
 def _objective(scorer: Scorer) -> Spec:
@@ -298,31 +169,3 @@ def _seen(scorer: Scorer, scores: Scores) -> dict[str, int]:
         for role, manifest in scorer.metadata.manifests.items()
     }
     return {role: count for role, count in counts.items() if count}
-
-
-def _split_name(text: str) -> tuple[str, Path]:
-    name, equals, folder = text.partition("=")
-    if not equals or is_folder(Path(text)):
-        return "", Path(text)
-    if not name or not folder:
-        raise InputError(f"cannot read OOD set {text!r}", hint="write DIR or NAME=DIR")
-    return name, Path(folder)
-
-
-def _shortest_name(
-    parts: tuple[str, ...], plain: Sequence[tuple[str, ...]], named: Sequence[str]
-) -> str:
-    """The fewest last parts of a path that no other has; empty if the whole path is shared."""
-    for depth in range(1, len(parts) + 1):
-        name = "/".join(parts[-depth:])
-        if [other[-depth:] for other in plain].count(parts[-depth:]) == 1 and name not in named:
-            return name
-    return ""
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

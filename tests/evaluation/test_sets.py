@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edge_ood.errors import InputError
-from edge_ood.evaluation import name_folders
+from edge_ood.evaluation.sets import name_folders
 
 
 def test_folders_are_named_by_themselves_or_by_hand(tmp_path, monkeypatch):

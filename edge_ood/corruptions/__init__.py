@@ -1,0 +1,1 @@
+"""Damage to known images at five strengths: one kind per file."""

@@ -1,0 +1,1 @@
+"""Pages for people: HTML that works offline, and the figures in it; no torch."""
