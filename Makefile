@@ -13,7 +13,7 @@ SOURCES := edge_ood cli calibration
 MADE := build dist demo runs exported
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types build wheel clean
+.PHONY: help demo test check lint types build wheel docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' Makefile
@@ -24,7 +24,7 @@ demo: $(INSTALLED) ## Train, export, score and evaluate on handwritten digits, i
 test: $(INSTALLED) ## Run the test suite; ARGS="-k energy" chooses tests
 	$(BIN)/python -Im pytest $(WORKERS) $(ARGS)
 
-check: lint types wheel ## Lint, types, and the test suite against the built wheel
+check: lint types wheel docs ## Lint, types, the test suite against the built wheel, documentation
 
 lint: $(INSTALLED) ## Style, formatting, spelling, project metadata
 	$(BIN)/ruff check .
@@ -59,6 +59,10 @@ wheel: build ## Run the test suite against the built wheel, without the sources
 		print("testing", edge_ood.cli.__file__); \
 		sys.exit(not edge_ood.cli.__file__.startswith(sys.prefix))'
 	cd build/wheel && venv/bin/python -Im pytest $(WORKERS) -m "not source and not slow" $(ARGS)
+
+docs: $(INSTALLED) ## Build the documentation, into build/docs/html; a warning is an error
+	rm -rf build/docs
+	$(BIN)/python -Im sphinx -q -W --keep-going -n -b html -d build/docs/doctrees docs build/docs/html
 
 clean: ## Remove everything that make made, the environment included
 	rm -rf $(VENV) build dist demo edge_ood.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -18,7 +18,7 @@ from edge_ood.scores import HEADS as HEAD_REGISTRY
 ROOT = Path(__file__).parents[1]
 PAGES = (
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "exported/README.md"),
-    *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
+    *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))),
 )
 HEADS = HEAD_REGISTRY.names()
 OBJECTIVES = Registry("edge_ood.objectives", kind="", attribute="", separator="-").names()
