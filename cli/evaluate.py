@@ -14,7 +14,7 @@ from edge_ood.cli._table import format_table
 from edge_ood.text import printable
 
 if TYPE_CHECKING:
-    from edge_ood.evaluation.results import Evaluation, IdResult, OodResult
+    from edge_ood.evaluation.results import IdResult, ModelResult, OodResult
     from edge_ood.evaluation.sets import MadeImages
     from edge_ood.images import ImageSet
 
@@ -97,7 +97,12 @@ def evaluate(
     ):
         warnings.simplefilter("always", UndefinedMetricWarning)
         result = evaluate_artefact(
-            scorer, id_images, ood_images, batch_size=batch_size, on_image=lambda: bar.update(1)
+            {artefact.stem: scorer},
+            id_images,
+            ood_images,
+            id_folder=str(id_folder),
+            batch_size=batch_size,
+            on_image=lambda: bar.update(1),
         )
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         typer.echo(f"warning: {message}", err=True)
@@ -105,23 +110,23 @@ def evaluate(
     if json_file not in (None, "-"):
         with atomic_output(Path(json_file)) as temporary:
             temporary.write_text(document + "\n", encoding="utf-8")
-    typer.echo(document if json_file == "-" else report(result))
+    typer.echo(document if json_file == "-" else report(result.models[0]))
 
 
-def report(evaluation: "Evaluation") -> str:
-    """An evaluation as plain text, at most 100 columns wide for head names of usual length.
+def report(model: "ModelResult") -> str:
+    """What was measured of an artefact, at most 100 columns wide for head names of usual length.
 
     One block for the ID images, one per OOD set, each with the training objective, and a legend;
     rates in percent.
     """
-    blocks = [_id_block(evaluation, evaluation.id)]
-    blocks += [_ood_block(evaluation, name, result) for name, result in evaluation.ood.items()]
-    is_own = math.isnan(evaluation.alpha)
-    promised = "no rate" if is_own else f"{_percent(1 - evaluation.alpha)} %"
+    blocks = [_id_block(model, model.id)]
+    blocks += [_ood_block(model, name, result) for name, result in model.ood.items()]
+    is_own = math.isnan(model.alpha)
+    promised = "no rate" if is_own else f"{_percent(1 - model.alpha)} %"
     return "\n\n".join([*blocks, _LEGEND.format(promised=promised)])
 
 
-def _id_block(evaluation: "Evaluation", result: "IdResult") -> str:
+def _id_block(model: "ModelResult", result: "IdResult") -> str:
     headings = (
         "head",
         "TPR",
@@ -132,7 +137,7 @@ def _id_block(evaluation: "Evaluation", result: "IdResult") -> str:
     )
     rows = [
         (
-            _marked(head, evaluation),
+            _marked(head, model),
             _percent(on_id.realised_tpr),
             _percent(on_id.accepted_accuracy),
             _percent(on_id.misclassification.auroc),
@@ -148,7 +153,7 @@ def _id_block(evaluation: "Evaluation", result: "IdResult") -> str:
     )
     lines = [
         f"ID: {_count(result.n)}{_seen(result)}",
-        *_objective(evaluation),
+        *_objective(model),
         quality if result.is_labelled else _NOT_LABELLED,
         f"mean probability of the predicted class {_percent(result.mean_max_probability)} %",
         "",
@@ -157,7 +162,7 @@ def _id_block(evaluation: "Evaluation", result: "IdResult") -> str:
     return "\n".join(lines)
 
 
-def _ood_block(evaluation: "Evaluation", name: str, result: "OodResult") -> str:
+def _ood_block(model: "ModelResult", name: str, result: "OodResult") -> str:
     headings = (
         "head",
         "AUROC",
@@ -170,7 +175,7 @@ def _ood_block(evaluation: "Evaluation", name: str, result: "OodResult") -> str:
     )
     rows = [
         (
-            _marked(head, evaluation),
+            _marked(head, model),
             _percent(pair.auroc),
             _percent(pair.aupr_in),
             _percent(pair.aupr_out),
@@ -182,8 +187,8 @@ def _ood_block(evaluation: "Evaluation", name: str, result: "OodResult") -> str:
         for head, pair in result.metrics.items()
     ]
     lines = [
-        f"OOD {name}: {_count(result.n)} against {evaluation.id.n} of ID{_seen(result)}",
-        *_objective(evaluation),
+        f"OOD {name}: {_count(result.n)} against {model.id.n} of ID{_seen(result)}",
+        *_objective(model),
         f"mean probability of the predicted class {_percent(result.mean_max_probability)} %",
         "",
         format_table(headings, rows),
@@ -191,12 +196,12 @@ def _ood_block(evaluation: "Evaluation", name: str, result: "OodResult") -> str:
     return "\n".join(lines)
 
 
-def _objective(evaluation: "Evaluation") -> list[str]:
-    return [f"objective {printable(evaluation.objective)}"] if evaluation.objective else []
+def _objective(model: "ModelResult") -> list[str]:
+    return [f"objective {printable(model.objective)}"] if model.objective else []
 
 
-def _marked(head: str, evaluation: "Evaluation") -> str:
-    return f"{head} *" if head == evaluation.primary else head
+def _marked(head: str, model: "ModelResult") -> str:
+    return f"{head} *" if head == model.primary else head
 
 
 def _count(n: int) -> str:

@@ -23,12 +23,12 @@ def scorer(colour_artifact: Path) -> Scorer:
 
 
 def evaluate(*arguments: object) -> dict[str, object]:
-    """The JSON document of `edge-ood evaluate`."""
+    """The only artefact in the JSON document of `edge-ood evaluate`."""
     command = ["evaluate", *map(str, arguments), "--json", "-", "--provider", "cpu"]
     result = CliRunner().invoke(app, command, catch_exceptions=False)
     assert 0 == result.exit_code, result.output
-    document: dict[str, object] = json.loads(result.stdout)
-    return document
+    (model,) = json.loads(result.stdout)["models"]
+    return dict(model)
 
 
 def test_batches_do_not_change_the_images(scorer: Scorer, colours: Path) -> None:

@@ -93,20 +93,21 @@ def results(evaluation: Mapping[str, Any]) -> dict[str, Any]:
         ID error, the images of every set, and by score the realised TPR, its promise, and all
         measures by OOD set.
     """
-    known = evaluation["id"]
+    (model,) = evaluation["models"]
+    known = model["id"]
     return {
         "id_error": _percent(1 - known["accuracy"]),
-        "n": {"id": known["n"], **{name: found["n"] for name, found in evaluation["ood"].items()}},
-        "promised_tpr": _percent(1 - evaluation["alpha"]),
+        "n": {"id": known["n"], **{name: found["n"] for name, found in model["ood"].items()}},
+        "promised_tpr": _percent(1 - model["alpha"]),
         "scores": {
             score: {
                 "realised_tpr": _percent(known["heads"][score]["realised_tpr"]),
                 "ood": {
                     name: {key: _percent(found["metrics"][score][key]) for key in MEASURES}
-                    for name, found in evaluation["ood"].items()
+                    for name, found in model["ood"].items()
                 },
             }
-            for score in evaluation["heads"]
+            for score in model["heads"]
         },
     }
 

@@ -4,8 +4,10 @@ Everything is measured on what the artefact itself returns for the files: scores
 decisions and its class probabilities. Nothing is tuned here.
 """
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -13,31 +15,42 @@ from numpy.typing import NDArray
 
 from edge_ood import metrics
 from edge_ood.errors import DataError
-from edge_ood.evaluation.results import Evaluation, HeadOnId, IdResult, OodResult
+from edge_ood.evaluation.results import (
+    Bootstrap,
+    Evaluation,
+    HeadOnId,
+    IdResult,
+    ModelResult,
+    OodResult,
+    Reliability,
+)
 from edge_ood.evaluation.sets import MadeImages
 from edge_ood.images import ImageSet
 from edge_ood.metrics import Misclassification
 from edge_ood.registry import Spec
 from edge_ood.results import Scores
 from edge_ood.runtime import Scorer
+from edge_ood.tables.formats import shown_path
 
 __all__ = ["evaluate"]
 
 
 def evaluate(
-    scorer: Scorer,
+    scorers: Mapping[str, Scorer],
     id_images: ImageSet,
     ood: Mapping[str, ImageSet | MadeImages],
     *,
+    id_folder: str = "",
     batch_size: int = 32,
     on_image: Callable[[], None] = lambda: None,
 ) -> Evaluation:
-    """Score an ID set and OOD sets and compare them, for every head of an artefact.
+    """Score an ID set and OOD sets and compare them, for every head of every artefact.
 
     Args:
-        scorer: The artefact.
+        scorers: The artefacts, by name.
         id_images: Known images; labels are used if their classes are the artefact's.
         ood: Foreign images by name, files or made ones; their labels are ignored.
+        id_folder: Where the known images are, as it was given.
         batch_size: Images per inference.
         on_image: Called after each image, to show progress.
 
@@ -49,12 +62,29 @@ def evaluate(
     for name, images in [("ID", id_images), *ood.items()]:
         if not len(images):
             raise DataError(f"set {name!r} has no images, expected at least one")
+    models = tuple(
+        _measure(name, scorer, id_images, ood, batch_size, on_image)
+        for name, scorer in scorers.items()
+    )
+    return Evaluation(version("edge-ood"), id_folder, models, Bootstrap(0, 0.95, 0), None, True)
+
+
+def _measure(
+    name: str,
+    scorer: Scorer,
+    id_images: ImageSet,
+    ood: Mapping[str, ImageSet | MadeImages],
+    batch_size: int,
+    on_image: Callable[[], None],
+) -> ModelResult:
     inside = _score(scorer, id_images, batch_size, on_image)
     results = {}
-    for name, images in ood.items():
+    for key, images in ood.items():
         outside = _score(scorer, images, batch_size, on_image)
-        results[name] = OodResult(
+        results[key] = OodResult(
             n=len(images),
+            group="",
+            kind="files" if isinstance(images, ImageSet) else "adversarial",
             seen=_seen(scorer, outside),
             mean_max_probability=float(metrics.max_probability(outside.logits).mean()),
             flagged={h: float(outside.decisions[h].mean()) for h in scorer.heads},
@@ -62,7 +92,14 @@ def evaluate(
                 h: metrics.pair_metrics(inside.scores[h], outside.scores[h]) for h in scorer.heads
             },
         )
-    return Evaluation(
+    with scorer.path.open("rb") as artefact:
+        sha256 = hashlib.file_digest(artefact, "sha256").hexdigest()
+    return ModelResult(
+        name=name,
+        path=shown_path(scorer.path),
+        sha256=sha256,
+        n_bytes=scorer.path.stat().st_size,
+        precision=scorer.metadata.precision,
         heads=tuple(scorer.heads),
         primary=scorer.metadata.primary,
         alpha=_promised_rate(scorer),
@@ -131,6 +168,11 @@ def _id_result(scorer: Scorer, images: ImageSet, scores: Scores) -> IdResult:
         seen=_seen(scorer, scores),
         accuracy=math.nan if is_right is None else metrics.accuracy(is_right),
         mean_max_probability=float(confidence.mean()),
+        mean_max_probability_right=math.nan,
+        mean_max_probability_wrong=math.nan,
+        rms_calibration_error=math.nan,
+        reliability=Reliability(),
+        intervals={},
         expected_calibration_error=(
             math.nan
             if is_right is None

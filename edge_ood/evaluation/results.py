@@ -1,33 +1,90 @@
-"""What an evaluation finds, as plain values."""
+"""What an evaluation finds, as plain values: everything that a table, page or figure shows.
+
+    Evaluation                          the sets, the bootstrap, the recommendation
+    |- ModelResult                      one artefact
+    |  |- IdResult                      its answers for the known images
+    |  |  `- HeadOnId                   one score head on them
+    |  |- OodResult                     one foreign set against the known images
+    |  |- GroupResult                   means over the near, the far and all foreign sets
+    |  `- CorruptionResult              known images, spoilt in one way at five strengths
+    `- Recommendation                   the head (and artefact) to take, in two sentences
+
+Rates are fractions in [0, 1], NaN where they are undefined (null in JSON). An `intervals` mapping
+holds the bootstrap interval of a rate under the name of its field, and is empty without bootstrap.
+ID is in-distribution (known), OOD out-of-distribution (foreign).
+"""
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from edge_ood.evaluation.values import (
+    Bootstrap,
+    ClassAlarms,
+    Example,
+    GroupMetrics,
+    Histogram,
+    Interval,
+    PValueCurve,
+    Reliability,
+    ThresholdCurve,
+)
 from edge_ood.metrics import Misclassification, PairMetrics
 
-__all__ = ["Evaluation", "HeadOnId", "IdResult", "OodResult"]
+__all__ = [
+    "Bootstrap",
+    "ClassAlarms",
+    "CorruptedResult",
+    "CorruptionResult",
+    "Evaluation",
+    "Example",
+    "GroupMetrics",
+    "GroupResult",
+    "HeadOnId",
+    "Histogram",
+    "IdResult",
+    "Interval",
+    "ModelResult",
+    "OodResult",
+    "PValueCurve",
+    "Recommendation",
+    "Reliability",
+    "Rival",
+    "ThresholdCurve",
+]
+
+_FORMAT = 1
 
 
 @dataclass(frozen=True)
 class HeadOnId:
-    """One score head on the in-distribution (ID) images; rates in [0, 1].
+    """One score head on the ID images.
 
     Attributes:
-        realised_tpr: Fraction accepted by the artefact's own threshold.
+        realised_tpr: Fraction accepted by the artefact's own thresholds.
         accepted_accuracy: Accuracy on the accepted images; NaN without labels or acceptance.
         misclassification: How well the score finds wrong predictions; NaN without labels.
+        thresholds: Of each of the K predicted classes; a larger score is flagged.
+        classes: K classes, in the artefact's order.
+        pvalues: Whether the p-values keep their promise.
+        intervals: Of `realised_tpr` and `accepted_accuracy`.
+        suspicious: The 12 images with the largest score, that one first.
     """
 
     realised_tpr: float
     accepted_accuracy: float
     misclassification: Misclassification
+    thresholds: tuple[float, ...] = ()
+    classes: tuple[ClassAlarms, ...] = ()
+    pvalues: PValueCurve = field(default_factory=PValueCurve)
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    suspicious: tuple[Example, ...] = ()
 
 
 @dataclass(frozen=True)
 class IdResult:
-    """What does not depend on an OOD set; rates in [0, 1].
+    """What does not depend on an OOD set.
 
     Attributes:
         n: Number of images.
@@ -35,7 +92,12 @@ class IdResult:
         seen: By role (such as `training`), how many images had that role for the artefact.
         accuracy: Fraction of right predictions; NaN without labels.
         mean_max_probability: Mean probability of the predicted class.
+        mean_max_probability_right: The same over right predictions; NaN without any.
+        mean_max_probability_wrong: The same over wrong predictions; NaN without any.
         expected_calibration_error: Over 15 equal-width bins; NaN without labels.
+        rms_calibration_error: Root mean square in place of the mean; NaN without labels.
+        reliability: The bins of the calibration error; empty without labels.
+        intervals: Of the rates above.
         heads: By head.
     """
 
@@ -44,34 +106,102 @@ class IdResult:
     seen: Mapping[str, int]
     accuracy: float
     mean_max_probability: float
+    mean_max_probability_right: float
+    mean_max_probability_wrong: float
     expected_calibration_error: float
+    rms_calibration_error: float
+    reliability: Reliability
+    intervals: Mapping[str, Interval]
     heads: Mapping[str, HeadOnId]
 
 
 @dataclass(frozen=True)
 class OodResult:
-    """One out-of-distribution (OOD) set against the ID images; rates in [0, 1].
+    """One OOD set against the ID images.
 
     Attributes:
         n: Number of images.
+        group: `near`, `far`, or empty.
+        kind: `files`, `synthetic` or `adversarial`.
         seen: By role (such as `outliers`), how many images had that role for the artefact.
         mean_max_probability: Mean probability of the predicted class.
-        flagged: By head, the fraction flagged by the artefact's own threshold.
+        flagged: By head, the fraction flagged by the artefact's own thresholds.
         metrics: By head, at all thresholds.
+        intervals: By head, of the fields of its `metrics`, and of `flagged`.
+        curves: By head.
+        histograms: By head.
+        trusted: By head, the 12 images with the smallest score, that one first.
     """
 
     n: int
+    group: str
+    kind: str
     seen: Mapping[str, int]
     mean_max_probability: float
     flagged: Mapping[str, float]
     metrics: Mapping[str, PairMetrics]
+    intervals: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
+    curves: Mapping[str, ThresholdCurve] = field(default_factory=dict)
+    histograms: Mapping[str, Histogram] = field(default_factory=dict)
+    trusted: Mapping[str, tuple[Example, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """One artefact on one ID set and any number of OOD sets.
+class GroupResult:
+    """Several OOD sets together.
 
     Attributes:
+        sets: Their names.
+        metrics: By head.
+        intervals: By head, of the fields of its `metrics`.
+    """
+
+    sets: tuple[str, ...]
+    metrics: Mapping[str, GroupMetrics]
+    intervals: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CorruptedResult:
+    """The ID images after one corruption at one strength.
+
+    Attributes:
+        strength: 1 (weak) to 5 (strong).
+        n: Number of images.
+        accuracy: Fraction of right predictions; NaN without labels.
+        mean_max_probability: Mean probability of the predicted class.
+        expected_calibration_error: Over 15 equal-width bins; NaN without labels.
+        flagged: By head, the fraction flagged by the artefact's own thresholds.
+        auroc: By head, of the corrupted images as OOD against the clean ones.
+    """
+
+    strength: int
+    n: int
+    accuracy: float
+    mean_max_probability: float
+    expected_calibration_error: float
+    flagged: Mapping[str, float]
+    auroc: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class CorruptionResult:
+    """One corruption of the ID images, weakest first."""
+
+    name: str
+    strengths: tuple[CorruptedResult, ...]
+
+
+@dataclass(frozen=True)
+class ModelResult:
+    """One artefact on the ID set and the OOD sets.
+
+    Attributes:
+        name: What tells it from the other artefacts, from its path.
+        path: The file, as it was given.
+        sha256: Of the file, hexadecimal.
+        n_bytes: Size of the file.
+        precision: What its classifier computes in: `fp32`, `fp16` or `int8`.
         heads: Names of the score heads.
         primary: The head behind the artefact's `is_ood`.
         alpha: False-alarm rate the thresholds were calibrated for; `1 - alpha` is promised. NaN
@@ -79,19 +209,87 @@ class Evaluation:
         objective: How the classifier was trained, with all parameters; empty where unknown.
         id: The ID set.
         ood: By name of the OOD set.
+        groups: `near`, `far` and `all` (every OOD set), as far as they have sets.
+        corruptions: In the order asked for.
     """
 
+    name: str
+    path: str
+    sha256: str
+    n_bytes: int
+    precision: str
     heads: tuple[str, ...]
     primary: str
     alpha: float
     objective: str
     id: IdResult
     ood: Mapping[str, OodResult]
+    groups: Mapping[str, GroupResult] = field(default_factory=dict)
+    corruptions: tuple[CorruptionResult, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A head (of an artefact) that was not recommended.
+
+    Attributes:
+        model: Name of its artefact.
+        head: Its name.
+        difference: Mean AUROC of the recommended one minus that of this one.
+        interval: Of the difference; both bounds NaN without bootstrap.
+    """
+
+    model: str
+    head: str
+    difference: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The head, and among several artefacts the one, with the largest mean AUROC.
+
+    Attributes:
+        model: Name of the artefact.
+        head: Name of the head.
+        mean_auroc: Macro mean over the OOD sets.
+        interval: Of the mean; both bounds NaN without bootstrap.
+        rivals: The others, best first.
+        sentences: What to take, and why.
+    """
+
+    model: str
+    head: str
+    mean_auroc: float
+    interval: Interval
+    rivals: tuple[Rival, ...]
+    sentences: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Artefacts on one ID set and any number of OOD sets.
+
+    Attributes:
+        version: edge-ood that measured.
+        id_folder: The folder of ID images, as it was given.
+        models: One or more, in the order given.
+        bootstrap: How intervals were made.
+        recommendation: None without an OOD set.
+        allowed_seen: Whether images that an artefact was made from were let in on demand.
+    """
+
+    version: str
+    id_folder: str
+    models: tuple[ModelResult, ...]
+    bootstrap: Bootstrap
+    recommendation: Recommendation | None
+    allowed_seen: bool
 
     def to_json(self) -> dict[str, Any]:
         """A document of plain values, the fields of the dataclasses; NaN becomes None."""
-        document: dict[str, Any] = _without_nan(asdict(self))
-        return document
+        fields: dict[str, Any] = _without_nan(asdict(self))
+        return {"format": _FORMAT, **fields}
 
 
 def _without_nan(value: Any) -> Any:

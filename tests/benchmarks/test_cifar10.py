@@ -176,7 +176,7 @@ def evaluation(fpr95: float) -> dict[str, Any]:
         "detection_error": 0.123456,
     }
     sets = [*("cifar100", "textures", "characters", "scenes"), *("mnist", "fashion-mnist")]
-    return {
+    model = {
         "heads": ["energy", "msp"],
         "alpha": 0.05,
         "id": {
@@ -189,6 +189,7 @@ def evaluation(fpr95: float) -> dict[str, Any]:
             for name in [*sets, "gaussian", "uniform"]
         },
     }
+    return {"models": [model]}
 
 
 def a_row(

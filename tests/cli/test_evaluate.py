@@ -1,6 +1,7 @@
 """`edge-ood evaluate` on a scorer whose answers stand in the file names."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -50,7 +51,9 @@ class NamedScorer:
     own_thresholds = ()
 
     def __init__(self, path, *, provider="auto", threads=None):
+        self.path = Path(__file__)
         self.metadata = SimpleNamespace(
+            precision="fp32",
             classes=CLASSES,
             primary="energy",
             calibration=SimpleNamespace(alpha=0.05, own_thresholds=self.own_thresholds),
@@ -143,7 +146,7 @@ def test_json_file_holds_the_document(folders):
     result = run("--id", "known", "--ood", "far", "--json", "out/result.json")
 
     document = json.loads((folders / "out" / "result.json").read_text())
-    assert document["ood"]["far"]["metrics"]["energy"]["auroc"] == 0.875
+    assert document["models"][0]["ood"]["far"]["metrics"]["energy"]["auroc"] == 0.875
     assert "OOD far" in result.stdout
 
 
@@ -151,7 +154,7 @@ def test_json_on_standard_output_stands_alone(folders):
     """`--json -` prints the document and nothing else on standard output."""
     result = run("--id", "known", "--ood", "far", "--json", "-")
 
-    assert json.loads(result.stdout)["id"]["accuracy"] == 0.75
+    assert json.loads(result.stdout)["models"][0]["id"]["accuracy"] == 0.75
 
 
 def test_existing_json_file_needs_force(folders):
@@ -165,7 +168,7 @@ def test_existing_json_file_needs_force(folders):
     assert (refused.exit_code, kept) == (1, "precious")
     assert "error: 'result.json' exists" in refused.stderr
     assert "--force" in refused.stderr
-    assert json.loads((folders / "result.json").read_text())["primary"] == "energy"
+    assert json.loads((folders / "result.json").read_text())["models"][0]["primary"] == "energy"
 
 
 def test_missing_accuracy_is_explained(folders):
@@ -216,9 +219,9 @@ def test_images_seen_before_are_remarked(folders):
     scorer = NamedScorer("x.onnx")
     training = [content_hash(str(folders / "known/ant/ant_0.1.png").encode())]
     scorer.metadata.manifests = {"training": Manifest.of(training)}
-    result = evaluate(scorer, read_images(folders / "known", CLASSES), {})
+    (model,) = evaluate({"x": scorer}, read_images(folders / "known", CLASSES), {}).models
 
-    assert "ID: 4 images (1 of them were training images of this artefact)" in report(result)
+    assert "ID: 4 images (1 of them were training images of this artefact)" in report(model)
 
 
 def test_command_on_an_artefact(artifact_path, demo_images):

@@ -103,7 +103,7 @@ def test_evaluate_tells_known_from_foreign(
     done = torch_free("edge-ood", "evaluate", artifact_path, *folders, "--json", tmp_path / "e")
 
     assert 0 == done.returncode, done.stderr
-    assert "far" in json.loads((tmp_path / "e").read_text("utf-8"))["ood"]
+    assert "far" in json.loads((tmp_path / "e").read_text("utf-8"))["models"][0]["ood"]
 
 
 def test_attach_makes_an_artefact(

@@ -1,0 +1,160 @@
+"""The small values that the results of an evaluation are made of; see `results`."""
+
+from dataclasses import dataclass
+
+__all__ = [
+    "Bootstrap",
+    "ClassAlarms",
+    "Example",
+    "GroupMetrics",
+    "Histogram",
+    "Interval",
+    "PValueCurve",
+    "Reliability",
+    "ThresholdCurve",
+]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A confidence interval."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """How intervals were made.
+
+    Attributes:
+        replicates: Times the images were drawn again, with replacement; 0 for no intervals.
+        level: Confidence of an interval.
+        seed: The draws are a function of it.
+    """
+
+    replicates: int
+    level: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image and what one head says about it.
+
+    Attributes:
+        path: As in score tables; of an image that is no file, `#` and its index in the set.
+        score: Larger is more OOD.
+        pvalue: Of the same head.
+        label: The predicted class.
+        is_ood: The head's decision.
+        true_label: The folder's class name; empty where there is none.
+    """
+
+    path: str
+    score: float
+    pvalue: float
+    label: str
+    is_ood: bool
+    true_label: str = ""
+
+
+@dataclass(frozen=True)
+class ClassAlarms:
+    """False alarms of one head on the ID images of one class.
+
+    Attributes:
+        name: The class.
+        n_true: ID images of this class; 0 without labels.
+        flagged_true: Fraction of them flagged; NaN without any.
+        n_predicted: ID images predicted as this class.
+        flagged_predicted: Fraction of them flagged; NaN without any.
+    """
+
+    name: str
+    n_true: int
+    flagged_true: float
+    n_predicted: int
+    flagged_predicted: float
+
+
+@dataclass(frozen=True)
+class GroupMetrics:
+    """Macro means over the OOD sets of a group, each set with equal weight; see `PairMetrics`."""
+
+    auroc: float
+    aupr_in: float
+    aupr_out: float
+    fpr95_id_positive: float
+    fpr95_ood_positive: float
+    detection_error: float
+    flagged: float
+
+
+@dataclass(frozen=True)
+class ThresholdCurve:
+    """What is accepted as the threshold of one score moves; both axes of a ROC curve, in [0, 1].
+
+    An image is accepted if its score is at most the threshold.
+
+    Attributes:
+        thresholds: At most 201, ascending: scores that occur, the smallest and the largest among
+            them, evenly spread over the ranks.
+        tpr: At each threshold, the fraction of ID images accepted.
+        fpr: At each threshold, the fraction of OOD images accepted.
+    """
+
+    thresholds: tuple[float, ...]
+    tpr: tuple[float, ...]
+    fpr: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How one score is distributed over the ID images and over one OOD set.
+
+    Attributes:
+        edges: 61 edges of 60 bins of equal width, ascending, around all but the 0.1 % smallest and
+            0.1 % largest scores of either set; what lies outside counts in the bin at the end.
+        id_density: 60 fractions of the ID images, sum 1.
+        ood_density: 60 fractions of the OOD images, sum 1.
+    """
+
+    edges: tuple[float, ...]
+    id_density: tuple[float, ...]
+    ood_density: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How often predictions of a given confidence are right, in 15 bins of equal width.
+
+    Bin i of 15 holds the predictions whose probability is in (i / 15, (i + 1) / 15], as in the
+    expected calibration error.
+
+    Attributes:
+        confidence: Mean probability of the predicted class, by bin; NaN where the bin is empty.
+        accuracy: Fraction of right predictions, by bin; NaN where the bin is empty.
+        count: Number of images, by bin.
+
+    Source: Guo et al. 2017, arXiv:1706.04599, figure 1.
+    """
+
+    confidence: tuple[float, ...] = ()
+    accuracy: tuple[float, ...] = ()
+    count: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class PValueCurve:
+    """The fraction of ID images that each rate on p-values would flag.
+
+    A calibrated p-value keeps `flagged` at or below `levels`, on average over calibration sets.
+
+    Attributes:
+        levels: 0, 0.005, ..., 1 (201 of them).
+        flagged: At each level, the fraction of ID images whose p-value is at most the level.
+    """
+
+    levels: tuple[float, ...] = ()
+    flagged: tuple[float, ...] = ()
