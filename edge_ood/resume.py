@@ -6,8 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from edge_ood.energies import ENERGIES_FILE
 from edge_ood.errors import InputError
-from edge_ood.run_directory import SPLITS, Run, RunConfig, read_run
+from edge_ood.run_directory import PAGE_FILE, SPLITS, Run, RunConfig, read_run
 
 __all__ = [
     "check_same_images",
@@ -18,7 +19,15 @@ __all__ = [
     "prepare_directory",
 ]
 
-_RUN_FILES = ("config.json", "splits.json", "metrics.csv", "model.safetensors", "last.ckpt")
+_RUN_FILES = (
+    "config.json",
+    "splits.json",
+    "metrics.csv",
+    ENERGIES_FILE,
+    "model.safetensors",
+    "last.ckpt",
+    PAGE_FILE,
+)
 
 
 def prepare_directory(path: Path, *, resume: bool, force: bool, start: Path | None = None) -> None:

@@ -1,9 +1,10 @@
 """What `train` writes and `export` reads: settings, splits, metrics and weights, without torch.
 
 `config.json` holds everything needed to repeat the run; `splits.json` every training, calibration,
-validation and outlier file with its hash; `metrics.csv` one row an epoch; `model.safetensors` the
-trained weights, whose presence means that the run is finished; `last.ckpt`, while training, the
-state after the last saved step.
+validation and outlier file with its hash; `metrics.csv` one row an epoch; `energies.json` those of
+some images before and after; `model.safetensors` the trained weights, whose presence means that the
+run is finished; `report.html` a page about all of it; `last.ckpt`, while training, the state after
+the last saved step.
 """
 
 import csv
@@ -26,6 +27,7 @@ from edge_ood.registry import Spec
 from edge_ood.settings import Settings
 
 __all__ = [
+    "PAGE_FILE",
     "SPLITS",
     "EpochReport",
     "Run",
@@ -38,6 +40,8 @@ __all__ = [
 ]
 
 SPLITS = ("training", "calibration", "validation", "outliers", "unlabelled", "pretraining")
+
+PAGE_FILE = "report.html"
 
 _LATER_SPLITS = ("unlabelled", "pretraining")  # runs of earlier versions lack them
 

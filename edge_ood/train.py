@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 
 from edge_ood.batches import step_seed
 from edge_ood.compilation import check_compiler
+from edge_ood.energies import Energies, write_energies
 from edge_ood.errors import InputError
 from edge_ood.fine_tuning import check_start, read_start, record_start
 from edge_ood.models import bind_model, build_classifier, check_input
@@ -43,6 +44,7 @@ from edge_ood.training_session import (
     evaluate,
     load_checkpoint,
     mean_output,
+    measure_energies,
     new_state,
     save_checkpoint,
     start_fabric,
@@ -132,8 +134,9 @@ def train(
     session = replace(session, parameters=run.config.objective_parameters)
     state = _open(run, session, earlier)
     train_steps(session, state, output, launch=launch, progress=progress)
+    energies = Energies(state.energies, measure_energies(session))
     if fabric.is_global_zero:
-        _finish(output, session, state)
+        _finish(output, session, state, energies)
     fabric.barrier()
     return conclude(run, tuple(state.epochs))
 
@@ -164,10 +167,13 @@ def _open(run: Run, session: Session, earlier: Run | None) -> State:
     if earlier is not None:
         state = load_checkpoint(run.path / "last.ckpt", session)
         session.fabric.barrier()  # every process has read it: one may replace it now
-        return state
-    if session.fabric.is_global_zero:
-        write_run(run)
-    return new_state(session)
+    else:
+        state = new_state(session)
+        if session.fabric.is_global_zero:
+            write_run(run)
+    if not state.step:
+        state.energies = measure_energies(session)
+    return state
 
 
 def train_steps(
@@ -319,9 +325,10 @@ def _save(output: Path, session: Session, state: State) -> None:
         write_metrics(output, state.epochs)
 
 
-def _finish(output: Path, session: Session, state: State) -> None:
+def _finish(output: Path, session: Session, state: State, energies: Energies) -> None:
     """Write the weights; the checkpoint goes last, so that a kill in between loses nothing."""
     write_metrics(output, state.epochs)
+    write_energies(output, energies)
     weights = {name: t.cpu().contiguous() for name, t in session.classifier.state_dict().items()}
     with atomic_output(output / "model.safetensors") as temporary:
         temporary.write_bytes(safetensors.torch.save(weights))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from edge_ood.batches import Batches, Share, normalised
 from edge_ood.compilation import compiled
+from edge_ood.energies import EnergySample
 from edge_ood.errors import ArtifactError, InputError
 from edge_ood.models import Classifier, IndependentHeads, build_classifier, load_weights
 from edge_ood.objectives import Model, logits_by_head, needs_of
@@ -33,6 +34,7 @@ __all__ = [
     "evaluate",
     "load_checkpoint",
     "mean_output",
+    "measure_energies",
     "new_state",
     "save_checkpoint",
     "start_fabric",
@@ -44,6 +46,7 @@ DEVICES = ("auto", "cpu", "cuda")
 _CHECKPOINT_FORMAT = 1
 _EVALUATION_BATCH = 256
 _MOST_MEASURED = 10_000  # images: the mean of an energy is then known to about 0.03
+_MOST_OBSERVED = 1_000  # images of a split: enough for a picture
 _FABRIC_PRECISION: dict[str, Literal["32-true", "bf16-mixed"]] = {
     "fp32": "32-true",
     "bf16": "bf16-mixed",
@@ -60,6 +63,7 @@ class State:
         losses: How many optimiser steps that is.
         seconds: Wall time of this epoch so far.
         epochs: Reports of the finished epochs.
+        energies: By split, with the weights before the first step.
     """
 
     loss_sum: Tensor
@@ -67,6 +71,7 @@ class State:
     losses: int = 0
     seconds: float = 0.0
     epochs: list[EpochReport] = field(default_factory=list)
+    energies: dict[str, EnergySample] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,7 @@ class Session:
         batches: Training batches by step.
         validation: uint8 images (N, S, S, 3) and int64 labels (N,).
         parameters: Of the objective.
+        observed: uint8 images (at most 1,000, S, S, 3) by split, whose energies are on the record.
     """
 
     fabric: Fabric
@@ -90,6 +96,7 @@ class Session:
     batches: Batches
     validation: tuple[Tensor, Tensor]
     parameters: Mapping[str, Any]
+    observed: Mapping[str, Tensor]
 
 
 class _Unpacked(nn.Module):
@@ -201,6 +208,7 @@ def start_session(
         batches,
         sets["validation"],
         config.objective_parameters,
+        _observed({name: pixels for name, (pixels, _) in sets.items()}),
     )
 
 
@@ -236,6 +244,27 @@ def mean_output(session: Session, split: str, function: Callable[[Outputs], Tens
         session, chosen, lambda rows, outputs: function(outputs).unsqueeze(1), columns=1
     )
     return mean
+
+
+def measure_energies(session: Session) -> dict[str, EnergySample]:
+    """Energies of the observed images, shared among the processes; no random number is drawn.
+
+    They are those of the classifier's logits at temperature 1, the mean of the heads' logits where
+    there are two, as the exported score `energy` has them. A split of which one is not finite is
+    left out. The classifier is left in training mode.
+    """
+    found = {}
+    for split, images in session.observed.items():
+        energies = torch.zeros(len(images), dtype=torch.float64, device=session.fabric.device)
+        session.classifier.eval()
+        for rows, outputs in _outputs(session, images):
+            energies[rows] = -outputs.logits.double().logsumexp(1)
+        session.classifier.train()
+        joined = session.fabric.all_reduce(energies, reduce_op="sum")  # zero where not ours
+        assert isinstance(joined, Tensor)
+        if joined.isfinite().all():
+            found[split] = EnergySample.of(joined.cpu().numpy())
+    return found
 
 
 def _means(
@@ -286,6 +315,7 @@ def save_checkpoint(path: Path, session: Session, state: State) -> None:
             "losses": state.losses,
             "seconds": state.seconds,
             "epochs": [asdict(epoch) for epoch in state.epochs],
+            "energies": {split: asdict(sample) for split, sample in state.energies.items()},
             "classifier": session.classifier.state_dict(),
             "optimizer": session.optimizer.state_dict(),
         },
@@ -320,6 +350,7 @@ def load_checkpoint(path: Path, session: Session) -> State:
             losses=content["losses"],
             seconds=content["seconds"],
             epochs=[EpochReport(**epoch) for epoch in content["epochs"]],
+            energies=_energies(content.get("energies", {})),  # earlier versions saved none
         )
     except (
         OSError,
@@ -328,6 +359,7 @@ def load_checkpoint(path: Path, session: Session) -> State:
         EOFError,
         LookupError,
         TypeError,
+        InputError,
     ) as error:
         reason = str(error).partition("\n")[0]
         raise ArtifactError(
@@ -350,6 +382,20 @@ def _take_weights(classifier: Classifier, start: Run) -> None:
     assert isinstance(trained.heads, IndependentHeads)
     for head, source in zip(classifier.heads.linear, trained.heads.linear, strict=False):
         head.load_state_dict(source.state_dict())
+
+
+def _observed(pixels: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Images whose energies say what training did, spread evenly over each split that there is."""
+    known = "validation" if len(pixels["validation"]) else "training"
+    return {
+        split: pixels[split][:: -(-len(pixels[split]) // _MOST_OBSERVED)]
+        for split in (known, "outliers", "unlabelled")
+        if len(pixels[split])
+    }
+
+
+def _energies(saved: Mapping[str, Any]) -> dict[str, EnergySample]:
+    return {split: EnergySample(**sample) for split, sample in saved.items()}
 
 
 def _on_device(

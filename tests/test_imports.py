@@ -34,6 +34,7 @@ LAYERS = (
     (
         "artifact",
         "artifact_reader",
+        "energies",
         "graph",
         "images",
         "pipeline",

@@ -10,6 +10,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from edge_ood.energies import read_energies
 from edge_ood.run_directory import read_metrics
 
 pytestmark = pytest.mark.slow  # each process imports torch
@@ -57,6 +58,33 @@ GRADIENTS = """
             name = f"{objective.name}-{fabric.world_size}.safetensors"
             (output / name).write_bytes(safetensors.torch.save(gradients))
     end_processes()
+"""
+# What one process computes at once is cut to 4 images, so that both have some.
+ENERGIES = """
+    import sys
+    from pathlib import Path
+    from edge_ood import training_session
+    from edge_ood.energies import Energies, write_energies
+    from edge_ood.objectives import bind_objective
+    from edge_ood.preprocess import Preprocess
+    from edge_ood.registry import Spec
+    from edge_ood.run_directory import RunConfig
+    from edge_ood.settings import Settings
+    from edge_ood.training_set import Folders, read_training_set
+
+    training_session._EVALUATION_BATCH = 4
+    images, output = Path(sys.argv[1]), Path(sys.argv[2])
+    parts = ("train", "outliers", "calibration", "validation")
+    settings = Settings(Spec("wrn-10-1"), bind_objective("outlier-exposure"), batch_size=14)
+    fabric = training_session.start_fabric("cpu", settings)
+    folders = Folders(*(images / part for part in parts))
+    training_set = read_training_set(folders, Preprocess(8), 0, output)
+    config = RunConfig(settings, training_set.splits["training"].classes, Preprocess(8))
+    session = training_session.start_session(fabric, config, training_set)
+    energies = Energies(training_session.measure_energies(session))
+    if fabric.is_global_zero:
+        write_energies(output / str(fabric.world_size), energies)
+    training_session.end_processes()
 """
 OBJECTIVES = (
     "cross-entropy",
@@ -123,3 +151,19 @@ def test_torchrun_trains_and_one_process_speaks(tiny_images: Path, tmp_path: Pat
     assert 1 == trained.stderr.count("epoch 1/2") == trained.stderr.count("next: edge-ood export")
     assert 1 == resumed.stderr.count("is already finished")
     assert 2 == len(read_metrics(output))
+
+
+def test_processes_share_the_energies(tiny_images: Path, tmp_path: Path) -> None:
+    """Each image is in the part of one process, and the record has all, as one process has them."""
+    script = tmp_path / "energies.py"
+    script.write_text(textwrap.dedent(ENERGIES), "utf-8")
+
+    for launcher in ((sys.executable, "-I"), TORCHRUN):
+        run(*launcher, str(script), str(tiny_images), str(tmp_path))
+
+    one, two = (read_energies(tmp_path / str(processes)) for processes in (1, 2))
+    assert one is not None
+    assert two is not None
+    assert {"validation": 10, "outliers": 12} == {k: s.n for k, s in two.before.items()}
+    for split, sample in one.before.items():
+        assert sample.quantiles == pytest.approx(two.before[split].quantiles, abs=1e-5)

@@ -7,7 +7,10 @@ import pytest
 from edge_ood.errors import InputError
 from edge_ood.resume import clear_run, find_run, prepare_directory
 
-RUN_FILES = ("config.json", "splits.json", "metrics.csv", "model.safetensors", "last.ckpt")
+RUN_FILES = (
+    *("config.json", "splits.json", "metrics.csv", "energies.json", "model.safetensors"),
+    *("last.ckpt", "report.html"),
+)
 
 
 def prepare(path: Path, *, resume: bool = False, force: bool = False) -> None:

@@ -15,11 +15,13 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from scipy.special import logsumexp
 
 from edge_ood.batches import normalised
+from edge_ood.energies import EnergySample, read_energies
 from edge_ood.errors import ArtifactError, DataError, InputError
 from edge_ood.images import content_hash, decode_all
-from edge_ood.models import load_model
+from edge_ood.models import build_classifier, load_model
 from edge_ood.preprocess import Preprocess
 from edge_ood.registry import Spec
 from edge_ood.run_directory import read_metrics, read_run
@@ -154,8 +156,8 @@ def test_unlabelled_batches_must_have_equal_parts(tiny_images: Path, tmp_path: P
 
 
 def test_a_run_directory_has_the_promised_files(finished: Path) -> None:
-    """A finished run leaves four files and no checkpoint."""
-    promised = ["config.json", "metrics.csv", "model.safetensors", "splits.json"]
+    """A finished run leaves five files and no checkpoint."""
+    promised = ["config.json", "energies.json", "metrics.csv", "model.safetensors", "splits.json"]
     assert promised == sorted(entry.name for entry in finished.iterdir())
 
 
@@ -269,6 +271,64 @@ def test_validation_leaves_no_trace_in_the_weights(
     assert weights_of(finished) == weights_of(tmp_path / "run")
 
 
+def energies_of(
+    classifier: torch.nn.Module, run: Path, split: str, *, every: int = 1
+) -> EnergySample:
+    """Of every image of a split or of every so many, by the definition."""
+    settled = read_run(run)
+    pixels, _ = decode_all(settled.splits[split].paths[::every], settled.config.preprocess)
+    with torch.inference_mode():
+        outputs = classifier.eval()(normalised(torch.from_numpy(pixels), settled.config.preprocess))
+    return EnergySample.of(-logsumexp(outputs.logits.double().numpy(), axis=1))
+
+
+def assert_same(expected: EnergySample, found: EnergySample) -> None:
+    assert expected.n == found.n
+    np.testing.assert_allclose(
+        [found.mean, *found.quantiles], [expected.mean, *expected.quantiles], rtol=1e-5, atol=1e-5
+    )
+
+
+def test_energies_are_those_of_the_first_and_of_the_last_weights(
+    tiny_images: Path, tmp_path: Path
+) -> None:
+    """Validation images and outliers, by the drawn network and by the saved one."""
+    run_training(tiny_images, tmp_path, objective=Spec("outlier-exposure"), heads=2)
+    torch.manual_seed(SETTINGS.seed)
+    drawn = build_classifier(SETTINGS.model, 2, heads=2)
+
+    energies = read_energies(tmp_path)
+
+    assert energies is not None
+    assert {"validation", "outliers"} == set(energies.before) == set(energies.after)
+    for split in energies.before:
+        assert_same(energies_of(drawn, tmp_path, split), energies.before[split])
+        trained = load_model(read_run(tmp_path))
+        assert_same(energies_of(trained, tmp_path, split), energies.after[split])
+
+
+def test_a_sample_of_training_images_stands_for_validation(
+    tiny_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing is held out; it is spread evenly over all classes."""
+    monkeypatch.setattr("edge_ood.training_session._MOST_OBSERVED", 5)
+    few = tmp_path / "few"  # two images a class are too few to hold one out
+    for path in sorted((tiny_images / "train").rglob("0[01].png")):
+        (few / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, few / path.parent.name)
+    folders = Folders(few, tiny_images / "outliers", tiny_images / "calibration")
+    objective = Spec("outlier-exposure")
+    run = tmp_path / "run"
+
+    train(folders, replace(SETTINGS, objective=objective), Preprocess(SIDE), run, launch=CPU)
+
+    energies = read_energies(run)
+    assert energies is not None
+    assert {"training": 4, "outliers": 4} == {k: s.n for k, s in energies.after.items()}
+    expected = energies_of(load_model(read_run(run)), run, "outliers", every=3)
+    assert_same(expected, energies.after["outliers"])
+
+
 def interrupt_at(steps: int) -> Progress:
     """Callbacks that raise KeyboardInterrupt once that many steps are done."""
 
@@ -303,14 +363,15 @@ def test_an_interrupted_run_ends_with_the_same_weights(
     assert [1, 2] == [epoch.epoch for epoch in read_metrics(tmp_path)]
     before, after = read_metrics(finished), read_metrics(tmp_path)
     assert [e.training_loss for e in before] == [e.training_loss for e in after]
+    assert read_energies(finished) == read_energies(tmp_path)
 
 
 # Imports once, then forks a process for each point: the number of a file, and whether the process
 # dies with half of it written or when the whole of it is about to get its name. In order the files
-# are: splits, config, checkpoint and metrics after each of 8 steps, metrics, weights.
+# are: splits, config, checkpoint and metrics after each of 8 steps, metrics, energies, weights.
 KILL_POINTS = (
-    *(f"{number}:whole" for number in (1, 2, 3, 4, 5, 10, 17, 18, 19, 20)),
-    *(f"{number}:half" for number in (2, 3, 9, 17, 20)),
+    *(f"{number}:whole" for number in (1, 2, 3, 4, 5, 10, 17, 18, 19, 20, 21)),
+    *(f"{number}:half" for number in (2, 3, 9, 17, 20, 21)),
 )
 KILLED_RUNS = """
     import os, signal, sys
@@ -395,7 +456,8 @@ def test_a_killed_run_ends_with_the_same_weights(
     expected = [(epoch.epoch, epoch.training_loss) for epoch in read_metrics(finished)]
     assert weights_of(finished) == weights_of(run)
     assert expected == [(epoch.epoch, epoch.training_loss) for epoch in read_metrics(run)]
-    assert 4 == len(list(run.iterdir()))
+    assert read_energies(finished) == read_energies(run)
+    assert 5 == len(list(run.iterdir()))
 
 
 def test_resuming_a_finished_run_changes_nothing(finished: Path, tiny_images: Path) -> None:
