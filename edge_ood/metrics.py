@@ -14,34 +14,28 @@ that needs two classes and gets one is NaN, with an `UndefinedMetricWarning`.
 
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edge_ood.errors import InputError, ShapeError
+from edge_ood import ranking
+from edge_ood.ranking import Ranking, RankingCounts
+from edge_ood.vectors import checked_marks, checked_vector, fraction
 
 __all__ = [
-    "ECE_BINS",
     "Misclassification",
     "PairMetrics",
     "UndefinedMetricWarning",
-    "accuracy",
     "auroc",
     "average_precision",
     "detection_error",
-    "expected_calibration_error",
     "fpr95",
-    "max_probability",
     "misclassification",
     "pair_metrics",
     "realised_tpr",
 ]
-
-ECE_BINS = 15
-"""Equal-width confidence bins of the expected calibration error (Guo et al. 2017)."""
-
-_RECALL_PERCENT = 95
 
 
 class UndefinedMetricWarning(UserWarning):
@@ -103,19 +97,20 @@ def pair_metrics(id_scores: ArrayLike, ood_scores: ArrayLike) -> PairMetrics:
         InputError: If a set is empty or holds a NaN.
         ShapeError: If a set is not one-dimensional.
     """
-    inside = _checked_scores(id_scores, "ID scores")
-    outside = _checked_scores(ood_scores, "OOD scores")
+    inside = checked_vector(id_scores, "ID scores")
+    outside = checked_vector(ood_scores, "OOD scores")
     scores = np.concatenate([inside, outside])
-    is_ood = np.arange(len(scores)) >= len(inside)
+    ood_positive = _counted(scores, np.arange(len(scores)) >= len(inside))
+    id_positive = ood_positive.negated()
     return PairMetrics(
         n_id=len(inside),
         n_ood=len(outside),
-        auroc=auroc(scores, is_ood),
-        aupr_in=average_precision(-scores, ~is_ood),
-        aupr_out=average_precision(scores, is_ood),
-        fpr95_id_positive=fpr95(-scores, ~is_ood),
-        fpr95_ood_positive=fpr95(scores, is_ood),
-        detection_error=detection_error(scores, is_ood),
+        auroc=float(ranking.auroc(ood_positive)),
+        aupr_in=float(ranking.average_precision(id_positive)),
+        aupr_out=float(ranking.average_precision(ood_positive)),
+        fpr95_id_positive=float(ranking.fpr95(id_positive)),
+        fpr95_ood_positive=float(ranking.fpr95(ood_positive)),
+        detection_error=float(ranking.detection_error(ood_positive)),
     )
 
 
@@ -133,17 +128,19 @@ def misclassification(scores: ArrayLike, is_right: ArrayLike) -> Misclassificati
     Raises:
         InputError: If there is no score, or one is NaN.
     """
-    checked, right = _checked_pair(scores, is_right)
+    checked = checked_vector(scores, "scores")
+    right = checked_marks(is_right, len(checked))
     n_right = int(right.sum())
     if n_right in (0, len(right)):
         nan = _undefined("misclassification detection", "right and wrong predictions")
         return Misclassification(n_right, len(right) - n_right, nan, nan, nan)
+    wrong_positive = _counted(checked, ~right)
     return Misclassification(
         n_right=n_right,
         n_wrong=len(right) - n_right,
-        auroc=auroc(checked, ~right),
-        aupr_right=average_precision(-checked, right),
-        aupr_wrong=average_precision(checked, ~right),
+        auroc=float(ranking.auroc(wrong_positive)),
+        aupr_right=float(ranking.average_precision(wrong_positive.negated())),
+        aupr_wrong=float(ranking.average_precision(wrong_positive)),
     )
 
 
@@ -157,11 +154,7 @@ def auroc(scores: ArrayLike, is_positive: ArrayLike) -> float:
     Raises:
         InputError: If there is no score, or one is NaN.
     """
-    hits, alarms = _counts_at_thresholds(*_checked_pair(scores, is_positive))
-    if not hits[-1] or not alarms[-1]:
-        return _undefined("AUROC", "positive and negative scores")
-    twice_area = np.diff(alarms) @ (hits[1:] + hits[:-1])
-    return float(twice_area / (2 * hits[-1] * alarms[-1]))
+    return _of_two_classes("AUROC", ranking.auroc, scores, is_positive)
 
 
 def average_precision(scores: ArrayLike, is_positive: ArrayLike) -> float:
@@ -172,11 +165,7 @@ def average_precision(scores: ArrayLike, is_positive: ArrayLike) -> float:
 
     Args and errors are those of `auroc`.
     """
-    hits, alarms = _counts_at_thresholds(*_checked_pair(scores, is_positive))
-    if not hits[-1] or not alarms[-1]:
-        return _undefined("average precision", "positive and negative scores")
-    precision = hits[1:] / (hits[1:] + alarms[1:])
-    return float(np.diff(hits) @ precision / hits[-1])
+    return _of_two_classes("average precision", ranking.average_precision, scores, is_positive)
 
 
 def fpr95(scores: ArrayLike, is_positive: ArrayLike) -> float:
@@ -186,12 +175,7 @@ def fpr95(scores: ArrayLike, is_positive: ArrayLike) -> float:
 
     Args and errors are those of `auroc`.
     """
-    hits, alarms = _counts_at_thresholds(*_checked_pair(scores, is_positive))
-    if not hits[-1] or not alarms[-1]:
-        return _undefined("FPR95", "positive and negative scores")
-    # In whole images, where 95 % of 20 is 19 and not the float next to it.
-    reached = 100 * hits >= _RECALL_PERCENT * hits[-1]
-    return float(alarms[reached.argmax()] / alarms[-1])
+    return _of_two_classes("FPR95", ranking.fpr95, scores, is_positive)
 
 
 def detection_error(scores: ArrayLike, is_positive: ArrayLike) -> float:
@@ -202,97 +186,33 @@ def detection_error(scores: ArrayLike, is_positive: ArrayLike) -> float:
 
     Args and errors are those of `auroc`.
     """
-    hits, alarms = _counts_at_thresholds(*_checked_pair(scores, is_positive))
-    if not hits[-1] or not alarms[-1]:
-        return _undefined("detection error", "positive and negative scores")
-    missed = (hits[-1] - hits) * alarms[-1]
-    return float((missed + alarms * hits[-1]).min() / (2 * hits[-1] * alarms[-1]))
+    return _of_two_classes("detection error", ranking.detection_error, scores, is_positive)
 
 
 def realised_tpr(is_ood: ArrayLike) -> float:
     """Fraction in [0, 1] of ID images that decisions (N,) accept; at least one is needed."""
-    return _fraction(~np.asarray(is_ood, np.bool_), "decisions")
+    return fraction(~np.asarray(is_ood, np.bool_), "decisions")
 
 
-def accuracy(is_right: ArrayLike) -> float:
-    """Fraction in [0, 1] of predictions (N,) that are right; at least one is needed."""
-    return _fraction(np.asarray(is_right, np.bool_), "predictions")
+def _of_two_classes(
+    name: str,
+    metric: Callable[[RankingCounts], NDArray[np.float64]],
+    scores: ArrayLike,
+    is_positive: ArrayLike,
+) -> float:
+    checked = checked_vector(scores, "scores")
+    marks = checked_marks(is_positive, len(checked))
+    if marks.all() or not marks.any():
+        return _undefined(name, "positive and negative scores", stacklevel=4)
+    return float(metric(_counted(checked, marks)))
 
 
-def max_probability(logits: ArrayLike) -> NDArray[np.float64]:
-    """Largest softmax probability (N,), in [1 / K, 1], of logits (N, K)."""
-    z = np.asarray(logits, np.float64)
-    if z.ndim != 2 or not z.shape[1]:
-        raise ShapeError(f"logits of shape {z.shape}, expected (N, K)")
-    largest: NDArray[np.float64] = 1 / np.exp(z - z.max(axis=1, keepdims=True)).sum(axis=1)
-    return largest
+def _counted(scores: NDArray[np.float64], is_positive: NDArray[np.bool_]) -> RankingCounts:
+    """Every image once."""
+    return Ranking(scores, is_positive).counts(np.ones(len(scores), np.int32))
 
 
-def expected_calibration_error(confidence: ArrayLike, is_right: ArrayLike) -> float:
-    """Mean gap in [0, 1] between confidence and accuracy, smaller = better.
-
-    Predictions are sorted into 15 bins of equal width, each open on the left and closed on the
-    right; the error is the sum over bins of `n_bin / N * |accuracy_bin - mean confidence_bin|`.
-
-    Args:
-        confidence: Probability of the predicted class, shape (N,), in [0, 1].
-        is_right: Whether the predicted class is the true one, bool (N,).
-
-    Raises:
-        InputError: If there is no prediction, or a confidence is NaN or outside [0, 1].
-
-    Source: Guo et al. 2017, arXiv:1706.04599, eq. 3.
-    """
-    sure, right = _checked_pair(confidence, is_right)
-    if sure.min() < 0 or sure.max() > 1:
-        raise InputError(f"confidences from {sure.min():.4g} to {sure.max():.4g}, expected [0, 1]")
-    edges = np.linspace(0, 1, ECE_BINS + 1)[1:-1]
-    gaps = np.bincount(np.digitize(sure, edges, right=True), right - sure, ECE_BINS)
-    return float(np.abs(gaps).sum() / len(sure))
-
-
-def _fraction(mask: NDArray[np.bool_], what: str) -> float:
-    if not mask.size:
-        raise InputError(f"no {what}, expected at least one")
-    return float(mask.sum() / mask.size)
-
-
-def _counts_at_thresholds(
-    scores: NDArray[np.float64], is_positive: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Positives and negatives at or above each distinct score, from none of them to all."""
-    order = np.argsort(-scores)
-    ordered, positive = scores[order], is_positive[order]
-    ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
-    hits = np.cumsum(positive, dtype=np.int64)[ends]
-    return np.append(0, hits), np.append(0, ends + 1 - hits)
-
-
-def _checked_pair(
-    scores: ArrayLike, mask: ArrayLike
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    checked, truth = _checked_scores(scores, "scores"), np.asarray(mask)
-    if truth.dtype != np.bool_ or truth.shape != checked.shape:
-        raise ShapeError(
-            f"class marks of type {truth.dtype} and shape {truth.shape}, "
-            f"expected bool of shape {checked.shape}"
-        )
-    return checked, truth
-
-
-def _checked_scores(scores: ArrayLike, what: str) -> NDArray[np.float64]:
-    checked = np.asarray(scores, np.float64)
-    if checked.ndim != 1:
-        raise ShapeError(f"{what} of shape {checked.shape}, expected (N,)")
-    if not checked.size:
-        raise InputError(f"no {what}, expected at least one")
-    if np.isnan(checked).any():
-        raise InputError(f"{int(np.isnan(checked).sum())} of {len(checked)} {what} are NaN")
-    return checked
-
-
-def _undefined(metric: str, needed: str) -> float:
-    warnings.warn(
-        f"{metric} is undefined: it needs both {needed}", UndefinedMetricWarning, stacklevel=3
-    )
+def _undefined(metric: str, needed: str, *, stacklevel: int = 3) -> float:
+    message = f"{metric} is undefined: it needs both {needed}"
+    warnings.warn(message, UndefinedMetricWarning, stacklevel=stacklevel)
     return math.nan

@@ -256,3 +256,43 @@ def test_one_class_is_nan_with_a_warning(metric, positive):
         value = getattr(metrics, metric)([1.0, 2.0], [positive] * 2)
 
     assert math.isnan(value)
+
+
+def test_misclassification_is_wrong_against_right():
+    """AUROC and both AUPRs equal scikit-learn's with wrong, and right, as the positive class."""
+    rng = np.random.default_rng(0)
+    scores, is_right = rng.normal(size=90).round(1), rng.random(90) < 0.8
+    expected = (
+        roc_auc_score(~is_right, scores),
+        average_precision_score(is_right, -scores),
+        average_precision_score(~is_right, scores),
+    )
+
+    measured = metrics.misclassification(scores, is_right)
+
+    assert expected == pytest.approx(
+        (measured.auroc, measured.aupr_right, measured.aupr_wrong), abs=ROUNDING
+    )
+    assert (is_right.sum(), (~is_right).sum()) == (measured.n_right, measured.n_wrong)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_no_mistakes_to_detect_is_nan_with_one_warning(right):
+    """A classifier without mistakes, or without a right answer, has no such metric."""
+    with pytest.warns(metrics.UndefinedMetricWarning, match="right and wrong") as caught:
+        measured = metrics.misclassification([1.0, 2.0, 3.0], [right] * 3)
+
+    assert list(np.isnan([measured.auroc, measured.aupr_right, measured.aupr_wrong])) == [True] * 3
+    assert len(caught) == 1
+    assert (3 * right, 3 * (not right)) == (measured.n_right, measured.n_wrong)
+
+
+def test_realised_tpr_is_the_accepted_share():
+    """Three of four ID images were not flagged."""
+    assert metrics.realised_tpr([False, True, False, False]) == 0.75
+
+
+def test_tpr_of_nothing_is_refused():
+    """An empty set has no share."""
+    with pytest.raises(InputError, match="no decisions, expected at least one"):
+        metrics.realised_tpr([])

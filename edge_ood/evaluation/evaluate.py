@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ood import metrics
+from edge_ood import metrics, prediction_metrics
 from edge_ood.errors import DataError
 from edge_ood.evaluation.results import (
     Bootstrap,
@@ -86,7 +86,7 @@ def _measure(
             group="",
             kind="files" if isinstance(images, ImageSet) else "adversarial",
             seen=_seen(scorer, outside),
-            mean_max_probability=float(metrics.max_probability(outside.logits).mean()),
+            mean_max_probability=float(prediction_metrics.max_probability(outside.logits).mean()),
             flagged={h: float(outside.decisions[h].mean()) for h in scorer.heads},
             metrics={
                 h: metrics.pair_metrics(inside.scores[h], outside.scores[h]) for h in scorer.heads
@@ -161,12 +161,12 @@ def _refuse_pool(scorer: Scorer, paths: Sequence[Path], scores: Scores) -> None:
 def _id_result(scorer: Scorer, images: ImageSet, scores: Scores) -> IdResult:
     labels = _artefact_labels(images, scorer.metadata.classes)
     is_right = None if labels is None else scores.label_index == labels
-    confidence = metrics.max_probability(scores.logits)
+    confidence = prediction_metrics.max_probability(scores.logits)
     return IdResult(
         n=len(images),
         is_labelled=is_right is not None,
         seen=_seen(scorer, scores),
-        accuracy=math.nan if is_right is None else metrics.accuracy(is_right),
+        accuracy=math.nan if is_right is None else prediction_metrics.accuracy(is_right),
         mean_max_probability=float(confidence.mean()),
         mean_max_probability_right=math.nan,
         mean_max_probability_wrong=math.nan,
@@ -176,7 +176,7 @@ def _id_result(scorer: Scorer, images: ImageSet, scores: Scores) -> IdResult:
         expected_calibration_error=(
             math.nan
             if is_right is None
-            else metrics.expected_calibration_error(confidence, is_right)
+            else prediction_metrics.expected_calibration_error(confidence, is_right)
         ),
         heads={
             head: _head_on_id(scores.scores[head], scores.decisions[head], is_right)
@@ -192,7 +192,7 @@ def _head_on_id(
     if is_right is None:
         nothing = Misclassification(0, 0, math.nan, math.nan, math.nan)
         return HeadOnId(tpr, math.nan, nothing)
-    accepted = metrics.accuracy(is_right[~is_ood]) if tpr > 0 else math.nan
+    accepted = prediction_metrics.accuracy(is_right[~is_ood]) if tpr > 0 else math.nan
     return HeadOnId(tpr, accepted, metrics.misclassification(scores, is_right))
 
 
