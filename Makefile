@@ -13,10 +13,10 @@ SOURCES := edge_ood cli calibration
 MADE := build dist demo runs exported
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types build wheel docs clean
+.PHONY: help demo test check lint types build wheel docs reference clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s  %s\n", $$1, $$2 }' Makefile
 
 demo: $(INSTALLED) ## Train, export, score and evaluate on handwritten digits, into demo/
 	$(BIN)/edge-ood demo -o demo --force $(ARGS)
@@ -63,6 +63,9 @@ wheel: build ## Run the test suite against the built wheel, without the sources
 docs: $(INSTALLED) ## Build the documentation, into build/docs/html; a warning is an error
 	rm -rf build/docs
 	$(BIN)/python -Im sphinx -q -W --keep-going -n -b html -d build/docs/doctrees docs build/docs/html
+
+reference: $(INSTALLED) ## Write docs/cli.md from the commands
+	$(BIN)/python -I docs/write_cli_reference.py
 
 clean: ## Remove everything that make made, the environment included
 	rm -rf $(VENV) build dist demo edge_ood.egg-info .mypy_cache .pytest_cache .ruff_cache

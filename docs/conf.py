@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 project = "edge-ood"
 version = release = metadata.version("edge-ood")
 
-extensions = ["myst_parser", "mathml", "offline"]
+extensions = ["myst_parser", "mathml", "offline", "registries"]
 exclude_patterns = ["_*"]
 smartquotes = False  # it would make one long dash of the two that begin an option
 
@@ -23,3 +23,8 @@ html_css_files = ["site.css"]
 html_math_renderer = "mathml"
 html_copy_source = False
 html_show_copyright = False
+_options = {"color-api-name": "var(--color-brand-content)"}
+html_theme_options = {
+    "light_css_variables": _options,
+    "dark_css_variables": _options,
+}

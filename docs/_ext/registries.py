@@ -1,0 +1,177 @@
+"""The files of the registries, written into the pages as these are built.
+
+A page says `<!-- registry: heads -->`, and every file of that registry becomes a section there:
+what it declares, what its docstrings say, its parameters and its source. So a new file has its
+documentation, and no page goes stale.
+"""
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin
+
+from edge_ood.models import FAMILIES, ModelFamily
+from edge_ood.objectives import OBJECTIVES, Objective
+from edge_ood.recipes import RECIPES, Recipe
+from edge_ood.registry import Bound, bind_parameters
+from edge_ood.scores import HEADS, ScoreHead
+
+_MARK = re.compile(r"^<!-- registry: ([\w-]+) -->$", re.MULTILINE)
+_SECTION = re.compile(r"^(Args|Returns|Yields|Raises):$|^Source: ", re.MULTILINE)
+_ARGUMENT = re.compile(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
+_SOURCE = None
+_MOST_EXAMPLES = 8
+
+
+@dataclass(frozen=True)
+class Docstring:
+    """A docstring of the project, taken apart.
+
+    Attributes:
+        text: What comes before the sections.
+        arguments: Descriptions by name.
+        result: What is returned or yielded.
+        source: Paper, equation, and what was changed.
+    """
+
+    text: str
+    arguments: Mapping[str, str]
+    result: str
+    source: str
+
+    @classmethod
+    def of(cls, function: Callable[..., Any]) -> "Docstring":
+        """The docstring of a function."""
+        text, *rest = _SECTION.split(inspect.getdoc(function) or "")
+        sections = dict(zip(rest[::2], rest[1::2], strict=True))
+        arguments = {k: _joined(v) for k, v in _ARGUMENT.findall(sections.get("Args", ""))}
+        result = sections.get("Returns", sections.get("Yields", ""))
+        return cls(text.strip(), arguments, _joined(result), _joined(sections.get(_SOURCE, "")))
+
+
+def write_entries(registry: str) -> str:
+    """Sections in Markdown, one for each file of a registry, in the order of their names."""
+    found, section = _SECTIONS[registry]
+    return "\n\n".join(section(found.get(name)) for name in found.names())
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Fill the marks of a page when it is read."""
+    app.connect("source-read", _fill)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _fill(app: Any, page: str, source: list[str]) -> None:
+    source[0] = _MARK.sub(lambda mark: write_entries(mark[1]), source[0])
+
+
+def _head(head: ScoreHead) -> str:
+    words = Docstring.of(head.score)
+    facts = [
+        f"Reads {' and '.join(f'`{name}`' for name in head.inputs)}. {words.arguments['outputs']}",
+        words.result,
+    ]
+    if head.fit is not None:
+        facts.append("Fits statistics on training images.")
+    if head.perturbation is not None:
+        facts.append("Can read the image after a step against the gradient of a loss.")
+    return _section(head.name, head.score, words.text, facts)
+
+
+def _objective(objective: Objective) -> str:
+    defaults = bind_parameters(objective.losses, {}, owner=objective.name)
+    needs = objective.needs(**defaults)
+    asked = [f"`--{folder} DIR`" for folder in sorted(needs.folders)]
+    asked += [f"`--heads {needs.heads}`"] if needs.heads > 1 else []
+    asked += [f"`--from RUN` or parameters such as `{needs.trained}`"] if needs.trained else []
+    words = Docstring.of(objective.losses)
+    facts = [f"Needs {' and '.join(asked)}."] if asked else []
+    return _section(objective.name, objective.losses, words.text, [*facts, words.result])
+
+
+def _family(family: ModelFamily) -> str:
+    shown = [f"`{name}`" for name in family.examples[:_MOST_EXAMPLES]]
+    rest = len(family.examples) - len(shown)
+    shown += [f"and {rest} more"] if rest else []
+    return _section(f"`{family.pattern}`", family.trunk, "", [f"Names: {', '.join(shown)}."])
+
+
+def _recipe(recipe: Recipe) -> str:
+    needs = [f"`--from RUN` of [{recipe.starts_from}](#{recipe.starts_from})"]
+    needs = needs if recipe.starts_from else []
+    needs += ["`--outliers DIR`"] if recipe.needs_outliers else []
+    rows = [
+        f"| `{name}` | `{_plain(cited.value)}` | {_cell(cited.source)} |"
+        for name, cited in recipe.options.items()
+    ]
+    blocks = [
+        f"## {recipe.name}",
+        f"{recipe.summary}. Needs {' and '.join(needs) or 'nothing but training images'}.",
+        "\n".join(["| setting | value | where it stands |", "| --- | --- | --- |", *rows]),
+        "What differs from the source:" if recipe.deviations else "",
+        _bullets([f"{_escaped(deviation)}." for deviation in recipe.deviations]),
+        f"Source: {_escaped(recipe.source)}.",
+    ]
+    return "\n\n".join(block for block in blocks if block)
+
+
+_SECTIONS: Mapping[str, tuple[Any, Callable[[Any], str]]] = {
+    "heads": (HEADS, _head),
+    "objectives": (OBJECTIVES, _objective),
+    "models": (FAMILIES, _family),
+    "recipes": (RECIPES, _recipe),
+}
+
+
+def _section(title: str, function: Callable[..., Any], text: str, facts: list[str]) -> str:
+    """A heading, the docstring of the file, text, facts, parameters and the source."""
+    words = Docstring.of(function)
+    file = inspect.getdoc(sys.modules[function.__module__]) or ""
+    parameters = [
+        f"`{p.name}`{_default(p)}{_limits(p)}: {words.arguments.get(p.name, '')}"
+        for p in inspect.signature(function).parameters.values()
+        if p.kind is p.KEYWORD_ONLY
+    ]
+    blocks = [
+        f"## {title}",
+        file,
+        text,
+        _bullets(facts),
+        f"Parameters:\n\n{_bullets(parameters)}" if parameters else "",
+        f"Source: {words.source}",
+    ]
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _default(parameter: inspect.Parameter) -> str:
+    return "" if parameter.default is None else f", by default `{parameter.default}`"
+
+
+def _limits(parameter: inspect.Parameter) -> str:
+    annotation = parameter.annotation
+    if get_origin(annotation) is Literal:
+        return f", one of {', '.join(f'`{value}`' for value in get_args(annotation))}"
+    bounds = [b for b in getattr(annotation, "__metadata__", ()) if isinstance(b, Bound)]
+    return "".join(f", {bound}" for bound in bounds)
+
+
+def _bullets(lines: list[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _joined(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _plain(value: Any) -> str:
+    return ",".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)
+
+
+def _cell(text: str) -> str:
+    return _escaped(text).replace("|", r"\|")
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\`*<\[\]{$])", r"\\\1", text)
