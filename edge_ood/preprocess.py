@@ -17,42 +17,26 @@ Decoding rules, in order:
    resized to `size_px` x `size_px`, bilinear and antialiased. At the right size nothing changes.
 
 A file that is cut off is refused, never filled up, and so is one that would take more memory or
-time than any photograph: over `MAX_PIXELS`, or over 100 scans of a JPEG.
+time than any photograph: over 89,478,485 pixels, or over 100 scans of a JPEG.
 
 Normalisation is `(pixel / 255 - mean) / std` per channel.
 """
 
-import io
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from edge_ood.decoding.jpeg_layout import check_jpeg_layout
-from edge_ood.decoding.signatures import DECODED_FORMATS, SIGNATURE_BYTES, check_is_decoded
-from edge_ood.decoding.truncation import refusing_truncated
-from edge_ood.decoding.upright_rgb import PILLOW_DAMAGE, upright_rgb
-from edge_ood.errors import DataError, InputError
+from edge_ood.decoding.open_image import opened_rgb
+from edge_ood.errors import InputError
 
-__all__ = ["MAX_PIXELS", "RESIZE_POLICIES", "Preprocess"]
-
-MAX_PIXELS = 89_478_485
-"""Largest image that is decoded, in pixels: Pillow's own limit against decompression bombs."""
+__all__ = ["RESIZE_POLICIES", "Preprocess"]
 
 RESIZE_POLICIES = ("center-crop", "stretch")
-
-# Our own limit, checked before any pixel is decoded, replaces Pillow's warning at the same size.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-# Odd metadata beside sound pixels is nothing that a user could act on.
-warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-
-# What phones write beside depth maps and gain maps is one JPEG after the other.
-_JPEG_KINDS = ("JPEG", "MPO")
 
 _LARGEST_SIZE_PX = 4096
 
@@ -103,23 +87,9 @@ class Preprocess:
             DataError: If the file is damaged, too large, no image or none that is decoded; its
                 `status` is the word for a score table.
         """
-        check_is_decoded(payload[:SIGNATURE_BYTES], name)
-        try:
-            with (
-                refusing_truncated(),
-                Image.open(io.BytesIO(payload), formats=DECODED_FORMATS) as image,
-            ):
-                if image.format in _JPEG_KINDS:
-                    check_jpeg_layout(payload, name)
-                return self._pixels(image, name)
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise _too_large(name, str(error)) from error
-        except MemoryError as error:
-            raise _too_large(name, "there is not enough memory") from error
-        except UnidentifiedImageError as error:
-            raise _damaged(name, "its header is damaged, or of an unusual kind") from error
-        except PILLOW_DAMAGE as error:
-            raise _damaged(name, str(error) or repr(error)) from error
+        draft_px = self.size_px if self.draft else None
+        with opened_rgb(payload, name, draft_px=draft_px) as image:
+            return self._resized(image)
 
     def fit(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Crop and resize one decoded RGB frame (H, W, 3) to (size_px, size_px, 3)."""
@@ -155,15 +125,6 @@ class Preprocess:
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"preprocessing is damaged: {error!r}") from error
 
-    def _pixels(self, image: Image.Image, name: str) -> NDArray[np.uint8]:
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise _too_large(name, f"{width} x {height} pixels, at most {MAX_PIXELS} are decoded")
-        if self.draft and image.format in _JPEG_KINDS:
-            image.draft(image.mode, (2 * self.size_px, 2 * self.size_px))
-        image.load()
-        return self._resized(upright_rgb(image, name))
-
     def _resized(self, image: Image.Image) -> NDArray[np.uint8]:
         width, height = image.size
         if self.resize == "center-crop" and width != height:
@@ -173,14 +134,6 @@ class Preprocess:
         if image.size != (self.size_px, self.size_px):
             image = image.resize((self.size_px, self.size_px), Image.Resampling.BILINEAR)
         return np.asarray(image)
-
-
-def _damaged(name: str, reason: str) -> DataError:
-    return DataError(f"cannot decode {name}: {reason}", hint="remove or repair it")
-
-
-def _too_large(name: str, reason: str) -> DataError:
-    return DataError(f"{name} is too large: {reason}", hint="scale it down", status="too-large")
 
 
 def _checked_int(value: Any) -> int:

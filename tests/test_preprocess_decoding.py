@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edge_ood.decoding.open_image import MAX_PIXELS
 from edge_ood.errors import DataError
-from edge_ood.preprocess import MAX_PIXELS, Preprocess
+from edge_ood.preprocess import Preprocess
 
 ORIENTATION = 0x0112
 
