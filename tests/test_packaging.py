@@ -61,6 +61,18 @@ def test_packages_lists_every_package_folder() -> None:
 
 
 @pytest.mark.source
+def test_package_data_lists_every_other_file() -> None:
+    """A template missing from the list would be there in the checkout and not in the wheel."""
+    listed = PROJECT["tool"]["setuptools"]["package-data"]
+    patterns = [f"{name.replace('.', '/')}/{p}" for name, globs in listed.items() for p in globs]
+    tracked = [path.relative_to(ROOT) for path in tracked_files()]
+    others = [p for p in tracked if p.parts[0] == "edge_ood" and p.suffix != ".py"]
+
+    assert others
+    assert [p for p in others if not any(p.match(pattern) for pattern in patterns)] == []
+
+
+@pytest.mark.source
 @pytest.mark.parametrize("folder", ["edge_ood/cli", "edge_ood/calibration"])
 def test_no_folder_shadows_a_mapped_package(folder: str) -> None:
     """A stray folder of that name, even an empty one, would hide the real package."""

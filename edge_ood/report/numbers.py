@@ -1,0 +1,41 @@
+"""Numbers as pages show them: one way for each kind, so that no two places differ."""
+
+import math
+
+__all__ = ["count", "megabytes", "number", "percent", "percent_range", "pvalue"]
+
+_NOTHING = "n/a"
+_SMALLEST_PVALUE = 1e-4
+_MEGABYTE = 1e6
+
+
+def percent(rate: float) -> str:
+    """A rate in [0, 1] as `12.34%`; `n/a` for NaN."""
+    return _NOTHING if math.isnan(rate) else f"{rate:.2%}"
+
+
+def percent_range(low: float, high: float) -> str:
+    """Two rates in [0, 1], such as the ends of an interval, as `12.34 to 13.10%`."""
+    return _NOTHING if math.isnan(low + high) else f"{100 * low:.2f} to {percent(high)}"
+
+
+def count(n: int) -> str:
+    """A whole number as `12,345`."""
+    return f"{n:,}"
+
+
+def number(value: float) -> str:
+    """A score or another value without a unit, with four significant digits."""
+    return _NOTHING if math.isnan(value) else f"{value:.4g}"
+
+
+def pvalue(value: float) -> str:
+    """A p-value as `0.0312`; it is never 0, and so never looks like it."""
+    if math.isnan(value):
+        return _NOTHING
+    return f"<{_SMALLEST_PVALUE:.4f}" if value < _SMALLEST_PVALUE else f"{value:.4f}"
+
+
+def megabytes(n_bytes: int) -> str:
+    """A file size as `12.34 MB`, of a million bytes each."""
+    return f"{n_bytes / _MEGABYTE:.2f} MB"

@@ -1,0 +1,208 @@
+"""What every page must be, and one sample of each page, named after its template."""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from html.parser import HTMLParser
+
+import pytest
+
+pytest.importorskip("jinja2")
+pytest.importorskip("matplotlib")
+
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+VOID = {"area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
+IMPLIED_END = {"p": {"div", "dl", "ul", "ol", "table", "figure", "section", "p", "h2", "details"}}
+FORBIDDEN = {"script", "iframe", "object", "embed", "form", "link", "base", "foreignObject"}
+ADDRESSES = {"src", "href", "srcset", "action", "data", "poster", "xlink:href"}
+
+
+@pytest.fixture(scope="session")
+def check_page() -> Callable[[str], None]:
+    """Asserts that a page is sound HTML, stands alone, and can be read by everyone."""
+    return _check_page
+
+
+class _Page(HTMLParser):
+    """A page taken apart; what is wrong with its structure is in `faults`."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.faults: list[str] = []
+        self.tags: Counter[str] = Counter()
+        self.headings: list[int] = []
+        self.ids: Counter[str] = Counter()
+        self.references: set[str] = set()
+        self.meta: dict[str, str] = {}
+        self.language = ""
+        self.title = ""
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        self.faults += [f"<{tag}> is never closed" for tag in self._open]
+
+    def handle_starttag(self, tag, attrs):
+        self.handle_startendtag(tag, attrs)
+        if self._open and tag in IMPLIED_END.get(self._open[-1], ()):
+            self.faults.append(f"<{tag}> in <{self._open[-1]}>")
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        values = dict(attrs)
+        self.tags[tag] += 1
+        if len(values) < len(attrs):
+            self.faults.append(f"<{tag}> has an attribute twice")
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        for name, value in values.items():
+            self._look_at(tag, name, value or "")
+        if tag == "html":
+            self.language = values.get("lang", "")
+        if tag == "meta":
+            self.meta[values.get("name") or values.get("http-equiv", "charset")] = values.get(
+                "content", ""
+            )
+        if tag == "img" and not values.get("alt"):
+            self.faults.append("an image without alternative text")
+        if tag == "svg" and not (values.get("role") == "img" and "aria-labelledby" in values):
+            self.faults.append("a figure without a title")
+
+    def handle_endtag(self, tag):
+        if not self._open or self._open[-1] != tag:
+            self.faults.append(f"</{tag}> where {self._open[-1:]} is open")
+        if tag in self._open:
+            while self._open.pop() != tag:
+                pass
+
+    def handle_data(self, data):
+        if self._open[-1:] == ["title"] and "svg" not in self._open:
+            self.title += data
+        if self._open[-1:] == ["style"] and re.search(r"url\(|@import|</", data):
+            self.faults.append("a style sheet that loads something")
+
+    def _look_at(self, tag, name, value):
+        assert not name.startswith("on"), f"a script in {name} of <{tag}>"
+        if name == "id":
+            self.ids[value] += 1
+        if name in ("aria-labelledby", "aria-describedby", "for", "headers"):
+            self.references |= set(value.split())
+        if name in ADDRESSES and value.startswith("#"):
+            self.references.add(value[1:])
+        elif name in ADDRESSES and not value.startswith("data:image/"):
+            self.faults.append(f"{name}={value[:40]!r} of <{tag}>")
+        for url in re.findall(r"url\(([^)]*)\)", value):
+            if url.startswith("#"):
+                self.references.add(url[1:])
+            elif tag != "meta":
+                self.faults.append(f"{name} of <{tag}> loads {url[:40]!r}")
+
+
+def _check_page(html: str) -> None:
+    page = _Page(html)
+    jumps = [b for a, b in zip([0, *page.headings], page.headings, strict=False) if b > a + 1]
+    odd = {mark for mark in html if not (mark.isprintable() or mark == "\n")}
+
+    assert html.startswith("<!DOCTYPE html>\n")
+    assert page.faults == []
+    assert FORBIDDEN & set(page.tags) == set()
+    assert {name for name, count in page.ids.items() if count > 1 or not name} == set()
+    assert page.references - set(page.ids) == set()
+    assert page.meta["Content-Security-Policy"] == POLICY
+    assert "width=device-width" in page.meta["viewport"]
+    assert page.language == "en"
+    assert page.title.strip()
+    assert page.headings.count(1) == 1
+    assert jumps == []
+    assert [page.tags[name] for name in ("header", "main", "footer")] == [1, 1, 1]
+    assert odd == set()
+
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "\"'><img src=x onerror=alert(1)>",
+    "</title></style></table>",
+    "{{ 7 * 7 }} {% raw %}",
+    "a\x00\x1b[31m\r\n\u202eb\u2066\udcff",
+    "javascript:alert(1)",
+    "x" * 300,
+    "&amp;&lt;",
+    "蓝\u2215blue",
+    " ",
+)
+"""Names of classes, files and sets as nobody should choose them."""
+
+
+@pytest.fixture(scope="session")
+def parts_page() -> str:
+    """A page with every macro, full of hostile names."""
+    import numpy as np
+
+    from edge_ood.report.figure import label, new_figure, svg
+    from edge_ood.report.page import environment
+    from edge_ood.report.palette import ID_COLOUR, OOD_COLOUR
+    from edge_ood.report.thumbnails import Thumb, thumbnail_of
+
+    figures = []
+    generator = np.random.default_rng(0)
+    for name in HOSTILE:
+        with new_figure(3.6, 2.4) as figure:
+            axes = figure.subplots()
+            for mean, colour, series in ((0, ID_COLOUR, "known"), (2, OOD_COLOUR, name)):
+                counts, edges = np.histogram(generator.normal(mean, 1, 4000), 60)
+                shown = {"color": colour, "label": label(series)}
+                axes.stairs(counts / 4000, edges, fill=True, alpha=0.35, **shown)
+            axes.axvline(1, linestyle="--", color="black")
+            axes.set(xlabel="score", ylabel="fraction of images")
+            figure.legend(loc="outside upper left")
+        drawn = svg(figure, name=name, title=name, description=name)
+        figures.append((drawn, name))
+    wide = generator.integers(0, 256, (20, 200, 3), np.uint8)
+    pictures = [thumbnail_of(wide), thumbnail_of(wide.transpose(1, 0, 2)), None]
+    thumbs = [
+        Thumb(pictures[i % 3], name, (f"p = 0.{i}", name), is_marked=i % 2 == 0)
+        for i, name in enumerate(HOSTILE)
+    ]
+    return (
+        environment()
+        .from_string(PARTS)
+        .render(names=HOSTILE, figures=figures, thumbs=thumbs, sentence=" ".join(HOSTILE))
+    )
+
+
+PARTS = """
+{%- extends "base.html" %}
+{% import "macros.html" as ui %}
+{% block title %}{{ names[0] }}{% endblock %}
+{% block lead %}<p class="lead">{{ sentence }}</p>{% endblock %}
+{% block main %}
+{% call ui.summary_box() %}<p>{{ sentence }} <a href="#tables">below</a></p>{% endcall %}
+{{ ui.contents([("numbers", "Numbers"), ("tables", names[2]), ("figures", names[0])]) }}
+{% call ui.section("numbers", "Numbers") %}
+{% set remarks = ["95.10 to 96.80%", ""] %}
+{{ ui.key_numbers([("96.01%", "AUROC of energy", remarks[0]), (1234|count, names[0], names[1])]) }}
+{{ ui.definitions([(names[0], names[1]), ("classifier", sentence)]) }}
+{% call ui.note() %}<p>{{ sentence }}</p>{% endcall %}
+{% call ui.note("warning") %}<p>{{ names[4] }} and <code>{{ names[6] }}</code></p>{% endcall %}
+{% call ui.details(names[0]) %}<p>{{ sentence }}</p>{% endcall %}
+{% call ui.details("more", open=true) %}<p>{{ sentence }}</p>{% endcall %}
+{% endcall %}
+{% call ui.section("tables", "Tables") %}
+{% set rows = namespace(all=[]) %}
+{% for name in names * 4 %}
+{% set cell = ui.estimate(0.9512|percent, 0.94|percent ~ " to " ~ 0.96|percent) %}
+{% set rows.all = rows.all + [[name, name, cell, cell, cell, cell, 1.5, 12345|count]] %}
+{% endfor %}
+{% set headings = ["set", names[0], "AUROC", "AUPR-In", "AUPR-Out", "FPR95", names[1], "n"] %}
+{{ ui.data_table(sentence, headings, rows.all, text=(1,), marked=(2, 7),
+                 groups={0: "near", 4: sentence}) }}
+{{ ui.data_table("small", ["head", "n"], [["energy", 12|count]]) }}
+{% endcall %}
+{% call ui.section("figures", "Figures") %}
+{{ ui.figure_grid(figures) }}
+{{ ui.figure_grid(figures[:0]) }}
+<h3>Pictures</h3>
+{{ ui.thumb_strip(thumbs) }}
+{% endcall %}
+{% endblock %}
+"""

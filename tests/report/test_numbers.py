@@ -1,0 +1,32 @@
+"""One way to show each kind of number."""
+
+import math
+
+import pytest
+
+from edge_ood.report import numbers
+
+
+@pytest.mark.parametrize(
+    ("expected", "shown"),
+    [
+        ("95.00%", numbers.percent(0.95)),
+        ("0.00%", numbers.percent(0.0)),
+        ("n/a", numbers.percent(math.nan)),
+        ("94.10 to 95.95%", numbers.percent_range(0.941, 0.9595)),
+        ("n/a", numbers.percent_range(math.nan, 1.0)),
+        ("1,234,567", numbers.count(1234567)),
+        ("-12.35", numbers.number(-12.3456)),
+        ("1.235e-05", numbers.number(1.23456e-5)),
+        ("n/a", numbers.number(math.nan)),
+        ("0.0312", numbers.pvalue(0.03123)),
+        ("1.0000", numbers.pvalue(1.0)),
+        ("0.0001", numbers.pvalue(1e-4)),
+        ("<0.0001", numbers.pvalue(0.99e-4)),
+        ("n/a", numbers.pvalue(math.nan)),
+        ("1.50 MB", numbers.megabytes(1_500_000)),
+    ],
+)
+def test_numbers_have_one_form(expected: str, shown: str) -> None:
+    """Rates, counts, scores, p-values and sizes; what is not a number is `n/a`."""
+    assert expected == shown

@@ -1,0 +1,130 @@
+"""Pages: every template makes one that stands alone, whatever text is put into it."""
+
+import re
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+
+import jinja2
+import pytest
+
+from edge_ood.report.page import environment, write_page
+from edge_ood.report.palette import PALETTE
+
+TEMPLATES = resources.files("edge_ood.report") / "templates"
+PAGES = sorted(
+    Path(file.name).stem
+    for file in TEMPLATES.iterdir()
+    if 'extends "base.html"' in file.read_text("utf-8")
+)
+CONTRAST = {"ink": 7, "muted": 4.5, "link": 4.5}
+LINE_CONTRAST = 3
+"""WCAG 2.2: 4.5 for text (7 is better), 3 for what a figure draws."""
+
+
+@pytest.mark.parametrize("name", ["parts", *PAGES])
+def test_a_page_is_sound_and_stands_alone(
+    name: str, request: pytest.FixtureRequest, check_page: Callable[[str], None]
+) -> None:
+    """Each template has a sample in `conftest.py`, the fixture `NAME_page`."""
+    check_page(request.getfixturevalue(f"{name}_page"))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        ("</main>", ""),
+        ("</h2>", "</h3>"),
+        ('<html lang="en">', "<html>"),
+        ("<main>", "<main><h1>again</h1>"),
+        ("<main>", "<main><h4>deep</h4>"),
+        ("<main>", "<main><script></script>"),
+        ("<main>", '<main><p onclick="f()"></p>'),
+        ("<main>", '<main><img src="data:image/png;base64,">'),
+        ("<main>", '<main><img src="x.png" alt="x">'),
+        ("<main>", '<main><a href="https://example.org">x</a>'),
+        ("<main>", '<main><a href="#nowhere">x</a>'),
+        ("<main>", '<main><p style="background: url(x)"></p>'),
+        ("<main>", '<main><p id="numbers"></p>'),
+        ("<main>", "<main>\x1b"),
+        ("<main>", "<main>\u202e"),
+        ("<style>", "<style>@import 'x';"),
+        ("img-src data:", "img-src *"),
+        ("<!DOCTYPE html>\n", ""),
+    ],
+)
+def test_the_check_sees_damage(
+    damage: tuple[str, str], parts_page: str, check_page: Callable[[str], None]
+) -> None:
+    """What a page must not have is not overlooked."""
+    damaged = parts_page.replace(*damage, 1)
+
+    assert damaged != parts_page
+    with pytest.raises(AssertionError):
+        check_page(damaged)
+
+
+def test_hostile_text_stays_text(parts_page: str) -> None:
+    """Markup is escaped, control characters and marks of direction are spelled out."""
+    assert "<script" not in parts_page
+    assert "<img src=x" not in parts_page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in parts_page
+    assert "a\\x00\\x1b[31m\\r\\n\\u202eb\\u2066\\xff" in parts_page
+    assert "{{ 7 * 7 }} {% raw %}" in parts_page
+
+
+def test_what_is_not_defined_is_an_error() -> None:
+    """A slip in a template does not leave a hole in a page."""
+    with pytest.raises(jinja2.UndefinedError):
+        environment().from_string("{{ rate|percent }}").render()
+
+
+@pytest.mark.parametrize(
+    ("expected", "value"), [("0.3333", 1 / 3), ("n/a", float("nan")), ("3", 3), ("&lt;", "<")]
+)
+def test_values_without_a_filter_have_one_form(expected: str, value: object) -> None:
+    """Numbers too: no page shows sixteen digits."""
+    assert expected == environment().from_string("{{ value }}").render(value=value)
+
+
+def test_a_table_aligns_numbers_and_names_its_rows(parts_page: str) -> None:
+    """Cells are numbers but for columns of text; the first cell is the heading of its row."""
+    small = parts_page[parts_page.index("<caption>small</caption>") :]
+
+    assert re.search(r'<th scope="row">energy</th>\s*<td>12</td>', small)
+    assert parts_page.count('<tr class="marked">') == 2
+    assert parts_page.count('<tr class="group">') == 2
+    assert '<td class="text">' in parts_page
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize("background", ["paper", "panel"])
+def test_colours_can_be_told_from_the_background(mode: str, background: str) -> None:
+    """By the contrast ratio of WCAG 2.2."""
+    behind = luminance(getattr(PALETTE[background], mode))
+    for name in PALETTE.keys() - {"paper", "panel", "grid"}:
+        low, high = sorted((behind, luminance(getattr(PALETTE[name], mode))))
+        assert (high + 0.05) / (low + 0.05) >= CONTRAST.get(name, LINE_CONTRAST), name
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of `#rrggbb`, as WCAG 2.2 defines it."""
+    channels = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def test_colours_are_all_different() -> None:
+    """In a figure, a colour stands for its name."""
+    for mode in ("light", "dark"):
+        assert len({getattr(colour, mode) for colour in PALETTE.values()}) == len(PALETTE)
+
+
+def test_a_page_is_written_as_it_is(tmp_path: Path) -> None:
+    """As UTF-8, into a folder that need not exist; nothing else is left there."""
+    path = tmp_path / "new" / "page.html"
+
+    write_page(path, "<p>ä蓝\n")
+
+    assert "<p>ä蓝\n".encode() == path.read_bytes()
+    assert [path] == list(path.parent.iterdir())
