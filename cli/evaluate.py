@@ -11,16 +11,14 @@ import typer
 
 from edge_ood.cli._options import Artefact, BatchSizeOption, ForceOption, ProviderOption
 from edge_ood.cli._table import format_table
+from edge_ood.synthetic import KINDS
 from edge_ood.text import printable
 
 if TYPE_CHECKING:
     from edge_ood.evaluation.results import IdResult, ModelResult, OodResult
-    from edge_ood.evaluation.sets import MadeImages
-    from edge_ood.images import ImageSet
 
 __all__ = ["evaluate", "report"]
 
-_ADVERSARIAL = "fgsm"
 _NOT_LABELLED = (
     "No accuracy: that needs every image below a folder named after one of the artefact's classes."
 )
@@ -52,9 +50,10 @@ def evaluate(
         list[str] | None,
         typer.Option(
             "--ood",
-            metavar="[NAME=]DIR|fgsm",
-            help="Foreign images, or fgsm for adversarial versions of the known ones (a folder of "
-            "that name is ./fgsm); repeat it for several sets.",
+            metavar="[NAME=]DIR|KIND",
+            help="Foreign images, or made ones of a kind, such as gaussian or gaussian:count=500 "
+            "(a folder of that name is ./gaussian); repeat it for several sets. Kinds: "
+            f"{', '.join(KINDS.names())}.",
         ),
     ] = None,
     json_file: Annotated[
@@ -70,7 +69,7 @@ def evaluate(
     Example: edge-ood evaluate exported/oe.onnx --id data/test --ood data/svhn --ood far=data/dtd
     """
     from edge_ood.evaluation.evaluate import evaluate as evaluate_artefact
-    from edge_ood.evaluation.sets import name_folders
+    from edge_ood.evaluation.sets import parse_sets
     from edge_ood.images import read_images
     from edge_ood.metrics import UndefinedMetricWarning
     from edge_ood.output import atomic_output, check_output
@@ -78,18 +77,10 @@ def evaluate(
 
     if json_file not in (None, "-"):
         check_output(Path(json_file), force=force)
-    wanted = ood or []
-    made = [_ADVERSARIAL] if _ADVERSARIAL in wanted else []
-    folders = name_folders([w for w in wanted if w not in made], taken=made)
+    sets = parse_sets(ood or [])
     scorer = Scorer(artefact, provider=provider, threads=1)
     id_images = read_images(id_folder, scorer.metadata.classes)
-    ood_images: dict[str, ImageSet | MadeImages] = {
-        name: read_images(folder) for name, folder in folders.items()
-    }
-    if made:
-        from edge_ood.adversarial import AdversarialImages
-
-        ood_images[_ADVERSARIAL] = AdversarialImages(scorer, id_images)
+    ood_images = {ood_set.name: ood_set.images(scorer, id_images) for ood_set in sets}
     total = len(id_images) + sum(map(len, ood_images.values()))
     with (
         warnings.catch_warnings(record=True) as caught,

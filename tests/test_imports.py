@@ -12,6 +12,7 @@ from pathlib import Path
 # A module imports from its own row and from rows above it, never from rows below.
 LAYERS = (
     (
+        "blur",
         "decoding",
         "device",
         "document",
@@ -47,7 +48,6 @@ LAYERS = (
     ),
     ("runtime",),
     (
-        "adversarial",
         "attach",
         "benchmark",
         "calibrate",

@@ -17,6 +17,7 @@ from edge_ood.objectives import OBJECTIVES, Objective
 from edge_ood.recipes import RECIPES, Recipe
 from edge_ood.registry import Bound, bind_parameters
 from edge_ood.scores import HEADS, ScoreHead
+from edge_ood.synthetic import KINDS, Synthetic
 
 _MARK = re.compile(r"^<!-- registry: ([\w-]+) -->$", re.MULTILINE)
 _SECTION = re.compile(r"^(Args|Returns|Yields|Raises):$|^Source: ", re.MULTILINE)
@@ -117,11 +118,20 @@ def _recipe(recipe: Recipe) -> str:
     return "\n\n".join(block for block in blocks if block)
 
 
+def _synthetic(kind: Synthetic) -> str:
+    words = Docstring.of(kind.make)
+    made_of = {0: "noise", 1: "one known image", 2: "two known images"}[kind.known]
+    group = f"; by itself in the group `{kind.group}`" if kind.group else ""
+    facts = [f"Each image is made from {made_of}{group}.", words.result]
+    return _section(kind.name, kind.make, words.text, facts)
+
+
 _SECTIONS: Mapping[str, tuple[Any, Callable[[Any], str]]] = {
     "heads": (HEADS, _head),
     "objectives": (OBJECTIVES, _objective),
     "models": (FAMILIES, _family),
     "recipes": (RECIPES, _recipe),
+    "synthetic": (KINDS, _synthetic),
 }
 
 

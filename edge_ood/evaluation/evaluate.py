@@ -128,19 +128,21 @@ def _score(
     scorer: Scorer, images: ImageSet | MadeImages, batch_size: int, on_image: Callable[[], None]
 ) -> Scores:
     if isinstance(images, ImageSet):
+        paths = images.paths
         scores = scorer.score_files(images.paths, batch_size=batch_size, on_image=on_image)
     else:
+        paths = tuple(Path(f"#{index}") for index in range(len(images)))
         made = images.batches(batch_size, on_image)
         scores = Scores.joined([scorer.score_arrays(b, batch_size=batch_size) for b in made])
     for head, values in scores.scores.items():
         broken = np.flatnonzero(~np.isfinite(values))
         if len(broken):
             raise DataError(
-                f"score {head!r} of '{images.paths[broken[0]]}' is {values[broken[0]]}, expected a "
+                f"score {head!r} of '{paths[broken[0]]}' is {values[broken[0]]}, expected a "
                 f"finite number ({len(broken)} of {len(values)} images)",
                 hint="edge-ood check FILE.onnx tells whether the artefact is sound here",
             )
-    _refuse_pool(scorer, images.paths, scores)
+    _refuse_pool(scorer, paths, scores)
     return scores
 
 

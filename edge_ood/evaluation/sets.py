@@ -1,61 +1,143 @@
-"""The sets of images that an evaluation compares, and their names."""
+"""The foreign sets that an evaluation compares with the known images: folders and made images."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edge_ood.errors import InputError
+from edge_ood.errors import InputError, UnknownNameError
+from edge_ood.evaluation.made_images import MadeImages, bind_sampled, make_images
+from edge_ood.images import ImageSet, read_images
 from edge_ood.paths import is_folder
+from edge_ood.registry import Spec, parse_spec
+from edge_ood.runtime import Scorer
+from edge_ood.synthetic import KINDS
 
-__all__ = ["MadeImages", "name_folders"]
-
-
-class MadeImages(Protocol):
-    """Images that are no files as they are, such as adversarial ones; `paths` they come from."""
-
-    paths: tuple[Path, ...]
-
-    def __len__(self) -> int: ...
-
-    def batches(self, size: int, on_image: Callable[[], None]) -> Iterator[NDArray[np.uint8]]:
-        """Images uint8 (at most `size`, S, S, 3)."""
+__all__ = ["MadeImages", "OodSet", "parse_sets"]
 
 
-def name_folders(arguments: Sequence[str], *, taken: Sequence[str] = ()) -> dict[str, Path]:
-    """Folders by name, from `NAME=DIR` or `DIR`, in the order given.
+@dataclass(frozen=True)
+class OodSet:
+    """One foreign set, before its images are read or made.
 
-    The name of a plain `DIR` is the folder's own, with as many parents before it as it takes to
-    tell it from the others. An argument that is a folder as it stands is never split at `=`.
+    Attributes:
+        name: What tells it from the other sets.
+        group: `near`, `far`, or empty.
+        kind: `files`, `synthetic` or `adversarial`.
+        source: A folder, or the name of a kind of made images with what was given for it.
+        parameters: Of made images, all of them.
+    """
+
+    name: str
+    group: str
+    kind: str
+    source: Path | Spec
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def images(self, scorer: Scorer, known: ImageSet) -> ImageSet | MadeImages:
+        """The images: files as they are, or images made at the size of an artefact's input.
+
+        Args:
+            scorer: The artefact.
+            known: Known images, which some kinds are made from, and set how many there are.
+
+        Raises:
+            ArtifactError, ExportError: If adversarial images cannot be made for this artefact.
+            DataError: If the folder is missing or holds no image.
+            InputError: If there are too few known images.
+        """
+        if isinstance(self.source, Path):
+            return read_images(self.source)
+        return make_images(KINDS.get(self.source.name), self.parameters, scorer, known)
+
+
+def parse_sets(
+    ood: Sequence[str], near: Sequence[str] = (), far: Sequence[str] = ()
+) -> tuple[OodSet, ...]:
+    """Foreign sets from `DIR`, `NAME=DIR`, `KIND`, `KIND:parameters` or `NAME=KIND:parameters`.
+
+    A word that names a kind of made images is that kind, never the folder of that name, which is
+    `./word`. What is a folder as it stands is never split at `=`. A kind's set goes by the kind's
+    name; a folder's by its own, with as many parents before it as it takes to tell it from others.
+
+    Args:
+        ood: Sets of no group, but for the kinds that have one: noise is `far`.
+        near: Sets of the group `near`.
+        far: Sets of the group `far`.
+
+    Returns:
+        The sets of `ood`, `near` and `far`, each in the order given.
 
     Raises:
-        InputError: If a name or folder is missing, or a name or plain folder is given twice or is
-            `taken`.
+        InputError: If a name or folder is missing, a name or plain folder is given twice, or a
+            parameter is unknown or out of range.
+        UnknownNameError: If a word is neither a kind nor a folder; the hint has the closest kind.
     """
-    pairs = [_split_name(text) for text in arguments]
-    named = [name for name, _ in pairs if name]
-    plain = [folder.resolve().parts for name, folder in pairs if not name]
-    folders: dict[str, Path] = {}
-    for name, folder in pairs:
-        chosen = name or _shortest_name(folder.resolve().parts, plain, named)
-        if not chosen or chosen in folders or chosen in taken:
+    given = [("", text) for text in ood] + [("near", text) for text in near]
+    given += [("far", text) for text in far]
+    split = [(group, *_split_name(text)) for group, text in given]
+    named = [name for _, name, _ in split if name]
+    plain = [s.resolve().parts for _, name, s in split if isinstance(s, Path) and not name]
+    sets: dict[str, OodSet] = {}
+    for group, name, source in split:
+        if isinstance(source, Spec):
+            found = _of_kind(name, group, source)
+        else:
+            chosen = name or _shortest_name(source.resolve().parts, plain, named)
+            found = OodSet(chosen, group, "files", source)
+        if not found.name or found.name in sets:
             raise InputError(
-                f"{str(name or folder)!r} is given twice",
-                hint="give each OOD set once, or name them with NAME=DIR",
+                f"{str(found.name or source)!r} is given twice",
+                hint="give each OOD set once, or name them with NAME=DIR or NAME=KIND",
             )
-        folders[chosen] = folder
-    return folders
+        sets[found.name] = found
+    return tuple(sets.values())
 
 
-def _split_name(text: str) -> tuple[str, Path]:
-    name, equals, folder = text.partition("=")
-    if not equals or is_folder(Path(text)):
-        return "", Path(text)
-    if not name or not folder:
-        raise InputError(f"cannot read OOD set {text!r}", hint="write DIR or NAME=DIR")
-    return name, Path(folder)
+def _of_kind(name: str, group: str, spec: Spec) -> OodSet:
+    synthetic = KINDS.get(spec.name)
+    parameters = bind_sampled(synthetic.make, spec.parameters, owner=synthetic.name)
+    return OodSet(
+        name or synthetic.name, group or synthetic.group, synthetic.kind, spec, parameters
+    )
+
+
+def _split_name(text: str) -> tuple[str, Path | Spec]:
+    """The name that was given, else nothing, and what it was given to."""
+    found = _known_source(text)
+    if found is not None:
+        return "", found
+    name, equals, rest = text.partition("=")
+    if not equals or ":" in name:
+        return "", _missing_source(text)
+    if not name or not rest:
+        raise InputError(
+            f"cannot read OOD set {text!r}", hint="write DIR, NAME=DIR, KIND or NAME=KIND"
+        )
+    return name, _known_source(rest) or _missing_source(rest)
+
+
+def _known_source(text: str) -> Path | Spec | None:
+    """A kind by its name, or a folder that is there."""
+    word, _, _ = text.partition(":")
+    if word.replace("_", "-") in KINDS.names():
+        return parse_spec(text)
+    return Path(text) if is_folder(Path(text)) else None
+
+
+def _missing_source(text: str) -> Path:
+    """A folder that is not there, which is said when it is read, unless a kind may be meant."""
+    word, colon, _ = text.partition(":")
+    if word and Path(word).name == word:
+        unknown = UnknownNameError(
+            "folder or kind of made images",
+            word,
+            KINDS.names(),
+            listing="'edge-ood evaluate --help' lists the kinds",
+        )
+        if colon or unknown.closest:
+            raise unknown
+    return Path(text)
 
 
 def _shortest_name(

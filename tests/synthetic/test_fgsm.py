@@ -1,6 +1,7 @@
 """`evaluate --ood fgsm`: adversarial versions of the known images as a foreign set."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,17 +10,12 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
-from edge_ood.adversarial import AdversarialImages
 from edge_ood.cli.app import app
 from edge_ood.errors import DataError
-from edge_ood.images import ImageSet, read_images
+from edge_ood.evaluation.made_images import MadeImages
+from edge_ood.evaluation.sets import parse_sets
+from edge_ood.images import ImageSet, decode_all, read_images
 from edge_ood.runtime import Scorer
-
-
-@pytest.fixture
-def scorer(colour_artifact: Path) -> Scorer:
-    """An artefact made without torch."""
-    return Scorer(colour_artifact, provider="cpu")
 
 
 def evaluate(*arguments: object) -> dict[str, object]:
@@ -31,25 +27,29 @@ def evaluate(*arguments: object) -> dict[str, object]:
     return dict(model)
 
 
-def test_batches_do_not_change_the_images(scorer: Scorer, colours: Path) -> None:
-    """Made one by one or all at once, in the order of the files, each counted."""
-    images = read_images(colours / "test")
-    made, ticks = AdversarialImages(scorer, images), []
+@pytest.mark.parametrize(("epsilon", "levels"), [(0.05, 13), (0.1, 26), (0, 0)])
+def test_every_value_moves_by_the_step(
+    made: Callable[[str], MadeImages], known: ImageSet, scorer: Scorer, epsilon: float, levels: int
+) -> None:
+    """Up or down by the same number of levels, but for what would leave the range."""
+    images = made(f"fgsm:epsilon={epsilon}")
+    paths = [known.paths[i] for i in images.origins]
+    originals = decode_all(paths, scorer.metadata.preprocess)[0].astype(int)
 
-    one_by_one = np.concatenate(list(made.batches(1)))
-    (together,) = made.batches(100, lambda: ticks.append(1))
+    moved = images.frames(range(len(images))).astype(int)
 
-    np.testing.assert_array_equal(together, one_by_one)
-    assert len(images) == len(made) == len(together) == len(ticks)
-    original = np.stack([np.asarray(Image.open(path)) for path in images.paths]).astype(int)
-    assert 13 == np.abs(together - original).max()
+    steps = np.abs(moved - originals)
+    assert levels == steps.max()
+    assert ((steps == levels) | (moved == 0) | (moved == 255)).all()
 
 
-def test_images_are_led_away_from_their_class(scorer: Scorer, colours: Path) -> None:
+def test_images_are_led_away_from_their_class(
+    made: Callable[[str], MadeImages], scorer: Scorer, known: ImageSet
+) -> None:
     """The probability of the predicted class falls for every image."""
-    images = read_images(colours / "test")
-    before = scorer.score_files(images.paths)
-    after = scorer.score_arrays(np.concatenate(list(AdversarialImages(scorer, images).batches(8))))
+    images = made("fgsm")
+    before = scorer.score_files([known.paths[i] for i in images.origins])
+    after = scorer.score_arrays(np.concatenate(list(images.batches(8))))
 
     def confidence(logits: np.ndarray) -> np.ndarray:
         shares = np.exp(logits.astype(float))
@@ -60,13 +60,13 @@ def test_images_are_led_away_from_their_class(scorer: Scorer, colours: Path) -> 
 
 
 def test_the_command_reports_them_as_a_set(
-    scorer: Scorer, colour_artifact: Path, colours: Path
+    made: Callable[[str], MadeImages], scorer: Scorer, colour_artifact: Path, colours: Path
 ) -> None:
     """`--ood fgsm` stands beside real folders, with the AUROC of the scores of its images."""
     images = read_images(colours / "test")
     known = scorer.score_files(images.paths).scores["energy"]
-    made = np.concatenate(list(AdversarialImages(scorer, images).batches(32)))
-    foreign = scorer.score_arrays(made).scores["energy"]
+    frames = np.concatenate(list(made("fgsm").batches(32)))
+    foreign = scorer.score_arrays(frames).scores["energy"]
     expected = roc_auc_score(np.arange(len(known) * 2) >= len(known), [*known, *foreign])
 
     found = evaluate(
@@ -80,7 +80,7 @@ def test_the_command_reports_them_as_a_set(
 
 
 @pytest.mark.parametrize(
-    ("argument", "name"), [("./fgsm", "fgsm"), ("fgsm/", "fgsm"), ("real=fgsm", "real")]
+    ("argument", "name"), [("./fgsm", "fgsm"), ("fgsm/", "fgsm"), ("real=./fgsm", "real")]
 )
 def test_a_folder_of_that_name_is_reachable(
     colour_artifact: Path,
@@ -90,7 +90,7 @@ def test_a_folder_of_that_name_is_reachable(
     argument: str,
     name: str,
 ) -> None:
-    """A path or a name of its own means the folder."""
+    """A path means the folder, behind a name of its own, too."""
     (tmp_path / "fgsm").mkdir()
     Image.new("RGB", (16, 16)).save(tmp_path / "fgsm" / "one.png")
     monkeypatch.chdir(tmp_path)
@@ -114,6 +114,7 @@ def test_an_unreadable_image_is_named(scorer: Scorer, tmp_path: Path) -> None:
     """Adversarial images of a broken file do not exist; the error says which file."""
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"none")
+    images = parse_sets(["fgsm"])[0].images(scorer, ImageSet((broken,)))
 
     with pytest.raises(DataError, match=r"broken\.png"):
-        list(AdversarialImages(scorer, ImageSet((broken,))).batches(4))
+        list(images.batches(4))

@@ -1,0 +1,183 @@
+"""Sets of images that are no files: each is made when it is asked for, the same every time."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ood.errors import InputError
+from edge_ood.images import ImageSet, decode_all
+from edge_ood.preprocess import Preprocess
+from edge_ood.registry import Count, bind_to
+from edge_ood.runtime import Scorer
+from edge_ood.synthetic import Synthetic
+
+__all__ = ["MOST_IMAGES", "MadeImages", "bind_sampled", "make_images"]
+
+MOST_IMAGES = 2_000
+"""Images of a set that was asked for without a `count`: as many as Outlier Exposure tests on."""
+
+_WHITE = 255
+
+
+@dataclass(frozen=True)
+class MadeImages:
+    """Images that are made from noise, or from known images, batch by batch.
+
+    Image i depends on the seed, the name, the known images and i alone, not on the batch that it
+    is made in or on how many images there are. Sets of one seed make image i from the same known
+    image, the i-th in an order that the seed shuffles, so that a part of them has every class.
+
+    Attributes:
+        name: What the generators of the images are seeded with, beside `seed`.
+        make: `make(generator, size_px)` or `make(generator, *known)` gives one image, float
+            (S, S, 3) with values in [0, 1], of known ones like it.
+        n_sources: Known images that each image is made from.
+        known: Known images.
+        preprocess: What leads from their files to network size.
+        count: N, at most one per known image if it is made from any; None for one per known image,
+            and at most `MOST_IMAGES`.
+        seed: Of all that is random.
+        origins: int64 (N,), the position among the known images of the one that each is made from;
+            empty where they are made from none.
+
+    Raises:
+        InputError: If there are too few known images.
+    """
+
+    name: str
+    make: Callable[..., NDArray[np.floating[Any]]]
+    n_sources: int
+    known: ImageSet
+    preprocess: Preprocess
+    count: int | None = None
+    seed: int = 0
+    origins: NDArray[np.int64] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        n_known = len(self.known)
+        wanted = max(self.n_sources, len(self)) if self.n_sources else 0
+        if wanted > n_known:
+            raise InputError(
+                f"{self.name!r} is to be made from {wanted} known images, and there are {n_known}",
+                hint="give more known images, or ask for fewer with count=",
+            )
+        shuffled = np.random.default_rng(self.seed).permutation(n_known)
+        used = shuffled[: len(self)] if self.n_sources else shuffled[:0]
+        object.__setattr__(self, "origins", used)
+
+    def __len__(self) -> int:
+        return min(len(self.known), MOST_IMAGES) if self.count is None else self.count
+
+    def frames(self, indices: Sequence[int]) -> NDArray[np.uint8]:
+        """The images at some positions, uint8 (n, S, S, 3).
+
+        Raises:
+            DataError: At the first known image that cannot be decoded.
+        """
+        drawn = [self._drawn(index) for index in indices]
+        paths = [self.known.paths[position] for _, positions in drawn for position in positions]
+        sources, _ = decode_all(paths, self.preprocess)
+        side = self.preprocess.size_px
+        frames = np.empty((len(drawn), side, side, 3), np.uint8)
+        for row, (generator, _) in enumerate(drawn):
+            first = row * self.n_sources
+            known = [pixels / _WHITE for pixels in sources[first : first + self.n_sources]]
+            image = self.make(generator, *(known or [side]))
+            frames[row] = np.rint(image * _WHITE)
+        return frames
+
+    def batches(
+        self, size: int, on_image: Callable[[], None] = lambda: None
+    ) -> Iterator[NDArray[np.uint8]]:
+        """All images, in order, uint8 (at most `size`, S, S, 3) at a time.
+
+        Raises:
+            DataError: At the first known image that cannot be decoded.
+        """
+        for start in range(0, len(self), size):
+            frames = self.frames(range(start, min(start + size, len(self))))
+            yield frames
+            for _ in frames:
+                on_image()
+
+    def _drawn(self, index: int) -> tuple[np.random.Generator, list[int]]:
+        """The generator of an image, and the positions of the known images it is made from."""
+        name = int.from_bytes(self.name.encode(), "big")
+        generator = np.random.default_rng([self.seed, name, index])
+        if not self.n_sources:
+            return generator, []
+        origin, n_known = int(self.origins[index]), len(self.known)
+        offsets = [int(generator.integers(1, n_known)) for _ in range(1, self.n_sources)]
+        return generator, [origin, *((origin + offset) % n_known for offset in offsets)]
+
+
+def make_images(
+    synthetic: Synthetic, parameters: Mapping[str, Any], scorer: Scorer, known: ImageSet
+) -> MadeImages:
+    """A set of one kind, at the size of an artefact's input.
+
+    Args:
+        synthetic: The kind.
+        parameters: As `bind_sampled` completes them.
+        scorer: The artefact.
+        known: Known images.
+
+    Raises:
+        ArtifactError: If an adversarial kind finds the artefact damaged.
+        ExportError: If it has an operator without a gradient rule.
+        InputError: If there are too few known images.
+    """
+    own = {name: value for name, value in parameters.items() if name not in ("count", "seed")}
+    return MadeImages(
+        synthetic.name,
+        _maker(synthetic, scorer, own),
+        synthetic.known,
+        known,
+        scorer.metadata.preprocess,
+        parameters["count"],
+        parameters["seed"],
+    )
+
+
+def _maker(
+    synthetic: Synthetic, scorer: Scorer, parameters: Mapping[str, Any]
+) -> Callable[..., NDArray[np.floating[Any]]]:
+    if synthetic.kind == "synthetic":
+        return partial(synthetic.make, **parameters)
+    lead_away = synthetic.make(scorer, **parameters)
+
+    def make(_: np.random.Generator, image: NDArray[np.float64]) -> NDArray[np.floating[Any]]:
+        moved: NDArray[np.floating[Any]] = lead_away(image)
+        return moved
+
+    return make
+
+
+def bind_sampled(
+    function: Callable[..., Any], given: Mapping[str, Any], *, owner: str
+) -> dict[str, Any]:
+    """Complete and convert a kind's own parameters, and `count` and `seed`, which all sets have.
+
+    Raises:
+        UnknownNameError: If a name is not a parameter.
+        InputError: If a value does not convert, or is out of range.
+    """
+    accepted = [
+        parameter
+        for signature in (function, _sampled)
+        for parameter in inspect.signature(signature).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    ]
+    bound = bind_to(accepted, given, owner=owner)
+    if bound["count"] is not None and bound["count"] < 1:
+        raise InputError(f"parameter 'count' of {owner} is {bound['count']}, expected 1 or more")
+    return bound
+
+
+def _sampled(*, count: int | None = None, seed: Count = 0) -> None:
+    """What every set of made images takes."""
