@@ -3,17 +3,16 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-import edge_ood.runtime
+import edge_ood.evaluation.models
 from edge_ood.artifact import Manifest
 from edge_ood.cli.app import app
-from edge_ood.cli.evaluate import report
-from edge_ood.evaluation.evaluate import evaluate
-from edge_ood.images import content_hash, read_images
+from edge_ood.images import content_hash
 from edge_ood.results import Scores
 
 CLASSES = ("ant", "bee")
@@ -24,8 +23,8 @@ THRESHOLD = 0.5
 TABLES = """\
 ID: 4 images
 objective classifier-discrepancy:mode=transductive\\x1b,margin=1.2
-accuracy 75.00 % (1 wrong), ECE 0.00 %
-mean probability of the predicted class 75.00 %
+accuracy 75.00 % (1 wrong), ECE 0.00 %, RMS 0.00 %
+mean probability of the predicted class 75.00 %, 75.00 % where right, 75.00 % where wrong
 
                                 accuracy  wrong vs right       AUPR with       AUPR with
 head                    TPR  of accepted           AUROC  wrong positive  right positive
@@ -49,15 +48,21 @@ class NamedScorer:
 
     heads = ("energy", "relative_mahalanobis")
     own_thresholds = ()
+    manifests: ClassVar[dict[str, Manifest]] = {}
 
     def __init__(self, path, *, provider="auto", threads=None):
-        self.path = Path(__file__)
+        self.path = Path(path)
         self.metadata = SimpleNamespace(
             precision="fp32",
             classes=CLASSES,
             primary="energy",
-            calibration=SimpleNamespace(alpha=0.05, own_thresholds=self.own_thresholds),
-            manifests={},
+            calibration=SimpleNamespace(
+                alpha=0.05,
+                own_thresholds=self.own_thresholds,
+                per_class=False,
+                thresholds=dict.fromkeys(self.heads, THRESHOLD),
+            ),
+            manifests=self.manifests,
             provenance={
                 "objective": "classifier-discrepancy",
                 "objective_parameters": {"mode": "transductive\x1b", "margin": 1.2},
@@ -81,7 +86,6 @@ class NamedScorer:
             scores=scores,
             pvalues=scores,
             decisions=dict.fromkeys(self.heads, values > THRESHOLD),
-            hashes=tuple(content_hash(str(path).encode()) for path in paths),
         )
 
 
@@ -89,7 +93,7 @@ class NamedScorer:
 def folders(tmp_path, monkeypatch):
     """Known, far and near images, in a working directory of their own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(edge_ood.runtime, "Scorer", NamedScorer)
+    monkeypatch.setattr(edge_ood.evaluation.models, "Scorer", NamedScorer)
     names = (
         "known/ant/ant_0.1",
         "known/ant/bee_0.3",
@@ -102,7 +106,9 @@ def folders(tmp_path, monkeypatch):
     for name in names:
         path = tmp_path / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        path.write_text(name)
+    (tmp_path / "x.onnx").write_text("x")
+    (tmp_path / "y.onnx").write_text("y")
     return tmp_path
 
 
@@ -214,14 +220,74 @@ def test_id_folder_is_required(folders):
     assert "--id" in result.stderr
 
 
-def test_images_seen_before_are_remarked(folders):
-    """Test images that the artefact was made from are pointed out beside the counts."""
-    scorer = NamedScorer("x.onnx")
-    training = [content_hash(str(folders / "known/ant/ant_0.1.png").encode())]
-    scorer.metadata.manifests = {"training": Manifest.of(training)}
-    (model,) = evaluate({"x": scorer}, read_images(folders / "known", CLASSES), {}).models
+SEEN = {"training": Manifest.of([content_hash(b"known/ant/ant_0.1")])}
 
-    assert "ID: 4 images (1 of them were training images of this artefact)" in report(model)
+
+def test_images_seen_before_are_refused(folders, monkeypatch):
+    """The error names artefact, role and file before anything is scored, and the way out."""
+    monkeypatch.setattr(NamedScorer, "manifests", SEEN)
+    monkeypatch.setattr(NamedScorer, "score_files", None)
+
+    result = run("--id", "known", "--ood", "far")
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    message = "'./known/ant/ant_0.1.png' is among the training images of './x.onnx'"
+    assert message in result.stderr
+    assert "--allow-seen" in result.stderr
+
+
+def test_images_seen_before_are_counted_on_demand(folders, monkeypatch):
+    """With --allow-seen text and JSON say how many there were."""
+    monkeypatch.setattr(NamedScorer, "manifests", SEEN)
+
+    result = run("--id", "known", "--allow-seen", "--json", "found.json")
+
+    document = json.loads((folders / "found.json").read_text())
+    assert "ID: 4 images (1 of them were training images of this artefact)" in result.stdout
+    assert document["allowed_seen"] is True
+    assert document["models"][0]["id"]["seen"] == {"training": 1}
+
+
+def test_groups_are_reported(folders):
+    """Near and far sets are marked, with means over groups of several sets."""
+    sets = ("--near", "plain/near", "--far", "far", "--far", "more=far", "--ood", "rest=far")
+
+    output = run("--id", "known", *sets).stdout
+
+    titles = [line for line in output.splitlines() if line.startswith(("OOD", "MEAN"))]
+    assert titles == [
+        "OOD rest: 2 images against 4 of ID",
+        "OOD near (near): 1 image against 4 of ID",
+        "OOD far (far): 2 images against 4 of ID",
+        "OOD more (far): 2 images against 4 of ID",
+        "MEAN over the far OOD sets: far, more",
+        "MEAN over all OOD sets: rest, near, far, more",
+    ]
+
+
+def test_artefacts_stand_side_by_side(folders):
+    """Each has its own tables, and one line in a table of all."""
+    result = CliRunner().invoke(
+        app, ["evaluate", "x.onnx", "y.onnx", "--id", "known", "--ood", "far"]
+    )
+
+    table = result.stdout[result.stdout.index("MODELS side by side") :].splitlines()
+    assert ["MODEL x: ./x.onnx", "MODEL y: ./y.onnx"] == [
+        line for line in result.stdout.splitlines() if line.startswith("MODEL ")
+    ]
+    assert (
+        "y      energy  0.00     75.00  75.00  87.50        50.00         25.00   100.00" in table
+    )
+
+
+def test_one_artefact_twice_is_refused(folders):
+    """A copy is no other artefact."""
+    (folders / "y.onnx").write_text("x")
+
+    result = CliRunner().invoke(app, ["evaluate", "x.onnx", "y.onnx", "--id", "known"])
+
+    assert result.exit_code == 1
+    assert "'y.onnx' is the same file as './x.onnx'" in result.stderr
 
 
 def test_command_on_an_artefact(artifact_path, demo_images):

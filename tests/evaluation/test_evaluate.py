@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,9 +14,11 @@ from edge_ood import metrics
 from edge_ood.artifact import Manifest
 from edge_ood.errors import DataError
 from edge_ood.evaluation.evaluate import evaluate
+from edge_ood.evaluation.models import Model, open_models
+from edge_ood.evaluation.plan import plan_evaluation
+from edge_ood.evaluation.sets import parse_sets
 from edge_ood.images import ImageSet, content_hash, read_images
 from edge_ood.results import Scores
-from edge_ood.runtime import Scorer
 
 THRESHOLD = 0.5
 CLASSES = ("ant", "bee", "cat")
@@ -25,8 +28,6 @@ class NamedScorer:
     """Answers from file names: `bee_0.3.png` is predicted as bee with the scores 0.3 and -0.3."""
 
     heads = ("energy", "msp")
-
-    path = Path(__file__)
 
     def __init__(self, manifests=None, provenance=None):
         self.metadata = SimpleNamespace(
@@ -46,32 +47,61 @@ class NamedScorer:
         for _ in paths:
             on_image()
         scores = {"energy": energy, "msp": -energy}
+        scores = {head: scores[head] for head in self.heads}
         decisions = {head: ~(values <= THRESHOLD) for head, values in scores.items()}
         return Scores(
             classes=CLASSES,
             label_index=index,
-            is_ood=decisions["energy"],
+            is_ood=decisions[self.metadata.primary],
             pvalue=energy,
             logits=np.log(np.eye(3)[index] + 1).astype(np.float32),  # probability 1/2 of the label
             scores=scores,
             pvalues=scores,
             decisions=decisions,
-            hashes=tuple(content_hash(path.name.encode()) for path in paths),
         )
 
 
 def images(*names, labels=None, classes=CLASSES):
     paths = tuple(Path("set", f"{name}.png") for name in names)
-    return ImageSet(paths, None if labels is None else np.array(labels), classes)
+    hashes = tuple(content_hash(path.name.encode()) for path in paths)
+    return ImageSet(paths, None if labels is None else np.array(labels), classes, hashes)
 
 
 KNOWN = images("ant_0.1", "bee_0.2", "bee_0.6", "cat_0.7", labels=[0, 1, 0, 2])
 FOREIGN = images("ant_0.4", "cat_0.8", "cat_0.9")
 
 
+@dataclass
+class Files:
+    """A foreign set of these images, as if it were a folder."""
+
+    name: str
+    found: ImageSet
+    group: str = ""
+    kind: str = "files"
+
+    def images(self, scorer, known):
+        """The same for every artefact."""
+        return self.found
+
+
+def named(scorer, name="named"):
+    """A scorer as an artefact of that name."""
+    thresholds = dict.fromkeys(scorer.heads, (THRESHOLD,) * 3)
+    return Model(name, f"./{name}.onnx", "abc", 7, scorer, thresholds)
+
+
+def run(scorers, known, sets, *, allow_seen=False, **options):
+    """The evaluation of artefacts on image sets."""
+    ood = [Files(name, images) for name, images in sets.items()]
+    models = [named(scorer, name) for name, scorer in scorers.items()]
+    plan = plan_evaluation(models, "set", known, ood, allow_seen=allow_seen)
+    return evaluate(plan, **options)
+
+
 def measure(scorer, known, sets, **options):
     """The result of one artefact."""
-    (model,) = evaluate({"named": scorer}, known, sets, **options).models
+    (model,) = run({"named": scorer}, known, sets, **options).models
     return model
 
 
@@ -171,14 +201,14 @@ def test_no_mistakes_warn_and_are_null_in_json():
     known = images("ant_0.1", "bee_0.2", labels=[0, 1])
 
     with pytest.warns(metrics.UndefinedMetricWarning):
-        document = evaluate({"named": NamedScorer()}, known, {}).to_json()
+        document = run({"named": NamedScorer()}, known, {}).to_json()
 
     assert document["models"][0]["id"]["heads"]["energy"]["misclassification"]["auroc"] is None
 
 
 def test_document_is_strict_json():
     """The document survives JSON without NaN and names its numbers."""
-    result = evaluate({"named": NamedScorer()}, images("ant_0.1"), {"far": FOREIGN})
+    result = run({"named": NamedScorer()}, images("ant_0.1"), {"far": FOREIGN})
 
     whole = json.loads(json.dumps(result.to_json(), allow_nan=False))
 
@@ -195,7 +225,7 @@ def test_a_threshold_of_ones_own_promises_no_rate():
     scorer = NamedScorer()
     scorer.metadata.calibration.own_thresholds = ("energy",)
 
-    (document,) = evaluate({"named": scorer}, KNOWN, {}).to_json()["models"]
+    (document,) = run({"named": scorer}, KNOWN, {}).to_json()["models"]
 
     assert document["alpha"] is None
 
@@ -207,7 +237,7 @@ def test_score_that_is_not_finite_is_refused(value):
 
     with pytest.raises(
         DataError,
-        match=rf"score 'energy' of 'set/bee_{value}.png' is {value}, .* \(1 of 2 images\)",
+        match=rf"score 'energy' of './set/bee_{value}.png' is {value}, .* \(1 of 2 images\)",
     ):
         measure(NamedScorer(), KNOWN, {"far": broken})
 
@@ -231,42 +261,22 @@ def test_progress_counts_every_image():
     assert len(calls) == 7
 
 
-def test_images_the_artefact_was_made_from_are_counted():
-    """Test images that were training images are reported by role, other roles are left out."""
-    manifests = {
-        "training": Manifest.of([content_hash(b"ant_0.1.png"), content_hash(b"bee_0.6.png")]),
-        "outliers": Manifest.of([content_hash(b"elsewhere.png")]),
-    }
-
-    result = measure(NamedScorer(manifests), KNOWN, {"far": FOREIGN})
-
-    assert result.id.seen == {"training": 2}
-    assert result.ood["far"].seen == {}
-
-
 POOL = {"unlabelled": Manifest.of([content_hash(b"bee_0.6.png")])}
-
-
-def trained_with(mode):
-    """What an artefact says about its training with a pool of unlabelled images."""
-    return {"objective": "classifier-discrepancy", "objective_parameters": {"mode": mode}}
+TRANSDUCTIVE = {
+    "objective": "classifier-discrepancy",
+    "objective_parameters": {"mode": "transductive"},
+}
 
 
 def test_a_transductive_result_says_so():
     """Test images of the pool are counted, and the objective stands beside the numbers."""
-    result = measure(NamedScorer(POOL, trained_with("transductive")), KNOWN, {"far": FOREIGN})
+    scorer = NamedScorer(POOL, TRANSDUCTIVE)
+
+    result = measure(scorer, KNOWN, {"far": FOREIGN}, allow_seen=True)
 
     assert result.id.seen == {"unlabelled": 1}
+    assert result.ood["far"].seen == {}
     assert result.objective == "classifier-discrepancy:mode=transductive"
-
-
-def test_a_pool_without_test_images_has_none():
-    """With mode=transductive-split, a test image of the pool is an error that names it."""
-    scorer = NamedScorer(POOL, trained_with("transductive-split"))
-
-    measure(scorer, FOREIGN, {"far": FOREIGN})
-    with pytest.raises(DataError, match=r"1 of \d test images are in the pool .*bee_0\.6\.png"):
-        measure(scorer, KNOWN, {"far": FOREIGN})
 
 
 @pytest.mark.parametrize(
@@ -279,18 +289,52 @@ def test_a_pool_without_test_images_has_none():
 )
 def test_an_artefact_of_unknown_origin_has_no_objective(provenance):
     """Where the metadata say nothing usable about training, the objective is empty."""
-    scorer = NamedScorer(POOL, provenance)
+    scorer = NamedScorer(provenance=provenance)
 
     assert measure(scorer, KNOWN, {"far": FOREIGN}).objective == ""
 
 
+def test_artefacts_share_the_sets():
+    """Several artefacts are measured on the same images, each as if it were alone."""
+    other = NamedScorer()
+    other.heads = ("msp",)
+    other.metadata.primary = "msp"
+    ticks = []
+
+    result = run(
+        {"one": NamedScorer(), "two": other},
+        KNOWN,
+        {"far": FOREIGN},
+        on_image=lambda: ticks.append(1),
+    )
+
+    alone = [measure(scorer, KNOWN, {"far": FOREIGN}) for scorer in (NamedScorer(), other)]
+    assert [("one", ("energy", "msp")), ("two", ("msp",))] == [
+        (model.name, model.heads) for model in result.models
+    ]
+    assert [model.ood for model in alone] == [model.ood for model in result.models]
+    assert 14 == len(ticks)
+
+
+def test_artefacts_may_know_other_classes():
+    """Only the artefact that has the images' classes reports an accuracy."""
+    other = NamedScorer()
+    other.metadata.classes = ("ant", "bee", "dog")
+
+    result = run({"one": NamedScorer(), "two": other}, KNOWN, {})
+
+    assert [True, False] == [model.id.is_labelled for model in result.models]
+
+
 def test_artefact_on_real_images(artifact_path, demo_images):
     """The whole way: scikit-learn on the artefact's own scores gives the same AUROC."""
-    scorer = Scorer(artifact_path)
+    (model,) = open_models([artifact_path])
+    scorer = model.scorer
     known = read_images(demo_images / "test", scorer.metadata.classes)
     sets = {name: read_images(demo_images / name) for name in ("near", "far")}
+    ood = parse_sets([], [str(demo_images / "near")], [str(demo_images / "far")])
 
-    result = measure(scorer, known, sets)
+    (result,) = evaluate(plan_evaluation([model], "test", known, ood)).models
 
     inside = scorer.score_files(known.paths)
     for name, images in sets.items():
@@ -303,15 +347,22 @@ def test_artefact_on_real_images(artifact_path, demo_images):
             )
     assert np.mean(inside.label_index == known.labels) == result.id.accuracy
     assert result.id.seen == {}
+    assert {"near", "far", "all"} == set(result.groups)
+    for head, on_id in result.id.heads.items():
+        flagged = inside.scores[head] > np.array(on_id.thresholds)[inside.label_index]
+        np.testing.assert_array_equal(inside.decisions[head], flagged)
 
 
 def test_artefact_knows_its_training_images(artifact_path, demo_images):
-    """Evaluating on images that the artefact was trained or calibrated with is pointed out."""
-    scorer = Scorer(artifact_path)
+    """Images that the artefact was trained or calibrated with are refused, or counted by role."""
+    models = open_models([artifact_path])
     used = read_images(demo_images / "train").subset(np.arange(0, 1000, 20))
     outliers = read_images(demo_images / "outliers").subset(np.arange(9))
+    sets = [Files("aux", outliers)]
 
-    result = measure(scorer, used, {"aux": outliers})
+    with pytest.raises(DataError, match=r"9 test images \(.*\) are among the outliers images"):
+        plan_evaluation(models, "train", used, sets)
+    (result,) = evaluate(plan_evaluation(models, "train", used, sets, allow_seen=True)).models
 
     assert result.id.seen.keys() == {"training", "calibration"}
     # One image in twenty was used for validation, which chooses nothing.

@@ -70,10 +70,17 @@ def test_the_command_reports_them_as_a_set(
     expected = roc_auc_score(np.arange(len(known) * 2) >= len(known), [*known, *foreign])
 
     found = evaluate(
-        colour_artifact, "--id", colours / "test", "--ood", "fgsm", "--ood", colours / "train"
+        colour_artifact,
+        "--id",
+        colours / "test",
+        "--ood",
+        "fgsm",
+        "--ood",
+        colours / "calibration",
+        "--allow-seen",
     )["ood"]
 
-    assert {"fgsm", "train"} == set(found)
+    assert {"fgsm", "calibration"} == set(found)
     assert len(images) == found["fgsm"]["n"]
     assert {} == found["fgsm"]["seen"]
     assert expected == pytest.approx(found["fgsm"]["metrics"]["energy"]["auroc"])

@@ -1,0 +1,275 @@
+"""An evaluation as plain text, at most 100 columns wide for names of usual length."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from edge_ood.cli._table import format_table
+from edge_ood.text import printable
+
+if TYPE_CHECKING:
+    from edge_ood.evaluation.results import (
+        Evaluation,
+        IdResult,
+        Interval,
+        ModelResult,
+        OodResult,
+    )
+
+__all__ = ["evaluation_text"]
+
+_NOT_LABELLED = (
+    "No accuracy: that needs every image below a folder named after one of the artefact's classes."
+)
+_LEGEND = """\
+Rates are percentages; * marks the primary head, whose decision is the artefact's `is_ood`.
+Larger is better: TPR, accuracy, AUROC, AUPR, flagged. Smaller is better: FPR95, errors, ECE.
+  TPR                 ID images accepted by the artefact's own threshold ({promised} promised)
+  flagged             OOD images flagged by that threshold
+  AUPR-In, AUPR-Out   average precision with ID, with OOD as the positive class
+  FPR95 ID-positive   OOD accepted at the threshold that accepts 95 % of ID
+  FPR95 OOD-positive  ID flagged at the threshold that flags 95 % of OOD
+  detection error     smallest mean of ID flagged and OOD accepted
+  wrong vs right      the score as a detector of wrong predictions on ID images
+  ECE, RMS            calibration error of the class probabilities: mean over 15 equal bins, root
+                      mean square over bins of 100 images"""
+_INTERVALS = """
+  {level:<18}  interval from {replicates} bootstrap resamples, below each rate or in brackets"""
+_METRICS = {
+    "auroc": "AUROC",
+    "aupr_in": "AUPR-In",
+    "aupr_out": "AUPR-Out",
+    "fpr95_id_positive": "FPR95\nID-positive",
+    "fpr95_ood_positive": "FPR95\nOOD-positive",
+    "detection_error": "detection\nerror",
+    "flagged": "flagged",
+}
+_ON_ID = {
+    "realised_tpr": "TPR",
+    "accepted_accuracy": "accuracy\nof accepted",
+    "auroc": "wrong vs right\nAUROC",
+    "aupr_wrong": "AUPR with\nwrong positive",
+    "aupr_right": "AUPR with\nright positive",
+}
+_CORRUPTED = {
+    "accuracy": "CORRUPTED ID images: accuracy",
+    "flagged": "CORRUPTED ID images: flagged by {head}",
+    "auroc": "CORRUPTED ID images: AUROC of {head} against clean ones",
+}
+_COMPARED = ("auroc", "fpr95_id_positive", "fpr95_ood_positive", "flagged")
+_BYTES_PER_MB = 1e6
+
+
+def evaluation_text(evaluation: "Evaluation") -> str:
+    """Tables of every artefact, artefacts side by side, a legend, and what is recommended.
+
+    For each artefact one block for the ID images and one per OOD set, each with the training
+    objective, then means over groups of sets and corrupted images where there are any; rates in
+    percent.
+    """
+    models = evaluation.models
+    blocks = [block for model in models for block in _model_blocks(evaluation, model)]
+    if len(models) > 1:
+        blocks.append(_side_by_side(models))
+    blocks.append(_legend(evaluation))
+    if evaluation.recommendation is not None:
+        blocks.append(printable(" ".join(evaluation.recommendation.sentences)))
+    return "\n\n".join(blocks)
+
+
+def _model_blocks(evaluation: "Evaluation", model: "ModelResult") -> Iterator[str]:
+    level = evaluation.bootstrap.level if evaluation.bootstrap.replicates else math.nan
+    if len(evaluation.models) > 1:
+        yield f"MODEL {printable(model.name)}: {printable(model.path)}"
+    yield _id_block(model, level)
+    for name, result in model.ood.items():
+        yield _ood_block(model, name, result, level)
+    for group in _telling_groups(model):
+        yield _group_block(model, group, level)
+    if model.corruptions:
+        yield _corruptions_block(model)
+
+
+def _id_block(model: "ModelResult", level: float) -> str:
+    result = model.id
+    rates, intervals = {}, {}
+    for head, on_id in result.heads.items():
+        found = on_id.misclassification
+        own = (on_id.realised_tpr, on_id.accepted_accuracy)
+        values = (*own, found.auroc, found.aupr_wrong, found.aupr_right)
+        rates[head] = dict(zip(_ON_ID, values, strict=True))
+        intervals[head] = on_id.intervals
+    lines = [
+        f"ID: {_count(result.n)}{_seen(result)}",
+        *_objective(model),
+        *_quality(result),
+        "",
+        _heads_table(model, _ON_ID, rates, intervals, level),
+    ]
+    return "\n".join(lines)
+
+
+def _quality(result: "IdResult") -> list[str]:
+    """Accuracy, calibration error and mean probabilities, with intervals where there are any."""
+
+    def rate(name: str) -> str:
+        interval = result.intervals.get(name)
+        shown = f"{percent(getattr(result, name))} %"
+        return shown if interval is None else f"{shown} [{_range(interval)}]"
+
+    probability = f"mean probability of the predicted class {rate('mean_max_probability')}"
+    if not result.is_labelled:
+        return [_NOT_LABELLED, probability]
+    wrong = next(iter(result.heads.values())).misclassification.n_wrong
+    ece, rms = rate("expected_calibration_error"), rate("rms_calibration_error")
+    where_right = percent(result.mean_max_probability_right)
+    where_wrong = percent(result.mean_max_probability_wrong)
+    return [
+        f"accuracy {rate('accuracy')} ({wrong} wrong), ECE {ece}, RMS {rms}",
+        f"{probability}, {where_right} % where right, {where_wrong} % where wrong",
+    ]
+
+
+def _ood_block(model: "ModelResult", name: str, result: "OodResult", level: float) -> str:
+    remarks = ", ".join(r for r in (result.group, result.kind) if r not in ("", "files"))
+    kind = f" ({remarks})" if remarks else ""
+    rates = {h: asdict(pair) | {"flagged": result.flagged[h]} for h, pair in result.metrics.items()}
+    lines = [
+        f"OOD {printable(name)}{kind}: {_count(result.n)} against {model.id.n} of ID"
+        f"{_seen(result)}",
+        *_objective(model),
+        f"mean probability of the predicted class {percent(result.mean_max_probability)} %",
+        "",
+        _heads_table(model, _METRICS, rates, result.intervals, level),
+    ]
+    return "\n".join(lines)
+
+
+def _group_block(model: "ModelResult", name: str, level: float) -> str:
+    group = model.groups[name]
+    rates = {head: asdict(found) for head, found in group.metrics.items()}
+    title = f"MEAN over {'all' if name == 'all' else f'the {name}'} OOD sets: "
+    return "\n".join(
+        [
+            title + ", ".join(map(printable, group.sets)),
+            "",
+            _heads_table(model, _METRICS, rates, group.intervals, level),
+        ]
+    )
+
+
+def _telling_groups(model: "ModelResult") -> list[str]:
+    """Groups of more than one set, each set of sets once."""
+    by_sets: dict[tuple[str, ...], str] = {}
+    for name, group in model.groups.items():
+        by_sets.setdefault(group.sets, name)
+    return [name for sets, name in by_sets.items() if len(sets) > 1]
+
+
+def _corruptions_block(model: "ModelResult") -> str:
+    first = model.corruptions[0].strengths
+    rates = ("accuracy", "flagged", "auroc")
+    shown = rates if model.id.is_labelled else rates[1:]
+    strengths = [str(result.strength) for result in first]
+    blocks = []
+    for rate in shown:
+        rows = []
+        for corruption in model.corruptions:
+            found = [getattr(result, rate) for result in corruption.strengths]
+            of_primary = [v if isinstance(v, float) else v[model.primary] for v in found]
+            rows.append((corruption.name, *map(percent, of_primary)))
+        blocks.append(
+            f"{_CORRUPTED[rate].format(head=model.primary)}\n\n"
+            + format_table(("strength", *strengths), rows)
+        )
+    return "\n\n".join(blocks)
+
+
+def _side_by_side(models: "Sequence[ModelResult]") -> str:
+    """The artefacts by their primary heads: on the ID set, and as means over all OOD sets."""
+    columns = {name: _METRICS[name] for name in _COMPARED} if models[0].groups else {}
+    rows = []
+    for model in models:
+        everything = model.groups.get("all")
+        of_sets = asdict(everything.metrics[model.primary]) if everything else {}
+        on_id = (model.id.accuracy, model.id.heads[model.primary].realised_tpr)
+        rows.append(
+            (
+                printable(model.name),
+                model.primary,
+                f"{model.n_bytes / _BYTES_PER_MB:.2f}",
+                *map(percent, (*on_id, *(of_sets[name] for name in columns))),
+            )
+        )
+    title = "MODELS side by side, by their primary heads"
+    headings = ("model", "head", "MB", "accuracy", "TPR", *columns.values())
+    where = "; AUROC, FPR95 and flagged are means over all OOD sets" if columns else ""
+    return f"{title}{where}\n\n{format_table(headings, rows)}"
+
+
+def _heads_table(
+    model: "ModelResult",
+    columns: Mapping[str, str],
+    rates: Mapping[str, Mapping[str, float]],
+    intervals: "Mapping[str, Mapping[str, Interval]]",
+    level: float,
+) -> str:
+    """One row per head, below it one with its intervals where there are any.
+
+    Args:
+        model: Whose heads.
+        columns: Headings by the name of a rate.
+        rates: By head and name.
+        intervals: By head and name.
+        level: Confidence of the intervals.
+    """
+    rows = []
+    for head, of_head in rates.items():
+        marked = f"{head} *" if head == model.primary else head
+        rows.append((marked, *(percent(of_head[name]) for name in columns)))
+        if found := intervals.get(head, {}):
+            cells = (_range(found[name]) if name in found else "" for name in columns)
+            rows.append((f"  {100 * level:.4g} %", *cells))
+    return format_table(("head", *columns.values()), rows)
+
+
+def _legend(evaluation: "Evaluation") -> str:
+    alphas = {model.alpha for model in evaluation.models if not math.isnan(model.alpha)}
+    is_own = any(math.isnan(model.alpha) for model in evaluation.models)
+    promised = [f"{percent(1 - alpha)} %" for alpha in sorted(alphas)] + ["no rate"] * is_own
+    legend = _LEGEND.format(promised=" or ".join(promised))
+    drawn = evaluation.bootstrap
+    if not drawn.replicates:
+        return legend
+    level = f"{100 * drawn.level:.4g} %"
+    return legend + _INTERVALS.format(level=level, replicates=drawn.replicates)
+
+
+def percent(rate: float) -> str:
+    """A rate as a percentage with two decimals, without its sign."""
+    return "n/a" if math.isnan(rate) else f"{100 * rate:.2f}"
+
+
+def _range(interval: "Interval") -> str:
+    """Both ends with one decimal: at most nine letters."""
+    if math.isnan(interval.low):
+        return "n/a"
+    low, high = (
+        f"{100 * end:.1f}".replace("100.0", "100") for end in (interval.low, interval.high)
+    )
+    return f"{low}-{high}"
+
+
+def _objective(model: "ModelResult") -> list[str]:
+    return [f"objective {printable(model.objective)}"] if model.objective else []
+
+
+def _count(n: int) -> str:
+    return "1 image" if n == 1 else f"{n} images"
+
+
+def _seen(result: "IdResult | OodResult") -> str:
+    """A remark on images that the artefact was made from, which are no fair test."""
+    parts = [f"{count} of them were {role} images" for role, count in result.seen.items()]
+    return f" ({', '.join(parts)} of this artefact)" if parts else ""

@@ -1,0 +1,196 @@
+"""What the answers of one artefact amount to, on known images and against foreign ones."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from statistics import fmean
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ood import metrics, prediction_metrics
+from edge_ood.evaluation.curves import histogram, pvalue_curve, threshold_curve
+from edge_ood.evaluation.results import (
+    ClassAlarms,
+    GroupMetrics,
+    GroupResult,
+    HeadOnId,
+    IdResult,
+    OodResult,
+    Reliability,
+)
+from edge_ood.evaluation.scored import Scored
+from edge_ood.images import ImageSet
+from edge_ood.metrics import Misclassification
+
+__all__ = ["group_results", "measure_id", "measure_ood", "true_labels"]
+
+_EXAMPLES = 12
+_UNKNOWN = -1
+
+
+def true_labels(images: ImageSet, classes: Sequence[str]) -> NDArray[np.int64] | None:
+    """Labels (N,) of images as indices into an artefact's classes; None if one has none there.
+
+    Args:
+        images: Labelled or not; only classes that have images matter.
+        classes: K class names.
+    """
+    if images.labels is None:
+        return None
+    index = {name: i for i, name in enumerate(classes)}
+    positions = np.array([index.get(name, _UNKNOWN) for name in images.classes], np.int64)
+    labels: NDArray[np.int64] = positions[images.labels]
+    return None if (labels == _UNKNOWN).any() else labels
+
+
+def measure_id(
+    scored: Scored,
+    labels: NDArray[np.int64] | None,
+    thresholds: Mapping[str, tuple[float, ...]],
+    *,
+    seen: Mapping[str, int],
+) -> IdResult:
+    """Everything that needs no OOD set, without intervals.
+
+    Args:
+        scored: What the artefact says about N ID images.
+        labels: Their classes (N,) as indices into the artefact's; None without labels.
+        thresholds: By head, of each of the K predicted classes.
+        seen: By role, how many of them the artefact was made from.
+    """
+    unlabelled = IdResult(
+        n=len(scored),
+        is_labelled=False,
+        seen=seen,
+        accuracy=math.nan,
+        mean_max_probability=float(scored.confidence.mean()),
+        mean_max_probability_right=math.nan,
+        mean_max_probability_wrong=math.nan,
+        expected_calibration_error=math.nan,
+        rms_calibration_error=math.nan,
+        reliability=Reliability(),
+        intervals={},
+        heads={h: _head_on_id(scored, h, labels, thresholds[h]) for h in scored.scores},
+    )
+    if labels is None:
+        return unlabelled
+    confidence, is_right = scored.confidence, scored.label_index == labels
+    bins = prediction_metrics.reliability(confidence, is_right)
+    return replace(
+        unlabelled,
+        is_labelled=True,
+        accuracy=prediction_metrics.accuracy(is_right),
+        mean_max_probability_right=_mean(confidence[is_right]),
+        mean_max_probability_wrong=_mean(confidence[~is_right]),
+        expected_calibration_error=prediction_metrics.expected_calibration_error(
+            confidence, is_right
+        ),
+        rms_calibration_error=prediction_metrics.rms_calibration_error(confidence, is_right),
+        reliability=Reliability(*(tuple(column.tolist()) for column in bins)),
+    )
+
+
+def measure_ood(
+    inside: Scored, outside: Scored, *, group: str, kind: str, seen: Mapping[str, int]
+) -> OodResult:
+    """One OOD set against the ID images, for every head, without intervals.
+
+    Args:
+        inside: What the artefact says about the ID images.
+        outside: What it says about the OOD images.
+        group: `near`, `far`, or empty.
+        kind: `files`, `synthetic` or `adversarial`.
+        seen: By role, how many of the OOD images the artefact was made from.
+    """
+    pairs = {head: (inside.scores[head], outside.scores[head]) for head in inside.scores}
+    return OodResult(
+        n=len(outside),
+        group=group,
+        kind=kind,
+        seen=seen,
+        mean_max_probability=float(outside.confidence.mean()),
+        flagged={head: float(flags.mean()) for head, flags in outside.decisions.items()},
+        metrics={head: metrics.pair_metrics(*pair) for head, pair in pairs.items()},
+        curves={head: threshold_curve(*pair) for head, pair in pairs.items()},
+        histograms={head: histogram(*pair) for head, pair in pairs.items()},
+        trusted={head: outside.examples(head, _EXAMPLES, largest=False) for head in pairs},
+    )
+
+
+def group_results(ood: Mapping[str, OodResult]) -> dict[str, GroupResult]:
+    """Macro means over the near sets, the far sets and all sets, as far as there are such."""
+    members = {
+        "near": [name for name, result in ood.items() if result.group == "near"],
+        "far": [name for name, result in ood.items() if result.group == "far"],
+        "all": list(ood),
+    }
+    return {
+        group: GroupResult(
+            sets=tuple(names),
+            metrics={
+                head: _macro_mean([ood[name] for name in names], head)
+                for head in ood[names[0]].metrics
+            },
+        )
+        for group, names in members.items()
+        if names
+    }
+
+
+def _macro_mean(results: Sequence[OodResult], head: str) -> GroupMetrics:
+    rows = [asdict(result.metrics[head]) | {"flagged": result.flagged[head]} for result in results]
+    names = GroupMetrics.__dataclass_fields__
+    return GroupMetrics(**{name: fmean(row[name] for row in rows) for name in names})
+
+
+def _head_on_id(
+    scored: Scored,
+    head: str,
+    labels: NDArray[np.int64] | None,
+    thresholds: tuple[float, ...],
+) -> HeadOnId:
+    is_ood = scored.decisions[head]
+    tpr = metrics.realised_tpr(is_ood)
+    accepted_accuracy = math.nan
+    misclassified = Misclassification(0, 0, math.nan, math.nan, math.nan)
+    names: list[str] = []
+    if labels is not None:
+        is_right = scored.label_index == labels
+        accepted_accuracy = prediction_metrics.accuracy(is_right[~is_ood]) if tpr > 0 else math.nan
+        misclassified = metrics.misclassification(scored.scores[head], is_right)
+        names = [scored.classes[label] for label in labels]
+    return HeadOnId(
+        realised_tpr=tpr,
+        accepted_accuracy=accepted_accuracy,
+        misclassification=misclassified,
+        thresholds=thresholds,
+        classes=_class_alarms(scored, is_ood, labels),
+        pvalues=pvalue_curve(scored.pvalues[head]),
+        suspicious=scored.examples(head, _EXAMPLES, largest=True, true_labels=names),
+    )
+
+
+def _class_alarms(
+    scored: Scored, is_ood: NDArray[np.bool_], labels: NDArray[np.int64] | None
+) -> tuple[ClassAlarms, ...]:
+    nobody = np.empty(0, np.int64)
+    n_true, flagged_true = _by_class(scored, nobody if labels is None else labels, is_ood)
+    n_predicted, flagged_predicted = _by_class(scored, scored.label_index, is_ood)
+    columns = (scored.classes, n_true, flagged_true, n_predicted, flagged_predicted)
+    return tuple(ClassAlarms(*row) for row in zip(*columns, strict=True))
+
+
+def _by_class(
+    scored: Scored, labels: NDArray[np.int64], is_ood: NDArray[np.bool_]
+) -> tuple[list[int], list[float]]:
+    """Images of each of the K classes, and the fraction of them flagged."""
+    k = len(scored.classes)
+    counts = np.bincount(labels, minlength=k)
+    flagged = np.bincount(labels[is_ood[: len(labels)]], minlength=k)
+    with np.errstate(invalid="ignore"):  # a class without images is 0 / 0, NaN
+        return counts.tolist(), (flagged / counts).tolist()
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    return float(values.mean()) if len(values) else math.nan

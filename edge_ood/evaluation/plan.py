@@ -1,0 +1,103 @@
+"""What an evaluation is going to score, settled and checked before anything is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from edge_ood.errors import DataError
+from edge_ood.evaluation.models import Model
+from edge_ood.evaluation.seen import Seen, find_seen, refuse_seen
+from edge_ood.evaluation.sets import MadeImages, OodSet
+from edge_ood.images import ImageSet, with_hashes
+
+__all__ = ["ID_SET", "Plan", "Task", "plan_evaluation"]
+
+ID_SET = ""
+"""What the ID set is called among the OOD sets, whose names are never empty."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one artefact is to score.
+
+    Attributes:
+        model: The artefact.
+        ood: OOD images by name of their set, files or made for this artefact.
+        seen: By set, the ID set as `ID_SET`, and by role: files that it was made from.
+    """
+
+    model: Model
+    ood: Mapping[str, ImageSet | MadeImages]
+    seen: Seen
+
+    def seen_counts(self, name: str) -> dict[str, int]:
+        """By role, how many images of a set the artefact was made from."""
+        return {role: len(files) for role, files in self.seen.get(name, {}).items()}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Artefacts and sets, ready to be scored.
+
+    Attributes:
+        id_folder: The folder of ID images, as it was given.
+        known: The ID images.
+        ood: The OOD sets by name.
+        tasks: One for each artefact.
+        allowed_seen: Whether images that an artefact was made from were let in on demand.
+    """
+
+    id_folder: str
+    known: ImageSet
+    ood: Mapping[str, OodSet]
+    tasks: tuple[Task, ...]
+    allowed_seen: bool
+
+    @property
+    def n_images(self) -> int:
+        """Images to score, each as often as there are artefacts that score it."""
+        return sum(len(self.known) + sum(map(len, task.ood.values())) for task in self.tasks)
+
+
+def plan_evaluation(
+    models: Sequence[Model],
+    id_folder: str,
+    known: ImageSet,
+    sets: Sequence[OodSet],
+    *,
+    allow_seen: bool = False,
+) -> Plan:
+    """Hash all files, refuse what would be no fair test, and get ready what is made.
+
+    Args:
+        models: One artefact or more.
+        id_folder: Where the known images are, as it was given.
+        known: Known images; labels are used by the artefacts that have their classes.
+        sets: Foreign images; labels are ignored.
+        allow_seen: Let in images that an artefact was made from.
+
+    Raises:
+        ArtifactError, ExportError, InputError: If images cannot be made for an artefact.
+        DataError: If a set is empty, a file cannot be read, or an artefact was made from a test
+            image; see `refuse_seen`.
+    """
+    known = with_hashes(known)
+    files = {s.name: with_hashes(_files(s, models[0], known)) for s in sets if s.kind == "files"}
+    everything = {ID_SET: known, **files}
+    for name, images in everything.items():
+        if not len(images):
+            raise DataError(f"set {name or 'ID'!r} has no images, expected at least one")
+    found = [(model, find_seen(model, everything)) for model in models]
+    refuse_seen(found, allowed=allow_seen)
+    tasks = []
+    for model, seen in found:
+        made = {s.name: s.images(model.scorer, known) for s in sets if s.name not in files}
+        ood = {s.name: files[s.name] if s.name in files else made[s.name] for s in sets}
+        tasks.append(Task(model, ood, seen))
+    return Plan(id_folder, known, {s.name: s for s in sets}, tuple(tasks), allow_seen)
+
+
+def _files(foreign: OodSet, model: Model, known: ImageSet) -> ImageSet:
+    """The files of a set, which are the same for every artefact."""
+    images = foreign.images(model.scorer, known)
+    assert isinstance(images, ImageSet)  # a set of this kind has nothing else
+    return images

@@ -1,0 +1,84 @@
+"""Images that an artefact was made from: no fair test of it, and refused unless allowed."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from edge_ood.errors import DataError
+from edge_ood.evaluation.models import Model
+from edge_ood.images import ImageSet
+from edge_ood.tables.formats import shown_path
+
+__all__ = ["Seen", "find_seen", "refuse_seen"]
+
+_SHOWN = 5
+_POOL = "unlabelled"
+_FORBIDS_POOL = "transductive-split"
+
+Seen = Mapping[str, Mapping[str, Sequence[str]]]
+"""By set and role, the files that had that role for an artefact; no role without files."""
+
+
+def find_seen(model: Model, sets: Mapping[str, ImageSet]) -> Seen:
+    """Find the images of each set that an artefact was made from.
+
+    A manifest holds at most 50,000 hashes, so where a role had more images some are not found.
+
+    Args:
+        model: The artefact.
+        sets: Image files with their hashes, by name.
+    """
+    found: dict[str, dict[str, list[str]]] = {name: {} for name in sets}
+    for role, manifest in model.scorer.metadata.manifests.items():
+        for name, images in sets.items():
+            seen = np.flatnonzero(manifest.overlap(images.hashes))
+            if len(seen):
+                found[name][role] = [shown_path(images.paths[i]) for i in seen]
+    return found
+
+
+def refuse_seen(found: Sequence[tuple[Model, Seen]], *, allowed: bool) -> None:
+    """Refuse test images that an artefact was made from.
+
+    Args:
+        found: Each artefact with what `find_seen` found.
+        allowed: Let them in, but for what an artefact's own mode excludes.
+
+    Raises:
+        DataError: Naming artefact, roles, numbers and the first files; also where `allowed` if the
+            classifier learnt from a test image though it was trained to show that it need not.
+    """
+    parts = []
+    for model, seen in found:
+        for role, files in _by_role(seen).items():
+            if role == _POOL and model.objective.parameters.get("mode") == _FORBIDS_POOL:
+                raise DataError(
+                    f"{_listed(files)} pool that '{model.path}' learnt from, but its mode is"
+                    f" {_FORBIDS_POOL!r}",
+                    hint="test on other images, or train with mode=transductive, which says so",
+                )
+            parts.append(f"{_listed(files)} {role} images of '{model.path}'")
+    if parts and not allowed:
+        raise DataError(
+            "; ".join(parts),
+            hint="test on images that the artefact was not made from, or pass --allow-seen, and the"
+            " report says so",
+        )
+
+
+def _by_role(seen: Seen) -> dict[str, list[str]]:
+    """Files of all sets by role, each once."""
+    files: dict[str, dict[str, None]] = {}
+    for roles in seen.values():
+        for role, paths in roles.items():
+            files.setdefault(role, {}).update(dict.fromkeys(paths))
+    return {role: list(paths) for role, paths in files.items()}
+
+
+def _listed(files: Sequence[str]) -> str:
+    """How many files, and the first of them by name."""
+    names = ", ".join(f"'{name}'" for name in files[:_SHOWN])
+    if len(files) == 1:
+        return f"test image {names} is among the"
+    more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+    return f"{len(files)} test images ({names}{more}) are among the"

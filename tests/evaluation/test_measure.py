@@ -1,0 +1,166 @@
+"""Numbers from hand-made answers of an artefact, against scikit-learn and counts by hand."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from edge_ood.evaluation.measure import group_results, measure_id, measure_ood, true_labels
+from edge_ood.evaluation.results import GroupMetrics, IdResult
+from edge_ood.evaluation.scored import Scored
+from edge_ood.images import ImageSet
+
+CLASSES = ("ant", "bee", "cat")
+THRESHOLDS = {"energy": (0.5, 0.5, 0.9), "msp": (0.0, 0.0, 0.0)}
+
+
+def scored(predicted: list[int], energy: list[float], confidence: list[float]) -> Scored:
+    """An artefact's answers; `msp` is the negated `energy`."""
+    scores = {"energy": np.float32(energy), "msp": -np.float32(energy)}
+    limits = {head: np.array(by_class)[predicted] for head, by_class in THRESHOLDS.items()}
+    return Scored(
+        names=tuple(f"./{i}.png" for i in range(len(predicted))),
+        classes=CLASSES,
+        label_index=np.array(predicted),
+        confidence=np.array(confidence),
+        scores=scores,
+        pvalues={head: (1 / (2 + values)).astype(np.float32) for head, values in scores.items()},
+        decisions={head: ~(values <= limits[head]) for head, values in scores.items()},
+    )
+
+
+KNOWN = scored([0, 1, 1, 2, 2], [0.1, 0.2, 0.6, 0.7, 0.95], [0.9, 0.8, 0.7, 0.6, 0.5])
+LABELS = np.array([0, 1, 0, 2, 0])
+
+
+@pytest.fixture
+def on_id() -> IdResult:
+    """Three of five predictions are right."""
+    return measure_id(KNOWN, LABELS, THRESHOLDS, seen={"training": 2})
+
+
+def test_accuracy_of_all_and_of_the_accepted(on_id: IdResult) -> None:
+    """The third and the last image are wrong, and the head flags just these."""
+    energy = on_id.heads["energy"]
+
+    assert (5, 0.6, {"training": 2}) == (on_id.n, on_id.accuracy, on_id.seen)
+    assert (0.6, 1.0) == (energy.realised_tpr, energy.accepted_accuracy)
+    assert roc_auc_score([0, 0, 1, 0, 1], [0.1, 0.2, 0.6, 0.7, 0.95]) == pytest.approx(
+        energy.misclassification.auroc
+    )
+
+
+def test_mean_probabilities_of_right_and_wrong_predictions(on_id: IdResult) -> None:
+    """The mean of the predicted class over all, over right and over wrong predictions."""
+    assert 0.7 == pytest.approx(on_id.mean_max_probability)
+    assert (0.9 + 0.8 + 0.6) / 3 == pytest.approx(on_id.mean_max_probability_right)
+    assert (0.7 + 0.5) / 2 == pytest.approx(on_id.mean_max_probability_wrong)
+
+
+def test_alarms_by_class(on_id: IdResult) -> None:
+    """By true class and by predicted class, NaN where there is no image of one."""
+    ant, bee, cat = on_id.heads["energy"].classes
+
+    assert ("ant", 3, pytest.approx(2 / 3), 1, 0.0) == tuple(vars(ant).values())
+    assert ("bee", 1, 0.0, 2, 0.5) == tuple(vars(bee).values())
+    assert ("cat", 1, 0.0, 2, 0.5) == tuple(vars(cat).values())
+
+
+def test_a_class_without_images_has_no_rate() -> None:
+    """NaN, and no warning of a division."""
+    few = scored([0, 0], [0.1, 0.2], [0.9, 0.8])
+    cat = measure_id(few, np.array([0, 1]), THRESHOLDS, seen={}).heads["energy"].classes[2]
+
+    assert (0, 0) == (cat.n_true, cat.n_predicted)
+    assert math.isnan(cat.flagged_true)
+    assert math.isnan(cat.flagged_predicted)
+
+
+def test_without_labels_what_needs_them_is_undefined() -> None:
+    """Rates of alarms by predicted class, probabilities and p-values stay."""
+    found = measure_id(KNOWN, None, THRESHOLDS, seen={})
+    energy = found.heads["energy"]
+
+    assert not found.is_labelled
+    assert all(
+        math.isnan(rate)
+        for rate in (
+            found.accuracy,
+            found.mean_max_probability_right,
+            found.mean_max_probability_wrong,
+            found.expected_calibration_error,
+            energy.accepted_accuracy,
+        )
+    )
+    assert () == found.reliability.count
+    assert [(0, 1), (0, 2), (0, 2)] == [(c.n_true, c.n_predicted) for c in energy.classes]
+    assert "" == energy.suspicious[0].true_label
+
+
+def test_the_most_suspicious_known_images(on_id: IdResult) -> None:
+    """Largest score first, with what the image is and what it is taken for."""
+    first = on_id.heads["energy"].suspicious[0]
+
+    assert ("./4.png", "cat", "ant") == (first.path, first.label, first.true_label)
+    assert "./0.png" == on_id.heads["msp"].suspicious[0].path
+    assert THRESHOLDS["energy"] == on_id.heads["energy"].thresholds
+
+
+def test_a_foreign_set_against_the_known_one() -> None:
+    """Counts, flags, AUROC and the most trusted image, each for each head."""
+    foreign = scored([0, 2], [0.3, 0.8], [0.4, 0.6])
+
+    found = measure_ood(KNOWN, foreign, group="near", kind="files", seen={})
+
+    pooled = [*KNOWN.scores["energy"], *foreign.scores["energy"]]
+    auroc = roc_auc_score([0] * 5 + [1] * 2, pooled)
+    assert (2, "near", 0.5) == (found.n, found.group, found.mean_max_probability)
+    assert {"energy": 0.0, "msp": 0.0} == found.flagged
+    assert auroc == pytest.approx(found.metrics["energy"].auroc)
+    assert 1 - auroc == pytest.approx(found.metrics["msp"].auroc)
+    assert ["./0.png", "./1.png"] == [e.path for e in found.trusted["energy"]]
+    assert ["./1.png", "./0.png"] == [e.path for e in found.trusted["msp"]]
+    for curves in (found.curves, found.histograms):
+        assert {"energy", "msp"} == set(curves)
+
+
+def test_groups_are_means_in_which_every_set_counts_once() -> None:
+    """Sizes of the sets do not matter, and a group without sets is left out."""
+    one = measure_ood(
+        KNOWN, scored([0, 2], [0.3, 0.8], [0.4, 0.6]), group="near", kind="files", seen={}
+    )
+    two = measure_ood(KNOWN, scored([1], [1.5], [0.4]), group="", kind="files", seen={})
+
+    found = group_results({"one": one, "two": two})
+
+    assert {"near": ("one",), "all": ("one", "two")} == {n: g.sets for n, g in found.items()}
+    for name in GroupMetrics.__dataclass_fields__:
+        if name == "flagged":
+            each = [result.flagged["energy"] for result in (one, two)]
+        else:
+            each = [getattr(result.metrics["energy"], name) for result in (one, two)]
+        assert np.mean(each) == pytest.approx(getattr(found["all"].metrics["energy"], name))
+    assert {} == group_results({})
+    assert {"far", "all"} == set(group_results({"one": replace(one, group="far")}))
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels", "expected"),
+    [
+        (("cat", "ant"), [0, 1, 1], [2, 0, 0]),
+        (("ant", "dog"), [0, 0, 0], [0, 0, 0]),
+        (("ant", "dog"), [0, 1, 0], None),
+        ((), None, None),
+    ],
+)
+def test_labels_follow_names(
+    classes: tuple[str, ...], labels: list[int] | None, expected: list[int] | None
+) -> None:
+    """Classes that no image has do not matter; an image of an unknown class leaves no labels."""
+    images = ImageSet((), None if labels is None else np.array(labels), classes)
+
+    found = true_labels(images, CLASSES)
+
+    assert expected == (None if found is None else found.tolist())

@@ -1,0 +1,112 @@
+"""Running sets of files and of made images through an artefact."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from edge_ood.errors import DataError
+from edge_ood.evaluation.scored import Scored, score
+from edge_ood.images import ImageSet, read_images
+from edge_ood.results import Scores
+from edge_ood.runtime import Scorer
+
+
+class Made:
+    """Frames that count upwards in red."""
+
+    paths = ()
+
+    def __init__(self, count):
+        self.count = count
+
+    def __len__(self):
+        return self.count
+
+    def batches(self, size, on_image):
+        """All frames, batch by batch."""
+        for start in range(0, self.count, size):
+            frames = np.zeros((min(size, self.count - start), 16, 16, 3), np.uint8)
+            frames[..., 0] = np.arange(start, start + len(frames))[:, None, None]
+            for _ in frames:
+                on_image()
+            yield frames
+
+
+def test_made_images_keep_their_order(colour_artifact):
+    """Made batch by batch and scored side by side, as if scored in one array."""
+    scorer, made, ticks = Scorer(colour_artifact, provider="cpu", threads=1), Made(50), []
+    (everything,) = made.batches(50, lambda: None)
+    expected = scorer.score_arrays(everything, batch_size=4)
+
+    found = score(scorer, made, batch_size=4, on_image=lambda: ticks.append(1))
+
+    for head in scorer.heads:
+        np.testing.assert_allclose(found.scores[head], expected.scores[head], rtol=1e-6)
+        np.testing.assert_array_equal(found.decisions[head], expected.decisions[head])
+    assert ("#0", "#49", 50) == (found.names[0], found.names[-1], len(ticks))
+
+
+def test_files_bear_the_paths_of_score_tables(colour_artifact, colours, monkeypatch):
+    """Relative paths begin with a dot, and the confidence is that of the logits."""
+    monkeypatch.chdir(colours)
+    scorer = Scorer(colour_artifact, provider="cpu")
+    images = read_images(Path("test"))
+
+    found = score(scorer, images, batch_size=8)
+
+    logits = scorer.score_files(images.paths).logits.astype(float)
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    assert all(name.startswith("./test/") for name in found.names)
+    np.testing.assert_allclose(found.confidence, shares.max(axis=1) / shares.sum(axis=1))
+
+
+def test_a_made_image_whose_score_is_not_finite_is_named():
+    """By its index; the number of such images stands with it."""
+
+    def run(frames, *, batch_size):
+        values = frames[:, 0, 0, 0].astype(np.float32)
+        values[values >= 5] = np.nan
+        by_head = {"energy": values}
+        return Scores((), values, values, values, values[:, None], by_head, by_head, by_head)
+
+    scorer = SimpleNamespace(provider="cpu", score_arrays=run)
+
+    with pytest.raises(DataError, match=r"score 'energy' of '#5' is nan, .* \(2 of 7 images\)"):
+        score(scorer, Made(7), batch_size=3)
+
+
+def test_an_unreadable_file_is_named(colour_artifact, tmp_path):
+    """A file that is no image ends the evaluation with its name."""
+    (tmp_path / "broken.png").write_text("none")
+
+    with pytest.raises(DataError, match=r"broken\.png"):
+        score(Scorer(colour_artifact), ImageSet((tmp_path / "broken.png",)), batch_size=8)
+
+
+SCORED = Scored(
+    names=("a", "b", "c", "d"),
+    classes=("ant", "bee"),
+    label_index=np.array([0, 1, 1, 0]),
+    confidence=np.full(4, 0.75),
+    scores={"energy": np.float32([0.5, 2, 0.5, -1])},
+    pvalues={"energy": np.float32([0.5, 0.01, 0.5, 1])},
+    decisions={"energy": np.array([False, True, False, False])},
+)
+
+
+@pytest.mark.parametrize(("largest", "order"), [(True, "bac"), (False, "dac")])
+def test_examples_are_the_extremes(largest, order):
+    """The most extreme first, ties in the order of the files, as many as asked for."""
+    assert list(order) == [e.path for e in SCORED.examples("energy", 3, largest=largest)]
+    assert 4 == len(SCORED.examples("energy", 12, largest=largest))
+
+
+def test_an_example_says_what_the_head_says():
+    """Score, p-value, label, decision, and the true label where it is known."""
+    (shown,) = SCORED.examples("energy", 1, largest=True, true_labels=("w", "x", "y", "z"))
+    (unknown,) = SCORED.examples("energy", 1, largest=True)
+
+    assert ("b", 2.0, pytest.approx(0.01), "bee", True, "x") == tuple(vars(shown).values())
+    assert "" == unknown.true_label
