@@ -1,0 +1,297 @@
+"""The figures of an evaluation, each a function of fields of its results and of nothing else.
+
+Rates are drawn in percent. ID images have one colour and OOD images another in every figure; a
+head keeps its colour and its line within an artefact, and the primary head is drawn thicker.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edge_ood.evaluation.results import (
+    ClassAlarms,
+    CorruptionResult,
+    IdResult,
+    Interval,
+    ModelResult,
+)
+from edge_ood.report.figure import label, new_figure
+from edge_ood.report.palette import ID_COLOUR, INK, MUTED, OOD_COLOUR, SERIES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "MOST_CLASSES",
+    "DotRow",
+    "class_figure",
+    "confidence_figure",
+    "corruption_figure",
+    "dot_figure",
+    "pvalue_figure",
+    "reliability_figure",
+    "roc_figure",
+    "score_figure",
+]
+
+MOST_CLASSES = 20
+"""Classes in a figure; the table beside it has all of them."""
+
+_WIDTH_IN = 4.2
+_TALL_IN, _LOW_IN = 3.8, 3.0
+_HEADS = (INK, *(colour for colour in SERIES if colour not in (ID_COLOUR, OOD_COLOUR)))
+_LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (7, 2)), (0, (1, 3)))
+_LEGEND_COLUMNS, _LEGEND_ROW_IN = 3, 0.17
+_MARKERS = ("o", "s", "D", "^")
+_THICK, _THIN, _HAIR = 2.2, 1.3, 0.8
+_FILL = 0.25
+_OUT_OF_VIEW = 0.5
+
+
+@dataclass(frozen=True)
+class DotRow:
+    """One line of a dot plot: by series a rate and its interval, None where it has none."""
+
+    name: str
+    rates: Sequence[tuple[float, Interval | None]]
+
+
+def score_figure(model: ModelResult, name: str, head: str) -> "Figure":
+    """Histograms of a head's scores, and below them what each threshold accepts.
+
+    Both share the axis of the score, so that the artefact's threshold crosses both; thresholds
+    that differ by predicted class are a band.
+    """
+    outcome = model.ood[name]
+    histogram, curve = outcome.histograms[head], outcome.curves[head]
+    with new_figure(_WIDTH_IN, _TALL_IN) as figure:
+        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+        for colour, whose, density in (
+            (ID_COLOUR, "ID", histogram.id_density),
+            (OOD_COLOUR, label(name), histogram.ood_density),
+        ):
+            shares = _percents(density)
+            upper.stairs(shares, histogram.edges, fill=True, color=colour, alpha=_FILL)
+            upper.stairs(shares, histogram.edges, color=colour, linewidth=_THIN, label=whose)
+        accepted = (("TPR: ID", curve.tpr, ID_COLOUR), ("FPR: OOD", curve.fpr, OOD_COLOUR))
+        for whose, rates, colour in accepted:
+            lower.plot(curve.thresholds, _percents(rates), color=colour, label=whose)
+        _mark_thresholds((upper, lower), histogram.edges, model.id.heads[head].thresholds)
+        upper.set_ylabel("images (%)")
+        lower.set(ylabel="accepted (%)", ylim=(-4, 104))
+        lower.set_xlabel(f"{label(head)} score, larger is more OOD")
+        _legend_above(upper, columns=3)
+        lower.legend(loc="center right")
+    return figure
+
+
+def roc_figure(model: ModelResult, name: str) -> "Figure":
+    """ROC curves of all heads on one OOD set; a dot is where a head's own thresholds stand."""
+    outcome = model.ood[name]
+    with new_figure(_WIDTH_IN, _TALL_IN + _legend_in(model)) as figure:
+        axes = figure.subplots()
+        axes.plot((0, 100), (0, 100), color=MUTED, linewidth=_HAIR, linestyle=":")
+        for head, style in _styles(model).items():
+            curve = outcome.curves[head]
+            # A threshold below every score accepts nothing.
+            axes.plot(
+                (0, *_percents(curve.fpr)), (0, *_percents(curve.tpr)), label=label(head), **style
+            )
+            ours = _percents((1 - outcome.flagged[head], model.id.heads[head].realised_tpr))
+            axes.plot(*([rate] for rate in ours), "o", color=style["color"], markersize=5)
+        axes.set(
+            xlabel="FPR: OOD images accepted (%)",
+            ylabel="TPR: ID images accepted (%)",
+            xlim=(-2, 102),
+            ylim=(-2, 102),
+        )
+        _legend_above(axes, columns=_LEGEND_COLUMNS)
+    return figure
+
+
+def reliability_figure(known: IdResult) -> "Figure":
+    """Accuracy against confidence in bins, and below them how many images each bin has."""
+    bins = known.reliability
+    width = 100 / len(bins.count)
+    lefts = [width * i for i in range(len(bins.count))]
+    with new_figure(_WIDTH_IN, _TALL_IN) as figure:
+        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        accuracy, confidence = _percents(bins.accuracy), _percents(bins.confidence)
+        heights = [0.0 if math.isnan(rate) else rate for rate in accuracy]
+        upper.bar(lefts, heights, width, align="edge", color=ID_COLOUR, alpha=_FILL)
+        upper.plot(confidence, accuracy, "o", color=ID_COLOUR, markersize=4, label="mean of a bin")
+        upper.plot((0, 100), (0, 100), ":", color=INK, linewidth=_THIN, label="calibrated")
+        upper.set(ylabel="accuracy (%)", ylim=(0, 103), xlim=(0, 101))
+        lower.bar(lefts, bins.count, width, align="edge", color=MUTED)
+        lower.set(ylabel="images", xlabel="probability of the predicted class (%)")
+        _legend_above(upper, columns=2)
+    return figure
+
+
+def confidence_figure(model: ModelResult) -> "Figure":
+    """Mean probability of the predicted class: ID, right and wrong predictions, each OOD set."""
+    known = model.id
+    rows = [
+        ("ID", known.mean_max_probability, ID_COLOUR),
+        ("ID, right", known.mean_max_probability_right, ID_COLOUR),
+        ("ID, wrong", known.mean_max_probability_wrong, ID_COLOUR),
+    ]
+    rows += [(name, result.mean_max_probability, OOD_COLOUR) for name, result in model.ood.items()]
+    shown = [row for row in rows if not math.isnan(row[1])]
+    with new_figure(_WIDTH_IN, 0.8 + 0.26 * len(shown)) as figure:
+        axes = figure.subplots()
+        for place, (_, rate, colour) in enumerate(shown):
+            axes.barh(place, 100 * rate, 0.6, color=colour, alpha=_FILL)
+            axes.plot([100 * rate], [place], "o", color=colour, markersize=5)
+        _name_rows(axes, [name for name, _, _ in shown])
+        axes.set(xlabel="mean probability of the predicted class (%)", xlim=(0, 102))
+    return figure
+
+
+def pvalue_figure(model: ModelResult, *, highest: float = 1.0) -> "Figure":
+    """Fraction of ID images whose p-value is at most a level, for levels up to `highest`."""
+    with new_figure(_WIDTH_IN, _LOW_IN + _legend_in(model)) as figure:
+        axes = figure.subplots()
+        axes.plot((0, 100), (0, 100), color=INK, linewidth=_HAIR, linestyle=":", label="level")
+        if not math.isnan(model.alpha):
+            axes.axvline(100 * model.alpha, color=MUTED, linewidth=_HAIR, label="promised")
+        for head, style in _styles(model).items():
+            curve = model.id.heads[head].pvalues
+            axes.plot(_percents(curve.levels), _percents(curve.flagged), label=label(head), **style)
+        axes.set(
+            xlabel="level (%)",
+            ylabel="ID images with p at most the level (%)",
+            xlim=(0, 100 * highest),
+            ylim=(0, 103 * max(highest, _most_flagged(model, highest))),
+        )
+        _legend_above(axes, columns=_LEGEND_COLUMNS)
+    return figure
+
+
+def class_figure(model: ModelResult, head: str) -> "Figure":
+    """False alarms of one head by true and by predicted class, the most frequent ones first."""
+    classes = sorted(model.id.heads[head].classes, key=_alarms, reverse=True)[:MOST_CLASSES]
+    rows = [DotRow(c.name, ((c.flagged_true, None), (c.flagged_predicted, None))) for c in classes]
+    series = ("by true class", "by predicted class")
+    return dot_figure(rows, series, "ID images flagged (%)", promised=model.alpha)
+
+
+def corruption_figure(model: ModelResult, corruption: CorruptionResult) -> "Figure":
+    """Accuracy and what each head flags, from the clean ID images to the strongest corruption."""
+    steps = [0, *(result.strength for result in corruption.strengths)]
+    accuracy = [model.id.accuracy, *(result.accuracy for result in corruption.strengths)]
+    with new_figure(_WIDTH_IN, _LOW_IN + _legend_in(model)) as figure:
+        axes = figure.subplots()
+        if not math.isnan(model.id.accuracy):
+            shown = _percents(accuracy)
+            axes.plot(steps, shown, "o-", color=ID_COLOUR, markersize=4, label="accuracy")
+        for head, style in _styles(model).items():
+            flagged = [1 - model.id.heads[head].realised_tpr]
+            flagged += [result.flagged[head] for result in corruption.strengths]
+            axes.plot(steps, _percents(flagged), label=label(head), **style)
+        axes.set(xlabel="strength, 0 is clean", ylabel="images (%)", ylim=(-3, 103), xticks=steps)
+        _legend_above(axes, columns=_LEGEND_COLUMNS)
+    return figure
+
+
+def dot_figure(
+    rows: Sequence[DotRow], series: Sequence[str], axis: str, *, promised: float = math.nan
+) -> "Figure":
+    """Rows from top to bottom with a dot and its interval per series, in percent."""
+    with new_figure(_WIDTH_IN, 1 + 0.14 * len(rows) * (1 + len(series))) as figure:
+        axes = figure.subplots()
+        for i, name in enumerate(series):
+            style: dict[str, Any] = {
+                "color": _HEADS[i % len(_HEADS)],
+                "marker": _MARKERS[i % len(_MARKERS)],
+            }
+            axes.plot([], [], linestyle="", label=name, **style)
+            shift = 0.6 * (i - (len(series) - 1) / 2) / len(series)
+            for place, row in enumerate(rows):
+                _dot(axes, place + shift, row.rates[i], style)
+        if not math.isnan(promised):
+            axes.axvline(100 * promised, color=INK, linewidth=_HAIR, linestyle=":")
+            axes.set_xlim(left=-1)
+        _name_rows(axes, [row.name for row in rows])
+        axes.set_xlabel(axis)
+        _legend_above(axes, columns=len(series))
+    return figure
+
+
+def _dot(
+    axes: "Axes", place: float, value: tuple[float, Interval | None], style: dict[str, Any]
+) -> None:
+    rate, interval = value
+    if interval is not None:
+        ends = _percents((interval.low, interval.high))
+        axes.plot(ends, (place, place), color=style["color"], linewidth=_THIN)
+    axes.plot([100 * rate], [place], linestyle="", markersize=5, **style)
+
+
+def _name_rows(axes: "Axes", names: Sequence[str]) -> None:
+    axes.set_yticks(range(len(names)), [label(name) for name in names])
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+
+
+def _mark_thresholds(
+    panels: Sequence["Axes"], edges: Sequence[float], thresholds: Sequence[float]
+) -> None:
+    """Draw the artefact's thresholds, and bring them into view unless they are far out."""
+    finite = [value for value in thresholds if math.isfinite(value)]
+    if not finite:
+        return
+    low, high = min(finite), max(finite)
+    room = _OUT_OF_VIEW * (edges[-1] - edges[0])
+    left = min(edges[0], max(low, edges[0] - room))
+    right = max(edges[-1], min(high, edges[-1] + room))
+    margin = 0.02 * (right - left)
+    panels[0].set_xlim(left - margin, right + margin)
+    for axes in panels:
+        if low < high:
+            axes.axvspan(low, high, color=MUTED, alpha=_FILL, linewidth=0, label="thresholds")
+        else:
+            axes.axvline(low, color=INK, linewidth=_THIN, label="threshold")
+
+
+def _styles(model: ModelResult) -> dict[str, dict[str, Any]]:
+    """A colour, a line and a width for each head, the primary one first."""
+    heads = sorted(model.heads, key=lambda head: head != model.primary)
+    return {
+        head: {
+            "color": _HEADS[i % len(_HEADS)],
+            "linestyle": _LINES[i % len(_LINES)],
+            "linewidth": _THIN if i else _THICK,
+        }
+        for i, head in enumerate(heads)
+    }
+
+
+def _legend_above(axes: "Axes", *, columns: int) -> None:
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, columnspacing=1.2)
+
+
+def _legend_in(model: ModelResult) -> float:
+    """How much higher a figure is for its legend of all heads, in inches."""
+    return _LEGEND_ROW_IN * math.ceil(len(model.heads) / _LEGEND_COLUMNS)
+
+
+def _most_flagged(model: ModelResult, highest: float) -> float:
+    """The largest fraction flagged at levels up to one."""
+    return max(
+        flagged
+        for head in model.id.heads.values()
+        for level, flagged in zip(head.pvalues.levels, head.pvalues.flagged, strict=True)
+        if level <= highest
+    )
+
+
+def _alarms(alarms: ClassAlarms) -> float:
+    rates = (alarms.flagged_true, alarms.flagged_predicted)
+    return max((rate for rate in rates if not math.isnan(rate)), default=0.0)
+
+
+def _percents(rates: Sequence[float]) -> list[float]:
+    return [100 * rate for rate in rates]
