@@ -1,0 +1,182 @@
+"""The page of an evaluation: a function of its document, but for the thumbnails."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_ood.evaluation.results import Evaluation, IdResult, ModelResult, OodResult
+from edge_ood.report.evaluation_drawings import Drawing, Key, drawings, shown_heads
+from edge_ood.report.evaluation_figures import MOST_CLASSES
+from edge_ood.report.evaluation_tables import Tables
+from edge_ood.report.fields import Fields
+from edge_ood.report.figure import svg
+from edge_ood.report.page import render
+from edge_ood.report.thumbnails import Thumb, thumbnail
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+__all__ = ["evaluation_page"]
+
+Picture = Callable[[str, str], str | None]
+"""From the name of an OOD set (empty for ID) and an example's path to a data URI."""
+
+_FEW = 200
+"""Images below which rates are coarse: near 95 %, 200 of them leave 3 points of doubt."""
+
+_ORDER = ("near", "far", "")
+_FILES = "files"
+
+
+def evaluation_page(evaluation: Evaluation, picture: Picture | None = None) -> str:
+    """The page as HTML.
+
+    Args:
+        evaluation: What it shows.
+        picture: Makes thumbnails; by default files are read by their paths, and made images have
+            no picture.
+
+    Raises:
+        MissingDependencyError: If matplotlib or Jinja2 is not installed.
+    """
+    show = Fields(evaluation.to_json())
+    return render(
+        "evaluation.html",
+        evaluation=evaluation,
+        show=show,
+        tables=Tables(evaluation, show),
+        figure=partial(_figure, drawings(evaluation)),
+        thumbs=_Thumbs(evaluation, show, picture or _file_picture),
+        shown_heads=partial(shown_heads, evaluation),
+        in_order=_in_order,
+        threshold_ends=_ends,
+        most_classes=MOST_CLASSES,
+        featured=_featured(evaluation),
+        sections=_sections(evaluation),
+        remarks=_remarks(evaluation),
+    )
+
+
+def _featured(evaluation: Evaluation) -> int:
+    """The place of the artefact that a page is about: the recommended one, or else the first."""
+    best = evaluation.recommendation
+    names = [model.name for model in evaluation.models]
+    return 0 if best is None else names.index(best.model)
+
+
+def _sections(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """Links to the sections: id and text."""
+    found = [("heads", "What ships")] if evaluation.recommendation else []
+    for m, model in enumerate(evaluation.models):
+        of = f"{model.name}: " if len(evaluation.models) > 1 else ""
+        found += [(f"groups-{m}", f"{of}near and far")] if model.groups else []
+        found += [(f"ood-{m}-{i}", f"{of}{name}") for i, (name, _) in enumerate(_in_order(model))]
+        found += [(f"id-{m}", f"{of}known images"), (f"alarms-{m}", f"{of}false alarms")]
+        found += [(f"corrupted-{m}", f"{of}corrupted")] if model.corruptions else []
+    return [*found, ("glossary", "What the numbers mean"), ("how", "How it was computed")]
+
+
+@dataclass(frozen=True)
+class _Remarks:
+    """What a reader has to know before trusting a number.
+
+    Attributes:
+        seen: Place of the artefact, set (empty for ID) and role, where a set has images that the
+            artefact was made from.
+        few: Sets of few images, empty for ID.
+        is_made_only: Whether no OOD set consists of files.
+        broken: Places of artefacts whose primary head accepts fewer ID images than promised, beyond
+            what chance in the ID images explains.
+    """
+
+    seen: Sequence[tuple[int, str, str]]
+    few: Sequence[str]
+    is_made_only: bool
+    broken: Sequence[int]
+
+
+def _remarks(evaluation: Evaluation) -> _Remarks:
+    seen = []
+    for m, model in enumerate(evaluation.models):
+        sets: dict[str, IdResult | OodResult] = {"": model.id, **model.ood}
+        seen += [(m, name, role) for name, result in sets.items() for role in result.seen]
+    first = evaluation.models[0]
+    sizes = {"": first.id.n, **{name: result.n for name, result in first.ood.items()}}
+    return _Remarks(
+        seen=seen,
+        few=[name for name, n in sizes.items() if n < _FEW],
+        is_made_only=bool(first.ood) and all(r.kind != _FILES for r in first.ood.values()),
+        broken=[m for m, model in enumerate(evaluation.models) if _is_broken(model)],
+    )
+
+
+def _is_broken(model: ModelResult) -> bool:
+    """Whether the interval of the accepted ID images ends below what was promised."""
+    interval = model.id.heads[model.primary].intervals.get("realised_tpr")
+    # Both sides are False for NaN.
+    return interval is not None and interval.high < 1 - model.alpha
+
+
+class _Thumbs:
+    """The thumbnails of a page; each file is read once."""
+
+    def __init__(self, evaluation: Evaluation, show: Fields, picture: Picture) -> None:
+        self._evaluation, self._show, self._picture = evaluation, show, picture
+        self._made: dict[tuple[str, str], str | None] = {}
+
+    def suspicious(self, m: int, head: str) -> list[Thumb]:
+        """The ID images that a head finds most foreign."""
+        examples = self._evaluation.models[m].id.heads[head].suspicious
+        at = ("models", m, "id", "heads", head, "suspicious")
+        return [self._thumb("", (*at, i)) for i in range(len(examples))]
+
+    def trusted(self, m: int, name: str, head: str) -> list[Thumb]:
+        """The images of an OOD set that a head finds most familiar."""
+        examples = self._evaluation.models[m].ood[name].trusted[head]
+        at = ("models", m, "ood", name, "trusted", head)
+        return [self._thumb(name, (*at, i)) for i in range(len(examples))]
+
+    def _thumb(self, name: str, at: tuple[str | int, ...]) -> Thumb:
+        example = self._show.value(at)
+        key = name, example["path"]
+        if key not in self._made:
+            self._made[key] = self._picture(*key)
+        labels = self._show("text", at, "label")
+        if example["true_label"]:
+            labels = self._show("text", at, "true_label") + " taken for " + labels
+        lines = (
+            labels,
+            "score " + self._show("number", at, "score"),
+            "p " + self._show("pvalue", at, "pvalue"),
+            self._show("tail", at, "path"),
+        )
+        return Thumb(self._made[key], example["path"], lines, is_marked=example["is_ood"])
+
+
+def _file_picture(_: str, path: str) -> str | None:
+    return None if path.startswith("#") else thumbnail(Path(path))
+
+
+def _figure(found: dict[Key, Drawing], *key: str) -> "Markup":
+    drawing = found[key]
+    return svg(
+        drawing.draw(),
+        name=drawing.name,
+        title=drawing.title,
+        description=drawing.description,
+    )
+
+
+def _in_order(model: ModelResult) -> list[tuple[str, OodResult]]:
+    """The OOD sets: near ones, far ones, then the others."""
+    return sorted(model.ood.items(), key=lambda item: _ORDER.index(item[1].group))
+
+
+def _ends(thresholds: Sequence[float]) -> list[int]:
+    """Where the smallest and the largest threshold stand; one place if all are alike."""
+    finite = [k for k, value in enumerate(thresholds) if math.isfinite(value)]
+    ends = [pick(finite, key=thresholds.__getitem__) for pick in (min, max) if finite]
+    return ends if ends and thresholds[ends[0]] < thresholds[ends[1]] else ends[:1]

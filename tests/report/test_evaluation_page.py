@@ -1,0 +1,355 @@
+"""The page of an evaluation: every number is the document's, and every number is there."""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edge_ood.evaluation.results import Evaluation
+from edge_ood.report import evaluation_drawings
+from edge_ood.report.evaluation_page import evaluation_page
+
+VOID = {"br", "img", "meta", "link"}
+KINDS = {
+    "complement": lambda rate: f"{100 * (1 - rate):.2f}%",
+    "count": lambda n: f"{n:,}",
+    "hash": lambda digits: digits[:12],
+    "interval": lambda ends: f"{100 * ends['low']:.2f} to {100 * ends['high']:.2f}%",
+    "megabytes": lambda n: f"{n / 1e6:.2f} MB",
+    "number": lambda value: f"{value:.4g}",
+    "percent": lambda rate: f"{100 * rate:.2f}%",
+    "pvalue": lambda value: f"{value:.4f}",
+    "tail": lambda path: "/".join(path.split("/")[-2:]),
+    "text": str,
+}
+"""How each kind of number is written, said again here."""
+
+
+class Page(HTMLParser):
+    """What a page says: its fields, and all other text but that of figures.
+
+    Attributes:
+        fields: Pointer, kind and text of every field.
+        bare: Text outside fields, figures and styles.
+        numbers: The same, of cells of tables and of key numbers alone.
+        tables: By caption, the rows of texts, fields included.
+    """
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.fields: list[tuple[str, str, str]] = []
+        self.bare: list[str] = []
+        self.numbers: list[str] = []
+        self.tables: dict[str, list[list[str]]] = {}
+        self._open: list[tuple[str, dict[str, str | None]]] = []
+        self._caption = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Remember where we are."""
+        if tag in VOID:
+            return
+        self._open.append((tag, dict(attrs)))
+        if "data-key" in dict(attrs):
+            values = dict(attrs)
+            self.fields.append((values["data-key"] or "", values["data-as"] or "", ""))
+        if tag == "table":
+            self._caption = ""
+        if tag == "tr":
+            self.tables.setdefault(self._caption, []).append([])
+        if tag in ("th", "td"):
+            self.tables[self._caption][-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        """Leave an element."""
+        self._open.pop()
+
+    def handle_data(self, text: str) -> None:
+        """Put a text where it belongs."""
+        tags = [tag for tag, _ in self._open]
+        if {"svg", "style"} & set(tags):
+            return
+        if "caption" in tags:
+            self._caption += text
+        in_cell = {"th", "td"} & set(tags)
+        if in_cell:
+            self.tables[self._caption][-1][-1] += text
+        if any("data-key" in attributes for _, attributes in self._open):
+            pointer, kind, shown = self.fields[-1]
+            self.fields[-1] = pointer, kind, shown + text
+            return
+        self.bare.append(text)
+        if in_cell or ("class", "key-numbers") in [
+            item for _, attributes in self._open for item in attributes.items()
+        ]:
+            self.numbers.append(text)
+
+
+def resolved(document: Any, pointer: str) -> Any:
+    """The value that a JSON pointer names (RFC 6901)."""
+    for part in pointer.removeprefix("#").split("/")[1:]:
+        name = unquote(part, errors="surrogateescape").replace("~1", "/").replace("~0", "~")
+        document = document[int(name)] if isinstance(document, list) else document[name]
+    return document
+
+
+@pytest.fixture(autouse=True)
+def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures have their own tests, and take nearly all the time of a page."""
+    monkeypatch.setattr("edge_ood.report.evaluation_page.svg", lambda *_, **__: "")
+    for name in list(vars(evaluation_drawings)):
+        if name.endswith("_figure"):
+            monkeypatch.setattr(evaluation_drawings, name, lambda *_, **__: None)
+
+
+@pytest.fixture(scope="module")
+def evaluation(make_evaluation: Callable[..., Evaluation]) -> Evaluation:
+    """Two artefacts with two heads."""
+    return make_evaluation(models=("small", "large"))
+
+
+@pytest.fixture
+def html(evaluation: Evaluation) -> str:
+    """Its page."""
+    return evaluation_page(evaluation)
+
+
+@pytest.fixture
+def page(html: str) -> Page:
+    """The page taken apart."""
+    return Page(html)
+
+
+def test_every_field_agrees_with_the_document(evaluation: Evaluation, page: Page) -> None:
+    """What stands in an element is the value of the JSON document that the element names."""
+    document = json.loads(json.dumps(evaluation.to_json()))
+
+    wrong = [
+        (pointer, shown)
+        for pointer, kind, shown in page.fields
+        if kind != "name" and KINDS[kind](resolved(document, pointer)) != shown
+    ]
+
+    assert wrong == []
+    assert len(page.fields) > 500
+
+
+def test_names_agree_with_the_document(evaluation: Evaluation, page: Page) -> None:
+    """A name that is shown is the name of a field that exists."""
+    document = evaluation.to_json()
+    names = [(pointer, shown) for pointer, kind, shown in page.fields if kind == "name"]
+
+    assert names
+    for pointer, shown in names:
+        resolved(document, pointer)
+        assert pointer.rsplit("/", 1)[1] == shown
+
+
+def test_no_number_stands_outside_a_field(page: Page) -> None:
+    """No cell of a table and no key number has a digit that no field accounts for."""
+    texts = [text.replace("FPR95", "") for text in page.numbers]
+
+    assert texts
+    assert [text for text in texts if re.search(r"\d", text)] == []
+
+
+def test_other_text_does_not_depend_on_numbers(make_evaluation: Callable[..., Evaluation]) -> None:
+    """Pages of evaluations that differ in every number differ in fields and figures alone."""
+    pages = [Page(evaluation_page(make_evaluation(seed=seed))) for seed in (1, 2)]
+    sentences = [["".join(page.bare).split()] for page in pages]
+
+    assert sentences[0] == sentences[1]
+    assert [f[:2] for f in pages[0].fields] == [f[:2] for f in pages[1].fields]
+    assert [f for f in pages[0].fields if f[1] == "percent"] != [
+        f for f in pages[1].fields if f[1] == "percent"
+    ]
+
+
+def test_tables_have_each_number_in_its_place(evaluation: Evaluation, page: Page) -> None:
+    """A row is a head, a column is a metric, and the cell is that head's value of it."""
+    rows = Page(evaluation_page(replace(evaluation, models=evaluation.models[:1]))).tables[
+        "All heads on cats"
+    ]
+    fields = ("auroc", "aupr_in", "aupr_out", "fpr95_id_positive", "fpr95_ood_positive")
+    result = evaluation.models[0].ood["cats"]
+    headings = ["head", "AUROC", "AUPR-In", "AUPR-Out", "FPR95 ID-positive", "FPR95 OOD-positive"]
+
+    assert [*headings, "detection error", "flagged"] == rows[0]
+    for head, row in zip(("energy", "msp"), rows[1:], strict=True):
+        pair = result.metrics[head]
+        rates = [getattr(pair, name) for name in (*fields, "detection_error")]
+        assert row[0].split()[0] == head
+        for rate, cell in zip([*rates, result.flagged[head]], row[1:], strict=True):
+            assert cell.strip().startswith(f"{100 * rate:.2f}%")
+
+
+def test_every_metric_is_on_the_page(evaluation: Evaluation, page: Page) -> None:
+    """No metric of a set, a group or the ID images is left out, for any head and model."""
+    shown = {pointer for pointer, _, _ in page.fields}
+    document = evaluation.to_json()
+    wanted = set()
+    for m, model in enumerate(document["models"]):
+        for place in ("ood", "groups"):
+            for name, result in model[place].items():
+                for head, metrics in result["metrics"].items():
+                    at = f"#/models/{m}/{place}/{name}"
+                    wanted |= {f"{at}/metrics/{head}/{k}" for k in metrics if k[0] != "n"}
+                    wanted |= {f"{at}/intervals/{head}/{k}" for k in result["intervals"][head]}
+        for head, known in model["id"]["heads"].items():
+            at = f"#/models/{m}/id/heads/{head}"
+            wanted |= {f"{at}/realised_tpr", f"{at}/accepted_accuracy"}
+            wanted |= {
+                f"{at}/misclassification/{k}" for k in known["misclassification"] if k[0] != "n"
+            }
+        wanted |= {f"#/models/{m}/id/{k}" for k in ("n", "accuracy", "rms_calibration_error")}
+
+    assert wanted - shown == set()
+
+
+def test_the_best_of_a_column_is_marked(evaluation: Evaluation, html: str) -> None:
+    """Bold is the larger AUROC and the smaller FPR95, and never the fraction flagged."""
+    marked = set(re.findall(r'<strong class="best"><span data-key="([^"]*)"', html))
+    pairs = evaluation.models[0].ood["cats"].metrics
+    at = "#/models/0/ood/cats/metrics"
+    for metric, pick in (("auroc", max), ("fpr95_id_positive", min), ("detection_error", min)):
+        best = pick(pairs, key=lambda head: getattr(pairs[head], metric))
+        assert f"{at}/{best}/{metric}" in marked
+    assert sum(key.endswith("/auroc") and key.startswith(at) for key in marked) == 1
+    assert not [key for key in marked if "flagged" in key]
+
+
+def test_a_page_without_ood_and_labels(
+    make_evaluation: Callable[..., Evaluation], check_page: Callable[[str], None]
+) -> None:
+    """One unlabelled folder gives a sound page that claims no accuracy and recommends nothing."""
+    html = evaluation_page(make_evaluation(sets={}, is_labelled=False))
+
+    check_page(html)
+    assert "no head can be recommended" in html
+    assert "/id/accuracy" not in html
+
+
+def test_intervals_are_left_out_without_bootstrap(
+    make_evaluation: Callable[..., Evaluation], check_page: Callable[[str], None]
+) -> None:
+    """Empty `intervals` leave no empty boxes, and the page says what is missing."""
+    made = make_evaluation()
+    bare = replace(made, models=tuple(without_intervals(made).models))
+    html = evaluation_page(
+        replace(bare, bootstrap=replace(made.bootstrap, replicates=0), recommendation=None)
+    )
+
+    check_page(html)
+    assert 'class="interval"' not in html
+    assert "--bootstrap was 0" in html
+
+
+def without_intervals(value: Any) -> Any:
+    """The same results with every `intervals` empty."""
+    if isinstance(value, dict):
+        return {key: without_intervals(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return tuple(without_intervals(item) for item in value)
+    if not hasattr(value, "__dataclass_fields__"):
+        return value
+    fields = {name: without_intervals(item) for name, item in vars(value).items()}
+    return replace(value, **{k: {} if k == "intervals" else v for k, v in fields.items()})
+
+
+@pytest.mark.parametrize(
+    ("kind", "n", "text"),
+    [("synthetic", 5000, "made by a computer"), ("files", 20, "Few images")],
+)
+def test_what_weakens_the_numbers_is_said_before_them(
+    make_evaluation: Callable[..., Evaluation], kind: str, n: int, text: str
+) -> None:
+    """Made-up sets and small ones are a warning above the first table."""
+    made = make_evaluation()
+    sets = {name: replace(result, kind=kind, n=n) for name, result in made.models[0].ood.items()}
+    html = evaluation_page(replace(made, models=(replace(made.models[0], ood=sets),)))
+
+    assert text in html[: html.index("<table")]
+    assert text not in evaluation_page(made)
+
+
+def test_seen_images_are_said_before_the_numbers(
+    make_evaluation: Callable[..., Evaluation],
+) -> None:
+    """Images that the artefact was made from are counted, by set and role, above all tables."""
+    made = make_evaluation()
+    model = made.models[0]
+    seen = replace(model, id=replace(model.id, seen={"training": 37}))
+    html = evaluation_page(replace(made, models=(seen,), allowed_seen=True))
+    top = html[: html.index("<table")]
+
+    assert "not a fair test" in top
+    assert "--allow-seen" in top
+    assert ("#/models/0/id/seen/training", "count", "37") in Page(html).fields
+
+
+def test_a_broken_promise_is_said_before_the_numbers(
+    make_evaluation: Callable[..., Evaluation],
+) -> None:
+    """Accepting fewer ID images than promised, beyond chance, is a warning."""
+    made = make_evaluation()
+    model = made.models[0]
+
+    def page_with(high: float, alpha: float) -> str:
+        head = model.id.heads["energy"]
+        interval = replace(head.intervals["realised_tpr"], high=high)
+        known = replace(head, intervals={"realised_tpr": interval})
+        heads = {**model.id.heads, "energy": known}
+        changed = replace(model, alpha=alpha, id=replace(model.id, heads=heads))
+        return evaluation_page(replace(made, models=(changed,)))
+
+    warning = "accepts fewer of these ID images than promised"
+    assert warning in page_with(high=0.94, alpha=0.05)
+    assert warning not in page_with(high=0.96, alpha=0.05)
+    assert warning not in page_with(high=0.10, alpha=math.nan)
+
+
+def test_thumbnails_come_from_the_paths_of_the_document(
+    make_evaluation: Callable[..., Evaluation], tmp_path: Path
+) -> None:
+    """A readable example is a picture with its score and p-value; any other says so."""
+    made = make_evaluation()
+    model = made.models[0]
+    path = tmp_path / "x.png"
+    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(path)
+    head = model.id.heads["energy"]
+    examples = (replace(head.suspicious[0], path=str(path)), replace(head.suspicious[1], path="#1"))
+    heads = {**model.id.heads, "energy": replace(head, suspicious=examples)}
+    html = evaluation_page(
+        replace(made, models=(replace(model, id=replace(model.id, heads=heads)),))
+    )
+
+    assert html.count("<img") == 1
+    assert f'alt="{path}"' in html
+    pointer = "#/models/0/id/heads/energy/suspicious/0"
+    fields = {key: shown for key, _, shown in Page(html).fields}
+    assert fields[f"{pointer}/score"] == f"{examples[0].score:.4g}"
+    assert fields[f"{pointer}/pvalue"] == f"{examples[0].pvalue:.4f}"
+
+
+def test_made_images_are_drawn_by_the_caller(make_evaluation: Callable[..., Evaluation]) -> None:
+    """Images that are no files get their pictures from whoever made them."""
+    asked = []
+
+    def picture(name: str, path: str) -> None:
+        asked.append((name, path))
+
+    evaluation_page(make_evaluation(), picture)
+
+    assert ("", "known/0.png") in asked
+    assert ("cats", "near/1.png") in asked
+    assert len(asked) == len(set(asked))
