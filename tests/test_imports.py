@@ -13,6 +13,7 @@ from pathlib import Path
 LAYERS = (
     (
         "blur",
+        "bootstrap",
         "decoding",
         "device",
         "document",
@@ -34,7 +35,7 @@ LAYERS = (
         "walk",
     ),
     ("calibration",),
-    ("scores",),
+    ("exact_intervals", "scores"),
     (
         "artifact",
         "artifact_reader",
