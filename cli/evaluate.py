@@ -1,6 +1,5 @@
 """`edge-ood evaluate`: artefacts on known and foreign images, as tables or JSON."""
 
-import json
 import sys
 import warnings
 from pathlib import Path
@@ -59,6 +58,14 @@ def evaluate(
         str | None,
         typer.Option("--json", metavar="FILE", help="Write JSON; - writes it in place of tables."),
     ] = None,
+    csv_file: Annotated[
+        str | None,
+        typer.Option(
+            "--csv",
+            metavar="FILE",
+            help="Write CSV, a row per artefact, set and head; - writes it in place of tables.",
+        ),
+    ] = None,
     batch_size: BatchSizeOption = 8,
     provider: ProviderOption = "auto",
     force: ForceOption = False,
@@ -69,17 +76,16 @@ def evaluate(
 
     Example: edge-ood evaluate exported/oe.onnx --id data/test --near data/svhn --far dtd=data/dtd
     """
-    from edge_ood.cli._evaluation_text import evaluation_text
+    from edge_ood.cli._evaluation_outputs import Outputs
     from edge_ood.evaluation.evaluate import evaluate as evaluate_plan
     from edge_ood.evaluation.models import open_models
     from edge_ood.evaluation.plan import plan_evaluation
     from edge_ood.evaluation.sets import parse_sets
     from edge_ood.images import read_images
     from edge_ood.metrics import UndefinedMetricWarning
-    from edge_ood.output import atomic_output, check_output
 
-    if json_file not in (None, "-"):
-        check_output(Path(json_file), force=force)
+    outputs = Outputs(json_file, csv_file)
+    outputs.check(force=force)
     sets = parse_sets(ood or [], near or [], far or [])
     models = open_models(artefacts, provider=provider)
     classes = dict.fromkeys(name for m in models for name in m.scorer.metadata.classes)
@@ -96,8 +102,4 @@ def evaluate(
         result = evaluate_plan(plan, batch_size=batch_size, on_image=lambda: bar.update(1))
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         typer.echo(f"warning: {message}", err=True)
-    document = json.dumps(result.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
-    if json_file not in (None, "-"):
-        with atomic_output(Path(json_file)) as temporary:
-            temporary.write_text(document + "\n", encoding="utf-8")
-    typer.echo(document if json_file == "-" else evaluation_text(result))
+    outputs.write(result)

@@ -30,6 +30,7 @@ __all__ = [
     "format_of",
     "shown_path",
     "text_format",
+    "without_formula",
     "write_to",
 ]
 
@@ -96,6 +97,11 @@ def shown_path(path: Path) -> str:
     return text if path.is_absolute() or text.startswith("../") else f"./{text}"
 
 
+def without_formula(text: str) -> str:
+    """A cell of CSV with a leading `'` if a spreadsheet could take it for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
 def write_to(stream: IO[str], table_format: str, heads: Sequence[str]) -> WriteRow:
     """A function that writes rows as CSV or JSON Lines to an open text stream."""
     text = text_format(table_format, heads)
@@ -139,8 +145,7 @@ def _csv_cell(name: str, value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    text = str(value)
-    return f"'{text}" if name in ("label", "error") and text.startswith(_FORMULA_STARTS) else text
+    return without_formula(str(value)) if name in ("label", "error") else str(value)
 
 
 def _is_whole_csv(record: bytes) -> bool:

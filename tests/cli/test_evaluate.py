@@ -1,5 +1,6 @@
 """`edge-ood evaluate` on a scorer whose answers stand in the file names."""
 
+import csv
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -175,6 +176,43 @@ def test_existing_json_file_needs_force(folders):
     assert "error: 'result.json' exists" in refused.stderr
     assert "--force" in refused.stderr
     assert json.loads((folders / "result.json").read_text())["models"][0]["primary"] == "energy"
+
+
+def test_csv_file_holds_the_table(folders):
+    """`--csv FILE` writes a row per set and head beside the printed tables."""
+    result = run("--id", "known", "--ood", "far", "--csv", "out/found.csv")
+
+    with (folders / "out" / "found.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [("id", ""), ("files", "far"), ("group", "all")] == [
+        (row["kind"], row["set"]) for row in rows[::2]
+    ]
+    assert "0.875" == rows[2]["auroc"]
+    assert "OOD far" in result.stdout
+
+
+def test_csv_on_standard_output_stands_alone(folders):
+    """`--csv -` prints the table and nothing else on standard output."""
+    result = run("--id", "known", "--ood", "far", "--csv", "-", "--json", "found.json")
+
+    assert 6 == len(list(csv.DictReader(result.stdout.splitlines())))
+    assert (folders / "found.json").is_file()
+
+
+def test_two_outputs_cannot_be_standard_output(folders):
+    """A usage error that names both options, before anything is scored."""
+    result = run("--id", "known", "--csv", "-", "--json", "-")
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--json - and --csv - would both write" in result.stderr
+
+
+def test_two_outputs_cannot_be_one_file(folders):
+    """One would replace the other."""
+    result = run("--id", "known", "--csv", "found", "--json", "found")
+
+    assert result.exit_code == 1
+    assert "'found' is to be two outputs" in result.stderr
 
 
 def test_missing_accuracy_is_explained(folders):

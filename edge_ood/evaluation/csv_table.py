@@ -1,0 +1,151 @@
+"""An evaluation as one CSV table: a row per artefact, set of images and head.
+
+Names and order of the columns are a public contract. A cell is empty where a row has no such value,
+where it is undefined, and where no interval was asked for. Rates are fractions in [0, 1].
+
+    model       name of the artefact
+    kind        of the row: `id`, the known images; `files`, `synthetic` or `adversarial`, a foreign
+                set; `group`, macro means over foreign sets; `corrupted`, spoilt known images
+    set         name of the foreign set, the group (`near`, `far` or `all`) or the corruption
+    group       `near`, `far` or nothing, of a foreign set
+    strength    1 (weak) to 5 (strong), of a corruption
+    head        name of the score; what is not a score's own is repeated for each
+    is_primary  whether this score decides `is_ood`
+    n           images of the set; of a group, its sets
+    seen        how many of them the artefact was made from, by role, such as `training=2`
+    auroc, aupr_in, aupr_out, fpr95_id_positive, fpr95_ood_positive, detection_error
+                the set against the known images
+    flagged     fraction of the set flagged by the artefact's own thresholds
+    accuracy    fraction of right predictions on the known or the corrupted images
+    mean_max_probability, mean_max_probability_right, mean_max_probability_wrong
+                mean probability of the predicted class, over all, right and wrong predictions
+    expected_calibration_error, rms_calibration_error
+                of that probability, on known or corrupted images
+    realised_tpr, accepted_accuracy
+                fraction of the known images accepted, and accuracy on these
+    misclassification_auroc, misclassification_aupr_right, misclassification_aupr_wrong
+                the score as a detector of wrong predictions on known images
+
+Each rate has two more columns behind it, its name with `_low` and `_high`: the bootstrap interval.
+A name that begins like a spreadsheet formula gets a leading `'`, and control characters stand as
+escapes, as in score tables.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from edge_ood.evaluation.results import Evaluation, IdResult, Interval, ModelResult, OodResult
+from edge_ood.tables.formats import without_formula
+from edge_ood.text import printable
+
+__all__ = ["COLUMNS", "csv_table"]
+
+_ABOUT = ("model", "kind", "set", "group", "strength", "head", "is_primary", "n", "seen")
+_RATES = (
+    *("auroc", "aupr_in", "aupr_out", "fpr95_id_positive", "fpr95_ood_positive"),
+    *("detection_error", "flagged", "accuracy"),
+    *("mean_max_probability", "mean_max_probability_right", "mean_max_probability_wrong"),
+    *("expected_calibration_error", "rms_calibration_error"),
+    *("realised_tpr", "accepted_accuracy", "misclassification_auroc"),
+    *("misclassification_aupr_right", "misclassification_aupr_wrong"),
+)
+
+COLUMNS = (*_ABOUT, *(f"{rate}{end}" for rate in _RATES for end in ("", "_low", "_high")))
+"""Names and order, a public contract."""
+
+_OF_ID = tuple(rate for rate in _RATES if rate in IdResult.__dataclass_fields__)
+_OF_HEAD = ("realised_tpr", "accepted_accuracy")
+_MISCLASSIFICATION = ("auroc", "aupr_right", "aupr_wrong")
+
+Cells = dict[str, Any]
+
+
+def csv_table(evaluation: Evaluation) -> str:
+    """The whole table with its header, one line for each row."""
+    table = io.StringIO()
+    writer = csv.DictWriter(table, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for model in evaluation.models:
+        for row in _rows(model):
+            about = {"model": model.name, "is_primary": row["head"] == model.primary}
+            writer.writerow({name: _cell(value) for name, value in (about | row).items()})
+    return table.getvalue()
+
+
+def _rows(model: ModelResult) -> Iterator[Cells]:
+    for head in model.heads:
+        yield _id_row(model.id, head)
+    for name, result in model.ood.items():
+        for head in model.heads:
+            yield {"set": name, **_ood_row(result, head)}
+    for name, group in model.groups.items():
+        for head in model.heads:
+            about = {"kind": "group", "set": name, "head": head, "n": len(group.sets)}
+            yield about | _rates(asdict(group.metrics[head]), group.intervals.get(head, {}))
+    yield from _corrupted_rows(model)
+
+
+def _corrupted_rows(model: ModelResult) -> Iterator[Cells]:
+    for corruption in model.corruptions:
+        for result in corruption.strengths:
+            for head in model.heads:
+                by_head = {"flagged": result.flagged[head], "auroc": result.auroc[head]}
+                about = {"kind": "corrupted", "set": corruption.name, "head": head}
+                yield asdict(result) | by_head | about
+
+
+def _id_row(result: IdResult, head: str) -> Cells:
+    on_id = result.heads[head]
+    found = {
+        f"misclassification_{m}": getattr(on_id.misclassification, m) for m in _MISCLASSIFICATION
+    }
+    return {
+        "kind": "id",
+        "head": head,
+        "n": result.n,
+        "seen": _seen(result.seen),
+        **_rates({name: getattr(result, name) for name in _OF_ID}, result.intervals),
+        **_rates({name: getattr(on_id, name) for name in _OF_HEAD}, on_id.intervals),
+        **found,
+    }
+
+
+def _ood_row(result: OodResult, head: str) -> Cells:
+    pair = asdict(result.metrics[head])
+    rates = {name: pair[name] for name in _RATES if name in pair} | {
+        "flagged": result.flagged[head]
+    }
+    return {
+        "kind": result.kind,
+        "group": result.group,
+        "head": head,
+        "n": result.n,
+        "seen": _seen(result.seen),
+        "mean_max_probability": result.mean_max_probability,
+        **_rates(rates, result.intervals.get(head, {})),
+    }
+
+
+def _rates(rates: Mapping[str, float], intervals: Mapping[str, Interval]) -> Cells:
+    """Rates by name, each with the ends of its interval where it has one."""
+    cells: Cells = dict(rates)
+    for name in rates:
+        if name in intervals:
+            cells |= {f"{name}_low": intervals[name].low, f"{name}_high": intervals[name].high}
+    return cells
+
+
+def _seen(seen: Mapping[str, int]) -> str:
+    return " ".join(f"{role}={count}" for role, count in seen.items())
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return "" if math.isnan(value) else repr(value)
+    return without_formula(printable(value)) if isinstance(value, str) else value

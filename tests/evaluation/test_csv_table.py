@@ -1,0 +1,169 @@
+"""The CSV table of an evaluation: columns, rows, and that every number is the document's."""
+
+import csv
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edge_ood.evaluation.csv_table import COLUMNS, csv_table
+from edge_ood.evaluation.measure import group_results, measure_id, measure_ood
+from edge_ood.evaluation.results import (
+    Bootstrap,
+    CorruptedResult,
+    CorruptionResult,
+    Evaluation,
+    Interval,
+    ModelResult,
+)
+from edge_ood.evaluation.scored import Scored
+
+HEADS = ("energy", "msp")
+
+
+def answers(scores: list[float]) -> Scored:
+    """An artefact's answers with these scores for both heads."""
+    values = dict.fromkeys(HEADS, np.float32(scores))
+    return Scored(
+        names=tuple(map(str, scores)),
+        classes=("ant", "bee"),
+        label_index=np.arange(len(scores)) % 2,
+        confidence=np.linspace(0.6, 0.9, len(scores)),
+        scores=values,
+        pvalues=values,
+        decisions={head: found > 0.5 for head, found in values.items()},
+    )
+
+
+@pytest.fixture
+def model() -> ModelResult:
+    """An artefact on two sets and a corruption, with some intervals."""
+    inside, outside = answers([0.1, 0.2, 0.3, 0.6]), answers([0.4, 0.7])
+    known = measure_id(inside, np.array([0, 1, 0, 0]), dict.fromkeys(HEADS, (0.5, 0.5)), seen={})
+    near = measure_ood(inside, outside, group="near", kind="files", seen={"training": 2, "x": 1})
+    ood = {
+        "=near": replace(near, intervals={"msp": {"auroc": Interval(0.25, 0.75)}}),
+        "noise": measure_ood(inside, outside, group="far", kind="synthetic", seen={}),
+    }
+    on_head = replace(known.heads["msp"], intervals={"realised_tpr": Interval(0.5, 1.0)})
+    corrupted = CorruptedResult(
+        3, 4, 0.5, 0.7, math.nan, {"energy": 0.1, "msp": 0.2}, {"energy": 0.3, "msp": 0.4}
+    )
+    return ModelResult(
+        name="made",
+        path="./made.onnx",
+        sha256="",
+        n_bytes=1,
+        precision="fp32",
+        heads=HEADS,
+        primary="msp",
+        alpha=0.05,
+        objective="",
+        id=replace(
+            known,
+            heads={"energy": known.heads["energy"], "msp": on_head},
+            intervals={"accuracy": Interval(0.4, 0.9)},
+        ),
+        ood=ood,
+        groups=group_results(ood),
+        corruptions=(CorruptionResult("blur", (corrupted,)),),
+    )
+
+
+def rows(*models: ModelResult) -> list[dict[str, str]]:
+    """What a reader of CSV sees."""
+    made = csv_table(Evaluation("1", "known", models, Bootstrap(0, 0.95, 0), None, False))
+    return list(csv.DictReader(made.splitlines()))
+
+
+def test_columns_are_a_contract() -> None:
+    """Names and order of all columns."""
+    rates = [
+        "auroc",
+        "aupr_in",
+        "aupr_out",
+        "fpr95_id_positive",
+        "fpr95_ood_positive",
+        "detection_error",
+        "flagged",
+        "accuracy",
+        "mean_max_probability",
+        "mean_max_probability_right",
+        "mean_max_probability_wrong",
+        "expected_calibration_error",
+        "rms_calibration_error",
+        "realised_tpr",
+        "accepted_accuracy",
+        "misclassification_auroc",
+        "misclassification_aupr_right",
+        "misclassification_aupr_wrong",
+    ]
+    about = ["model", "kind", "set", "group", "strength", "head", "is_primary", "n", "seen"]
+
+    assert [
+        *about,
+        *(name for rate in rates for name in (rate, f"{rate}_low", f"{rate}_high")),
+    ] == list(COLUMNS)
+
+
+def test_one_row_per_artefact_set_and_head(model: ModelResult) -> None:
+    """Known images, foreign sets, groups, corruptions; every artefact in its turn."""
+    found = rows(model, replace(model, name="other"))
+
+    expected = [
+        ("id", "", ""),
+        ("files", "'=near", "near"),
+        ("synthetic", "noise", "far"),
+        ("group", "near", ""),
+        ("group", "far", ""),
+        ("group", "all", ""),
+        ("corrupted", "blur", ""),
+    ]
+    assert [(*row, head) for row in expected for head in HEADS] == [
+        (r["kind"], r["set"], r["group"], r["head"]) for r in found[: len(found) // 2]
+    ]
+    assert ["made", "other"] == [found[0]["model"], found[-1]["model"]]
+    assert ["false", "true"] == [row["is_primary"] for row in found[:2]]
+
+
+def test_numbers_are_those_of_the_document(model: ModelResult) -> None:
+    """To the last bit, with intervals where there are any, and empty where there is nothing."""
+    by_key = {(row["set"], row["head"]): row for row in rows(model)}
+
+    known, near = by_key["", "msp"], by_key["'=near", "msp"]
+    pair = model.ood["=near"].metrics["msp"]
+    for name in ("auroc", "aupr_in", "aupr_out", "detection_error", "fpr95_ood_positive"):
+        assert getattr(pair, name) == float(near[name])
+    assert ("2", "training=2 x=1", "0.5") == (near["n"], near["seen"], near["flagged"])
+    assert ("0.25", "0.75", "") == (near["auroc_low"], near["auroc_high"], near["aupr_in_low"])
+    assert "" == by_key["'=near", "energy"]["auroc_low"]
+    assert model.id.accuracy == float(known["accuracy"])
+    assert ("0.4", "0.9") == (known["accuracy_low"], known["accuracy_high"])
+    assert ("0.75", "0.5", "1.0") == tuple(known[f"realised_tpr{x}"] for x in ("", "_low", "_high"))
+    assert model.id.heads["msp"].misclassification.auroc == float(known["misclassification_auroc"])
+    assert "" == known["auroc"]
+
+
+def test_groups_and_corruptions_have_their_own_numbers(model: ModelResult) -> None:
+    """A group counts its sets; a corrupted set has strength, accuracy and the head's rates."""
+    by_key = {(row["set"], row["head"]): row for row in rows(model)}
+
+    everything, blurred = by_key["all", "energy"], by_key["blur", "energy"]
+    assert model.groups["all"].metrics["energy"].auroc == float(everything["auroc"])
+    assert "2" == everything["n"]
+    assert ("3", "4", "0.5", "0.1", "0.3") == tuple(
+        blurred[name] for name in ("strength", "n", "accuracy", "flagged", "auroc")
+    )
+    assert "" == blurred["expected_calibration_error"]
+
+
+@pytest.mark.parametrize("name", ["=1+1", "@x", "-x", "a,b", 'a"b', "a\nb", "a\rb"])
+def test_odd_names_stay_in_their_cell(model: ModelResult, name: str) -> None:
+    """No name becomes a formula or another row."""
+    found = rows(replace(model, name=name))
+
+    assert 14 == len(found)
+    assert 1 == len({row["model"] for row in found})
+    assert found[0]["model"][0] not in "=@-"
+    assert "msp" == found[1]["head"]
