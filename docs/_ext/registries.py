@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
+from edge_ood.corruptions import CORRUPTIONS, STRENGTHS, Corruption
 from edge_ood.models import FAMILIES, ModelFamily
 from edge_ood.objectives import OBJECTIVES, Objective
 from edge_ood.recipes import RECIPES, Recipe
@@ -126,12 +127,25 @@ def _synthetic(kind: Synthetic) -> str:
     return _section(kind.name, kind.make, words.text, facts)
 
 
+def _corruption(corruption: Corruption) -> str:
+    words = Docstring.of(corruption.corrupt)
+    head = ["side in pixels", *(f"strength {strength}" for strength in STRENGTHS)]
+    rows = [head, ["---"] * len(head)]
+    rows += [[f"from {side}", *map(str, row)] for side, row in corruption.constants.items()]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    stretched = ", and grows with the side from there on" if corruption.is_length else ""
+    facts = [f"The constant is the {corruption.unit}{stretched}.", words.result]
+    text = f"{words.text}\n\n{table}"
+    return _section(corruption.name, corruption.corrupt, text, facts)
+
+
 _SECTIONS: Mapping[str, tuple[Any, Callable[[Any], str]]] = {
     "heads": (HEADS, _head),
     "objectives": (OBJECTIVES, _objective),
     "models": (FAMILIES, _family),
     "recipes": (RECIPES, _recipe),
     "synthetic": (KINDS, _synthetic),
+    "corruptions": (CORRUPTIONS, _corruption),
 }
 
 

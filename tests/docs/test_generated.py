@@ -85,7 +85,9 @@ def bind_parameters_of(head: str) -> list[str]:
     return list(bind_parameters(HEADS.get(head).score, {}, owner=head))
 
 
-@pytest.mark.parametrize("registry", ["objectives", "models", "recipes", "synthetic"])
+@pytest.mark.parametrize(
+    "registry", ["objectives", "models", "recipes", "synthetic", "corruptions"]
+)
 def test_every_file_of_a_registry_has_a_section(registries: ModuleType, registry: str) -> None:
     """As many sections as files, each with its source."""
     entries = registries.write_entries(registry)

@@ -41,6 +41,16 @@ def test_jigsaw_moves_quarters() -> None:
     np.testing.assert_array_equal(expected, jigsaw(generator(), numbered(4))[..., 0])
 
 
+def test_jigsaw_does_not_turn_the_halves() -> None:
+    """Rows and columns of a half that changes its place keep their order."""
+    image = numbered(8)[..., 0]
+    upper_left = np.vstack([image[2:4, :4], image[:2, :4]])
+    lower_right = np.hstack([image[:4, 6:], image[:4, 4:6]])
+    expected = np.block([[upper_left, image[4:, :4]], [image[4:, 4:], lower_right]])
+
+    np.testing.assert_array_equal(expected, jigsaw(generator(), numbered(8))[..., 0])
+
+
 @pytest.mark.parametrize("side", [1, 2, 5, 6, 7, 32])
 def test_jigsaw_keeps_every_pixel(side: int) -> None:
     """No pixel is lost or doubled, and the last line of an odd side stays in place."""

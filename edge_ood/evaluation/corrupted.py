@@ -1,0 +1,147 @@
+"""Known images that are spoilt on purpose, and what an artefact still makes of them."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ood import metrics, prediction_metrics
+from edge_ood.corruptions import CORRUPTIONS, STRENGTHS, Corruption
+from edge_ood.errors import InputError
+from edge_ood.evaluation.made_images import MadeImages, bind_sampled
+from edge_ood.evaluation.measure import true_labels
+from edge_ood.evaluation.results import CorruptedResult, CorruptionResult
+from edge_ood.evaluation.scored import Scored, score
+from edge_ood.images import ImageSet
+from edge_ood.registry import Spec, parse_specs
+from edge_ood.runtime import Scorer
+
+__all__ = ["CorruptedSet", "measure_corruption", "parse_corruptions"]
+
+_EVERY = "all"
+
+
+@dataclass(frozen=True)
+class CorruptedSet:
+    """Known images to be spoilt in one way.
+
+    Attributes:
+        corruption: The way.
+        count: How many of them; None for all, and at most `made_images.MOST_IMAGES`.
+        seed: Of what is random, and of the choice of images.
+    """
+
+    corruption: Corruption
+    count: int | None = None
+    seed: int = 0
+
+    def images(self, scorer: Scorer, known: ImageSet, strength: int) -> MadeImages:
+        """The images at one strength, at the size of an artefact's input.
+
+        All corruptions and strengths of one seed spoil the same known images, `origins`, and with
+        the same draws where they draw anything.
+
+        Args:
+            scorer: The artefact.
+            known: Known images.
+            strength: 1 to 5.
+
+        Raises:
+            InputError: If there are fewer known images than were asked for.
+        """
+        preprocess = scorer.metadata.preprocess
+        constant = self.corruption.constant(strength, preprocess.size_px)
+        corrupt = partial(_corrupted, self.corruption, constant)
+        return MadeImages(
+            self.corruption.name, corrupt, 1, known, preprocess, self.count, self.seed
+        )
+
+
+def parse_corruptions(text: str) -> tuple[CorruptedSet, ...]:
+    """Corruptions from `blur,noise:count=500`; `all` stands for every one.
+
+    Raises:
+        UnknownNameError: If there is no such corruption or parameter.
+        InputError: If the text cannot be read, or one is given twice.
+    """
+    found: dict[str, CorruptedSet] = {}
+    for spec in parse_specs(text):
+        for name in CORRUPTIONS.names() if spec.name == _EVERY else [spec.name]:
+            corrupted = _bound(Spec(name, spec.parameters))
+            if corrupted.corruption.name in found:
+                raise InputError(f"corruption {name!r} is given twice in {text!r}")
+            found[corrupted.corruption.name] = corrupted
+    return tuple(found.values())
+
+
+def measure_corruption(
+    corrupted: CorruptedSet,
+    scorer: Scorer,
+    known: ImageSet,
+    clean: Scored,
+    *,
+    batch_size: int,
+    on_image: Callable[[], None] = lambda: None,
+) -> CorruptionResult:
+    """Score spoilt images at all five strengths.
+
+    Args:
+        corrupted: What to spoil, and how.
+        scorer: The artefact.
+        known: Known images; labels are used if they are the artefact's.
+        clean: What the artefact says about all of them as they are.
+        batch_size: Images per inference.
+        on_image: Called after each image, to show progress.
+
+    Raises:
+        DataError: If a file is no readable image, or a score is not finite.
+        InputError: If there are fewer known images than were asked for.
+    """
+    labels = true_labels(known, scorer.metadata.classes)
+    results = []
+    for strength in STRENGTHS:
+        images = corrupted.images(scorer, known, strength)
+        scored = score(scorer, images, batch_size=batch_size, on_image=on_image)
+        is_right = None if labels is None else scored.label_index == labels[images.origins]
+        results.append(_result(strength, clean, scored, is_right))
+    return CorruptionResult(corrupted.corruption.name, tuple(results))
+
+
+def _result(
+    strength: int, clean: Scored, scored: Scored, is_right: NDArray[np.bool_] | None
+) -> CorruptedResult:
+    accuracy = error = math.nan
+    if is_right is not None:
+        accuracy = prediction_metrics.accuracy(is_right)
+        error = prediction_metrics.expected_calibration_error(scored.confidence, is_right)
+    is_corrupted = np.arange(len(clean) + len(scored)) >= len(clean)
+    both = {h: np.concatenate([clean.scores[h], scored.scores[h]]) for h in clean.scores}
+    return CorruptedResult(
+        strength=strength,
+        n=len(scored),
+        accuracy=accuracy,
+        mean_max_probability=float(scored.confidence.mean()),
+        expected_calibration_error=error,
+        flagged={head: float(flags.mean()) for head, flags in scored.decisions.items()},
+        auroc={head: metrics.auroc(values, is_corrupted) for head, values in both.items()},
+    )
+
+
+def _bound(spec: Spec) -> CorruptedSet:
+    corruption: Corruption = CORRUPTIONS.get(spec.name)
+    return CorruptedSet(
+        corruption, **bind_sampled(corruption.corrupt, spec.parameters, owner=corruption.name)
+    )
+
+
+def _corrupted(
+    corruption: Corruption,
+    constant: float,
+    generator: np.random.Generator,
+    image: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    corrupted: NDArray[np.float64] = corruption.corrupt(generator, image, constant)
+    return corrupted
