@@ -66,6 +66,16 @@ def evaluate(
             help="Write CSV, a row per artefact, set and head; - writes it in place of tables.",
         ),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html", help="Write one page with all figures that needs nothing else."
+        ),
+    ] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write the figures of the page as PNG and SVG."),
+    ] = None,
     batch_size: BatchSizeOption = 8,
     provider: ProviderOption = "auto",
     force: ForceOption = False,
@@ -84,7 +94,7 @@ def evaluate(
     from edge_ood.images import read_images
     from edge_ood.metrics import UndefinedMetricWarning
 
-    outputs = Outputs(json_file, csv_file)
+    outputs = Outputs(json_file, csv_file, report, figures)
     outputs.check(force=force)
     sets = parse_sets(ood or [], near or [], far or [])
     models = open_models(artefacts, provider=provider)
@@ -102,4 +112,4 @@ def evaluate(
         result = evaluate_plan(plan, batch_size=batch_size, on_image=lambda: bar.update(1))
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         typer.echo(f"warning: {message}", err=True)
-    outputs.write(result)
+    outputs.write(result, plan)

@@ -3,8 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge_ood.errors import DataError
 from edge_ood.evaluation.models import Model
+from edge_ood.evaluation.scored import index_of
 from edge_ood.evaluation.seen import Seen, find_seen, refuse_seen
 from edge_ood.evaluation.sets import MadeImages, OodSet
 from edge_ood.images import ImageSet, with_hashes
@@ -56,6 +60,19 @@ class Plan:
     def n_images(self) -> int:
         """Images to score, each as often as there are artefacts that score it."""
         return sum(len(self.known) + sum(map(len, task.ood.values())) for task in self.tasks)
+
+    def made_image(self, name: str, image: str) -> NDArray[np.uint8] | None:
+        """Pixels (S, S, 3) of an example of a made set, as made for the first artefact.
+
+        Args:
+            name: Of the set.
+            image: What the example is called in results; None is returned for a path.
+        """
+        images = self.tasks[0].ood.get(name)
+        if images is None or isinstance(images, ImageSet):
+            return None
+        pixels: NDArray[np.uint8] = images.frames([index_of(image)])[0]
+        return pixels
 
 
 def plan_evaluation(

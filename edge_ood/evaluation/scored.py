@@ -16,7 +16,9 @@ from edge_ood.results import Scores
 from edge_ood.runtime import Scorer
 from edge_ood.tables.formats import shown_path
 
-__all__ = ["Scored", "score"]
+__all__ = ["Scored", "index_of", "score"]
+
+_MADE = "#"
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def score(
         names = tuple(map(shown_path, images.paths))
         scores = scorer.score_files(images.paths, batch_size=batch_size, on_image=on_image)
     else:
-        names = tuple(f"#{index}" for index in range(len(images)))
+        names = tuple(f"{_MADE}{index}" for index in range(len(images)))
         scores = _score_made(scorer, images.batches(batch_size, on_image), batch_size)
     _check_finite(scores, names)
     return Scored(
@@ -110,6 +112,11 @@ def score(
         pvalues=scores.pvalues,
         decisions=scores.decisions,
     )
+
+
+def index_of(name: str) -> int:
+    """The position in its set of an image that is no file, from its name."""
+    return int(name.removeprefix(_MADE))
 
 
 def _score_made(scorer: Scorer, made: Iterable[NDArray[np.uint8]], batch_size: int) -> Scores:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import edge_ood.cli._evaluation_outputs
 import edge_ood.evaluation.models
 from edge_ood.artifact import Manifest
 from edge_ood.cli.app import app
@@ -213,6 +214,47 @@ def test_two_outputs_cannot_be_one_file(folders):
 
     assert result.exit_code == 1
     assert "'found' is to be two outputs" in result.stderr
+
+
+def test_a_page_and_figures_are_written(folders):
+    """Beside the tables, once everything is measured."""
+    pytest.importorskip("jinja2")
+    pytest.importorskip("matplotlib")
+
+    result = run("--id", "known", "--ood", "far", "--report", "out/page.html", "--figures", "drawn")
+
+    page = (folders / "out" / "page.html").read_text("utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    assert "relative_mahalanobis" in page
+    assert {".png", ".svg"} == {path.suffix for path in (folders / "drawn").iterdir()}
+    assert "OOD far" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "module"), [("--report", "jinja2"), ("--report", "matplotlib"), ("--figures", "mat")]
+)
+def test_a_missing_library_is_named_first(folders, monkeypatch, option, module):
+    """Nothing is opened or scored before, and the hint has the extra."""
+    monkeypatch.setattr(
+        edge_ood.cli._evaluation_outputs,
+        "find_spec",
+        lambda name: None if name.startswith(module) else name,
+    )
+    monkeypatch.setattr(edge_ood.evaluation.models, "Scorer", None)
+
+    result = run("--id", "known", option, "made")
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"error: {option} needs {module}" in result.stderr
+    assert "edge-ood[report]" in result.stderr
+
+
+def test_a_folder_of_figures_needs_force(folders):
+    """A folder with something in it is refused before anything is scored."""
+    result = run("--id", "known", "--figures", "plain")
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "folder 'plain' is not empty" in result.stderr
 
 
 def test_missing_accuracy_is_explained(folders):
