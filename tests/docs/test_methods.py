@@ -13,6 +13,7 @@ PACKAGE = Path(edge_ood.__file__).parent
 REGISTRIES = {
     "scores": Registry("edge_ood.scores", kind="", attribute=""),
     "objectives": Registry("edge_ood.objectives", kind="", attribute="", separator="-"),
+    "corruptions": Registry("edge_ood.corruptions", kind="", attribute="", separator="-"),
     "synthetic": Registry("edge_ood.synthetic", kind="", attribute="", separator="-"),
 }
 FILES = [(folder, name) for folder, found in REGISTRIES.items() for name in found.names()]
