@@ -178,7 +178,8 @@ def _corruptions_block(model: "ModelResult") -> str:
         for corruption in model.corruptions:
             found = [getattr(result, rate) for result in corruption.strengths]
             of_primary = [v if isinstance(v, float) else v[model.primary] for v in found]
-            rows.append((corruption.name, *map(percent, of_primary)))
+            name = f"{corruption.name}, {_count(corruption.strengths[0].n)}"
+            rows.append((name, *map(percent, of_primary)))
         blocks.append(
             f"{_CORRUPTED[rate].format(head=model.primary)}\n\n"
             + format_table(("strength", *strengths), rows)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from edge_ood.cli._options import BatchSizeOption, ForceOption, ProviderOption
+from edge_ood.corruptions import CORRUPTIONS
 from edge_ood.synthetic import KINDS
 
 __all__ = ["evaluate"]
@@ -46,6 +47,14 @@ def evaluate(
     far: Annotated[
         list[str] | None,
         typer.Option("--far", metavar="[NAME=]DIR", help="Foreign images that do not."),
+    ] = None,
+    corrupted: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND,KIND",
+            help="Known images spoilt at five strengths: all, or some of "
+            f"{', '.join(CORRUPTIONS.names())}; with the number of them as in blur:count=500.",
+        ),
     ] = None,
     allow_seen: Annotated[
         bool,
@@ -87,6 +96,7 @@ def evaluate(
     Example: edge-ood evaluate exported/oe.onnx --id data/test --near data/svhn --far dtd=data/dtd
     """
     from edge_ood.cli._evaluation_outputs import Outputs
+    from edge_ood.evaluation.corrupted import parse_corruptions
     from edge_ood.evaluation.evaluate import evaluate as evaluate_plan
     from edge_ood.evaluation.models import open_models
     from edge_ood.evaluation.plan import plan_evaluation
@@ -97,11 +107,14 @@ def evaluate(
     outputs = Outputs(json_file, csv_file, report, figures)
     outputs.check(force=force)
     sets = parse_sets(ood or [], near or [], far or [])
+    spoilt = parse_corruptions(corrupted) if corrupted else ()
     models = open_models(artefacts, provider=provider)
     classes = dict.fromkeys(name for m in models for name in m.scorer.metadata.classes)
     known = read_images(id_folder, list(classes))
     typer.echo("checking that no image was seen before ...", err=True)
-    plan = plan_evaluation(models, str(id_folder), known, sets, allow_seen=allow_seen)
+    plan = plan_evaluation(
+        models, str(id_folder), known, sets, corrupted=spoilt, allow_seen=allow_seen
+    )
     with (
         warnings.catch_warnings(record=True) as caught,
         typer.progressbar(

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from importlib.metadata import version
 
+from edge_ood.evaluation.corrupted import measure_corruption
 from edge_ood.evaluation.measure import group_results, measure_id, measure_ood, true_labels
 from edge_ood.evaluation.models import Model
 from edge_ood.evaluation.plan import ID_SET, Plan, Task
@@ -57,6 +58,12 @@ def _measure(task: Task, plan: Plan, batch_size: int, on_image: Callable[[], Non
         outside = score(scorer, images, batch_size=batch_size, on_image=on_image)
         foreign, seen = plan.ood[name], task.seen_counts(name)
         ood[name] = measure_ood(inside, outside, group=foreign.group, kind=foreign.kind, seen=seen)
+    corruptions = tuple(
+        measure_corruption(
+            corrupted, scorer, plan.known, inside, batch_size=batch_size, on_image=on_image
+        )
+        for corrupted in plan.corrupted
+    )
     labels = true_labels(plan.known, scorer.metadata.classes)
     return ModelResult(
         name=model.name,
@@ -71,6 +78,7 @@ def _measure(task: Task, plan: Plan, batch_size: int, on_image: Callable[[], Non
         id=measure_id(inside, labels, model.thresholds, seen=task.seen_counts(ID_SET)),
         ood=ood,
         groups=group_results(ood),
+        corruptions=corruptions,
     )
 
 

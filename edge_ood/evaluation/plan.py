@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ood.corruptions import STRENGTHS
 from edge_ood.errors import DataError
+from edge_ood.evaluation.corrupted import CorruptedSet
 from edge_ood.evaluation.models import Model
 from edge_ood.evaluation.scored import index_of
 from edge_ood.evaluation.seen import Seen, find_seen, refuse_seen
@@ -27,11 +29,13 @@ class Task:
         model: The artefact.
         ood: OOD images by name of their set, files or made for this artefact.
         seen: By set, the ID set as `ID_SET`, and by role: files that it was made from.
+        n_images: Images to score, spoilt ones included.
     """
 
     model: Model
     ood: Mapping[str, ImageSet | MadeImages]
     seen: Seen
+    n_images: int
 
     def seen_counts(self, name: str) -> dict[str, int]:
         """By role, how many images of a set the artefact was made from."""
@@ -47,6 +51,7 @@ class Plan:
         known: The ID images.
         ood: The OOD sets by name.
         tasks: One for each artefact.
+        corrupted: Ways to spoil the ID images.
         allowed_seen: Whether images that an artefact was made from were let in on demand.
     """
 
@@ -54,12 +59,13 @@ class Plan:
     known: ImageSet
     ood: Mapping[str, OodSet]
     tasks: tuple[Task, ...]
+    corrupted: tuple[CorruptedSet, ...]
     allowed_seen: bool
 
     @property
     def n_images(self) -> int:
         """Images to score, each as often as there are artefacts that score it."""
-        return sum(len(self.known) + sum(map(len, task.ood.values())) for task in self.tasks)
+        return sum(task.n_images for task in self.tasks)
 
     def made_image(self, name: str, image: str) -> NDArray[np.uint8] | None:
         """Pixels (S, S, 3) of an example of a made set, as made for the first artefact.
@@ -81,6 +87,7 @@ def plan_evaluation(
     known: ImageSet,
     sets: Sequence[OodSet],
     *,
+    corrupted: Sequence[CorruptedSet] = (),
     allow_seen: bool = False,
 ) -> Plan:
     """Hash all files, refuse what would be no fair test, and get ready what is made.
@@ -90,6 +97,7 @@ def plan_evaluation(
         id_folder: Where the known images are, as it was given.
         known: Known images; labels are used by the artefacts that have their classes.
         sets: Foreign images; labels are ignored.
+        corrupted: Ways to spoil the known images.
         allow_seen: Let in images that an artefact was made from.
 
     Raises:
@@ -109,8 +117,11 @@ def plan_evaluation(
     for model, seen in found:
         made = {s.name: s.images(model.scorer, known) for s in sets if s.name not in files}
         ood = {s.name: files[s.name] if s.name in files else made[s.name] for s in sets}
-        tasks.append(Task(model, ood, seen))
-    return Plan(id_folder, known, {s.name: s for s in sets}, tuple(tasks), allow_seen)
+        spoilt = [len(c.images(model.scorer, known, STRENGTHS[0])) for c in corrupted]
+        n_images = len(known) + sum(map(len, ood.values())) + len(STRENGTHS) * sum(spoilt)
+        tasks.append(Task(model, ood, seen, n_images))
+    by_name = {s.name: s for s in sets}
+    return Plan(id_folder, known, by_name, tuple(tasks), tuple(corrupted), allow_seen)
 
 
 def _files(foreign: OodSet, model: Model, known: ImageSet) -> ImageSet:

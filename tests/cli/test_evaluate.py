@@ -370,6 +370,28 @@ def test_one_artefact_twice_is_refused(folders):
     assert "'y.onnx' is the same file as './x.onnx'" in result.stderr
 
 
+def test_corrupted_images_are_reported(artifact_path, demo_images):
+    """Accuracy, alarms and AUROC of the primary head at five strengths, with the counts."""
+    folder = str(demo_images / "test")
+
+    result = CliRunner().invoke(
+        app,
+        ["evaluate", str(artifact_path), "--id", folder, "--corrupted", "blur:count=40,noise"],
+    )
+
+    lines = result.stdout.splitlines()
+    starts = [line for line in lines if line.startswith("CORRUPTED")]
+    assert [
+        "CORRUPTED ID images: accuracy",
+        "CORRUPTED ID images: flagged by energy",
+        "CORRUPTED ID images: AUROC of energy against clean ones",
+    ] == starts
+    (headings,) = {tuple(line.split()) for line in lines if line.startswith("strength")}
+    assert ("strength", "1", "2", "3", "4", "5") == headings
+    rows = [line for line in lines if line.startswith(("blur, 40 images", "noise, 361 images"))]
+    assert 6 == len(rows)
+
+
 def test_command_on_an_artefact(artifact_path, demo_images):
     """The command on real images prints tables and ends well."""
     sets = [f"--ood={demo_images / name}" for name in ("near", "far")]

@@ -7,6 +7,7 @@ import pytest
 
 from edge_ood.calibrate import Changes, calibrate_artifact
 from edge_ood.errors import DataError, InputError
+from edge_ood.evaluation.corrupted import parse_corruptions
 from edge_ood.evaluation.models import open_models
 from edge_ood.evaluation.plan import plan_evaluation
 from edge_ood.evaluation.sets import parse_sets
@@ -27,12 +28,13 @@ def test_files_are_read_once_for_all_artefacts(models, colours, tmp_path):
     known = read_images(colours / "test")
     sets = parse_sets(["gaussian:count=5", f"{tmp_path}/foreign"])
 
-    plan = plan_evaluation(models, "test", known, sets, allow_seen=True)
+    spoilt = parse_corruptions("blur:count=4,noise")
+    plan = plan_evaluation(models, "test", known, sets, corrupted=spoilt, allow_seen=True)
 
     one, two = plan.tasks
     assert one.ood["foreign"] is two.ood["foreign"]
     assert one.ood["gaussian"] is not two.ood["gaussian"]
-    assert 2 * (len(known) + 60 + 5) == plan.n_images
+    assert 2 * (len(known) + 60 + 5 + 5 * (4 + len(known))) == plan.n_images
     assert [{"training": 60}, {}] == [one.seen_counts("foreign"), one.seen_counts("gaussian")]
 
 
@@ -54,8 +56,10 @@ def test_an_empty_set_is_named(models, colours):
 
 
 def test_images_that_cannot_be_made_are_an_error_first(models, colours):
-    """More altered images than there are known ones."""
+    """More altered or spoilt images than there are known ones."""
     known = read_images(colours / "test")
 
-    with pytest.raises(InputError, match="18"):
+    with pytest.raises(InputError, match="from 19 known images, and there are 18"):
         plan_evaluation(models, "", known, parse_sets(["inverted:count=19"]))
+    with pytest.raises(InputError, match="from 19 known images, and there are 18"):
+        plan_evaluation(models, "", known, [], corrupted=parse_corruptions("blur:count=19"))
