@@ -1,4 +1,4 @@
-"""Intervals that need no resampling: of shares of images, and of metrics at their perfect value.
+"""Intervals that need no resampling: of shares of images, and of ranking metrics at 0 or 1.
 
 All are conservative: over many test sets they hold the true rate at least as often as their level
 says, for independent images and whatever the distribution of the scores.
@@ -8,7 +8,7 @@ import math
 
 from edge_ood.calibration.beta import beta_quantile
 
-__all__ = ["clopper_pearson", "separation_bounds"]
+__all__ = ["clopper_pearson", "end_bounds"]
 
 
 def clopper_pearson(count: int, n: int, level: float) -> tuple[float, float]:
@@ -27,41 +27,49 @@ def clopper_pearson(count: int, n: int, level: float) -> tuple[float, float]:
     return low, high
 
 
-def separation_bounds(n_id: int, n_ood: int, level: float) -> dict[str, tuple[float, float]]:
-    """Intervals of ranking metrics where every OOD image of the sample outscores every ID image.
+def end_bounds(
+    name: str, rate: float, *, n_id: int, n_ood: int, level: float
+) -> tuple[float, float] | None:
+    """Interval of a ranking metric at the end of its range, where resampling never moves it.
 
-    Resampling such a sample always gives AUROC 1, however few images it has.
-
-    - AUROC: the images form `min(n_id, n_ood)` independent pairs, all in the right order, so it is
-      the Clopper-Pearson bound of so many successes.
-    - The largest ID score is a threshold at which a share u of new ID images is flagged and a share
-      v of new OOD images accepted. Each of u <= 1 - t^(1 / n_id) and v <= 1 - t^(1 / n_ood) fails
-      with probability t, both together at most with 2 t = (1 - level) / 2. The ROC curve passes
-      through this point, so the detection error is at most (u + v) / 2, and AUPR-Out at least the
-      integral of r / (r + c) over recalls r up to 1 - v, with c = u n_id / n_ood the most false
-      alarms for each image of OOD; AUPR-In likewise with the classes exchanged.
+    - AUROC 0 or 1: the images form `min(n_id, n_ood)` independent pairs, all in the wrong or all in
+      the right order, which is the Clopper-Pearson interval of so many images.
+    - FPR95 0 or 1: the Clopper-Pearson interval of the images that it counts, at their threshold.
+      That the threshold is from a sample is left to resampling.
+    - AUPR 1 and detection error 0 say that all OOD images outscore all ID images. The largest ID
+      score is then a threshold at which a share u of new ID images is flagged and a share v of new
+      OOD images accepted, where u > 1 - t^(1 / n_id) and v > 1 - t^(1 / n_ood) each have
+      probability t, together at most 2 t = (1 - level) / 2. The ROC curve passes through that
+      point. So the detection error is at most (u + v) / 2, and AUPR-Out at least the integral of
+      r / (r + c) over recalls r up to 1 - v, with c = u n_id / n_ood the false alarms for each
+      image of OOD; AUPR-In likewise with the classes exchanged.
 
     Args:
+        name: As in `edge_ood.metrics.PairMetrics`.
+        rate: The metric.
         n_id: Number of ID images, at least 1.
         n_ood: Number of OOD images, at least 1.
         level: In (0, 1).
 
     Returns:
-        By the names of `edge_ood.metrics.PairMetrics`, except for the two FPR95, of which
-        `clopper_pearson` has the interval at their threshold.
+        None for a rate that is not such an end.
 
     Source: the problem is that of Obuchowski & Lieber 2002, Confidence bounds when the estimated
     ROC area is 1.0; the bounds are derived here, without their normal distributions.
     """
-    pairs = min(n_id, n_ood)
+    trials = {"auroc": min(n_id, n_ood), "fpr95_id_positive": n_ood, "fpr95_ood_positive": n_id}
+    if name in trials:
+        n = trials[name]
+        return clopper_pearson(round(rate * n), n, level) if rate in (0, 1) else None
+    if rate != (0 if name == "detection_error" else 1):
+        return None
     tail = (1 - level) / 4
     flagged, accepted = (1 - tail ** (1 / n) for n in (n_id, n_ood))
-    return {
-        "auroc": clopper_pearson(pairs, pairs, level),
-        "aupr_in": (_least_precision(1 - flagged, accepted * n_ood / n_id), 1.0),
-        "aupr_out": (_least_precision(1 - accepted, flagged * n_id / n_ood), 1.0),
-        "detection_error": (0.0, (flagged + accepted) / 2),
-    }
+    if name == "detection_error":
+        return 0.0, (flagged + accepted) / 2
+    if name == "aupr_in":
+        return _least_precision(1 - flagged, accepted * n_ood / n_id), 1.0
+    return _least_precision(1 - accepted, flagged * n_id / n_ood), 1.0
 
 
 def _least_precision(recall: float, alarms: float) -> float:

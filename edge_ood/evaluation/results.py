@@ -10,7 +10,8 @@
     `- Recommendation                   the head (and artefact) to take, in two sentences
 
 Rates are fractions in [0, 1], NaN where they are undefined (null in JSON). An `intervals` mapping
-holds the bootstrap interval of a rate under the name of its field, and is empty without bootstrap.
+holds the confidence interval of a rate under the name of its field, where it has one (see
+`intervals`), and is empty without bootstrap.
 ID is in-distribution (known), OOD out-of-distribution (foreign).
 """
 
@@ -68,7 +69,7 @@ class HeadOnId:
         thresholds: Of each of the K predicted classes; a larger score is flagged.
         classes: K classes, in the artefact's order.
         pvalues: Whether the p-values keep their promise.
-        intervals: Of `realised_tpr` and `accepted_accuracy`.
+        intervals: Of these two rates, and of the rates of `misclassification`.
         suspicious: The 12 images with the largest score, that one first.
     """
 

@@ -1,0 +1,238 @@
+"""Confidence intervals of what an evaluation measures: which rate gets which kind.
+
+- Shares of images (accuracy, realised TPR, flagged): Clopper-Pearson, exact.
+- Ranking metrics, mean probabilities and means over sets: bootstrap, on the logit scale. The images
+  of a set are drawn alike for all heads and artefacts, ID images also for all OOD sets.
+- Ranking metrics at 0 or 1, which resampling never leaves: `edge_ood.exact_intervals.end_bounds`.
+  For means over sets at 0 or 1 it is the mean of the bounds of the sets.
+
+Calibration errors have none: the noise of small bins adds to them, and more so in replicates, which
+therefore lie above the error itself (Kumar, Liang & Ma 2019, arXiv:1909.10155). A rate without an
+interval is not in a mapping.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from statistics import fmean
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ood.bootstrap import (
+    Resamples,
+    logit_interval,
+    mean_replicates,
+    misclassification_replicates,
+    pair_replicates,
+    percentile_interval,
+)
+from edge_ood.evaluation.plan import ID_SET
+from edge_ood.evaluation.results import (
+    Bootstrap,
+    GroupMetrics,
+    HeadOnId,
+    IdResult,
+    Interval,
+    ModelResult,
+    OodResult,
+)
+from edge_ood.evaluation.scored import Scored
+from edge_ood.exact_intervals import clopper_pearson, end_bounds
+
+__all__ = ["AurocReplicates", "with_intervals"]
+
+AurocReplicates = Mapping[str, Mapping[str, NDArray[np.float64]]]
+"""Replicates (B,) of AUROC by OOD set and head."""
+
+Bounds = tuple[float, float]
+
+_WORST_DETECTION_ERROR = 0.5
+_OF_WRONG_AGAINST_RIGHT = {"auroc": "auroc", "aupr_right": "aupr_in", "aupr_wrong": "aupr_out"}
+
+
+def with_intervals(
+    model: ModelResult,
+    inside: Scored,
+    labels: NDArray[np.int64] | None,
+    outside: Mapping[str, Scored],
+    bootstrap: Bootstrap,
+) -> tuple[ModelResult, AurocReplicates]:
+    """The results of one artefact with all intervals, and what it is compared by.
+
+    Args:
+        model: As measured, without intervals.
+        inside: What the artefact says about the N ID images.
+        labels: Their classes (N,) as indices into the artefact's; None without labels.
+        outside: What it says about each OOD set.
+        bootstrap: With 0 replicates there are no intervals.
+    """
+    if not bootstrap.replicates:
+        return model, {}
+    known = _draws(ID_SET, inside, bootstrap)
+    sets = {
+        name: _compared(
+            result, inside, outside[name], known, _draws(name, outside[name], bootstrap)
+        )
+        for name, result in model.ood.items()
+    }
+    level = bootstrap.level
+    measured = replace(
+        model,
+        id=_on_id(model.id, inside, labels, known, level),
+        ood={
+            name: replace(result, intervals=_mean_intervals([sets[name]], level))
+            for name, result in model.ood.items()
+        },
+        groups={
+            name: replace(
+                group, intervals=_mean_intervals([sets[member] for member in group.sets], level)
+            )
+            for name, group in model.groups.items()
+        },
+    )
+    aurocs = {
+        name: {head: rates["auroc"] for head, rates in compared.replicates.items()}
+        for name, compared in sets.items()
+    }
+    return measured, aurocs
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """One OOD set against the ID images: its rates, and replicates (B,) by head and rate."""
+
+    result: OodResult
+    n_id: int
+    replicates: Mapping[str, Mapping[str, NDArray[np.float64]]]
+
+    def rate(self, head: str, name: str) -> float:
+        if name == "flagged":
+            return self.result.flagged[head]
+        return float(getattr(self.result.metrics[head], name))
+
+    def bounds(self, head: str, name: str, level: float) -> Bounds:
+        rate, n = self.rate(head, name), self.result.n
+        if name == "flagged":
+            return clopper_pearson(round(rate * n), n, level)
+        end = end_bounds(name, rate, n_id=self.n_id, n_ood=n, level=level)
+        return _bounds(name, rate, self.replicates[head][name], end, level)
+
+
+def _draws(name: str, scored: Scored, bootstrap: Bootstrap) -> Resamples:
+    return Resamples(name, len(scored), bootstrap.replicates, bootstrap.seed)
+
+
+def _compared(
+    result: OodResult, inside: Scored, outside: Scored, known: Resamples, foreign: Resamples
+) -> _Compared:
+    pairs = {head: (inside.scores[head], outside.scores[head]) for head in result.metrics}
+    ranked = pair_replicates(pairs, known, foreign)
+    everything = np.ones(len(outside), np.bool_)
+    flags = {head: (outside.decisions[head], everything) for head in pairs}
+    flagged = mean_replicates(flags, foreign)
+    replicates = {head: {**ranked[head], "flagged": flagged[head]} for head in pairs}
+    return _Compared(result, len(inside), replicates)
+
+
+def _mean_intervals(sets: Sequence[_Compared], level: float) -> dict[str, dict[str, Interval]]:
+    """By head and rate, of the mean over sets; a single set is its own mean."""
+    names = [field.name for field in fields(GroupMetrics)]
+    return {
+        head: _intervals((name, _mean_bounds(sets, head, name, level)) for name in names)
+        for head in sets[0].replicates
+    }
+
+
+def _mean_bounds(sets: Sequence[_Compared], head: str, name: str, level: float) -> Bounds:
+    if len(sets) == 1:
+        return sets[0].bounds(head, name, level)
+    rate = fmean(compared.rate(head, name) for compared in sets)
+    end = None
+    if rate in (0, 1):
+        # Every set is at this end. All bounds hold at once if each fails less often (Bonferroni).
+        each = 1 - (1 - level) / len(sets)
+        lows, highs = zip(*(one.bounds(head, name, each) for one in sets), strict=True)
+        end = fmean(lows), fmean(highs)
+    means = np.mean([compared.replicates[head][name] for compared in sets], axis=0)
+    return _bounds(name, rate, means, end, level)
+
+
+def _on_id(
+    result: IdResult,
+    inside: Scored,
+    labels: NDArray[np.int64] | None,
+    known: Resamples,
+    level: float,
+) -> IdResult:
+    bounds: dict[str, Bounds] = {}
+    among = {"mean_max_probability": np.ones(len(inside), np.bool_)}
+    is_right = None
+    if labels is not None:
+        is_right = inside.label_index == labels
+        bounds["accuracy"] = clopper_pearson(int(is_right.sum()), len(inside), level)
+        among["mean_max_probability_right"] = is_right
+        among["mean_max_probability_wrong"] = ~is_right
+    means = mean_replicates(
+        {name: (inside.confidence, mask) for name, mask in among.items()}, known
+    )
+    for name, replicates in means.items():
+        bounds[name] = logit_interval(getattr(result, name), replicates, level)
+    heads = {
+        head: replace(
+            on_id,
+            intervals=_intervals(
+                [
+                    *_of_decisions(inside.decisions[head], is_right, level),
+                    *_of_mistakes(on_id, inside.scores[head], is_right, known, level),
+                ]
+            ),
+        )
+        for head, on_id in result.heads.items()
+    }
+    return replace(result, intervals=_intervals(bounds.items()), heads=heads)
+
+
+def _of_decisions(
+    is_ood: NDArray[np.bool_], is_right: NDArray[np.bool_] | None, level: float
+) -> list[tuple[str, Bounds]]:
+    n_accepted = int((~is_ood).sum())
+    bounds = [("realised_tpr", clopper_pearson(n_accepted, len(is_ood), level))]
+    if is_right is not None and n_accepted:
+        n_right = int(is_right[~is_ood].sum())
+        bounds.append(("accepted_accuracy", clopper_pearson(n_right, n_accepted, level)))
+    return bounds
+
+
+def _of_mistakes(
+    on_id: HeadOnId,
+    scores: NDArray[np.float32],
+    is_right: NDArray[np.bool_] | None,
+    known: Resamples,
+    level: float,
+) -> list[tuple[str, Bounds]]:
+    found = on_id.misclassification
+    if is_right is None or not found.n_right or not found.n_wrong:
+        return []
+    bounds = []
+    for name, replicates in misclassification_replicates(scores, is_right, known).items():
+        rate, kind = getattr(found, name), _OF_WRONG_AGAINST_RIGHT[name]
+        end = end_bounds(kind, rate, n_id=found.n_right, n_ood=found.n_wrong, level=level)
+        bounds.append((name, _bounds(kind, rate, replicates, end, level)))
+    return bounds
+
+
+def _bounds(
+    name: str, rate: float, replicates: NDArray[np.float64], end: Bounds | None, level: float
+) -> Bounds:
+    """From replicates; at an end of the range what reaches farther, they or the bounds there."""
+    if end is None:
+        low, high = logit_interval(rate, replicates, level)
+    else:
+        sampled = percentile_interval(replicates, level)
+        low, high = float(np.fmin(end[0], sampled[0])), float(np.fmax(end[1], sampled[1]))
+    return low, min(high, _WORST_DETECTION_ERROR) if name == "detection_error" else high
+
+
+def _intervals(bounds: Iterable[tuple[str, Bounds]]) -> dict[str, Interval]:
+    return {name: Interval(*ends) for name, ends in bounds if not math.isnan(sum(ends))}

@@ -1,0 +1,301 @@
+"""Intervals of an evaluation: closed forms, SciPy, and which rate has which."""
+
+import json
+import math
+from dataclasses import asdict, fields, replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from edge_ood.evaluation.intervals import with_intervals
+from edge_ood.evaluation.measure import group_results, measure_id, measure_ood
+from edge_ood.evaluation.results import Bootstrap, Evaluation, GroupMetrics, ModelResult
+from edge_ood.evaluation.scored import Scored
+from edge_ood.exact_intervals import end_bounds
+from edge_ood.metrics import UndefinedMetricWarning
+
+BOOTSTRAP = Bootstrap(replicates=300, level=0.95, seed=0)
+NORMAL = 1.959964
+N_ID, N_OOD = 200, 150
+
+
+def scored(scores, *, seed=0, threshold=1.5):
+    """Answers with these scores by head, random predictions, and flags above the threshold."""
+    n = len(next(iter(scores.values())))
+    rng = np.random.default_rng(seed)
+    scores = {head: np.float32(values) for head, values in scores.items()}
+    return Scored(
+        names=[f"#{i}" for i in range(n)],
+        classes=("ant", "bee"),
+        label_index=rng.integers(0, 2, n),
+        confidence=rng.uniform(0.5, 1, n),
+        scores=scores,
+        pvalues={head: np.full(n, 0.5, np.float32) for head in scores},
+        decisions={head: values > threshold for head, values in scores.items()},
+    )
+
+
+def drawn(shift, n, seed):
+    return np.random.default_rng(seed).normal(shift, 1, n)
+
+
+KNOWN = scored({"energy": drawn(0, N_ID, 1), "msp": drawn(0, N_ID, 2)})
+LABELS = np.where(np.arange(N_ID) % 10 > 0, KNOWN.label_index, 1 - KNOWN.label_index)
+ONE_HEAD = scored({"energy": drawn(0, N_ID, 1)})
+FOREIGN = {
+    "svhn": scored({"energy": drawn(1, N_OOD, 3), "msp": drawn(0.5, N_OOD, 4)}),
+    "dtd": scored({"energy": drawn(2, 90, 5), "msp": drawn(1, 90, 6)}),
+}
+SEPARATED = scored({"energy": drawn(20, 40, 7), "msp": drawn(20, 40, 8)})
+
+
+def measured(inside, labels, outside):
+    """The results of one artefact without intervals; every set is a near one but `far`."""
+    ood = {
+        name: measure_ood(
+            inside, s, group="far" if name == "far" else "near", kind="files", seen={}
+        )
+        for name, s in outside.items()
+    }
+    return ModelResult(
+        name="oe",
+        path="./oe.onnx",
+        sha256="",
+        n_bytes=1,
+        precision="fp32",
+        heads=tuple(inside.scores),
+        primary="energy",
+        alpha=0.05,
+        objective="",
+        id=measure_id(inside, labels, dict.fromkeys(inside.scores, (1.5, 1.5)), seen={}),
+        ood=ood,
+        groups=group_results(ood),
+    )
+
+
+def run(outside, *, inside=KNOWN, labels=LABELS, bootstrap=BOOTSTRAP):
+    model = measured(inside, labels, outside)
+    return with_intervals(model, inside, labels, outside, bootstrap)
+
+
+def ends(interval):
+    return interval.low, interval.high
+
+
+def exact(count, n):
+    """SciPy's Clopper-Pearson interval."""
+    found = stats.binomtest(int(count), int(n)).proportion_ci(0.95, method="exact")
+    return pytest.approx((found.low, found.high), abs=1e-9)
+
+
+def auroc_variances(inside, outside):
+    """The two parts of the variance of AUROC by DeLong et al. 1988, of ID and of OOD images."""
+    won = (outside[:, None] > inside).astype(float)
+    return won.mean(0).var(ddof=1) / len(inside), won.mean(1).var(ddof=1) / len(outside)
+
+
+def on_logit_scale(rate, deviation):
+    reach = NORMAL * deviation / (rate * (1 - rate))
+    return stats.logistic.cdf(stats.logistic.ppf(rate) + np.array([-reach, reach]))
+
+
+def test_shares_of_images_have_exact_intervals():
+    """Accuracy, TPR, accuracy of accepted and flagged: Clopper-Pearson of their counts."""
+    model, _ = run(FOREIGN)
+    is_right, accepted = KNOWN.label_index == LABELS, ~KNOWN.decisions["msp"]
+    on_id = model.id.heads["msp"]
+
+    assert exact(is_right.sum(), N_ID) == ends(model.id.intervals["accuracy"])
+    assert exact(accepted.sum(), N_ID) == ends(on_id.intervals["realised_tpr"])
+    assert exact(is_right[accepted].sum(), accepted.sum()) == ends(
+        on_id.intervals["accepted_accuracy"]
+    )
+    flagged = FOREIGN["dtd"].decisions["energy"].sum()
+    assert exact(flagged, 90) == ends(model.ood["dtd"].intervals["energy"]["flagged"])
+
+
+def test_auroc_has_the_interval_of_delong():
+    """On the logit scale, with the standard error of the closed form."""
+    model, _ = run(FOREIGN, bootstrap=replace(BOOTSTRAP, replicates=3000))
+    parts = auroc_variances(KNOWN.scores["energy"], FOREIGN["svhn"].scores["energy"])
+    rate = model.ood["svhn"].metrics["energy"].auroc
+    expected = on_logit_scale(rate, math.sqrt(sum(parts)))
+
+    found = ends(model.ood["svhn"].intervals["energy"]["auroc"])
+
+    np.testing.assert_allclose(found, expected, atol=0.1 * (expected[1] - rate))
+
+
+def test_means_over_sets_share_the_known_images():
+    """Of two sets alike, drawn apart, the errors from ID images add up, those from OOD cancel."""
+    twins = {"one": FOREIGN["svhn"], "two": FOREIGN["svhn"]}
+    model, _ = run(twins, bootstrap=replace(BOOTSTRAP, replicates=3000))
+    of_id, of_ood = auroc_variances(KNOWN.scores["energy"], FOREIGN["svhn"].scores["energy"])
+    rate = model.groups["all"].metrics["energy"].auroc
+    expected = on_logit_scale(rate, math.sqrt(of_id + of_ood / 2))
+
+    found = ends(model.groups["all"].intervals["energy"]["auroc"])
+
+    np.testing.assert_allclose(found, expected, atol=0.1 * (expected[1] - rate))
+
+
+def test_mean_probability_has_the_interval_of_its_standard_error():
+    """Also over right and over wrong predictions alone."""
+    model, _ = run({}, bootstrap=replace(BOOTSTRAP, replicates=3000))
+    is_right = KNOWN.label_index == LABELS
+
+    for name, mask in {"": is_right >= 0, "_right": is_right, "_wrong": ~is_right}.items():
+        values = KNOWN.confidence[mask]
+        expected = on_logit_scale(values.mean(), values.std() / math.sqrt(len(values)))
+        found = ends(model.id.intervals[f"mean_max_probability{name}"])
+        np.testing.assert_allclose(found, expected, atol=0.1 * (expected[1] - values.mean()))
+
+
+def test_every_rate_of_every_head_has_an_interval_around_it():
+    """All fields of the metrics, of single sets, of groups and of mistakes."""
+    model, _ = run({**FOREIGN, "far": SEPARATED})
+    names = {field.name for field in fields(GroupMetrics)}
+    seen = 0
+
+    for result in (*model.ood.values(), *model.groups.values()):
+        for head, intervals in result.intervals.items():
+            rates = asdict(result.metrics[head])
+            rates.setdefault("flagged", getattr(result, "flagged", {}).get(head))
+            assert names == set(intervals)
+            for name, interval in intervals.items():
+                assert 0 <= interval.low <= rates[name] <= interval.high <= 1
+                seen += 1
+    for on_id in model.id.heads.values():
+        rates = asdict(on_id) | asdict(on_id.misclassification)
+        assert {
+            "realised_tpr",
+            "accepted_accuracy",
+            "auroc",
+            "aupr_right",
+            "aupr_wrong",
+        } == set(on_id.intervals)
+        for name, interval in on_id.intervals.items():
+            assert 0 <= interval.low < rates[name] < interval.high <= 1
+    assert seen == (3 + 3) * 2 * 7
+
+
+def test_a_separated_set_has_the_bounds_at_the_end():
+    """Resampling would give [1, 1] and [0, 0] however few images there are."""
+    model, _ = run({"far": SEPARATED})
+
+    intervals = model.ood["far"].intervals["energy"]
+
+    for name, interval in intervals.items():
+        rate = 1.0 if name == "flagged" else getattr(model.ood["far"].metrics["energy"], name)
+        if name == "flagged":
+            assert exact(40, 40) == ends(interval)
+        else:
+            assert end_bounds(name, rate, n_id=N_ID, n_ood=40, level=0.95) == ends(interval)
+    assert intervals == model.groups["far"].intervals["energy"]
+
+
+def test_separated_sets_have_the_mean_of_their_bounds():
+    """Each at the level that leaves 95 % for both together."""
+    model, _ = run({"far": SEPARATED, "wide": scored({"energy": drawn(30, 7, 9)})}, inside=ONE_HEAD)
+    lows = [end_bounds("auroc", 1, n_id=N_ID, n_ood=n, level=0.975)[0] for n in (40, 7)]
+
+    found = ends(model.groups["all"].intervals["energy"]["auroc"])
+
+    assert (np.mean(lows), 1) == pytest.approx(found)
+
+
+def test_mistakes_found_without_exception_have_the_bounds_at_the_end():
+    """Right predictions stand for ID images there, and wrong ones for OOD."""
+    inside = scored({"energy": np.arange(50.0)})
+    labels = np.where(np.arange(50) < 45, inside.label_index, 1 - inside.label_index)
+    model, _ = run({}, inside=inside, labels=labels)
+
+    found = model.id.heads["energy"].intervals
+
+    for name, like in {"auroc": "auroc", "aupr_right": "aupr_in", "aupr_wrong": "aupr_out"}.items():
+        assert end_bounds(like, 1, n_id=45, n_ood=5, level=0.95) == ends(found[name])
+
+
+def test_a_false_positive_rate_of_zero_reaches_as_far_as_its_replicates():
+    """Its threshold is from a sample: one that lies higher would let foreign images in."""
+    inside = scored({"energy": np.arange(100.0)})
+    outside = {"svhn": scored({"energy": np.full(2000, 96.5)})}
+    model, _ = run(outside, inside=inside, labels=None)
+
+    low, high = ends(model.ood["svhn"].intervals["energy"]["fpr95_id_positive"])
+
+    assert model.ood["svhn"].metrics["energy"].fpr95_id_positive == 0
+    assert (low, high) == (0, 1)
+
+
+def test_a_useless_score_has_no_detection_error_above_one_half():
+    """One half is what guessing has."""
+    outside = {"svhn": scored({"energy": drawn(-0.2, 60, 5), "msp": drawn(0, 60, 6)})}
+    model, _ = run(outside)
+
+    for intervals in model.ood["svhn"].intervals.values():
+        assert intervals["detection_error"].high <= 0.5
+
+
+def test_without_labels_there_is_nothing_about_classes():
+    """Mean probability and TPR remain."""
+    model, _ = run(FOREIGN, labels=None)
+
+    assert ["mean_max_probability"] == list(model.id.intervals)
+    assert ["realised_tpr"] == list(model.id.heads["msp"].intervals)
+
+
+def test_nothing_accepted_and_nothing_wrong_have_no_intervals():
+    """A rate that is NaN is missing from the mapping, and with it from the document."""
+    inside = scored({"energy": drawn(9, 50, 1)})
+    with pytest.warns(UndefinedMetricWarning):
+        model, _ = run({}, inside=inside, labels=inside.label_index)
+
+    assert ["realised_tpr"] == list(model.id.heads["energy"].intervals)
+    assert {"accuracy", "mean_max_probability", "mean_max_probability_right"} == set(
+        model.id.intervals
+    )
+
+
+def test_one_image_of_each_kind():
+    """Everything is at an end of its range, where bounds are wide and nothing is NaN."""
+    inside, outside = scored({"energy": [0.0]}), {"far": scored({"energy": [1.0]})}
+    model, _ = run(outside, inside=inside, labels=None)
+
+    intervals = model.ood["far"].intervals["energy"]
+
+    assert ends(intervals["auroc"]) == pytest.approx((0.025, 1))
+    document = Evaluation("1", "", (model,), BOOTSTRAP, None, False).to_json()
+    assert "NaN" not in json.dumps(document)
+
+
+def test_other_sets_change_nothing():
+    """The intervals of a set are the same whatever else is evaluated."""
+    both, of_both = run(FOREIGN)
+    alone, of_one = run({"dtd": FOREIGN["dtd"]})
+
+    assert both.ood["dtd"] == alone.ood["dtd"]
+    assert both.id.intervals == alone.id.intervals
+    np.testing.assert_array_equal(of_both["dtd"]["msp"], of_one["dtd"]["msp"])
+
+
+def test_artefacts_are_compared_on_the_same_draws():
+    """The same scores under another head of another artefact have the same replicates."""
+    _, one = run(FOREIGN)
+    other = scored({"odin": KNOWN.scores["energy"]})
+    _, two = run({"svhn": scored({"odin": FOREIGN["svhn"].scores["energy"]})}, inside=other)
+
+    np.testing.assert_array_equal(one["svhn"]["energy"], two["svhn"]["odin"])
+    assert {"svhn": ["energy", "msp"], "dtd": ["energy", "msp"]} == {
+        name: list(heads) for name, heads in one.items()
+    }
+
+
+def test_no_replicates_no_intervals():
+    """`--bootstrap 0` leaves results as they were measured."""
+    model = measured(KNOWN, LABELS, FOREIGN)
+
+    found = with_intervals(model, KNOWN, LABELS, FOREIGN, replace(BOOTSTRAP, replicates=0))
+
+    assert (model, {}) == found
