@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 # A module imports from its own row and from rows above it, never from rows below.
 LAYERS = (
     (
@@ -251,11 +253,13 @@ def test_no_import_climbs_to_a_parent_package() -> None:
     assert climbing == set()
 
 
-def test_help_loads_no_framework() -> None:
-    """`edge-ood --help` answers without torch, onnx, onnxruntime or scikit-learn."""
-    loaded = modules_after(command_line("--help"))
+@pytest.mark.parametrize("command", [(), ("evaluate",)])
+def test_help_loads_no_framework(command: tuple[str, ...]) -> None:
+    """`--help` answers without torch, onnx, onnxruntime or scikit-learn; NumPy, too, waits."""
+    loaded = modules_after(command_line(*command, "--help"))
 
-    assert loaded.isdisjoint({"torch", "torchvision", "onnx", "onnxruntime", "sklearn"})
+    heavy = {"torch", "torchvision", "onnx", "onnxruntime", "sklearn", "numpy", "PIL"}
+    assert loaded.isdisjoint(heavy)
 
 
 def test_scoring_an_image_loads_four_libraries(artifact_path: Path, image_folder: Path) -> None:

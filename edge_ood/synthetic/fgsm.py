@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ood.errors import InputError
 from edge_ood.graph.adversary import ADVERSARIAL, FGSM_EPSILON, adversary_of
 from edge_ood.graph.loading import load_model_file
 from edge_ood.registry import NonNegative
@@ -32,10 +33,16 @@ def fgsm(
     Raises:
         ArtifactError: If the file is damaged.
         ExportError: If an operator of the network has no gradient rule; it is named.
+        InputError: If the network computes in int8, which has no gradient.
 
     Source: fast gradient sign, Goodfellow, Shlens & Szegedy 2015, arXiv:1412.6572, from the
     prediction; as outliers in Lee et al. 2018, arXiv:1807.03888, section 2.2.
     """
+    if scorer.metadata.precision == "int8":
+        raise InputError(
+            f"'{scorer.path}' computes in int8, which has no gradient to make 'fgsm' images with",
+            hint="leave 'fgsm' out, or evaluate the file in fp32 or fp16",
+        )
     preprocess = scorer.metadata.preprocess
     adversary = adversary_of(load_model_file(scorer.path), preprocess, epsilon=epsilon)
     session = open_session(adversary.SerializeToString(), provider=scorer.provider)

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
+from typer.testing import CliRunner
 
+from edge_ood.cli.app import app
 from edge_ood.corruptions import CORRUPTIONS, STRENGTHS
 
 corruptions = pytest.mark.parametrize("name", CORRUPTIONS.names())
@@ -89,3 +91,11 @@ def test_draws_come_from_the_generator_alone(name: str) -> None:
     images = photographs(16)
 
     np.testing.assert_array_equal(corrupted(name, images, 3), corrupted(name, images, 3))
+
+
+def test_the_help_lists_every_corruption() -> None:
+    """`edge-ood evaluate --help` has them, wrapped as it may be."""
+    result = CliRunner().invoke(app, ["evaluate", "--help"])
+
+    listed = "".join(result.stdout.split()).partition("someof")[2].partition(";")[0]
+    assert CORRUPTIONS.names() == listed.split(",")

@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from edge_ood.cli.app import app
 from edge_ood.evaluation.made_images import MadeImages
 from edge_ood.images import ImageSet, decode_all
 from edge_ood.preprocess import Preprocess
@@ -105,3 +107,11 @@ def test_known_images_do_not_stay_as_they_are(name: str, made: Made, known: Imag
 def test_noise_is_far_and_altered_images_have_no_group(name: str) -> None:
     """Only what nothing known went into is far from it by construction."""
     assert ("far" if name in FROM_NOTHING else "") == KINDS.get(name).group
+
+
+def test_the_help_lists_every_kind() -> None:
+    """`edge-ood evaluate --help` has them, wrapped as it may be."""
+    result = CliRunner().invoke(app, ["evaluate", "--help"])
+
+    listed = "".join(result.stdout.split()).partition("Kinds:")[2].partition(".")[0]
+    assert KINDS.names() == listed.split(",")

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 from edge_ood.cli.app import app
-from edge_ood.errors import DataError
+from edge_ood.errors import DataError, InputError
 from edge_ood.evaluation.made_images import MadeImages
 from edge_ood.evaluation.sets import parse_sets
 from edge_ood.images import ImageSet, decode_all, read_images
@@ -125,3 +127,16 @@ def test_an_unreadable_image_is_named(scorer: Scorer, tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match=r"broken\.png"):
         list(images.batches(4))
+
+
+def test_a_network_without_gradient_is_refused(known: ImageSet) -> None:
+    """Rounding to 8 bits has none; the message names the file, the hint what has one."""
+    quantized: Any = SimpleNamespace(
+        path=Path("small.onnx"), metadata=SimpleNamespace(precision="int8")
+    )
+    (fgsm,) = parse_sets(["fgsm"])
+
+    with pytest.raises(InputError, match=r"'small\.onnx' computes in int8.* no gradient") as caught:
+        fgsm.images(quantized, known)
+
+    assert "fp32" in str(caught.value.hint)
