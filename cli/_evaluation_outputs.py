@@ -108,8 +108,8 @@ def _write_report(path: Path, evaluation: "Evaluation", plan: "Plan") -> None:
     from edge_ood.report.page import write_page
     from edge_ood.report.thumbnails import thumbnail, thumbnail_of
 
-    def picture(name: str, image: str) -> str | None:
-        pixels = plan.made_image(name, image)
+    def picture(place: int, name: str, image: str) -> str | None:
+        pixels = plan.made_image(place, name, image)
         return thumbnail(Path(image)) if pixels is None else thumbnail_of(pixels)
 
     typer.echo("drawing the page ...", err=True)

@@ -6,6 +6,7 @@ decisions and their class probabilities. Nothing is tuned here.
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 
 from edge_ood.evaluation.corrupted import measure_corruption
@@ -14,6 +15,7 @@ from edge_ood.evaluation.models import Model
 from edge_ood.evaluation.plan import ID_SET, Plan, Task
 from edge_ood.evaluation.results import Bootstrap, Evaluation, ModelResult
 from edge_ood.evaluation.scored import score
+from edge_ood.text import valid_text
 
 __all__ = ["evaluate"]
 
@@ -57,7 +59,8 @@ def _measure(task: Task, plan: Plan, batch_size: int, on_image: Callable[[], Non
     for name, images in task.ood.items():
         outside = score(scorer, images, batch_size=batch_size, on_image=on_image)
         foreign, seen = plan.ood[name], task.seen_counts(name)
-        ood[name] = measure_ood(inside, outside, group=foreign.group, kind=foreign.kind, seen=seen)
+        measured = measure_ood(inside, outside, group=foreign.group, kind=foreign.kind, seen=seen)
+        ood[name] = replace(measured, source=valid_text(str(foreign.source)))
     corruptions = tuple(
         measure_corruption(
             corrupted, scorer, plan.known, inside, batch_size=batch_size, on_image=on_image

@@ -67,14 +67,15 @@ class Plan:
         """Images to score, each as often as there are artefacts that score it."""
         return sum(task.n_images for task in self.tasks)
 
-    def made_image(self, name: str, image: str) -> NDArray[np.uint8] | None:
-        """Pixels (S, S, 3) of an example of a made set, as made for the first artefact.
+    def made_image(self, place: int, name: str, image: str) -> NDArray[np.uint8] | None:
+        """Pixels (S, S, 3) of an example of a made set, as made for one artefact.
 
         Args:
+            place: Of the artefact.
             name: Of the set.
             image: What the example is called in results; None is returned for a path.
         """
-        images = self.tasks[0].ood.get(name)
+        images = self.tasks[place].ood.get(name)
         if images is None or isinstance(images, ImageSet):
             return None
         pixels: NDArray[np.uint8] = images.frames([index_of(image)])[0]

@@ -132,6 +132,7 @@ class OodResult:
         curves: By head.
         histograms: By head.
         trusted: By head, the 12 images with the smallest score, that one first.
+        source: The folder, or the kind of made images with its parameters, as it was given.
     """
 
     n: int
@@ -145,6 +146,7 @@ class OodResult:
     curves: Mapping[str, ThresholdCurve] = field(default_factory=dict)
     histograms: Mapping[str, Histogram] = field(default_factory=dict)
     trusted: Mapping[str, tuple[Example, ...]] = field(default_factory=dict)
+    source: str = ""
 
 
 @dataclass(frozen=True)

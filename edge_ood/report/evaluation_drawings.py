@@ -23,13 +23,12 @@ from edge_ood.text import printable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Drawing", "Key", "drawings", "shown_heads"]
+__all__ = ["Drawing", "Key", "drawings", "shown_groups", "shown_heads"]
 
 Key = tuple[str, ...]
 """A kind of figure, and then whose it is: model, OOD set or corruption, head, as far as needed."""
 
 _SUMMARY = {"auroc": "AUROC", "fpr95_id_positive": "FPR95 (ID-positive)"}
-_GROUPS = ("near", "far", "all")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._]+")
 _LONGEST_NAME = 120
 _DECISIONS = 0.2
@@ -70,6 +69,12 @@ def shown_heads(evaluation: Evaluation, model: ModelResult) -> tuple[str, ...]:
     ranked = [(best.model, best.head), *((rival.model, rival.head) for rival in best.rivals)]
     head = next((head for name, head in ranked if name == model.name), model.primary)
     return tuple(dict.fromkeys((model.primary, head)))
+
+
+def shown_groups(model: ModelResult) -> tuple[str, ...]:
+    """The groups of OOD sets, without one that has the same sets as an earlier one."""
+    distinct = {frozenset(result.sets): name for name, result in reversed(model.groups.items())}
+    return tuple(name for name in model.groups if name in distinct.values())
 
 
 _Found = Iterator[tuple[Key, str, str, Callable[[], "Figure"]]]
@@ -136,7 +141,7 @@ def _of_heads(model: ModelResult, heads: Sequence[str]) -> _Found:
 
 
 def _group_figure(model: ModelResult, metric: str, label: str) -> "Figure":
-    groups = [name for name in _GROUPS if name in model.groups]
+    groups = shown_groups(model)
     rows = [
         DotRow(head, [_group_rate(model, group, head, metric) for group in groups])
         for head in model.heads
@@ -145,7 +150,7 @@ def _group_figure(model: ModelResult, metric: str, label: str) -> "Figure":
 
 
 def _comparison_figure(evaluation: Evaluation, metric: str, label: str) -> "Figure":
-    groups = [name for name in _GROUPS if name in evaluation.models[0].groups]
+    groups = shown_groups(evaluation.models[0])
     rows = [
         DotRow(f"{model.name}: {head}", [_group_rate(model, g, head, metric) for g in groups])
         for model in evaluation.models

@@ -44,6 +44,8 @@ _TALL_IN, _LOW_IN = 3.8, 3.0
 _HEADS = (INK, *(colour for colour in SERIES if colour not in (ID_COLOUR, OOD_COLOUR)))
 _LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (7, 2)), (0, (1, 3)))
 _LEGEND_COLUMNS, _LEGEND_ROW_IN = 3, 0.17
+_NEAR_CORNER, _CORNER = 0.9, 20
+_DOT_ROW_IN = 0.11
 _MARKERS = ("o", "s", "D", "^")
 _THICK, _THIN, _HAIR = 2.2, 1.3, 0.8
 _FILL = 0.25
@@ -75,32 +77,28 @@ def score_figure(model: ModelResult, name: str, head: str) -> "Figure":
             shares = _percents(density)
             upper.stairs(shares, histogram.edges, fill=True, color=colour, alpha=_FILL)
             upper.stairs(shares, histogram.edges, color=colour, linewidth=_THIN, label=whose)
-        accepted = (("TPR: ID", curve.tpr, ID_COLOUR), ("FPR: OOD", curve.fpr, OOD_COLOUR))
+        accepted = (("TPR, ID", curve.tpr, ID_COLOUR), ("FPR, OOD", curve.fpr, OOD_COLOUR))
         for whose, rates, colour in accepted:
             lower.plot(curve.thresholds, _percents(rates), color=colour, label=whose)
+        _legend_above(lower, columns=2)
         _mark_thresholds((upper, lower), histogram.edges, model.id.heads[head].thresholds)
         upper.set_ylabel("images (%)")
         lower.set(ylabel="accepted (%)", ylim=(-4, 104))
         lower.set_xlabel(f"{label(head)} score, larger is more OOD")
         _legend_above(upper, columns=3)
-        lower.legend(loc="center right")
     return figure
 
 
 def roc_figure(model: ModelResult, name: str) -> "Figure":
-    """ROC curves of all heads on one OOD set; a dot is where a head's own thresholds stand."""
+    """ROC curves of all heads on one OOD set; a dot is where a head's own thresholds stand.
+
+    Where all curves are near the upper left corner, that corner is drawn once more, larger.
+    """
     outcome = model.ood[name]
     with new_figure(_WIDTH_IN, _TALL_IN + _legend_in(model)) as figure:
         axes = figure.subplots()
         axes.plot((0, 100), (0, 100), color=MUTED, linewidth=_HAIR, linestyle=":")
-        for head, style in _styles(model).items():
-            curve = outcome.curves[head]
-            # A threshold below every score accepts nothing.
-            axes.plot(
-                (0, *_percents(curve.fpr)), (0, *_percents(curve.tpr)), label=label(head), **style
-            )
-            ours = _percents((1 - outcome.flagged[head], model.id.heads[head].realised_tpr))
-            axes.plot(*([rate] for rate in ours), "o", color=style["color"], markersize=5)
+        _draw_roc(axes, model, name)
         axes.set(
             xlabel="FPR: OOD images accepted (%)",
             ylabel="TPR: ID images accepted (%)",
@@ -108,7 +106,23 @@ def roc_figure(model: ModelResult, name: str) -> "Figure":
             ylim=(-2, 102),
         )
         _legend_above(axes, columns=_LEGEND_COLUMNS)
+        if all(pair.auroc >= _NEAR_CORNER for pair in outcome.metrics.values()):
+            corner = axes.inset_axes((0.36, 0.1, 0.6, 0.58))
+            _draw_roc(corner, model, name)
+            corner.set(xlim=(-0.5, _CORNER), ylim=(100 - _CORNER, 100.5))
     return figure
+
+
+def _draw_roc(axes: "Axes", model: ModelResult, name: str) -> None:
+    outcome = model.ood[name]
+    for head, style in _styles(model).items():
+        curve = outcome.curves[head]
+        # A threshold below every score accepts nothing.
+        axes.plot(
+            (0, *_percents(curve.fpr)), (0, *_percents(curve.tpr)), label=label(head), **style
+        )
+        ours = _percents((1 - outcome.flagged[head], model.id.heads[head].realised_tpr))
+        axes.plot(*([rate] for rate in ours), "o", color=style["color"], markersize=5)
 
 
 def reliability_figure(known: IdResult) -> "Figure":
@@ -154,15 +168,15 @@ def pvalue_figure(model: ModelResult, *, highest: float = 1.0) -> "Figure":
     """Fraction of ID images whose p-value is at most a level, for levels up to `highest`."""
     with new_figure(_WIDTH_IN, _LOW_IN + _legend_in(model)) as figure:
         axes = figure.subplots()
-        axes.plot((0, 100), (0, 100), color=INK, linewidth=_HAIR, linestyle=":", label="level")
+        axes.plot((0, 100), (0, 100), color=INK, linewidth=_HAIR, linestyle=":", label="calibrated")
         if not math.isnan(model.alpha):
-            axes.axvline(100 * model.alpha, color=MUTED, linewidth=_HAIR, label="promised")
+            axes.axvline(100 * model.alpha, color=MUTED, linewidth=_HAIR, label="level in use")
         for head, style in _styles(model).items():
             curve = model.id.heads[head].pvalues
             axes.plot(_percents(curve.levels), _percents(curve.flagged), label=label(head), **style)
         axes.set(
-            xlabel="level (%)",
-            ylabel="ID images with p at most the level (%)",
+            xlabel="level of the p-value (%)",
+            ylabel="ID images flagged (%)",
             xlim=(0, 100 * highest),
             ylim=(0, 103 * max(highest, _most_flagged(model, highest))),
         )
@@ -200,7 +214,7 @@ def dot_figure(
     rows: Sequence[DotRow], series: Sequence[str], axis: str, *, promised: float = math.nan
 ) -> "Figure":
     """Rows from top to bottom with a dot and its interval per series, in percent."""
-    with new_figure(_WIDTH_IN, 1 + 0.14 * len(rows) * (1 + len(series))) as figure:
+    with new_figure(_WIDTH_IN, 1 + _DOT_ROW_IN * len(rows) * (1 + len(series))) as figure:
         axes = figure.subplots()
         for i, name in enumerate(series):
             style: dict[str, Any] = {

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_ood.evaluation.results import Evaluation, IdResult, ModelResult, OodResult
-from edge_ood.report.evaluation_drawings import Drawing, Key, drawings, shown_heads
+from edge_ood.report.evaluation_command import evaluation_command
+from edge_ood.report.evaluation_drawings import Drawing, Key, drawings, shown_groups, shown_heads
 from edge_ood.report.evaluation_figures import MOST_CLASSES
 from edge_ood.report.evaluation_tables import Tables
 from edge_ood.report.fields import Fields
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluation_page"]
 
-Picture = Callable[[str, str], str | None]
-"""From the name of an OOD set (empty for ID) and an example's path to a data URI."""
+Picture = Callable[[int, str, str], str | None]
+"""The data URI of an image: place of the artefact, name of the set (empty for ID), and path."""
 
 _FEW = 200
 """Images below which rates are coarse: near 95 %, 200 of them leave 3 points of doubt."""
@@ -50,6 +51,8 @@ def evaluation_page(evaluation: Evaluation, picture: Picture | None = None) -> s
         tables=Tables(evaluation, show),
         figure=partial(_figure, drawings(evaluation)),
         thumbs=_Thumbs(evaluation, show, picture or _file_picture),
+        command=evaluation_command(evaluation),
+        shown_groups=shown_groups,
         shown_heads=partial(shown_heads, evaluation),
         in_order=_in_order,
         threshold_ends=_ends,
@@ -125,7 +128,7 @@ class _Thumbs:
 
     def __init__(self, evaluation: Evaluation, show: Fields, picture: Picture) -> None:
         self._evaluation, self._show, self._picture = evaluation, show, picture
-        self._made: dict[tuple[str, str], str | None] = {}
+        self._made: dict[tuple[str | int, ...], str | None] = {}
 
     def suspicious(self, m: int, head: str) -> list[Thumb]:
         """The ID images that a head finds most foreign."""
@@ -141,11 +144,15 @@ class _Thumbs:
 
     def _thumb(self, name: str, at: tuple[str | int, ...]) -> Thumb:
         example = self._show.value(at)
-        key = name, example["path"]
+        m, path = int(at[1]), example["path"]
+        # Made images differ from artefact to artefact, files do not.
+        key = (m, name, path) if path.startswith("#") else (path,)
         if key not in self._made:
-            self._made[key] = self._picture(*key)
+            self._made[key] = self._picture(m, name, path)
         labels = self._show("text", at, "label")
-        if example["true_label"]:
+        if not example["true_label"]:
+            labels = "taken for " + labels
+        elif example["true_label"] != example["label"]:
             labels = self._show("text", at, "true_label") + " taken for " + labels
         lines = (
             labels,
@@ -153,10 +160,10 @@ class _Thumbs:
             "p " + self._show("pvalue", at, "pvalue"),
             self._show("tail", at, "path"),
         )
-        return Thumb(self._made[key], example["path"], lines, is_marked=example["is_ood"])
+        return Thumb(self._made[key], path, lines, is_marked=example["is_ood"])
 
 
-def _file_picture(_: str, path: str) -> str | None:
+def _file_picture(_m: int, _name: str, path: str) -> str | None:
     return None if path.startswith("#") else thumbnail(Path(path))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge_ood.evaluation.results import Evaluation, ModelResult
-from edge_ood.report.evaluation_drawings import shown_heads
+from edge_ood.report.evaluation_drawings import shown_groups, shown_heads
 from edge_ood.report.fields import Fields
 from edge_ood.report.page import environment
 
@@ -40,7 +40,7 @@ _PAIR = (
     # Not marked: whoever flags most of everything would win.
     _Column("flagged", "flagged", None),
 )
-_GROUPS = ("near", "far", "all")
+_DIGITS = 4
 _BRIEF = ("auroc", "fpr95_id_positive", "flagged")
 
 
@@ -53,9 +53,8 @@ class Tables:
 
     def models(self) -> Table:
         """Each artefact with its primary and its best head, side by side."""
-        first = self._evaluation.models[0].groups
-        groups = [group for group in _GROUPS if group in first]
-        groups = [group for group in groups if group != "all"] or groups
+        groups = shown_groups(self._evaluation.models[0])
+        groups = tuple(group for group in groups if group != "all") or groups
         titles = {column.metric: column.title for column in _PAIR}
         headings: tuple[str, ...] = ("model", "size", "accuracy", "ID accepted", "promised")
         headings += tuple(f"{titles[metric]}, {group}" for group in groups for metric in _BRIEF)
@@ -208,7 +207,9 @@ class Tables:
         """The heads with the best value of a column; none where all are alike or undefined."""
         model = self._evaluation.models[int(at[1])]
         paths = {head: _metric_path(at, head, column.metric) for head in model.heads}
-        values = {h: self._show.value(path) for h, path in paths.items() if self._show.has(path)}
+        defined = {head: path for head, path in paths.items() if self._show.has(path)}
+        # As they are shown: what reads alike is alike.
+        values = {head: round(self._show.value(path), _DIGITS) for head, path in defined.items()}
         if column.best is None or len(set(values.values())) < 2:
             return set()
         best = column.best(list(values.values()))

@@ -79,6 +79,7 @@ class Files:
     found: ImageSet
     group: str = ""
     kind: str = "files"
+    source: str = "folder"
 
     def images(self, scorer, known):
         """The same for every artefact."""

@@ -44,9 +44,9 @@ def test_a_made_image_can_be_shown(models, colours):
     plan = plan_evaluation(models, "", read_images(colours / "test"), sets, allow_seen=True)
     everything = plan.tasks[0].ood["gaussian"].frames(range(5))
 
-    np.testing.assert_array_equal(everything[3], plan.made_image("gaussian", "#3"))
-    assert plan.made_image("files", "./x.png") is None
-    assert plan.made_image("", "./x.png") is None
+    np.testing.assert_array_equal(everything[3], plan.made_image(0, "gaussian", "#3"))
+    assert plan.made_image(0, "files", "./x.png") is None
+    assert plan.made_image(0, "", "./x.png") is None
 
 
 def test_an_empty_set_is_named(models, colours):

@@ -55,11 +55,11 @@ def test_scores_are_the_histogram_and_the_curve(model: ModelResult) -> None:
     ):
         assert outcome.histograms["msp"].edges == pytest.approx(step.edges)
         assert [100 * share for share in density] == pytest.approx(step.values)
-    assert [100 * r for r in outcome.curves["msp"].tpr] == list(curves["TPR: ID"].get_ydata())
-    assert [100 * r for r in outcome.curves["msp"].fpr] == list(curves["FPR: OOD"].get_ydata())
-    assert list(outcome.curves["msp"].thresholds) == list(curves["FPR: OOD"].get_xdata())
-    assert curves["TPR: ID"].get_color() == ID_COLOUR
-    assert curves["FPR: OOD"].get_color() == OOD_COLOUR
+    assert [100 * r for r in outcome.curves["msp"].tpr] == list(curves["TPR, ID"].get_ydata())
+    assert [100 * r for r in outcome.curves["msp"].fpr] == list(curves["FPR, OOD"].get_ydata())
+    assert list(outcome.curves["msp"].thresholds) == list(curves["FPR, OOD"].get_xdata())
+    assert curves["TPR, ID"].get_color() == ID_COLOUR
+    assert curves["FPR, OOD"].get_color() == OOD_COLOUR
 
 
 def with_thresholds(model: ModelResult, thresholds: tuple[float, ...]) -> ModelResult:
@@ -150,8 +150,8 @@ def test_pvalues_of_every_head_against_the_level(model: ModelResult) -> None:
     curve = model.id.heads["msp"].pvalues
 
     assert [100 * rate for rate in curve.flagged] == list(lines(axes)["msp"].get_ydata())
-    assert [0, 100] == list(lines(axes)["level"].get_ydata())
-    assert [100 * model.alpha] * 2 == list(lines(axes)["promised"].get_xdata())
+    assert [0, 100] == list(lines(axes)["calibrated"].get_ydata())
+    assert [100 * model.alpha] * 2 == list(lines(axes)["level in use"].get_xdata())
 
 
 def test_classes_with_most_false_alarms_come_first(
