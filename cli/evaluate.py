@@ -41,12 +41,12 @@ def evaluate(
     near: Annotated[
         list[str] | None,
         typer.Option(
-            "--near", metavar="[NAME=]DIR", help="Foreign images that resemble known ones."
+            "--near", metavar="[NAME=]DIR|KIND", help="Foreign images that resemble known ones."
         ),
     ] = None,
     far: Annotated[
         list[str] | None,
-        typer.Option("--far", metavar="[NAME=]DIR", help="Foreign images that do not."),
+        typer.Option("--far", metavar="[NAME=]DIR|KIND", help="Foreign images that do not."),
     ] = None,
     corrupted: Annotated[
         str | None,
