@@ -1,0 +1,235 @@
+"""Which head of which artefact to take, by a rule that is fixed before any image is seen.
+
+1. Sets of files decide; made images only where there are no others. Of several artefacts, the sets
+   that all of them have.
+2. The measure is the mean AUROC: over the sets of each group (near, far, neither), then over the
+   groups, so that five far sets do not drown one near set.
+3. The difference of two means has a bootstrap interval, over draws that both share. A head whose
+   interval reaches 0 is not told apart from the best.
+4. Of those that are not, the primary head of an artefact comes first, for it already decides; then
+   one without a gradient, for that costs a second pass; then the larger mean.
+
+Without bootstrap the largest mean is taken, and the sentences say so. The choice is a choice on
+test images, which flatters it: it is advice about a head, never a setting of one.
+"""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from edge_ood.artifact import Metadata
+from edge_ood.bootstrap import logit_interval, percentile_interval
+from edge_ood.calibration.combination import COMBINED
+from edge_ood.evaluation.intervals import AurocReplicates
+from edge_ood.evaluation.results import Interval, ModelResult, OodResult, Recommendation, Rival
+from edge_ood.exact_intervals import end_bounds
+from edge_ood.text import printable
+
+__all__ = ["heads_with_gradient", "recommend"]
+
+_FEW_IMAGES = 100
+_MOST_NAMES = 2
+_NO_INTERVAL = Interval(math.nan, math.nan)
+
+
+def heads_with_gradient(metadata: Metadata) -> frozenset[str]:
+    """The heads of an artefact that need a gradient and a second pass, `combined` if one does."""
+    found = {head.name for head in metadata.heads if head.parameters.get("epsilon")}
+    return frozenset(found | {COMBINED} if found else found)
+
+
+def recommend(
+    models: Sequence[ModelResult],
+    aurocs: Mapping[str, AurocReplicates],
+    gradients: Mapping[str, Collection[str]],
+    *,
+    level: float,
+) -> Recommendation | None:
+    """The head to take, and among several artefacts the one to take.
+
+    Args:
+        models: The artefacts, at least one.
+        aurocs: Replicates of AUROC by model, set and head; empty without bootstrap.
+        gradients: By model, the heads that need a gradient.
+        level: Of the intervals.
+
+    Returns:
+        None if there is no OOD set that all artefacts have, or no head with an AUROC on all.
+    """
+    groups = _deciding_groups(models)
+    candidates = [
+        _Candidate(
+            model=model,
+            head=head,
+            groups=groups,
+            replicates=aurocs.get(model.name, {}),
+            has_gradient=head in gradients.get(model.name, ()),
+            is_one_of_several=len(models) > 1,
+        )
+        for model in models
+        for head in model.heads
+        if groups
+    ]
+    ranked = sorted((c for c in candidates if not math.isnan(c.mean)), key=lambda c: -c.mean)
+    if not ranked:
+        return None
+    alike = [c for c in ranked if not ranked[0].is_above(c, level)]
+    chosen = min(alike, key=lambda c: (not c.is_primary, c.has_gradient, -c.mean))
+    others = [c for c in ranked if c is not chosen]
+    return Recommendation(
+        model=chosen.model.name,
+        head=chosen.head,
+        mean_auroc=chosen.mean,
+        interval=chosen.interval(level),
+        rivals=tuple(
+            Rival(c.model.name, c.head, chosen.mean - c.mean, chosen.difference(c, level))
+            for c in others
+        ),
+        sentences=(
+            _what(chosen, ranked, alike, level),
+            _limits(models[0], [name for group in groups for name in group]),
+        ),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    """One head of one artefact, on groups of sets."""
+
+    model: ModelResult
+    head: str
+    groups: Sequence[Sequence[str]]
+    replicates: AurocReplicates
+    has_gradient: bool
+    is_one_of_several: bool
+
+    @property
+    def title(self) -> str:
+        """Names come from files."""
+        of = f" of '{printable(self.model.name)}'" if self.is_one_of_several else ""
+        return f"'{printable(self.head)}'{of}"
+
+    @property
+    def is_primary(self) -> bool:
+        return self.head == self.model.primary
+
+    @property
+    def mean(self) -> float:
+        return float(self._macro({name: self.auroc(name) for name in self.sets}))
+
+    @property
+    def sets(self) -> list[str]:
+        return [name for group in self.groups for name in group]
+
+    def auroc(self, name: str) -> float:
+        return self.model.ood[name].metrics[self.head].auroc
+
+    def interval(self, level: float) -> Interval:
+        """Of the mean; where every set is perfect, or perfectly wrong, from the bounds there."""
+        if not self.replicates:
+            return _NO_INTERVAL
+        if self.mean not in (0, 1):
+            return Interval(*logit_interval(self.mean, self._drawn(), level))
+        each = 1 - (1 - level) / len(self.sets)
+        low, high = self._macro({name: self._end(name, each) for name in self.sets})
+        return Interval(float(low), float(high))
+
+    def difference(self, other: "_Candidate", level: float) -> Interval:
+        """Of the mean of this one minus that of another."""
+        if not self.replicates or not other.replicates:
+            return _NO_INTERVAL
+        return Interval(*percentile_interval(self._drawn() - other._drawn(), level))
+
+    def is_above(self, other: "_Candidate", level: float) -> bool:
+        """Whether it is by more than chance; without bootstrap, whether it is at all."""
+        if not self.replicates or not other.replicates:
+            return self.mean > other.mean
+        difference = self.difference(other, level)
+        if difference.low == difference.high:  # as of one image, which is always drawn
+            return self.interval(level).low > other.interval(level).high
+        return difference.low > 0
+
+    def _drawn(self) -> NDArray[np.float64]:
+        return self._macro({name: self.replicates[name][self.head] for name in self.sets})
+
+    def _end(self, name: str, level: float) -> tuple[float, float]:
+        pair = self.model.ood[name].metrics[self.head]
+        ends = end_bounds("auroc", pair.auroc, n_id=pair.n_id, n_ood=pair.n_ood, level=level)
+        assert ends is not None  # the mean is 0 or 1, and so is every set
+        return ends
+
+    def _macro(self, by_set: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
+        values = {name: np.asarray(value, np.float64) for name, value in by_set.items()}
+        means = [np.mean([values[name] for name in group], axis=0) for group in self.groups]
+        return np.asarray(np.mean(means, axis=0))
+
+
+def _deciding_groups(models: Sequence[ModelResult]) -> list[list[str]]:
+    """Names of the sets that count, by group; those of the first artefact that all others have."""
+    shared = {
+        name: result
+        for name, result in models[0].ood.items()
+        if all(name in model.ood for model in models)
+    }
+    groups: dict[str, list[str]] = {}
+    for name, result in (_files(shared) or shared).items():
+        groups.setdefault(result.group, []).append(name)
+    return list(groups.values())
+
+
+def _files(ood: Mapping[str, OodResult]) -> dict[str, OodResult]:
+    return {name: result for name, result in ood.items() if result.kind == "files"}
+
+
+def _what(
+    chosen: _Candidate, ranked: Sequence[_Candidate], alike: Sequence[_Candidate], level: float
+) -> str:
+    """The sentence that says which head, its mean, and why not another."""
+    interval = chosen.interval(level)
+    mean = f"{chosen.mean:.2%}"
+    if not math.isnan(interval.low):
+        mean += f" ({level:.0%} interval {100 * interval.low:.2f} to {interval.high:.2%})"
+    one, *more = chosen.sets
+    where = f"over {len(chosen.sets)} OOD sets" if more else f"on '{printable(one)}'"
+    best, rest = ranked[0], [c for c in alike if c is not chosen]
+    if chosen is not best:
+        reason = "is the primary one" if chosen.is_primary else "needs no gradient"
+        return (
+            f"The head {chosen.title} {reason}, and these images do not tell its mean AUROC "
+            f"{where}, {mean}, from the highest, {best.mean:.2%} of {best.title}."
+        )
+    if len(ranked) == 1:
+        return f"The head {chosen.title} is the only one; its mean AUROC {where} is {mean}."
+    lead = f"The head {chosen.title} has the highest mean AUROC {where}, {mean}"
+    if rest:
+        return f"{lead}, which these images do not tell from that of {_listed(rest)}."
+    if not chosen.replicates:
+        return f"{lead}, but without bootstrap its lead over {ranked[1].title} may be chance."
+    return f"{lead}, and leads {ranked[1].title} by more than chance in these images explains."
+
+
+def _limits(model: ModelResult, sets: Sequence[str]) -> str:
+    """The sentence that says what the choice rests on."""
+    deciding = [model.ood[name] for name in sets]
+    n_ood = sum(result.n for result in deciding)
+    rests = f"It was chosen on these test images, {model.id.n:,} of ID and {n_ood:,} of OOD"
+    reasons = []
+    if not _files(model.ood):
+        reasons.append("all OOD images were made by a computer")
+    elif len(_files(model.ood)) < len(model.ood):
+        rests += " (made ones did not count)"
+    if min(model.id.n, *(result.n for result in deciding)) < _FEW_IMAGES:
+        reasons.append(f"a set has fewer than {_FEW_IMAGES} images")
+    weak = f"; that is weak evidence, because {' and '.join(reasons)}" if reasons else ""
+    return f"{rests}, which flatters it a little{weak}."
+
+
+def _listed(candidates: Sequence[_Candidate]) -> str:
+    names = [c.title for c in candidates[:_MOST_NAMES]]
+    more = len(candidates) - len(names)
+    if more:
+        return f"{', '.join(names)} and {more} more"
+    return " and ".join(names)

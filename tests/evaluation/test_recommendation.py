@@ -1,0 +1,345 @@
+"""Recommendations in cases made by hand, where the answer is plain."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from edge_ood.artifact import HeadRecord
+from edge_ood.evaluation.recommendation import heads_with_gradient, recommend
+from edge_ood.evaluation.results import IdResult, ModelResult, OodResult, Reliability
+from edge_ood.metrics import PairMetrics
+
+LEVEL = 0.95
+N_ID = 1000
+
+
+def ood(aurocs, *, n=500, group="", kind="files", n_id=N_ID):
+    """A set on which heads have these AUROCs."""
+    return OodResult(
+        n=n,
+        group=group,
+        kind=kind,
+        seen={},
+        mean_max_probability=0.5,
+        flagged=dict.fromkeys(aurocs, 0.5),
+        metrics={
+            head: PairMetrics(n_id, n, auroc, 0.5, 0.5, 0.5, 0.5, 0.5)
+            for head, auroc in aurocs.items()
+        },
+    )
+
+
+def model(sets, *, name="oe", primary="energy", n_id=N_ID):
+    """An artefact with what it achieves on sets."""
+    heads = tuple(next(iter(sets.values())).metrics) if sets else ("energy",)
+    known = IdResult(
+        n=n_id,
+        is_labelled=False,
+        seen={},
+        accuracy=math.nan,
+        mean_max_probability=0.5,
+        mean_max_probability_right=math.nan,
+        mean_max_probability_wrong=math.nan,
+        expected_calibration_error=math.nan,
+        rms_calibration_error=math.nan,
+        reliability=Reliability(),
+        intervals={},
+        heads={},
+    )
+    return ModelResult(
+        name=name,
+        path=f"./{name}.onnx",
+        sha256="",
+        n_bytes=1,
+        precision="fp32",
+        heads=heads,
+        primary=primary,
+        alpha=0.05,
+        objective="",
+        id=known,
+        ood=sets,
+    )
+
+
+def replicates(models, deviation=0.01):
+    """Replicates around every AUROC, whose errors are independent and normal."""
+    rng = np.random.default_rng(0)
+    return {
+        m.name: {
+            name: {
+                head: pair.auroc + rng.normal(0, deviation, 2000)
+                for head, pair in r.metrics.items()
+            }
+            for name, r in m.ood.items()
+        }
+        for m in models
+    }
+
+
+def choose(*models, gradients=None, deviation=0.01, bootstrap=True):
+    aurocs = replicates(models, deviation) if bootstrap else {}
+    return recommend(models, aurocs, gradients or {}, level=LEVEL)
+
+
+def test_a_clear_winner_is_taken():
+    """Also against the primary head; differences are those of the replicates."""
+    found = choose(model({"svhn": ood({"energy": 0.8, "msp": 0.7, "mahalanobis": 0.95})}))
+
+    assert ("oe", "mahalanobis") == (found.model, found.head)
+    assert found.mean_auroc == pytest.approx(0.95)
+    assert ["energy", "msp"] == [rival.head for rival in found.rivals]
+    assert [0.15, 0.25] == pytest.approx([rival.difference for rival in found.rivals])
+    reach = 1.96 * 0.01 * math.sqrt(2)
+    assert (0.15 - reach, 0.15 + reach) == pytest.approx(
+        (found.rivals[0].interval.low, found.rivals[0].interval.high), abs=0.002
+    )
+    assert found.sentences[0] == (
+        "The head 'mahalanobis' has the highest mean AUROC on 'svhn', 95.00% (95% interval "
+        f"{100 * found.interval.low:.2f} to {found.interval.high:.2%}), and leads 'energy' by more "
+        "than chance in these images explains."
+    )
+
+
+def test_the_primary_head_wins_a_tie():
+    """It is taken though another is higher, if by no more than chance; the rival is above it."""
+    found = choose(model({"svhn": ood({"msp": 0.91, "energy": 0.9, "odin": 0.5})}))
+
+    assert "energy" == found.head
+    assert found.rivals[0].head == "msp"
+    assert found.rivals[0].difference == pytest.approx(-0.01)
+    assert "is the primary one, and these images do not tell its mean AUROC" in found.sentences[0]
+    assert "from the highest, 91.00% of 'msp'." in found.sentences[0]
+
+
+def test_a_gradient_loses_a_tie():
+    """A head that costs a second pass is not taken for a lead that may be chance."""
+    tied = model({"svhn": ood({"odin": 0.91, "msp": 0.9, "energy": 0.5})})
+
+    found = choose(tied, gradients={"oe": {"odin"}})
+
+    assert "msp" == found.head
+    assert "'msp' needs no gradient" in found.sentences[0]
+    assert "odin" == choose(tied).head
+
+
+def test_the_primary_head_wins_a_tie_with_a_gradient():
+    """Its second pass is paid for already."""
+    tied = model({"svhn": ood({"energy": 0.91, "odin": 0.9})}, primary="odin")
+
+    assert "odin" == choose(tied, gradients={"oe": {"odin"}}).head
+
+
+def test_a_gradient_wins_where_it_is_better():
+    """A lead beyond chance is worth a second pass."""
+    better = model({"svhn": ood({"odin": 0.97, "msp": 0.9, "energy": 0.5})})
+
+    assert "odin" == choose(better, gradients={"oe": {"odin"}}).head
+
+
+def test_equal_errors_cancel():
+    """A small lead that every replicate has is beyond chance, however wide the replicates."""
+    only = model({"svhn": ood({"energy": 0.9, "msp": 0.905})})
+    shared = 0.05 * np.random.default_rng(1).normal(size=1000)
+    aurocs = {"oe": {"svhn": {"energy": 0.9 + shared, "msp": 0.905 + shared}}}
+
+    found = recommend([only], aurocs, {}, level=LEVEL)
+
+    assert "msp" == found.head
+    assert (0.005, 0.005) == pytest.approx(
+        (found.rivals[0].interval.low, found.rivals[0].difference)
+    )
+
+
+def test_every_group_has_the_same_weight():
+    """One near set outweighs two far ones; without groups each set counts alike."""
+    rates = {"energy": (0.6, 0.9, 0.9), "msp": (0.8, 0.75, 0.75)}
+
+    def sets(*groups):
+        return {
+            f"set{i}": ood({head: of[i] for head, of in rates.items()}, group=group)
+            for i, group in enumerate(groups)
+        }
+
+    grouped, flat = choose(model(sets("near", "far", "far"))), choose(model(sets("", "", "")))
+
+    assert ("msp", pytest.approx(0.775)) == (grouped.head, grouped.mean_auroc)
+    assert ("energy", pytest.approx(0.8)) == (flat.head, flat.mean_auroc)
+    assert "over 3 OOD sets" in flat.sentences[0]
+
+
+def test_files_decide_before_made_images():
+    """A head that is good on noise alone is not taken, and the sentence says what did not count."""
+    sets = {
+        "svhn": ood({"energy": 0.9, "mahalanobis": 0.7}),
+        "gaussian": ood({"energy": 0.5, "mahalanobis": 1.0}, kind="synthetic", group="far"),
+        "fgsm": ood({"energy": 0.5, "mahalanobis": 0.99}, kind="adversarial"),
+    }
+
+    found = choose(model(sets))
+
+    assert ("energy", pytest.approx(0.9)) == (found.head, found.mean_auroc)
+    assert found.sentences[1] == (
+        "It was chosen on these test images, 1,000 of ID and 500 of OOD (made ones did not count), "
+        "which flatters it a little."
+    )
+
+
+def test_made_images_alone_are_weak_evidence():
+    """They decide where there is nothing else, and the sentence says so."""
+    sets = {"gaussian": ood({"energy": 0.5, "msp": 0.9}, kind="synthetic", n=99)}
+
+    found = choose(model(sets))
+
+    assert "msp" == found.head
+    assert found.sentences[1].endswith(
+        "; that is weak evidence, because all OOD images were made by a computer and a set has "
+        "fewer than 100 images."
+    )
+
+
+@pytest.mark.parametrize(("n_id", "n"), [(99, 500), (1000, 99)])
+def test_few_images_are_weak_evidence(n_id, n):
+    """Of ID or in any set that decides."""
+    sets = {"svhn": ood({"energy": 0.9}), "dtd": ood({"energy": 0.9}, n=n)}
+
+    found = choose(model(sets, n_id=n_id))
+
+    assert "because a set has fewer than 100 images" in found.sentences[1]
+
+
+def test_several_artefacts_are_compared():
+    """The best pair is taken, and the rivals are all the others."""
+    one = model({"svhn": ood({"energy": 0.8, "msp": 0.7})}, name="one")
+    two = model({"svhn": ood({"energy": 0.6, "msp": 0.95})}, name="two")
+
+    found = choose(one, two)
+
+    assert ("two", "msp") == (found.model, found.head)
+    assert [("one", "energy"), ("one", "msp"), ("two", "energy")] == [
+        (rival.model, rival.head) for rival in found.rivals
+    ]
+    assert "'msp' of 'two' has the highest" in found.sentences[0]
+    assert "leads 'energy' of 'one' by" in found.sentences[0]
+
+
+def test_of_tied_primary_heads_the_higher_is_taken():
+    """Every artefact has one."""
+    one = model({"svhn": ood({"energy": 0.900})}, name="one")
+    two = model({"svhn": ood({"energy": 0.901})}, name="two")
+
+    found = choose(one, two)
+
+    assert "two" == found.model
+    assert "which these images do not tell from that of 'energy' of 'one'." in found.sentences[0]
+
+
+def test_only_sets_that_all_artefacts_have_count():
+    """A set that one was not run on cannot speak for either; none in common is no answer."""
+    one = model({"svhn": ood({"energy": 0.7}), "dtd": ood({"energy": 1.0})}, name="one")
+    two = model({"svhn": ood({"energy": 0.9})}, name="two")
+    three = model({"lsun": ood({"energy": 0.9})}, name="three")
+
+    assert ("two", pytest.approx(0.9)) == (choose(one, two).model, choose(one, two).mean_auroc)
+    assert choose(one, two, three) is None
+
+
+def test_no_foreign_images_no_recommendation():
+    """There is nothing to choose by."""
+    assert choose(model({})) is None
+
+
+def test_a_head_without_auroc_is_left_out():
+    """NaN neither wins nor stands among the rivals; if all are NaN there is no answer."""
+    found = choose(model({"svhn": ood({"energy": math.nan, "msp": 0.6, "odin": 0.5})}))
+
+    assert "msp" == found.head
+    assert ["odin"] == [rival.head for rival in found.rivals]
+    assert choose(model({"svhn": ood({"energy": math.nan})})) is None
+
+
+def test_a_single_head_is_the_only_one():
+    """There is nothing to compare it with."""
+    found = choose(model({"svhn": ood({"energy": 0.9})}))
+
+    assert () == found.rivals
+    assert found.sentences[0].startswith(
+        "The head 'energy' is the only one; its mean AUROC on 'svhn' is 90.00%"
+    )
+
+
+def test_one_image_tells_nothing_apart():
+    """Drawing one image always gives the same; the bounds of one pair overlap, so primary wins."""
+    sets = {"svhn": ood({"energy": 0.0, "msp": 1.0}, n=1, n_id=1)}
+
+    found = choose(model(sets, n_id=1), deviation=0)
+
+    assert "energy" == found.head
+    assert (0, pytest.approx(0.975)) == (found.interval.low, found.interval.high)
+
+
+def test_many_images_at_the_ends_are_told_apart():
+    """A perfect head beats one that is always wrong, though no replicate varies."""
+    found = choose(model({"svhn": ood({"energy": 0.0, "msp": 1.0})}), deviation=0)
+
+    assert "msp" == found.head
+    assert 0.99 < found.interval.low < found.interval.high == 1
+
+
+def test_perfect_sets_share_the_level_of_their_bounds():
+    """Macro mean of the bounds, each at 97.5 %."""
+    sets = {"svhn": ood({"energy": 1.0}, n=50), "dtd": ood({"energy": 1.0}, n=20)}
+    expected = (0.0125 ** (1 / 50) + 0.0125 ** (1 / 20)) / 2
+
+    found = choose(model(sets), deviation=0)
+
+    assert (expected, 1) == pytest.approx((found.interval.low, found.interval.high), abs=1e-6)
+
+
+def test_without_bootstrap_the_largest_mean_is_taken():
+    """Intervals are NaN, and the sentence says what is missing; equal means are a tie."""
+    found = choose(model({"svhn": ood({"energy": 0.9, "msp": 0.901})}), bootstrap=False)
+    tied = choose(model({"svhn": ood({"msp": 0.9, "energy": 0.9})}), bootstrap=False)
+
+    assert "msp" == found.head
+    assert "energy" == tied.head
+    assert math.isnan(found.interval.low)
+    assert math.isnan(found.rivals[0].interval.high)
+    assert found.sentences[0] == (
+        "The head 'msp' has the highest mean AUROC on 'svhn', 90.10%, but without bootstrap "
+        "its lead over 'energy' may be chance."
+    )
+
+
+def test_many_ties_are_counted():
+    """Two are named, in the order of their means."""
+    rates = {"energy": 0.9, "msp": 0.899, "odin": 0.898, "mcd_l1": 0.897}
+
+    found = choose(model({"svhn": ood(rates)}))
+
+    assert "do not tell from that of 'msp', 'odin' and 1 more." in found.sentences[0]
+
+
+def test_names_from_files_stay_in_their_line():
+    """Control characters of a model's name stand as escapes in the sentences."""
+    sets = {"svhn": ood({"energy": 0.9})}
+    hostile = [model(sets, name=name) for name in ("a\nb\x1b[2J", "\u202eb")]
+
+    text = " ".join(choose(*hostile).sentences)
+
+    assert text.isprintable()
+    assert "\\x1b[2J" in text
+
+
+def test_heads_with_gradient_are_those_that_perturb():
+    """By the step that they were exported with; `combined` needs what its parts need."""
+
+    def found(*heads):
+        return heads_with_gradient(SimpleNamespace(heads=heads))
+
+    odin = HeadRecord("odin", {"temperature": 1000.0, "epsilon": 0.0014})
+    still = HeadRecord("mahalanobis", {"epsilon": 0.0})
+
+    assert {"odin", "combined"} == found(HeadRecord("energy"), odin, still)
+    assert set() == found(HeadRecord("energy"), still)
