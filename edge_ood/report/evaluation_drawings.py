@@ -73,8 +73,10 @@ def shown_heads(evaluation: Evaluation, model: ModelResult) -> tuple[str, ...]:
 
 def shown_groups(model: ModelResult) -> tuple[str, ...]:
     """The groups of OOD sets, without one that has the same sets as an earlier one."""
-    distinct = {frozenset(result.sets): name for name, result in reversed(model.groups.items())}
-    return tuple(name for name in model.groups if name in distinct.values())
+    found: dict[frozenset[str], str] = {}
+    for name, result in model.groups.items():
+        found.setdefault(frozenset(result.sets), name)
+    return tuple(found.values())
 
 
 _Found = Iterator[tuple[Key, str, str, Callable[[], "Figure"]]]

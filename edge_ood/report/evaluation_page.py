@@ -71,14 +71,14 @@ def _featured(evaluation: Evaluation) -> int:
 
 
 def _sections(evaluation: Evaluation) -> list[tuple[str, str]]:
-    """Links to the sections: id and text."""
+    """Links to the sections, or of several artefacts to the first one of each: id and text."""
     found = [("heads", "What ships")] if evaluation.recommendation else []
     for m, model in enumerate(evaluation.models):
-        of = f"{model.name}: " if len(evaluation.models) > 1 else ""
-        found += [(f"groups-{m}", f"{of}near and far")] if model.groups else []
-        found += [(f"ood-{m}-{i}", f"{of}{name}") for i, (name, _) in enumerate(_in_order(model))]
-        found += [(f"id-{m}", f"{of}known images"), (f"alarms-{m}", f"{of}false alarms")]
-        found += [(f"corrupted-{m}", f"{of}corrupted")] if model.corruptions else []
+        of_model = [(f"groups-{m}", "near and far")] if model.groups else []
+        of_model += [(f"ood-{m}-{i}", name) for i, (name, _) in enumerate(_in_order(model))]
+        of_model += [(f"id-{m}", "known images"), (f"alarms-{m}", "false alarms")]
+        of_model += [(f"corrupted-{m}", "corrupted")] if model.corruptions else []
+        found += [(of_model[0][0], model.name)] if len(evaluation.models) > 1 else of_model
     return [*found, ("glossary", "What the numbers mean"), ("how", "How it was computed")]
 
 

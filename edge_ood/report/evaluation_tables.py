@@ -98,26 +98,27 @@ class Tables:
         return Table(caption, ("head", *(column.title for column in _PAIR)), rows)
 
     def known(self, m: int) -> Table:
-        """All heads on the ID images."""
+        """All heads on the ID images; what needs labels is left out without them."""
         model = self._evaluation.models[m]
-        headings: tuple[str, ...] = ("head", "accepted", "promised", "accuracy of accepted")
-        headings += ("wrong vs right AUROC", "AUPR, wrong positive", "AUPR, right positive")
+        headings: tuple[str, ...] = ("head", "accepted", "promised")
+        if model.id.is_labelled:
+            headings += ("accuracy of accepted", "wrong vs right AUROC")
+            headings += ("AUPR, wrong positive", "AUPR, right positive")
         rows: list[Sequence[str]] = []
         for head in model.heads:
             at: Path = ("models", m, "id", "heads", head)
-            wrong = (*at, "misclassification")
-            rows.append(
-                [
-                    self._head(m, model, head),
-                    self._estimate((*at, "realised_tpr")),
-                    self._field(m, "complement", "alpha"),
-                    self._estimate((*at, "accepted_accuracy")),
-                    *(
-                        self._show("percent", wrong, metric)
-                        for metric in ("auroc", "aupr_wrong", "aupr_right")
-                    ),
+            cells = [
+                self._head(m, model, head),
+                self._estimate((*at, "realised_tpr")),
+                self._field(m, "complement", "alpha"),
+            ]
+            if model.id.is_labelled:
+                cells.append(self._estimate((*at, "accepted_accuracy")))
+                cells += [
+                    self._estimate((*at, "misclassification", metric))
+                    for metric in ("auroc", "aupr_wrong", "aupr_right")
                 ]
-            )
+            rows.append(cells)
         return Table("All heads on the ID images", headings, rows)
 
     def classes(self, m: int, head: str) -> Table:

@@ -66,7 +66,7 @@ def test_figures_are_named_after_what_they_show(outputs: dict[str, Path]) -> Non
 def test_the_command_on_the_page_repeats_the_run(outputs: dict[str, Path], tmp_path: Path) -> None:
     """What the page says was typed gives the same document."""
     html = outputs["a.html"].read_text("utf-8")
-    command = html.split("<code>edge-ood evaluate ")[1].split("</code>")[0]
+    command = html.split("<code>edge-ood evaluate ")[1].split("</code>")[0].replace("\\\n", "")
 
     result = run(*shlex.split(command), "--json", tmp_path / "b.json")
 
