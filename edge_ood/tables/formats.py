@@ -10,11 +10,13 @@ empty cell in CSV and null elsewhere; a NaN score is `nan` in CSV, NaN in Parque
 import csv
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 import numpy as np
 
@@ -28,6 +30,7 @@ __all__ = [
     "TextFormat",
     "cells_of",
     "format_of",
+    "path_of",
     "shown_path",
     "text_format",
     "without_formula",
@@ -40,17 +43,35 @@ FORMATS = {"csv": (".csv",), "jsonl": (".jsonl", ".ndjson"), "parquet": (".parqu
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What spreadsheets take for the start of a formula, the full-width forms included."""
 
+_ESCAPED_BYTE = re.compile(r"\\x([89a-f][0-9a-f])")
+
 _QUOTED = set(',"\r\n')
 
 WriteRow = Callable[[Row], Any]
 
 
-class SavedRow(NamedTuple):
-    """What a row of a table says about one file, where scores do not matter."""
+@dataclass(frozen=True)
+class SavedRow:
+    """What a row of a table says about one file.
+
+    Attributes:
+        path: As `shown_path` wrote it; `path_of` finds the file.
+        status: As in `Row`.
+        is_ood: Whether the image was flagged.
+        cells: All columns as they stand in the table, as text or as its own types.
+    """
 
     path: str
     status: str
     is_ood: bool
+    cells: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def number(self, column: str) -> float:
+        """A score, p-value or index, rounded to float32 as it was; NaN where there is none."""
+        try:
+            return float(np.float32(self.cells[column]))
+        except (TypeError, ValueError):  # null, and an empty cell
+            return math.nan
 
 
 @dataclass(frozen=True)
@@ -100,6 +121,16 @@ def shown_path(path: Path) -> str:
 def without_formula(text: str) -> str:
     """A cell of CSV with a leading `'` if a spreadsheet could take it for a formula."""
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def path_of(shown: str) -> Path:
+    """The file of a path that `shown_path` wrote.
+
+    A backslash and an x may be a byte outside UTF-8 as well as themselves: what is there decides.
+    """
+    if os.path.lexists(shown):
+        return Path(shown)
+    return Path(_ESCAPED_BYTE.sub(lambda byte: os.fsdecode(bytes.fromhex(byte[1])), shown))
 
 
 def write_to(stream: IO[str], table_format: str, heads: Sequence[str]) -> WriteRow:
@@ -161,7 +192,7 @@ def _parse_csv(names: Sequence[str], record: str) -> SavedRow | None:
     by_name = dict(zip(names, cells, strict=False))
     if len(cells) != len(names) or "\0" in record:
         return None
-    return SavedRow(by_name["path"], by_name["status"], by_name["is_ood"] == "true")
+    return SavedRow(by_name["path"], by_name["status"], by_name["is_ood"] == "true", by_name)
 
 
 def _json_line(names: Sequence[str], row: Row) -> str:
@@ -186,4 +217,4 @@ def _parse_json(names: Sequence[str], record: str) -> SavedRow | None:
     path, status = cells["path"], cells["status"]
     if not isinstance(path, str) or not isinstance(status, str):
         return None
-    return SavedRow(path, status, cells["is_ood"] is True)
+    return SavedRow(path, status, cells["is_ood"] is True, cells)

@@ -58,9 +58,9 @@ class ParquetTable:
 
     def saved(self) -> Iterator[SavedRow]:
         """The rows in the parts, up to the first part that is missing or damaged."""
-        for table in self._tables(list(SavedRow._fields)):
+        for table in self._tables(self._names):
             for row in table.to_pylist():
-                yield SavedRow(row["path"], row["status"], bool(row["is_ood"]))
+                yield SavedRow(row["path"], row["status"], bool(row["is_ood"]), row)
 
     def blocks(self, size: int) -> Iterator[Any]:
         """The same as Arrow tables of `size` rows."""

@@ -13,7 +13,7 @@ import pytest
 
 from edge_ood.errors import InputError
 from edge_ood.results import Row, columns
-from edge_ood.tables.formats import format_of, shown_path, write_to
+from edge_ood.tables.formats import SavedRow, format_of, path_of, shown_path, write_to
 
 HEADS = ("energy", "msp")
 COLUMNS = [
@@ -202,3 +202,42 @@ def test_a_format_that_cannot_be_is_an_error(
         format_of(Path(path) if path else None, chosen)
 
     assert "parquet" in str(raised.value.hint)
+
+
+def test_numbers_are_read_back_as_they_were() -> None:
+    """As float32, from text and from JSON; what is no number is NaN."""
+    values = {"a": "0.1", "b": 0.1, "c": "nan", "d": None, "e": "", "f": "x", "g": 3}
+    row = SavedRow("./x.png", "ok", False, values)
+
+    assert float(np.float32(0.1)) == row.number("a") == row.number("b")
+    assert 3.0 == row.number("g")
+    assert all(math.isnan(row.number(name)) for name in "cdef")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"plain.png",
+        b"caf\xe9.png",
+        b"cut \xe6\x97.png",
+        b"written \\xe9.png",
+        "caf\u00e9 \U0001f4f7.png".encode(),
+        b"line\nbreak.png",
+    ],
+)
+@pytest.mark.parametrize("is_absolute", [False, True])
+def test_a_path_in_a_table_finds_its_file(
+    name: bytes, is_absolute: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever bytes its name has."""
+    monkeypatch.chdir(tmp_path)
+    path = Path(os.fsdecode(name))
+    path = tmp_path / path if is_absolute else path
+    path.write_text("x")
+
+    assert path_of(shown_path(path)).samefile(path)
+
+
+def test_a_path_that_is_gone_is_a_path(tmp_path: Path) -> None:
+    """However long it is; opening it will tell."""
+    assert Path("a" * 9000) == path_of("a" * 9000)
