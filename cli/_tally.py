@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from edge_ood.report.gallery import Gallery
     from edge_ood.results import Row
     from edge_ood.tables.formats import SavedRow
 
@@ -17,10 +18,15 @@ __all__ = ["Tally"]
 
 
 class Tally:
-    """Counts what goes by: `flagged` is the number of images that were called foreign."""
+    """Counts what goes by: `flagged` is the number of images that were called foreign.
 
-    def __init__(self) -> None:
+    Args:
+        gallery: Sees all that is counted.
+    """
+
+    def __init__(self, gallery: "Gallery | None" = None) -> None:
         self.flagged = 0
+        self._gallery = gallery
         self._earlier = 0
         self._statuses: Counter[str] = Counter()
         self._started = time.monotonic()
@@ -29,6 +35,8 @@ class Tally:
         for row in rows:
             self._statuses[row.status] += 1
             self.flagged += bool(row.values.get("is_ood"))
+            if self._gallery is not None:
+                self._gallery.add(row)
             yield row
 
     def take_over(self, rows: "Iterable[SavedRow]") -> None:
@@ -40,6 +48,8 @@ class Tally:
         self._earlier += 1
         self._statuses[row.status] += 1
         self.flagged += row.is_ood
+        if self._gallery is not None:
+            self._gallery.take_over(row)
 
     def progress(
         self, rows: "Iterator[Row]", total: int

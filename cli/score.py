@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_ood.cli._errors import sigterm_interrupts
+from edge_ood.cli._gallery import GalleryPage
 from edge_ood.cli._options import Artefact, ForceOption, ProviderOption, ThreadsOption
 from edge_ood.cli._tally import Tally
 from edge_ood.errors import DataError
@@ -87,6 +88,15 @@ def score(
             help="Go on where a killed or interrupted run stopped; with nothing there, begin.",
         ),
     ] = False,
+    gallery: Annotated[
+        Path | None,
+        typer.Option(
+            help="A page to write, FILE.html, with the most suspicious images as thumbnails.",
+        ),
+    ] = None,
+    gallery_size: Annotated[
+        int, typer.Option(min=1, help="How many images the gallery shows at most.")
+    ] = 200,
     force: ForceOption = False,
 ) -> None:
     """Label, score and decide every file below PATHS, one row each.
@@ -112,15 +122,18 @@ def score(
     target = None if output is None else ScoreOutput(output, chosen)
     if target is not None:
         target.check(resume=resume, force=force)
+    own_files = target.own_files if target else ()
+    page = GalleryPage(gallery, gallery_size)
+    page.check((artefact, *own_files), force=force, resume=resume)
     roots, listed = _roots(paths)
-    everything = InputFiles(roots, skip=target.own_files if target else ())
+    everything = InputFiles(roots, skip=(*own_files, *page.own_files))
     heads = None if scores is None else [name.strip() for name in scores.split(",")]
     # One at a time, images want all threads for themselves.
     is_single = batch_size == 1 or (len(roots) == 1 and not is_folder(roots[0]))
     scorer = Scorer(artefact, provider=provider, heads=heads, threads=threads if is_single else 1)
     _warn_about_device(scorer)
     files = ShardFiles(everything, part, batch_size)
-    tally, latencies = Tally(), Latencies()
+    tally, latencies = Tally(page.begin(scorer.metadata)), Latencies()
     stream = partial(
         scorer.stream,
         batch_size=batch_size,
@@ -135,6 +148,7 @@ def score(
     typer.echo(tally.summary(), err=True)
     if batch_size == 1 and latencies:
         typer.echo(latencies.summary(), err=True)
+    page.finish(artefact)
     if fail_on_ood and tally.flagged:
         raise typer.Exit(_FLAGGED)
 

@@ -272,6 +272,17 @@ def test_scoring_an_image_loads_four_libraries(artifact_path: Path, image_folder
     assert {"edge_ood"} == loaded - libraries
 
 
+def test_a_gallery_loads_one_library_more(
+    artifact_path: Path, image_folder: Path, tmp_path: Path
+) -> None:
+    """Jinja2, with what it needs; its page has no figures, and so needs no matplotlib."""
+    libraries = modules_after("import numpy.random, PIL.ImageOps, onnxruntime, typer, jinja2")
+    image = min(path for path in image_folder.rglob("*") if path.is_file())
+    arguments = ("score", str(artifact_path), str(image), "--gallery", str(tmp_path / "g.html"))
+
+    assert {"edge_ood"} == modules_after(command_line(*arguments)) - libraries
+
+
 def test_importing_the_command_line_leaves_no_generic_name() -> None:
     """`cli` and `calibration` are reachable only inside `edge_ood`."""
     loaded = modules_after("import edge_ood.cli, edge_ood.calibration")

@@ -20,7 +20,10 @@ from edge_ood.text import printable
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["environment", "render", "write_page"]
+__all__ = ["environment", "is_page", "render", "write_page"]
+
+_GENERATOR = '<meta name="generator" content="edge-ood '
+_HEAD_CHARACTERS = 1000
 
 
 def render(template: str, **context: Any) -> str:
@@ -44,6 +47,17 @@ def write_page(path: Path, html: str) -> None:
     """
     with atomic_output(path) as temporary:
         temporary.write_text(html, "utf-8", newline="\n")
+
+
+def is_page(path: Path) -> bool:
+    """Whether a file is a page that edge-ood made, of whatever version."""
+    if not path.is_file():
+        return False
+    try:
+        with path.open(encoding="utf-8", errors="replace") as stream:
+            return _GENERATOR in stream.read(_HEAD_CHARACTERS)
+    except OSError:
+        return False
 
 
 @cache

@@ -5,11 +5,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from edge_ood.evaluation.results import (
     CorruptedResult,
@@ -35,6 +37,8 @@ from edge_ood.evaluation.values import (
     ThresholdCurve,
 )
 from edge_ood.metrics import Misclassification, PairMetrics
+from edge_ood.results import Row
+from edge_ood.runtime import Scorer
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
@@ -165,8 +169,6 @@ HOSTILE = (
 @pytest.fixture(scope="session")
 def parts_page() -> str:
     """A page with every macro, full of hostile names."""
-    import numpy as np
-
     from edge_ood.report.figure import label, new_figure, svg
     from edge_ood.report.page import environment
     from edge_ood.report.palette import ID_COLOUR, OOD_COLOUR
@@ -197,6 +199,27 @@ def parts_page() -> str:
         .from_string(PARTS)
         .render(names=HOSTILE, figures=figures, thumbs=thumbs, sentence=" ".join(HOSTILE))
     )
+
+
+@pytest.fixture(scope="session")
+def gallery_page(colour_artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A gallery of images and other files with hostile names, classes and errors."""
+    from edge_ood.report.gallery import Gallery
+
+    folder = tmp_path_factory.mktemp("gallery")
+    names = [f"{i}{name.replace('/', '')[:80]}" for i, name in enumerate(HOSTILE)]
+    names = [name.replace("\x00", "") for name in names]
+    generator = np.random.default_rng(0)
+    gallery = Gallery(Scorer(colour_artifact, provider="cpu").metadata, 50)
+    for index, name in enumerate(names):
+        sides = (20, 400) if index % 2 else (400, 20 * index + 1)
+        Image.fromarray(generator.integers(0, 256, (*sides, 3), np.uint8)).save(
+            folder / name, "png"
+        )
+        values = {"label": HOSTILE[index], "is_ood": index < 5, "pvalue": 0.01 * index + 0.001}
+        gallery.add(Row(folder / name, "ok", "", {**values, "energy": 3.0}))
+        gallery.add(Row(folder / f"{name}.x", "unreadable", f"cannot read '{name}'", {}))
+    return gallery.page(artefact=HOSTILE[1], promise="\n".join(HOSTILE))
 
 
 PARTS = """

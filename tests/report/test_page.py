@@ -1,5 +1,6 @@
 """Pages: every template makes one that stands alone, whatever text is put into it."""
 
+import os
 import re
 from collections.abc import Callable
 from importlib import resources
@@ -8,7 +9,7 @@ from pathlib import Path
 import jinja2
 import pytest
 
-from edge_ood.report.page import environment, write_page
+from edge_ood.report.page import environment, is_page, write_page
 from edge_ood.report.palette import PALETTE
 
 TEMPLATES = resources.files("edge_ood.report") / "templates"
@@ -128,3 +129,14 @@ def test_a_page_is_written_as_it_is(tmp_path: Path) -> None:
 
     assert "<p>ä蓝\n".encode() == path.read_bytes()
     assert [path] == list(path.parent.iterdir())
+
+
+def test_a_page_is_known_again(parts_page: str, tmp_path: Path) -> None:
+    """Other files, missing ones and pipes are none of ours."""
+    write_page(tmp_path / "page.html", parts_page)
+    (tmp_path / "other.html").write_text("<!DOCTYPE html>\n<title>mine</title>\n")
+    os.mkfifo(tmp_path / "pipe")
+
+    found = [path.name for path in tmp_path.iterdir() if is_page(path)]
+    assert ["page.html"] == found
+    assert not is_page(tmp_path / "missing.html")

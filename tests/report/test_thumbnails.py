@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from edge_ood.report.thumbnails import thumbnail, thumbnail_of
 
@@ -73,6 +74,25 @@ def test_a_thumbnail_is_upright(tmp_path: Path) -> None:
     assert shown.getpixel((15, 15))[2] > 200
     assert shown.getpixel((15, 45))[0] > 200
     assert {} == dict(shown.getexif())
+
+
+@pytest.mark.parametrize(("kind", "side"), [("jpeg", 300), ("png", 300), ("png", 10)])
+def test_a_thumbnail_has_pixels_alone(kind: str, side: int, tmp_path: Path) -> None:
+    """No comment, profile or place where the photograph was taken gets into a page."""
+    exif = Image.Exif()
+    exif[0x010E] = "secret"
+    text = PngInfo()
+    text.add_text("Comment", "secret")
+    path = tmp_path / f"a.{kind}"
+    own = {"comment": "secret"} if kind == "jpeg" else {"pnginfo": text}
+    picture = Image.fromarray(noise(side, side))
+    picture.save(path, exif=exif, icc_profile=b"secret" * 50, **own)
+
+    uri = thumbnail(path) or ""
+
+    assert {"jfif", "jfif_version", "jfif_unit", "jfif_density"} >= set(
+        Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).info
+    )
 
 
 def test_photographs_and_drawings_stay_small() -> None:
