@@ -43,7 +43,8 @@ _WIDTH_IN = 4.2
 _TALL_IN, _LOW_IN = 3.8, 3.0
 _HEADS = (INK, *(colour for colour in SERIES if colour not in (ID_COLOUR, OOD_COLOUR)))
 _LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (7, 2)), (0, (1, 3)))
-_LEGEND_COLUMNS, _LEGEND_ROW_IN = 3, 0.17
+_LEGEND_WIDTH_PT, _LEGEND_ROW_IN = 280, 0.17
+_ENTRY_PT, _LETTER_PT = 30, 5
 _NEAR_CORNER, _CORNER = 0.9, 20
 _DOT_ROW_IN = 0.11
 _MARKERS = ("o", "s", "D", "^")
@@ -72,7 +73,7 @@ def score_figure(model: ModelResult, name: str, head: str) -> "Figure":
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
         for colour, whose, density in (
             (ID_COLOUR, "ID", histogram.id_density),
-            (OOD_COLOUR, label(name), histogram.ood_density),
+            (OOD_COLOUR, "OOD", histogram.ood_density),
         ):
             shares = _percents(density)
             upper.stairs(shares, histogram.edges, fill=True, color=colour, alpha=_FILL)
@@ -105,7 +106,7 @@ def roc_figure(model: ModelResult, name: str) -> "Figure":
             xlim=(-2, 102),
             ylim=(-2, 102),
         )
-        _legend_above(axes, columns=_LEGEND_COLUMNS)
+        _legend_above(axes, columns=_legend_columns(model))
         if all(pair.auroc >= _NEAR_CORNER for pair in outcome.metrics.values()):
             corner = axes.inset_axes((0.36, 0.1, 0.6, 0.58))
             _draw_roc(corner, model, name)
@@ -180,7 +181,7 @@ def pvalue_figure(model: ModelResult, *, highest: float = 1.0) -> "Figure":
             xlim=(0, 100 * highest),
             ylim=(0, 103 * max(highest, _most_flagged(model, highest))),
         )
-        _legend_above(axes, columns=_LEGEND_COLUMNS)
+        _legend_above(axes, columns=_legend_columns(model))
     return figure
 
 
@@ -206,7 +207,7 @@ def corruption_figure(model: ModelResult, corruption: CorruptionResult) -> "Figu
             flagged += [result.flagged[head] for result in corruption.strengths]
             axes.plot(steps, _percents(flagged), label=label(head), **style)
         axes.set(xlabel="strength, 0 is clean", ylabel="images (%)", ylim=(-3, 103), xticks=steps)
-        _legend_above(axes, columns=_LEGEND_COLUMNS)
+        _legend_above(axes, columns=_legend_columns(model))
     return figure
 
 
@@ -287,9 +288,16 @@ def _legend_above(axes: "Axes", *, columns: int) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, columnspacing=1.2)
 
 
+def _legend_columns(model: ModelResult) -> int:
+    """How many names of heads stand side by side in a legend."""
+    longest = max(len(label(head)) for head in model.heads)
+    fitting = _LEGEND_WIDTH_PT // (_ENTRY_PT + _LETTER_PT * longest)
+    return max(1, min(fitting, len(model.heads)))
+
+
 def _legend_in(model: ModelResult) -> float:
     """How much higher a figure is for its legend of all heads, in inches."""
-    return _LEGEND_ROW_IN * math.ceil(len(model.heads) / _LEGEND_COLUMNS)
+    return _LEGEND_ROW_IN * math.ceil(len(model.heads) / _legend_columns(model))
 
 
 def _most_flagged(model: ModelResult, highest: float) -> float:

@@ -57,7 +57,9 @@ class Tables:
         groups = tuple(group for group in groups if group != "all") or groups
         titles = {column.metric: column.title for column in _PAIR}
         headings: tuple[str, ...] = ("model", "size", "accuracy", "ID accepted", "promised")
-        headings += tuple(f"{titles[metric]}, {group}" for group in groups for metric in _BRIEF)
+        headings += tuple(
+            self._heading(f"{titles[metric]}, {group}") for group in groups for metric in _BRIEF
+        )
         rows: list[Sequence[str]] = []
         for m, model in enumerate(self._evaluation.models):
             for head in shown_heads(self._evaluation, model):
@@ -80,6 +82,18 @@ class Tables:
                 rows.append(cells)
         return Table("Models and heads", headings, rows)
 
+    def rivals(self) -> Table:
+        """How far every other head is behind the recommended one."""
+        rows: list[Sequence[str]] = []
+        best = self._evaluation.recommendation
+        for i, _ in enumerate(best.rivals if best else ()):
+            at: Path = ("recommendation", "rivals", i)
+            name = self._show("text", at, "head")
+            if len(self._evaluation.models) > 1:
+                name = self._markup("below", self._show("text", at, "model"), name)
+            rows.append([name, self._estimate((*at, "difference"), (*at, "interval"))])
+        return Table("Behind the recommended head", ("head", "mean AUROC, difference"), rows)
+
     def pair(self, m: int, place: str, name: str) -> Table:
         """All heads on an OOD set (`place` is `ood`) or on a group (`groups`)."""
         model, at = self._evaluation.models[m], ("models", m, place, name)
@@ -95,7 +109,7 @@ class Tables:
             for head in model.heads
         ]
         caption = f"All heads on {name}" if place == "ood" else f"All heads, mean of group {name}"
-        return Table(caption, ("head", *(column.title for column in _PAIR)), rows)
+        return Table(caption, ("head", *(self._heading(c.title) for c in _PAIR)), rows)
 
     def known(self, m: int) -> Table:
         """All heads on the ID images; what needs labels is left out without them."""
@@ -115,7 +129,7 @@ class Tables:
             if model.id.is_labelled:
                 cells.append(self._estimate((*at, "accepted_accuracy")))
                 cells += [
-                    self._estimate((*at, "misclassification", metric))
+                    self._estimate((*at, "misclassification", metric), (*at, "intervals", metric))
                     for metric in ("auroc", "aupr_wrong", "aupr_right")
                 ]
             rows.append(cells)
@@ -178,6 +192,11 @@ class Tables:
     def _markup(self, macro: str, *values: Any) -> "Markup":
         made: Markup = getattr(self._parts, macro)(*values)
         return made
+
+    def _heading(self, title: str) -> str:
+        """In two lines where it is long, for a column that is no wider than its numbers."""
+        first, _, rest = title.partition(" ")
+        return self._markup("below", first, rest) if rest else title
 
     def _head(self, m: int, model: ModelResult, head: str) -> "Markup":
         best = self._evaluation.recommendation

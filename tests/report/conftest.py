@@ -298,6 +298,8 @@ class _Contents(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Remember where we are."""
+        if tag == "br":
+            self.handle_data(" ")
         if tag in VOID:
             return
         self._open.append((tag, dict(attrs)))
