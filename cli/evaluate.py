@@ -10,6 +10,7 @@ import typer
 from edge_ood.cli._options import BatchSizeOption, ForceOption, ProviderOption
 from edge_ood.corruptions import CORRUPTIONS
 from edge_ood.synthetic import KINDS
+from edge_ood.text import valid_text
 
 __all__ = ["evaluate"]
 
@@ -113,7 +114,7 @@ def evaluate(
     known = read_images(id_folder, list(classes))
     typer.echo("checking that no image was seen before ...", err=True)
     plan = plan_evaluation(
-        models, str(id_folder), known, sets, corrupted=spoilt, allow_seen=allow_seen
+        models, valid_text(str(id_folder)), known, sets, corrupted=spoilt, allow_seen=allow_seen
     )
     with (
         warnings.catch_warnings(record=True) as caught,

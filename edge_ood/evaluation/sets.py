@@ -12,6 +12,7 @@ from edge_ood.paths import is_folder
 from edge_ood.registry import Spec, parse_spec
 from edge_ood.runtime import Scorer
 from edge_ood.synthetic import KINDS
+from edge_ood.text import valid_text
 
 __all__ = ["MadeImages", "OodSet", "parse_sets"]
 
@@ -84,7 +85,7 @@ def parse_sets(
             found = _of_kind(name, group, source)
         else:
             chosen = name or _shortest_name(source.resolve().parts, plain, named)
-            found = OodSet(chosen, group, "files", source)
+            found = OodSet(valid_text(chosen), group, "files", source)
         if not found.name or found.name in sets:
             raise InputError(
                 f"{str(found.name or source)!r} is given twice",

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
@@ -255,6 +256,19 @@ def test_a_folder_of_figures_needs_force(folders):
 
     assert (result.exit_code, result.stdout) == (1, "")
     assert "folder 'plain' is not empty" in result.stderr
+
+
+def test_folders_outside_utf8_are_reported(folders):
+    """Bytes of a name that are no text stand as escapes in every output."""
+    odd = os.fsdecode(b"odd\xff")
+    (folders / "far").rename(folders / odd)
+
+    result = run("--id", odd, "--ood", odd, "--json", "a", "--csv", "b")
+
+    document = json.loads((folders / "a").read_text("utf-8"))
+    assert (result.exit_code, document["id_folder"]) == (0, "odd\\xff")
+    assert ["odd\\xff"] == list(document["models"][0]["ood"])
+    assert "OOD odd\\xff: 2 images" in result.stdout
 
 
 def test_missing_accuracy_is_explained(folders):
