@@ -1,6 +1,7 @@
 """An evaluation as plain text, at most 100 columns wide for names of usual length."""
 
 import math
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -28,20 +29,20 @@ Larger is better: TPR, accuracy, AUROC, AUPR, flagged. Smaller is better: FPR95,
   TPR                 ID images accepted by the artefact's own threshold ({promised} promised)
   flagged             OOD images flagged by that threshold
   AUPR-In, AUPR-Out   average precision with ID, with OOD as the positive class
-  FPR95 ID-positive   OOD accepted at the threshold that accepts 95 % of ID
-  FPR95 OOD-positive  ID flagged at the threshold that flags 95 % of OOD
+  FPR95 ID-pos.       OOD accepted at the threshold that accepts 95 % of ID, the positive class
+  FPR95 OOD-pos.      ID flagged at the threshold that flags 95 % of OOD, the positive class
   detection error     smallest mean of ID flagged and OOD accepted
   wrong vs right      the score as a detector of wrong predictions on ID images
   ECE, RMS            calibration error of the class probabilities: mean over 15 equal bins, root
                       mean square over bins of 100 images"""
 _INTERVALS = """
-  {level:<18}  interval from {replicates} bootstrap resamples, below each rate or in brackets"""
+  {level:<18}  interval of confidence, below a rate or in brackets ({replicates} resamples)"""
 _METRICS = {
     "auroc": "AUROC",
     "aupr_in": "AUPR-In",
     "aupr_out": "AUPR-Out",
-    "fpr95_id_positive": "FPR95\nID-positive",
-    "fpr95_ood_positive": "FPR95\nOOD-positive",
+    "fpr95_id_positive": "FPR95\nID-pos.",
+    "fpr95_ood_positive": "FPR95\nOOD-pos.",
     "detection_error": "detection\nerror",
     "flagged": "flagged",
 }
@@ -59,6 +60,7 @@ _CORRUPTED = {
 }
 _COMPARED = ("auroc", "fpr95_id_positive", "fpr95_ood_positive", "flagged")
 _BYTES_PER_MB = 1e6
+_WIDTH = 100
 
 
 def evaluation_text(evaluation: "Evaluation") -> str:
@@ -74,7 +76,7 @@ def evaluation_text(evaluation: "Evaluation") -> str:
         blocks.append(_side_by_side(models))
     blocks.append(_legend(evaluation))
     if evaluation.recommendation is not None:
-        blocks.append(printable(" ".join(evaluation.recommendation.sentences)))
+        blocks.append(textwrap.fill(" ".join(evaluation.recommendation.sentences), _WIDTH))
     return "\n\n".join(blocks)
 
 
@@ -121,22 +123,22 @@ def _quality(result: "IdResult") -> list[str]:
     probability = f"mean probability of the predicted class {rate('mean_max_probability')}"
     if not result.is_labelled:
         return [_NOT_LABELLED, probability]
-    wrong = next(iter(result.heads.values())).misclassification.n_wrong
+    n_wrong = next(iter(result.heads.values())).misclassification.n_wrong
     ece, rms = rate("expected_calibration_error"), rate("rms_calibration_error")
-    where_right = percent(result.mean_max_probability_right)
-    where_wrong = percent(result.mean_max_probability_wrong)
+    right = percent(result.mean_max_probability_right)
+    wrong = percent(result.mean_max_probability_wrong)
     return [
-        f"accuracy {rate('accuracy')} ({wrong} wrong), ECE {ece}, RMS {rms}",
-        f"{probability}, {where_right} % where right, {where_wrong} % where wrong",
+        f"accuracy {rate('accuracy')} ({n_wrong} wrong), ECE {ece}, RMS {rms}",
+        f"{probability}: right {right} %, wrong {wrong} %",
     ]
 
 
 def _ood_block(model: "ModelResult", name: str, result: "OodResult", level: float) -> str:
-    remarks = ", ".join(r for r in (result.group, result.kind) if r not in ("", "files"))
-    kind = f" ({remarks})" if remarks else ""
+    group = f"{result.group.upper()} " if result.group else ""
+    kind = "" if result.kind == "files" else f" ({result.kind})"
     rates = {h: asdict(pair) | {"flagged": result.flagged[h]} for h, pair in result.metrics.items()}
     lines = [
-        f"OOD {printable(name)}{kind}: {_count(result.n)} against {model.id.n} of ID"
+        f"{group}OOD {printable(name)}{kind}: {_count(result.n)} against {model.id.n} of ID"
         f"{_seen(result)}",
         *_objective(model),
         f"mean probability of the predicted class {percent(result.mean_max_probability)} %",

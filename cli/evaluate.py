@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -57,6 +58,12 @@ def evaluate(
             f"{', '.join(CORRUPTIONS.names())}; with the number of them as in blur:count=500.",
         ),
     ] = None,
+    bootstrap: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Times that images are drawn again for intervals of 95 %; 0 for none."
+        ),
+    ] = 1000,
     allow_seen: Annotated[
         bool,
         typer.Option(
@@ -101,6 +108,7 @@ def evaluate(
     from edge_ood.evaluation.evaluate import evaluate as evaluate_plan
     from edge_ood.evaluation.models import open_models
     from edge_ood.evaluation.plan import plan_evaluation
+    from edge_ood.evaluation.results import Bootstrap
     from edge_ood.evaluation.sets import parse_sets
     from edge_ood.images import read_images
     from edge_ood.metrics import UndefinedMetricWarning
@@ -116,14 +124,23 @@ def evaluate(
     plan = plan_evaluation(
         models, valid_text(str(id_folder)), known, sets, corrupted=spoilt, allow_seen=allow_seen
     )
-    with (
-        warnings.catch_warnings(record=True) as caught,
-        typer.progressbar(
-            length=plan.n_images, label="scoring", show_pos=True, file=sys.stderr
-        ) as bar,
-    ):
+    with warnings.catch_warnings(record=True) as caught, ExitStack() as scoring:
         warnings.simplefilter("always", UndefinedMetricWarning)
-        result = evaluate_plan(plan, batch_size=batch_size, on_image=lambda: bar.update(1))
+        bar = scoring.enter_context(
+            typer.progressbar(length=plan.n_images, label="scoring", show_pos=True, file=sys.stderr)
+        )
+
+        def finish_scoring() -> None:
+            scoring.close()
+            typer.echo("measuring ...", err=True)
+
+        result = evaluate_plan(
+            plan,
+            bootstrap=Bootstrap(bootstrap),
+            batch_size=batch_size,
+            on_image=lambda: bar.update(1),
+            on_scored=finish_scoring,
+        )
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         typer.echo(f"warning: {message}", err=True)
     outputs.write(result, plan)

@@ -1,7 +1,7 @@
 """An evaluation as one CSV table: a row per artefact, set of images and head.
 
 Names and order of the columns are a public contract. A cell is empty where a row has no such value,
-where it is undefined, and where no interval was asked for. Rates are fractions in [0, 1].
+and where it is undefined. Rates are fractions in [0, 1].
 
     model       name of the artefact
     kind        of the row: `id`, the known images; `files`, `synthetic` or `adversarial`, a foreign
@@ -26,7 +26,8 @@ where it is undefined, and where no interval was asked for. Rates are fractions 
     misclassification_auroc, misclassification_aupr_right, misclassification_aupr_wrong
                 the score as a detector of wrong predictions on known images
 
-Each rate has two more columns behind it, its name with `_low` and `_high`: the bootstrap interval.
+Each rate has two more columns behind it, its name with `_low` and `_high`: its interval of
+confidence, where it has one.
 A name that begins like a spreadsheet formula gets a leading `'`, and control characters stand as
 escapes, as in score tables.
 """
@@ -100,9 +101,10 @@ def _corrupted_rows(model: ModelResult) -> Iterator[Cells]:
 
 def _id_row(result: IdResult, head: str) -> Cells:
     on_id = result.heads[head]
-    found = {
-        f"misclassification_{m}": getattr(on_id.misclassification, m) for m in _MISCLASSIFICATION
-    }
+    found = _rates(
+        {name: getattr(on_id.misclassification, name) for name in _MISCLASSIFICATION},
+        on_id.intervals,
+    )
     return {
         "kind": "id",
         "head": head,
@@ -110,7 +112,7 @@ def _id_row(result: IdResult, head: str) -> Cells:
         "seen": _seen(result.seen),
         **_rates({name: getattr(result, name) for name in _OF_ID}, result.intervals),
         **_rates({name: getattr(on_id, name) for name in _OF_HEAD}, on_id.intervals),
-        **found,
+        **{f"misclassification_{name}": value for name, value in found.items()},
     }
 
 

@@ -250,14 +250,14 @@ class Rival:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The head, and among several artefacts the one, with the largest mean AUROC.
+    """The head to take, and among several artefacts the one; see `recommendation` for the rule.
 
     Attributes:
         model: Name of the artefact.
         head: Name of the head.
-        mean_auroc: Macro mean over the OOD sets.
+        mean_auroc: Mean over the groups of OOD sets of their mean.
         interval: Of the mean; both bounds NaN without bootstrap.
-        rivals: The others, best first.
+        rivals: All others, best first.
         sentences: What to take, and why.
     """
 

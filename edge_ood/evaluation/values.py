@@ -34,8 +34,8 @@ class Bootstrap:
     """
 
     replicates: int
-    level: float
-    seed: int
+    level: float = 0.95
+    seed: int = 0
 
 
 @dataclass(frozen=True)

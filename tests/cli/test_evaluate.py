@@ -27,7 +27,7 @@ TABLES = """\
 ID: 4 images
 objective classifier-discrepancy:mode=transductive\\x1b,margin=1.2
 accuracy 75.00 % (1 wrong), ECE 0.00 %, RMS 0.00 %
-mean probability of the predicted class 75.00 %, 75.00 % where right, 75.00 % where wrong
+mean probability of the predicted class 75.00 %: right 75.00 %, wrong 75.00 %
 
                                 accuracy  wrong vs right       AUPR with       AUPR with
 head                    TPR  of accepted           AUROC  wrong positive  right positive
@@ -39,11 +39,11 @@ OOD far: 2 images against 4 of ID
 objective classifier-discrepancy:mode=transductive\\x1b,margin=1.2
 mean probability of the predicted class 75.00 %
 
-                                                      FPR95         FPR95  detection
-head                  AUROC  AUPR-In  AUPR-Out  ID-positive  OOD-positive      error  flagged
---------------------  -----  -------  --------  -----------  ------------  ---------  -------
-energy *              87.50    95.00     83.33        50.00         25.00      12.50   100.00
-relative_mahalanobis  87.50    95.00     83.33        50.00         25.00      12.50   100.00"""
+                                                  FPR95     FPR95  detection
+head                  AUROC  AUPR-In  AUPR-Out  ID-pos.  OOD-pos.      error  flagged
+--------------------  -----  -------  --------  -------  --------  ---------  -------
+energy *              87.50    95.00     83.33    50.00     25.00      12.50   100.00
+relative_mahalanobis  87.50    95.00     83.33    50.00     25.00      12.50   100.00"""
 
 
 class NamedScorer:
@@ -57,6 +57,7 @@ class NamedScorer:
         self.path = Path(path)
         self.metadata = SimpleNamespace(
             precision="fp32",
+            heads=(),
             classes=CLASSES,
             primary="energy",
             calibration=SimpleNamespace(
@@ -122,9 +123,33 @@ def run(*arguments):
 
 def test_tables_show_every_number(folders):
     """One block for ID and one per OOD set, in percent, the primary head marked."""
-    output = run("--id", "known", "--ood", "far").stdout
+    output = run("--id", "known", "--ood", "far", "--bootstrap", "0").stdout
 
     assert output[: output.index("\n\nRates are percentages")] == TABLES
+
+
+def test_intervals_stand_below_their_rates(folders):
+    """Those of the JSON, with one decimal, and the legend says how they were made."""
+    output = run("--id", "known", "--ood", "far", "--bootstrap", "50", "--json", "found").stdout
+
+    document = json.loads((folders / "found").read_text())
+    (model,) = document["models"]
+    found = model["ood"]["far"]["intervals"]["energy"]
+    low, high = (f"{100 * found['auroc'][end]:.1f}" for end in ("low", "high"))
+    table = output[output.index("OOD far") :].splitlines()
+    (row,) = (table[i + 1] for i, line in enumerate(table) if line.startswith("energy"))
+    assert row.split()[:3] == ["95", "%", f"{low}-{high}".replace("100.0", "100")]
+    assert document["bootstrap"] == {"replicates": 50, "level": 0.95, "seed": 0}
+    assert "(50 resamples)" in output
+
+
+def test_the_recommendation_comes_last(folders):
+    """Both sentences of the JSON, wrapped."""
+    output = run("--id", "known", "--ood", "far", "--json", "found").stdout
+
+    sentences = json.loads((folders / "found").read_text())["recommendation"]["sentences"]
+    assert output.replace("\n", " ").endswith(f"  {' '.join(sentences)} ")
+    assert "'energy'" in sentences[0]
 
 
 @pytest.mark.parametrize(("own", "said"), [((), "95.00 % promised"), (("energy",), "no rate")])
@@ -147,7 +172,7 @@ def test_tables_fit_a_hundred_columns(folders):
     """The longest head name planned leaves every line within 100 columns."""
     output = run("--id", "known", "--ood", "far").stdout
 
-    assert max(len(line) for line in output.splitlines()) <= 100
+    assert [] == [line for line in output.splitlines() if len(line) > 100]
 
 
 def test_json_file_holds_the_document(folders):
@@ -348,12 +373,16 @@ def test_groups_are_reported(folders):
 
     output = run("--id", "known", *sets).stdout
 
-    titles = [line for line in output.splitlines() if line.startswith(("OOD", "MEAN"))]
+    titles = [
+        line
+        for line in output.splitlines()
+        if line.startswith(("OOD", "NEAR", "FAR", "MEAN")) and ":" in line
+    ]
     assert titles == [
         "OOD rest: 2 images against 4 of ID",
-        "OOD near (near): 1 image against 4 of ID",
-        "OOD far (far): 2 images against 4 of ID",
-        "OOD more (far): 2 images against 4 of ID",
+        "NEAR OOD near: 1 image against 4 of ID",
+        "FAR OOD far: 2 images against 4 of ID",
+        "FAR OOD more: 2 images against 4 of ID",
         "MEAN over the far OOD sets: far, more",
         "MEAN over all OOD sets: rest, near, far, more",
     ]
@@ -369,9 +398,7 @@ def test_artefacts_stand_side_by_side(folders):
     assert ["MODEL x: ./x.onnx", "MODEL y: ./y.onnx"] == [
         line for line in result.stdout.splitlines() if line.startswith("MODEL ")
     ]
-    assert (
-        "y      energy  0.00     75.00  75.00  87.50        50.00         25.00   100.00" in table
-    )
+    assert "y      energy  0.00     75.00  75.00  87.50    50.00     25.00   100.00" in table
 
 
 def test_one_artefact_twice_is_refused(folders):
@@ -415,8 +442,5 @@ def test_command_on_an_artefact(artifact_path, demo_images):
     )
 
     assert result.exit_code == 0
-    assert [line.split(":")[0] for line in result.stdout.splitlines() if ": " in line][:3] == [
-        "ID",
-        "OOD near",
-        "OOD far",
-    ]
+    titles = [line for line in result.stdout.splitlines() if line.startswith(("ID:", "OOD "))]
+    assert ["ID", "OOD near", "OOD far"] == [title.split(":")[0] for title in titles]

@@ -46,7 +46,10 @@ def model() -> ModelResult:
         "=near": replace(near, intervals={"msp": {"auroc": Interval(0.25, 0.75)}}),
         "noise": measure_ood(inside, outside, group="far", kind="synthetic", seen={}),
     }
-    on_head = replace(known.heads["msp"], intervals={"realised_tpr": Interval(0.5, 1.0)})
+    on_head = replace(
+        known.heads["msp"],
+        intervals={"realised_tpr": Interval(0.5, 1.0), "auroc": Interval(0.25, 0.5)},
+    )
     corrupted = CorruptedResult(
         3, 4, 0.5, 0.7, math.nan, {"energy": 0.1, "msp": 0.2}, {"energy": 0.3, "msp": 0.4}
     )
@@ -142,7 +145,8 @@ def test_numbers_are_those_of_the_document(model: ModelResult) -> None:
     assert ("0.4", "0.9") == (known["accuracy_low"], known["accuracy_high"])
     assert ("0.75", "0.5", "1.0") == tuple(known[f"realised_tpr{x}"] for x in ("", "_low", "_high"))
     assert model.id.heads["msp"].misclassification.auroc == float(known["misclassification_auroc"])
-    assert "" == known["auroc"]
+    assert "0.25" == known["misclassification_auroc_low"]
+    assert ["", ""] == [known["auroc"], known["auroc_low"]]
 
 
 def test_groups_and_corruptions_have_their_own_numbers(model: ModelResult) -> None:

@@ -17,6 +17,7 @@ from edge_ood.evaluation.evaluate import evaluate
 from edge_ood.evaluation.models import Model, open_models
 from edge_ood.evaluation.plan import plan_evaluation
 from edge_ood.evaluation.sets import parse_sets
+from edge_ood.evaluation.values import Bootstrap
 from edge_ood.images import ImageSet, content_hash, read_images
 from edge_ood.results import Scores
 
@@ -32,6 +33,7 @@ class NamedScorer:
     def __init__(self, manifests=None, provenance=None):
         self.metadata = SimpleNamespace(
             precision="fp32",
+            heads=(),
             provenance=provenance or {},
             classes=CLASSES,
             primary="energy",
@@ -315,6 +317,41 @@ def test_artefacts_share_the_sets():
     ]
     assert [model.ood for model in alone] == [model.ood for model in result.models]
     assert 14 == len(ticks)
+
+
+def test_a_head_is_recommended_with_intervals():
+    """The best mean AUROC, its interval and its rivals, once images are drawn again."""
+    result = run({"one": NamedScorer()}, KNOWN, {"far": FOREIGN}, bootstrap=Bootstrap(50))
+
+    found = result.recommendation
+    assert ("one", "energy") == (found.model, found.head)
+    assert result.models[0].ood["far"].metrics["energy"].auroc == found.mean_auroc
+    assert found.interval.low < found.mean_auroc < found.interval.high
+    assert ["msp"] == [rival.head for rival in found.rivals]
+    assert "auroc" in result.models[0].ood["far"].intervals["energy"]
+
+
+def test_without_a_foreign_set_nothing_is_recommended():
+    """And without bootstrap there are no intervals."""
+    result = run({"one": NamedScorer()}, KNOWN, {})
+
+    assert result.recommendation is None
+    assert {} == result.models[0].id.intervals
+
+
+def test_scoring_ends_before_measuring_begins():
+    """The caller hears of it once, after the last image."""
+    heard = []
+
+    run(
+        {"one": NamedScorer(), "two": NamedScorer()},
+        KNOWN,
+        {},
+        on_image=lambda: heard.append("image"),
+        on_scored=lambda: heard.append("scored"),
+    )
+
+    assert [*["image"] * 8, "scored"] == heard
 
 
 def test_artefacts_may_know_other_classes():
