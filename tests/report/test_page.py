@@ -31,6 +31,32 @@ def test_a_page_is_sound_and_stands_alone(
     check_page(request.getfixturevalue(f"{name}_page"))
 
 
+@pytest.mark.browser
+@pytest.mark.parametrize("name", ["parts", *PAGES])
+def test_a_page_fits_a_phone_and_a_desktop(
+    name: str, request: pytest.FixtureRequest, check_in_browser: Callable[[str], None]
+) -> None:
+    """Nothing makes it scroll sideways, and nothing is asked for, at 400 and at 1400 px."""
+    check_in_browser(request.getfixturevalue(f"{name}_page"))
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    "damage",
+    [
+        '<div style="width: 401px">x</div>',
+        '<img src="picture.png" alt="x">',
+        '<script src="data:text/javascript,1"></script>',
+    ],
+)
+def test_the_browser_sees_damage(
+    damage: str, gallery_page: str, check_in_browser: Callable[[str], None]
+) -> None:
+    """What is too wide, asks for a file or runs a script is not overlooked."""
+    with pytest.raises(AssertionError):
+        check_in_browser(gallery_page.replace("<main>", f"<main>{damage}", 1))
+
+
 @pytest.mark.parametrize(
     "damage",
     [
