@@ -21,9 +21,10 @@ from edge_ood.artifact import (
     PackedArray,
     Probe,
 )
+from edge_ood.decoding.open_image import MAX_PIXELS
 from edge_ood.device import Device
 from edge_ood.preprocess import Preprocess
-from edge_ood.results import contract_outputs
+from edge_ood.results import Row, columns, contract_outputs
 from edge_ood.runtime import Scorer
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -68,6 +69,18 @@ def test_the_contract_has_every_output() -> None:
 
     assert list(contract_outputs(["<head>"])) == re.findall(r"^\| `([^`]+)` \|", rows, re.MULTILINE)
     assert f"| `format` | {FORMAT} |" in page
+
+
+def test_the_columns_are_those_of_the_code() -> None:
+    """The page of score tables has their columns in order, and every status that a row may have."""
+    page = text_of("scoring.md")
+    rows = page.partition("## Columns")[2].partition("Names and order")[0]
+    declared = " ".join((Row.__doc__ or "").partition("status: ")[2].split("error:")[0].split())
+    statuses = page.partition("## Statuses")[2]
+
+    assert columns(["<head>"]) == re.findall(r"^\| `([^`]+)` \|", rows, re.MULTILINE)
+    assert re.findall(r"`([^`]+)`", declared) == re.findall(r"^\| `([^`]+)` \|", statuses, re.M)
+    assert f"{MAX_PIXELS:,}" in page
 
 
 def test_the_contract_names_the_initializers(colour_artifact: Path) -> None:
