@@ -16,8 +16,7 @@ def evaluation_command(evaluation: Evaluation) -> str:
     if first.corruptions:
         spoilt = (f"{c.name}:count={c.strengths[0].n}" for c in first.corruptions)
         options.append(["--corrupted", ",".join(spoilt)])
-    if evaluation.bootstrap.replicates:
-        options.append(["--bootstrap", str(evaluation.bootstrap.replicates)])
+    options.append(["--bootstrap", str(evaluation.bootstrap.replicates)])
     options += [["--allow-seen"]] if evaluation.allowed_seen else []
     start = ["edge-ood", "evaluate", *(model.path for model in evaluation.models)]
     return " \\\n  ".join(map(shlex.join, [start, *options]))

@@ -228,7 +228,7 @@ def dot_figure(
                 _dot(axes, place + shift, row.rates[i], style)
         if not math.isnan(promised):
             axes.axvline(100 * promised, color=INK, linewidth=_HAIR, linestyle=":")
-            axes.set_xlim(left=-1)
+            axes.set_xlim(left=-0.03 * axes.get_xlim()[1])
         _name_rows(axes, [row.name for row in rows])
         axes.set_xlabel(axis)
         _legend_above(axes, columns=len(series))

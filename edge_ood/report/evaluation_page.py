@@ -28,6 +28,7 @@ Picture = Callable[[int, str, str], str | None]
 _FEW = 200
 """Images below which rates are coarse: near 95 %, 200 of them leave 3 points of doubt."""
 
+_HALF = 0.5
 _ORDER = ("near", "far", "")
 _FILES = "files"
 
@@ -93,12 +94,14 @@ class _Remarks:
         is_made_only: Whether no OOD set consists of files.
         broken: Places of artefacts whose primary head accepts fewer ID images than promised, beyond
             what chance in the ID images explains.
+        blind: Places of artefacts and groups of which the primary head flags less than half.
     """
 
     seen: Sequence[tuple[int, str, str]]
     few: Sequence[str]
     is_made_only: bool
     broken: Sequence[int]
+    blind: Sequence[tuple[int, str]]
 
 
 def _remarks(evaluation: Evaluation) -> _Remarks:
@@ -113,6 +116,12 @@ def _remarks(evaluation: Evaluation) -> _Remarks:
         few=[name for name, n in sizes.items() if n < _FEW],
         is_made_only=bool(first.ood) and all(r.kind != _FILES for r in first.ood.values()),
         broken=[m for m, model in enumerate(evaluation.models) if _is_broken(model)],
+        blind=[
+            (m, group)
+            for m, model in enumerate(evaluation.models)
+            for group in shown_groups(model)
+            if model.groups[group].metrics[model.primary].flagged < _HALF
+        ],
     )
 
 

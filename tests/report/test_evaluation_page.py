@@ -225,6 +225,28 @@ def test_a_broken_promise_is_said_before_the_numbers(
     assert warning not in page_with(high=0.10, alpha=math.nan)
 
 
+@pytest.mark.parametrize(("flagged", "is_said"), [(0.49, True), (0.51, False)])
+def test_what_passes_as_known_is_said_before_the_numbers(
+    make_evaluation: Callable[..., Evaluation], flagged: float, is_said: bool
+) -> None:
+    """A group of which less than half is flagged is a warning, for the primary head alone."""
+    made = make_evaluation()
+    model = made.models[0]
+    groups = {
+        name: replace(
+            group,
+            metrics={
+                "energy": replace(group.metrics["energy"], flagged=flagged),
+                "msp": replace(group.metrics["msp"], flagged=0.1),
+            },
+        )
+        for name, group in model.groups.items()
+    }
+    html = evaluation_page(replace(made, models=(replace(model, groups=groups),)))
+
+    assert is_said == ("Most of these foreign images pass as known" in html)
+
+
 def test_thumbnails_come_from_the_paths_of_the_document(
     contents: Callable[[str], Any], make_evaluation: Callable[..., Evaluation], tmp_path: Path
 ) -> None:
