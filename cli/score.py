@@ -91,7 +91,8 @@ def score(
     gallery: Annotated[
         Path | None,
         typer.Option(
-            help="A page to write, FILE.html, with the most suspicious images as thumbnails.",
+            help="A page to write, FILE.html, with the most suspicious images as thumbnails; with "
+            "--resume also of a table that is finished or merged.",
         ),
     ] = None,
     gallery_size: Annotated[

@@ -102,12 +102,15 @@ def test_a_finished_table_gets_a_gallery(
 
 
 def test_a_shard_has_a_gallery_of_its_own(artefact: str, folder: Path) -> None:
-    """Each of its images once, and no others."""
+    """Each of its images once, and no others; the merged table has that of the whole run."""
     for index in (1, 2):
         shard = ("--shard", f"{index}/2", "-o", f"{index}.csv")
         assert 0 == score(artefact, "images", *shard, "--gallery", f"{index}.html").exit_code
     score(artefact, "images", "--gallery", "g.html")
+    CliRunner().invoke(app, ["merge", "2.csv", "1.csv", "-o", "out.csv"])
+    score(artefact, "images", "-o", "out.csv", "--resume", "--gallery", "merged.html")
 
+    assert Path("g.html").read_bytes() == Path("merged.html").read_bytes()
     parts = [shown_names(f"{index}.html") for index in (1, 2)]
     assert sorted(shown_names()) == sorted(parts[0] + parts[1])
     assert min(map(len, parts)) > 0
