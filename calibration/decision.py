@@ -9,7 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from edge_ood.calibration.combination import COMBINED, Combination, fit_combination
 from edge_ood.calibration.guarantee import Guarantee
-from edge_ood.calibration.threshold import MAX_KNOTS, Knots, fit_knots
+from edge_ood.calibration.threshold import (
+    MAX_KNOTS,
+    Knots,
+    fit_knots,
+    kept_ranks,
+    threshold_rank,
+)
 from edge_ood.errors import CalibrationError, InputError, UnknownNameError
 
 __all__ = ["Decision", "fit_combined", "fit_decision"]
@@ -169,6 +175,29 @@ class Decision:
             combined=cls.from_arrays((COMBINED,), rest),
         )
 
+    def known_scores(
+        self, head: str, label: int, n: int, guarantee: Guarantee
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]] | None:
+        """What is left of the calibration scores behind a threshold: some of them, and their place.
+
+        Args:
+            head: A score.
+            label: A predicted class, which has the threshold.
+            n: Calibration images that it comes from.
+            guarantee: What they were calibrated for.
+
+        Returns:
+            Ascending scores (M,) and the share (M,) of the n images that score at most so high;
+            None where the knots are not those of n images.
+        """
+        table = self._table(head)
+        rank = threshold_rank(n, guarantee.alpha, guarantee.confidence)
+        ranks = kept_ranks(n, rank, _knot_limit(table.num_groups))
+        knots = table.knots[table._row(head), table.groups[label]]
+        if len(ranks) > len(knots):
+            return None
+        return knots[len(knots) - len(ranks) :], ranks / n
+
     def _table(self, head: str) -> "Decision":
         """Where a score's thresholds are."""
         return self.combined if self.combined and head == COMBINED else self
@@ -227,7 +256,7 @@ def fit_decision(
     shared = len(own) < num_classes
     groups[own] = np.arange(len(own)) + shared
     members = [np.ones(len(labels), np.bool_)] * shared + [labels == label for label in own]
-    limit = min(MAX_KNOTS, max(_FEWEST_KNOTS, _MOST_KNOTS_OF_A_HEAD // len(members)))
+    limit = _knot_limit(len(members))
     knots = {
         head: [_fit(head, values[chosen], guarantee, limit) for chosen in members]
         for head, values in scores.items()
@@ -265,6 +294,11 @@ def fit_combined(
             f"{COMBINED!r}, which one half of the images calibrates: {error}", hint=error.hint
         ) from error
     return replace(decision, combination=combination, combined=fitted)
+
+
+def _knot_limit(groups: int) -> int:
+    """Most knots of a head in each of so many groups."""
+    return min(MAX_KNOTS, max(_FEWEST_KNOTS, _MOST_KNOTS_OF_A_HEAD // groups))
 
 
 def _fit(head: str, scores: NDArray[np.float32], guarantee: Guarantee, limit: int) -> Knots:

@@ -1,17 +1,49 @@
 """What a calibration promises, in words for whoever relies on it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from edge_ood.calibration.beta import beta_quantile
 from edge_ood.calibration.guarantee import Guarantee, Sample
 from edge_ood.calibration.threshold import threshold_rank
 
-__all__ = ["own_threshold_statement", "statement"]
+__all__ = ["INTERVAL_SHARE", "RateInUse", "own_threshold_statement", "rate_in_use", "statement"]
 
-_MIDDLE = 0.9
+INTERVAL_SHARE = 0.9
 """Share of calibration sets for which the interval of rates is stated."""
 
 _MOST_NAMES = 5
+
+
+@dataclass(frozen=True)
+class RateInUse:
+    """The share of all known images that a threshold flags, over calibration sets of one size.
+
+    Attributes:
+        mean: Its mean, (n + 1 - k) / (n + 1).
+        low: Its lower end for the middle 90 % of calibration sets.
+        high: Its upper end.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+
+def rate_in_use(guarantee: Guarantee, n: int) -> RateInUse:
+    """How the rate in use varies for n calibration images: Beta(n + 1 - k, k), as in `statement`.
+
+    Args:
+        guarantee: What is held.
+        n: Images that one threshold comes from.
+
+    Raises:
+        CalibrationError: If n is too small.
+    """
+    rank = threshold_rank(n, guarantee.alpha, guarantee.confidence)
+    ends = [(1 - INTERVAL_SHARE) / 2, (1 + INTERVAL_SHARE) / 2]
+    low, high = beta_quantile(ends, n + 1 - rank, rank).tolist()
+    return RateInUse((n + 1 - rank) / (n + 1), low, high)
 
 
 def statement(guarantee: Guarantee, sample: Sample, classes: Sequence[str]) -> str:
@@ -67,19 +99,16 @@ def own_threshold_statement(heads: Sequence[str]) -> str:
 def _most(guarantee: Guarantee, of_what: str, sets: str, n: int | None = None) -> str:
     """At most so many are flagged, in the sense of the guarantee, and how it varies for n."""
     most = f"at most {_percent(guarantee.alpha)} of {of_what} are flagged"
-    rank = None if n is None else threshold_rank(n, guarantee.alpha, guarantee.confidence)
+    rate = None if n is None else rate_in_use(guarantee, n)
     if guarantee.confidence:
         share = _percent(guarantee.confidence)
         held = f"{most}, for {share} of calibration sets of {sets}"
-        if n is None or rank is None:
-            return held
-        return f"{held}; averaged over all such sets it is {_percent((n + 1 - rank) / (n + 1))}"
+        return f"{held}; averaged over all such sets it is {_percent(rate.mean)}" if rate else held
     held = f"{most}, averaged over calibration sets of {sets}"
-    if n is None or rank is None:
+    if not rate:
         return held
-    ends = [(1 - _MIDDLE) / 2, (1 + _MIDDLE) / 2]
-    low, high = map(_percent, beta_quantile(ends, n + 1 - rank, rank))
-    return f"{held}; for {_percent(_MIDDLE)} of such sets it is {low} to {high}"
+    low, high = _percent(rate.low), _percent(rate.high)
+    return f"{held}; for {_percent(INTERVAL_SHARE)} of such sets it is {low} to {high}"
 
 
 def _percent(share: float) -> str:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from edge_ood.cli._promise import promise
-
 if TYPE_CHECKING:
     from edge_ood.artifact import Metadata
     from edge_ood.report.gallery import Gallery
@@ -65,6 +63,7 @@ class GalleryPage:
         """Read the images that were kept, and write the page."""
         if self._path is None or self._gallery is None:
             return
+        from edge_ood.promise import promise
         from edge_ood.report.page import write_page
 
         gallery = self._gallery

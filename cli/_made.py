@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from edge_ood.cli._comparison import report_comparison
-from edge_ood.cli._promise import promise
 from edge_ood.cli._table import format_table
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ __all__ = ["report_artefact"]
 def report_artefact(target: Path, attached: "Attached") -> None:
     """Print thresholds, errors, guarantee and what was chosen."""
     from edge_ood.output import report_path
+    from edge_ood.promise import promise
 
     _explain_choices(attached.metadata.provenance.get("choices", {}))
     calibration = attached.metadata.calibration

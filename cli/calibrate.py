@@ -14,7 +14,6 @@ from edge_ood.cli._options import (
     PerClassOption,
     ProviderOption,
 )
-from edge_ood.cli._promise import promise
 from edge_ood.cli._table import format_table
 from edge_ood.text import printable
 
@@ -130,6 +129,8 @@ def _thresholds(texts: Sequence[str]) -> dict[str, float]:
 
 
 def _report(target: Path, report: "CalibrationReport") -> None:
+    from edge_ood.promise import promise
+
     after, before = report.after, report.before.thresholds
     rows = [
         (head, f"{before[head]:.6g}" if head in before else "-", f"{threshold:.6g}")

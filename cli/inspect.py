@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from edge_ood.cli._options import Artefact
-from edge_ood.cli._promise import promise
 from edge_ood.cli._table import format_table
 from edge_ood.text import printable
 
@@ -48,6 +47,8 @@ def report(metadata: "Metadata") -> str:
 
 
 def _facts(metadata: "Metadata") -> dict[str, str]:
+    from edge_ood.promise import promise
+
     classes = ", ".join(metadata.classes[:_MOST_CLASSES])
     more = len(metadata.classes) - _MOST_CLASSES
     preprocess, calibration = metadata.preprocess, metadata.calibration

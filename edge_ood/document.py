@@ -55,6 +55,10 @@ class Document:
             raise InputError(f"{name!r} should be a {kind.__name__}, got {got}")
         return value
 
+    def optional(self, name: str, kind: type[_T]) -> _T | None:
+        """As `get`, but None where the field is null or missing."""
+        return None if self._fields.get(name) is None else self.get(name, kind)
+
     def document(self, name: str) -> "Document":
         """The field as a document."""
         return Document(self.get(name, dict))

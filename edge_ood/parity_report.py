@@ -1,7 +1,8 @@
 """The parity report: what a file was compared with, on which images, and where it is furthest off.
 
 It is JSON and lies beside the artefact, `x.parity.json` beside `x.onnx`; docs/parity-report.md
-says what its keys mean. The metadata of the artefact hold a summary.
+says what its keys mean. The metadata of the artefact hold a summary; the page about the artefact
+reads the report.
 """
 
 import hashlib
@@ -13,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from edge_ood.artifact import Metadata
+from edge_ood.document import Document
+from edge_ood.errors import ArtifactError, InputError
 from edge_ood.parity import ParityReport
 
-__all__ = ["REPORT_FORMAT", "parity_document", "write_report"]
+__all__ = ["REPORT_FORMAT", "parity_document", "read_report", "write_report"]
 
 REPORT_FORMAT = 1
 _WORST = 3
@@ -58,6 +61,80 @@ def write_report(path: Path, document: Mapping[str, Any]) -> None:
     """Write a report; numbers that are not finite, for which JSON has no word, become null."""
     text = json.dumps(_finite(document), indent=1, ensure_ascii=False, allow_nan=False)
     path.write_text(f"{text}\n", "utf-8")
+
+
+def read_report(path: Path) -> dict[str, Any] | None:
+    """What a page shows of a report, checked; None where there is no such file.
+
+    Returns:
+        `sha256`, `reference`, `images`, `outputs`, `resizing` and `gradients` of the document.
+
+    Raises:
+        ArtifactError: If the file is damaged or from a newer edge-ood.
+    """
+    try:
+        document = Document.parse(path.read_text("utf-8"))
+        number = document.get("format", int)
+        if number > REPORT_FORMAT:
+            raise ArtifactError(
+                f"'{path}' has format {number}, this edge-ood reads {REPORT_FORMAT}",
+                hint="pip install --upgrade edge-ood",
+            )
+        return _checked(document)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ArtifactError(f"cannot read '{path}': {error.strerror}") from error
+    except (InputError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"'{path}' is damaged: {error}", hint="export again") from error
+
+
+def _checked(document: Document) -> dict[str, Any]:
+    resizing = document.document("resizing")
+    return {
+        "sha256": document.get("sha256", str),
+        "reference": document.get("reference", str),
+        "images": [
+            {"image": i.get("image", str), "content_hash": i.optional("content_hash", str)}
+            for i in document.documents("images")
+        ],
+        "outputs": [
+            {
+                "output": output.get("output", str),
+                "batches": [_checked_batch(batch) for batch in output.documents("batches")],
+            }
+            for output in document.documents("outputs")
+        ],
+        "resizing": {
+            "decisions": resizing.get("decisions", int),
+            "flips": [
+                {"output": flip.get("output", str), "image": flip.get("image", str)}
+                for flip in resizing.documents("flips")
+            ],
+        },
+        "gradients": [
+            {
+                "head": gradient.get("head", str),
+                **{name: gradient.get(name, int) for name in ("images", "compared", "kinks")},
+                **{name: gradient.get(name, float) for name in ("worst", "allowed")},
+            }
+            for gradient in document.documents("gradients")
+        ],
+    }
+
+
+def _checked_batch(batch: Document) -> dict[str, Any]:
+    return {
+        "batch": batch.get("batch", int),
+        "flips": batch.optional("flips", int),
+        "worst": [
+            {
+                "image": case.get("image", str),
+                **{name: case.optional(name, float) for name in ("error", "allowed")},
+            }
+            for case in batch.documents("worst")
+        ],
+    }
 
 
 def _batches(report: ParityReport, output: str) -> list[dict[str, Any]]:

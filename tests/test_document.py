@@ -35,6 +35,15 @@ def test_a_field_is_taken_out_by_its_exact_type(kind: type, given_kind: type) ->
             document.get("field", kind)
 
 
+def test_an_optional_field_may_be_null_or_missing() -> None:
+    """Both are None; a value of another type is refused as ever."""
+    document = Document({"null": None, "there": 3})
+
+    assert (None, None, 3) == tuple(document.optional(k, int) for k in ("null", "gone", "there"))
+    with pytest.raises(InputError, match="'there' should be a str"):
+        document.optional("there", str)
+
+
 def test_a_missing_field_is_named() -> None:
     """The message says that there is nothing, and what was expected."""
     with pytest.raises(InputError, match="'alpha' should be a float, got nothing"):

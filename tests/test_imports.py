@@ -64,6 +64,7 @@ LAYERS = (
         "parity_limits",
         "parity_report",
         "probe",
+        "promise",
         "request",
         "synthetic",
         "tables",

@@ -13,12 +13,12 @@ import pytest
 
 from edge_ood.artifact import Metadata, write_metadata
 from edge_ood.attach import attach
-from edge_ood.errors import ExportError
+from edge_ood.errors import ArtifactError, ExportError
 from edge_ood.export import request_of
 from edge_ood.output import report_path
 from edge_ood.parity import Compared, ParityReport
 from edge_ood.parity_limits import Reference
-from edge_ood.parity_report import parity_document, write_report
+from edge_ood.parity_report import parity_document, read_report, write_report
 from edge_ood.registry import parse_specs
 from edge_ood.request import Options, Request
 from edge_ood.run_directory import read_run
@@ -208,3 +208,53 @@ def test_a_failing_gate_keeps_both_files_of_before(request_: Request, tmp_path: 
 def test_the_report_lies_beside_the_artefact(artefact: str, report: str) -> None:
     """Two artefacts never share one."""
     assert Path(report) == report_path(Path(artefact))
+
+
+def test_a_report_is_read_back(exported: Path) -> None:
+    """What a page shows of it is what the document says."""
+    document = read(report_path(exported))
+
+    found = read_report(report_path(exported))
+
+    assert found is not None
+    assert {name: document[name] for name in found} == json.loads(
+        json.dumps(found).replace('"flips": null, ', "")
+    )
+    assert {"sha256", "reference", "images", "outputs", "resizing", "gradients"} == set(found)
+
+
+def test_there_may_be_no_report(tmp_path: Path) -> None:
+    """It may be moved or deleted."""
+    assert read_report(tmp_path / "x.parity.json") is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"sha256": "', '"sha256": 0, "": "'),
+        ('"content_hash": "', '"content_hash": 0, "": "'),
+        ('"batch": 1,', '"batch": "1",'),
+        ('"error": ', '"error": "x", "": '),
+        ('"error": ', '"error": NaN, "": '),
+        ('"decisions": ', '"decisions": null, "": '),
+        ('"outputs": [', '"outputs": {}, "": ['),
+        ("}", ""),
+    ],
+)
+def test_a_damaged_report_is_an_error(exported: Path, tmp_path: Path, old: str, new: str) -> None:
+    """Whoever wrote it, a page shows nothing that was not checked."""
+    path = tmp_path / "x.parity.json"
+    path.write_text(report_path(exported).read_text("utf-8").replace(old, new, 1), "utf-8")
+
+    with pytest.raises(ArtifactError, match="is damaged") as caught:
+        read_report(path)
+
+    assert "export again" == caught.value.hint
+
+
+def test_a_report_of_a_newer_format_is_named(tmp_path: Path) -> None:
+    """It is no damage, and the hint is to upgrade."""
+    (tmp_path / "x.json").write_text('{"format": 2}')
+
+    with pytest.raises(ArtifactError, match="has format 2, this edge-ood reads 1"):
+        read_report(tmp_path / "x.json")

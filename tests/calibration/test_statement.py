@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from edge_ood.calibration.guarantee import Guarantee, Sample
-from edge_ood.calibration.statement import own_threshold_statement, statement
+from edge_ood.calibration.statement import own_threshold_statement, rate_in_use, statement
 from edge_ood.errors import CalibrationError
 
 
@@ -38,6 +38,20 @@ def test_the_share_of_calibration_sets_that_hold_the_rate(n: int, rank: int) -> 
 
     expected = [0.05, 0.95, (n + 1 - rank) / (n + 1)]
     assert [f"{100 * share:.3g}" for share in expected] == percentages(found)
+
+
+@pytest.mark.parametrize(
+    ("guarantee", "n", "rank"),
+    [(Guarantee(0.05), 500, 476), (Guarantee(0.05, 0.95), 500, 484), (Guarantee(0.5), 1, 1)],
+)
+def test_the_rate_in_use_is_beta(guarantee: Guarantee, n: int, rank: int) -> None:
+    """Mean and middle nine tenths of Beta(n + 1 - k, k), with and without confidence."""
+    rate = stats.beta(n + 1 - rank, rank)
+
+    found = rate_in_use(guarantee, n)
+
+    expected = [rate.mean(), rate.ppf(0.05), rate.ppf(0.95)]
+    assert expected == pytest.approx([found.mean, found.low, found.high])
 
 
 def test_too_few_images_promise_nothing() -> None:

@@ -1,20 +1,15 @@
-"""What an artefact's calibration promises, as every command prints it."""
+"""What an artefact's calibration promises, as every command and every page says it."""
 
-from typing import TYPE_CHECKING
-
+from edge_ood.artifact import Metadata
+from edge_ood.calibration.combination import COMBINED
+from edge_ood.calibration.statement import own_threshold_statement, statement
 from edge_ood.text import printable
-
-if TYPE_CHECKING:
-    from edge_ood.artifact import Metadata
 
 __all__ = ["promise"]
 
 
-def promise(metadata: "Metadata") -> str:
+def promise(metadata: Metadata) -> str:
     """One line, or several where scores differ in what holds for them."""
-    from edge_ood.calibration.combination import COMBINED
-    from edge_ood.calibration.statement import own_threshold_statement, statement
-
     calibration = metadata.calibration
     if not calibration.n:
         return "nothing: it was never calibrated"
