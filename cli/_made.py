@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from edge_ood.cli._comparison import report_comparison
+from edge_ood.cli._page import leave_export_page
 from edge_ood.cli._table import format_table
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ __all__ = ["report_artefact"]
 
 
 def report_artefact(target: Path, attached: "Attached") -> None:
-    """Print thresholds, errors, guarantee and what was chosen."""
-    from edge_ood.output import report_path
+    """Print thresholds, errors, guarantee and what was chosen; write the page about it."""
+    from edge_ood.output import page_path, report_path
     from edge_ood.promise import promise
 
     _explain_choices(attached.metadata.provenance.get("choices", {}))
@@ -43,6 +44,8 @@ def report_artefact(target: Path, attached: "Attached") -> None:
         )
     typer.echo(promise(attached.metadata))
     typer.echo(f"{report_path(target)}: the images on which each output is furthest off")
+    if leave_export_page(target):
+        typer.echo(f"{page_path(target)}: all of this as a page, and what the thresholds mean")
     if attached.comparison is not None:
         report_comparison(attached.metadata.precision, attached.comparison)
 

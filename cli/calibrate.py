@@ -14,6 +14,7 @@ from edge_ood.cli._options import (
     PerClassOption,
     ProviderOption,
 )
+from edge_ood.cli._page import renew_export_page
 from edge_ood.cli._table import format_table
 from edge_ood.text import printable
 
@@ -65,7 +66,8 @@ def calibrate(
     """Fit thresholds anew on known images of this device.
 
     P-values follow, and so do the scores that 'edge-ood check' reproduces. FILE.onnx is replaced at
-    once or not at all; --undo brings back what was before, to the bit.
+    once or not at all; --undo brings back what was before, to the bit. A page beside it, such as
+    FILE.report.html, is written anew.
 
     Example: edge-ood calibrate exported/oe.onnx new_images --alpha 0.01
 
@@ -89,6 +91,7 @@ def calibrate(
     # Replacing the artefact itself is the purpose of this command, so only OUT needs --force.
     check_output(output or artefact, force=force or output is None)
     _report(output or artefact, _calibrated(artefact, images, changes, output, provider))
+    renew_export_page(output or artefact)
 
 
 def _calibrated(

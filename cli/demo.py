@@ -13,7 +13,10 @@ from edge_ood.cli._options import ForceOption
 
 __all__ = ["demo"]
 
-_MADE = ("images", "run", "digits.onnx", "digits.parity.json", "scores.csv")
+_MADE = (
+    *("images", "run", "run/report.html"),
+    *("digits.onnx", "digits.parity.json", "digits.report.html", "scores.csv"),
+)
 
 
 def demo(
@@ -44,7 +47,8 @@ def demo(
         _run(command)
     typer.echo(f"\nDone in {time.monotonic() - started:.0f} s. Everything is left to explore:")
     for name in _MADE:
-        typer.echo(f"  {output / name}")
+        if (output / name).exists():  # pages need an extra
+            typer.echo(f"  {output / name}")
     typer.echo(f"Next: edge-ood inspect {shlex.quote(str(output / 'digits.onnx'))}")
 
 

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from edge_ood.cli._options import ForceOption
-from edge_ood.errors import InputError, MissingDependencyError
+from edge_ood.cli._page import leave_training_page
+from edge_ood.errors import GuessingError, InputError, MissingDependencyError
 from edge_ood.recipes import RECIPES, Recipe, choose_settings
 from edge_ood.registry import Registry, Spec, parse_spec
 
@@ -156,6 +157,7 @@ def train(
     """
     from edge_ood.fine_tuning import read_start
     from edge_ood.preprocess import Preprocess
+    from edge_ood.run_directory import PAGE_FILE
     from edge_ood.training_set import Folders
 
     defaults, preprocess = _DEFAULTS, Preprocess(_IMAGE_SIZE_PX)
@@ -194,23 +196,31 @@ def train(
     except ModuleNotFoundError as error:
         raise MissingDependencyError("training", error.name or "torch", "train") from error
 
-    with TrainingDisplay(settings.epochs) as display:
-        report = train_classifier(
-            Folders(folder, outliers, calibration, validation, unlabelled, start),
-            settings,
-            preprocess,
-            output,
-            launch=Launch(device, resume=resume, force=force),
-            progress=display.callbacks,
-        )
+    is_first = os.environ.get("RANK", "0") == "0"  # torchrun starts many of us, and one speaks
+    try:
+        with TrainingDisplay(settings.epochs) as display:
+            report = train_classifier(
+                Folders(folder, outliers, calibration, validation, unlabelled, start),
+                settings,
+                preprocess,
+                output,
+                launch=Launch(device, resume=resume, force=force),
+                progress=display.callbacks,
+            )
+    except GuessingError:
+        if is_first:
+            leave_training_page(output)
+        raise
     end_processes()
-    if os.environ.get("RANK", "0") != "0":  # torchrun starts many of us, and the first speaks
+    if not is_first:
         return
     accuracy = report.validation_accuracy
     typer.echo(
         f"wrote '{output}'"
         + ("" if math.isnan(accuracy) else f": validation accuracy {accuracy:.1%}")
     )
+    if leave_training_page(output):
+        typer.echo(f"{output / PAGE_FILE}: learning curves, energies and settings as a page")
     typer.echo(f"next: edge-ood export {shlex.quote(str(output))}", err=True)
 
 

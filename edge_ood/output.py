@@ -18,6 +18,7 @@ __all__ = [
     "check_writable",
     "discard",
     "is_unfinished",
+    "page_path",
     "publish",
     "replacing",
     "report_path",
@@ -48,12 +49,12 @@ def check_output(path: Path, *, force: bool) -> None:
 
 
 def check_artefact(path: Path, *, force: bool) -> None:
-    """As `check_output`, for an artefact and the parity report beside it.
+    """As `check_output`, for an artefact with the parity report and the page beside it.
 
     Raises:
-        InputError: As `check_output` does, naming the one of both that is meant.
+        InputError: As `check_output` does, naming the one of them that is meant.
     """
-    for output in (path, report_path(path)):
+    for output in (path, report_path(path), page_path(path)):
         check_output(output, force=force)
 
 
@@ -152,7 +153,16 @@ def is_unfinished(name: str) -> bool:
 
 def report_path(artefact: Path) -> Path:
     """Where the parity report of an artefact lies: `x.parity.json` beside `x.onnx`."""
-    return artefact.with_name(f"{artefact.name.removesuffix('.onnx')}.parity.json")
+    return _beside(artefact, "parity.json")
+
+
+def page_path(artefact: Path) -> Path:
+    """Where the page about an artefact lies: `x.report.html` beside `x.onnx`."""
+    return _beside(artefact, "report.html")
+
+
+def _beside(artefact: Path, ending: str) -> Path:
+    return artefact.with_name(f"{artefact.name.removesuffix('.onnx')}.{ending}")
 
 
 def _sync_folder(folder: Path) -> None:

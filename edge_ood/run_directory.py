@@ -133,6 +133,14 @@ class Run:
         """Whether training came to its end."""
         return self.weights_path.is_file() and not (self.path / "last.ckpt").exists()
 
+    @property
+    def guessing_accuracy(self) -> float:
+        """Share of the most frequent class among the validation images; NaN where there is none."""
+        labels = self.splits["validation"].labels
+        if labels is None or not len(labels):
+            return math.nan
+        return float(np.bincount(labels).max() / len(labels))
+
 
 @dataclass(frozen=True)
 class EpochReport:

@@ -1,13 +1,10 @@
 """What training tells its caller, on the way and at the end; without torch."""
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
-from edge_ood.errors import DataError
+from edge_ood.errors import GuessingError
 from edge_ood.run_directory import EpochReport, Run
 
 __all__ = ["SILENT", "Meter", "Progress", "StepReport", "TrainReport", "conclude"]
@@ -97,15 +94,11 @@ def conclude(run: Run, epochs: tuple[EpochReport, ...]) -> TrainReport:
     """The outcome of a finished run.
 
     Raises:
-        DataError: If it is no better than guessing.
+        GuessingError: If it is no better than guessing.
     """
-    labels = run.splits["validation"].labels
-    guessing = math.nan
-    if labels is not None and len(labels):
-        guessing = float(np.bincount(labels).max() / len(labels))
-    accuracy = epochs[-1].validation_accuracy
+    guessing, accuracy = run.guessing_accuracy, epochs[-1].validation_accuracy
     if accuracy <= guessing:
-        raise DataError(
+        raise GuessingError(
             f"validation accuracy {accuracy:.1%} is no better than guessing the most frequent"
             f" class ({guessing:.1%}); the weights are kept in '{run.path}'",
             hint="train for more --epochs, lower --lr, or check the labels",

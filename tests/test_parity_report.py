@@ -15,7 +15,7 @@ from edge_ood.artifact import Metadata, write_metadata
 from edge_ood.attach import attach
 from edge_ood.errors import ArtifactError, ExportError
 from edge_ood.export import request_of
-from edge_ood.output import report_path
+from edge_ood.output import page_path, report_path
 from edge_ood.parity import Compared, ParityReport
 from edge_ood.parity_limits import Reference
 from edge_ood.parity_report import parity_document, read_report, write_report
@@ -206,8 +206,9 @@ def test_a_failing_gate_keeps_both_files_of_before(request_: Request, tmp_path: 
     ],
 )
 def test_the_report_lies_beside_the_artefact(artefact: str, report: str) -> None:
-    """Two artefacts never share one."""
+    """Two artefacts never share one; a page lies there, too."""
     assert Path(report) == report_path(Path(artefact))
+    assert Path(report.replace("parity.json", "report.html")) == page_path(Path(artefact))
 
 
 def test_a_report_is_read_back(exported: Path) -> None:

@@ -145,9 +145,9 @@ def test_torchrun_trains_and_one_process_speaks(tiny_images: Path, tmp_path: Pat
     trained = run(*command)
     resumed = run(*command, "--resume")
 
-    assert [f"wrote '{output}': validation accuracy"] == [
-        line.rpartition(" ")[0] for line in trained.stdout.splitlines()
-    ]
+    wrote, page = trained.stdout.splitlines()
+    assert f"wrote '{output}': validation accuracy" == wrote.rpartition(" ")[0]
+    assert page.startswith(f"{output / 'report.html'}: ")
     assert 1 == trained.stderr.count("epoch 1/2") == trained.stderr.count("next: edge-ood export")
     assert 1 == resumed.stderr.count("is already finished")
     assert 2 == len(read_metrics(output))

@@ -93,6 +93,7 @@ def _range(interval: Mapping[str, float]) -> str:
 _KINDS: dict[str, Callable[[Any], str]] = {
     "complement": _or_nan(_complement),
     "count": numbers.count,
+    "duration": _or_nan(numbers.duration),
     "hash": lambda digits: digits[:_SHORT_HASH],
     "interval": _range,
     "megabytes": numbers.megabytes,

@@ -2,11 +2,12 @@
 
 import math
 
-__all__ = ["count", "megabytes", "number", "percent", "percent_range", "pvalue"]
+__all__ = ["count", "duration", "megabytes", "number", "percent", "percent_range", "pvalue"]
 
 _NOTHING = "n/a"
 _SMALLEST_PVALUE = 1e-4
 _MEGABYTE = 1e6
+_MINUTE_S = 60
 
 
 def percent(rate: float) -> str:
@@ -34,6 +35,18 @@ def pvalue(value: float) -> str:
     if math.isnan(value):
         return _NOTHING
     return f"<{_SMALLEST_PVALUE:.4f}" if value < _SMALLEST_PVALUE else f"{value:.4f}"
+
+
+def duration(seconds: float) -> str:
+    """A time as `3 h 05 min`, `2 min 07 s` or `41.3 s`."""
+    if math.isnan(seconds):
+        return _NOTHING
+    if seconds < _MINUTE_S:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), _MINUTE_S)
+    if minutes < _MINUTE_S:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // _MINUTE_S} h {minutes % _MINUTE_S:02d} min"
 
 
 def megabytes(n_bytes: int) -> str:

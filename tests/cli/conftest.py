@@ -16,7 +16,15 @@ from edge_ood.calibrate import calibrate_artifact
 from edge_ood.graph.assemble import assemble
 from edge_ood.preprocess import Preprocess
 from edge_ood.registry import bind_parameters
+from edge_ood.report import export_page, training_page
 from edge_ood.scores import HEADS, BoundHead
+
+
+@pytest.fixture(autouse=True)
+def _quick_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages have tests of their own in `tests/report`, and figures take long."""
+    monkeypatch.setattr(training_page, "training_page", lambda path: f"of {path}")
+    monkeypatch.setattr(export_page, "export_page", lambda path: f"of {path}")
 
 
 @pytest.fixture

@@ -7,15 +7,21 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
+from edge_ood.artifact import store_metadata
+from edge_ood.artifact_reader import read_metadata
+from edge_ood.calibration.guarantee import Guarantee
+from edge_ood.energies import Energies, EnergySample, write_energies
 from edge_ood.evaluation.results import (
     CorruptedResult,
     CorruptionResult,
@@ -39,9 +45,27 @@ from edge_ood.evaluation.values import (
     Reliability,
     ThresholdCurve,
 )
+from edge_ood.foreign.attach_foreign import attach_foreign
+from edge_ood.foreign.conventions import ForeignClassifier
+from edge_ood.foreign.known_images import KnownFolders
+from edge_ood.images import ImageSet
 from edge_ood.metrics import Misclassification, PairMetrics
+from edge_ood.output import report_path
+from edge_ood.preprocess import Preprocess
+from edge_ood.registry import Spec, parse_specs
+from edge_ood.request import Options
 from edge_ood.results import Row
+from edge_ood.run_directory import (
+    SPLITS,
+    EpochReport,
+    Run,
+    RunConfig,
+    Start,
+    write_metrics,
+    write_run,
+)
 from edge_ood.runtime import Scorer
+from edge_ood.settings import Settings
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
@@ -320,6 +344,7 @@ PARTS = """
 FIELD_KINDS = {
     "complement": lambda rate: f"{100 * (1 - rate):.2f}%",
     "count": lambda n: f"{n:,}",
+    "duration": lambda seconds: spelled(round(seconds)) if seconds >= 60 else f"{seconds:.1f} s",
     "hash": lambda digits: digits[:12],
     "interval": lambda ends: f"{100 * ends['low']:.2f} to {100 * ends['high']:.2f}%",
     "megabytes": lambda n: f"{n / 1e6:.2f} MB",
@@ -330,6 +355,12 @@ FIELD_KINDS = {
     "text": str,
 }
 """How each kind of number is written, said again here."""
+
+
+def spelled(seconds: int) -> str:
+    """A time of a minute or more, in its two largest units."""
+    hours, minutes, rest = seconds // 3600, seconds // 60 % 60, seconds % 60
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
 class _Contents(HTMLParser):
@@ -635,3 +666,148 @@ def evaluation_page(make_evaluation) -> str:
 
     sets = {" ".join(HOSTILE): "near", HOSTILE[4]: "far", "a/b~c.d": ""}
     return page_of(make_evaluation(models=HOSTILE[:2], sets=sets, classes=HOSTILE))
+
+
+def some_images(count: int, split: str, *, is_labelled: bool) -> ImageSet:
+    """Images that nobody looks at, of as many classes as there are hostile names."""
+    paths = tuple(Path(f"/images/{split}/<b>{i}.png") for i in range(count))
+    labels = np.arange(count) % len(HOSTILE) if is_labelled else None
+    hashes = tuple(f"{i:064x}" for i in range(count))
+    return ImageSet(paths, labels, HOSTILE, hashes)
+
+
+@pytest.fixture(scope="session")
+def make_run(tmp_path_factory):
+    """A function that writes the directory of a finished run that nobody trained."""
+
+    def make(*, epochs=3, outliers=500, validation=23, measured=(), **settings) -> Path:
+        path = tmp_path_factory.mktemp("runs") / "\u202e<b>"
+        path.mkdir()
+        random = np.random.default_rng(0)
+        chosen = {
+            "objective": Spec("energy-bounded", {"weight": 0.1, "m_in": -23.0, "m_out": None}),
+            "recipe": "energy-tuned-cifar10",
+            "heads": 2,
+            "batch_size": 17,
+            **settings,
+        }
+        config = RunConfig(
+            Settings(Spec("wrn-10-1", {"dropout": 0.25}), epochs=epochs, **chosen),
+            HOSTILE,
+            Preprocess(16, (0.11, 0.22, 0.33)),
+            {"torch": "<i>", "threads": 3},
+            Start("/runs/\x1b", "ab" * 32),
+            dict(measured),
+        )
+        sizes = dict.fromkeys(SPLITS, 0) | {"training": 40, "calibration": 30}
+        sizes |= {"validation": validation, "outliers": outliers}
+        unlabelled = ("outliers", "unlabelled", "pretraining")
+        splits = {
+            name: some_images(count, name, is_labelled=count > 0 and name not in unlabelled)
+            for name, count in sizes.items()
+        }
+        write_run(Run(path, config, splits))
+        held = 1 if validation else math.nan
+        rows = random.uniform(0.01, 0.99, (epochs, 7)) * [1, 1, held, 900, 99, held, held]
+        write_metrics(path, [EpochReport(i, *row) for i, row in enumerate(rows.tolist(), 1)])
+        known = "validation" if validation else "training"
+        moments = [
+            {
+                split: EnergySample.of(random.normal(mean, 2, 100 + sizes[split]))
+                for split, mean in ((known, low), ("outliers", -3))
+                if sizes[split]
+            }
+            for low in (-4, -21)
+        ]
+        write_energies(path, Energies(*moments))
+        (path / "model.safetensors").touch()
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def made_run(make_run) -> Path:
+    """A fine-tuned run with hostile names that departs from its recipe. Read only."""
+    return make_run(measured={"m_out": -4.75})
+
+
+@pytest.fixture(scope="session")
+def training_page(made_run) -> str:
+    """The page of a run with hostile names."""
+    from edge_ood.report.training_page import training_page as page_of
+
+    return page_of(made_run)
+
+
+@pytest.fixture(scope="session")
+def exported(colours, foreign_network, tmp_path_factory) -> Path:
+    """An artefact of four scores, with all that is chosen, and its report. Read only."""
+    folder = tmp_path_factory.mktemp("exported")
+    onnx.save(foreign_network(), folder / "network.onnx")
+    source = ForeignClassifier(
+        folder / "network.onnx", pixels="unit", features=("pooled", "features")
+    )
+    options = Options(
+        heads=parse_specs("odin,energy,mahalanobis:rank=2"),
+        guarantee=Guarantee(alpha=0.1, combined=True),
+        epsilon="fgsm",
+        provider="cpu",
+    )
+    folders = KnownFolders(colours / "calibration", colours / "train")
+    attach_foreign(source, folders, folder / "file.onnx", options)
+    return folder / "file.onnx"
+
+
+@pytest.fixture(scope="session")
+def change_artefact(tmp_path_factory):
+    """A function that copies an artefact and its report, with other metadata."""
+
+    def change(path: Path, **changes) -> Path:
+        copy = tmp_path_factory.mktemp("changed") / path.name
+        model = onnx.load(path)
+        properties = {item.key: item.value for item in model.metadata_props}
+        store_metadata(model, replace(read_metadata(properties, source="x"), **changes))
+        onnx.save(model, copy)
+        if report_path(path).exists():
+            report_path(copy).write_bytes(report_path(path).read_bytes())
+        return copy
+
+    return change
+
+
+COMPARISON = {
+    **{"images": 512, "label_flips": 3, "logits_error": 0.0123},
+    **{"size_bytes": 123456, "float32_bytes": 654321, "speed": 1.375},
+    "heads": [
+        {"head": "<b>", "rank_correlation": 0.98765, "flips_before": 0.02, "flips_after": 0.01}
+    ],
+}
+
+
+@pytest.fixture(scope="session")
+def hostile_export(exported, change_artefact) -> Path:
+    """An artefact whose classes, origin and comparison are as nobody should choose them."""
+    origin = {name: {name: name} for name in HOSTILE if name.isprintable()}
+    choices = {
+        "<b>": {
+            "epsilon": {"epsilon": 0.5, "criterion": "<i>", "curve": {"0.5": 1}, "at_end": True},
+            "weights": {"source": "<i>", "by_layer": dict.fromkeys(origin, 2.5)},
+            "rank": {"rank": 7, "explained": {"</title>": 0.25}},
+        }
+    }
+    return change_artefact(
+        exported,
+        classes=("</script>", "<b>", "\x1b\u202e"),
+        provenance={**origin, "choices": choices},
+        comparison=COMPARISON,
+        precision="int8",
+    )
+
+
+@pytest.fixture(scope="session")
+def export_page(hostile_export) -> str:
+    """The page of an artefact with hostile names."""
+    from edge_ood.report.export_page import export_page as page_of
+
+    return page_of(hostile_export)

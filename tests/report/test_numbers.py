@@ -25,8 +25,13 @@ from edge_ood.report import numbers
         ("<0.0001", numbers.pvalue(0.99e-4)),
         ("n/a", numbers.pvalue(math.nan)),
         ("1.50 MB", numbers.megabytes(1_500_000)),
+        ("41.3 s", numbers.duration(41.26)),
+        ("1 min 00 s", numbers.duration(60.0)),
+        ("2 min 07 s", numbers.duration(126.9)),
+        ("3 h 05 min", numbers.duration(3 * 3600 + 5 * 60 + 59)),
+        ("n/a", numbers.duration(math.nan)),
     ],
 )
 def test_numbers_have_one_form(expected: str, shown: str) -> None:
-    """Rates, counts, scores, p-values and sizes; what is not a number is `n/a`."""
+    """Rates, counts, scores, p-values, sizes and times; what is not a number is `n/a`."""
     assert expected == shown

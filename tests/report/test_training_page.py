@@ -1,0 +1,240 @@
+"""The page of a training run: every number is that of a file of the run directory."""
+
+import csv
+import json
+import math
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_ood.energies import Energies, read_energies
+from edge_ood.errors import ArtifactError
+from edge_ood.registry import Spec
+from edge_ood.report import training_page as module
+from edge_ood.report.training_figures import accuracy_figure, energy_figures, loss_figure
+from edge_ood.report.training_page import training_page as page_of
+from edge_ood.run_directory import read_metrics
+
+
+@pytest.fixture
+def _no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures take nearly all the time of a page."""
+    monkeypatch.setattr(module, "_figures", lambda *_: dict.fromkeys(FIGURES, ""))
+
+
+FIGURES = ("loss", "rate", "accuracy", "before", "after")
+
+
+def files_of(run: Path) -> dict[str, Any]:
+    """What the files of a run say, and what can be counted in them."""
+    config = json.loads((run / "config.json").read_text("utf-8"))
+    splits = json.loads((run / "splits.json").read_text("utf-8"))
+    with (run / "metrics.csv").open(encoding="utf-8", newline="") as file:
+        epochs = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    labels = [label for _, _, label in splits["validation"]["images"]]
+    images = sum(row["images_per_s"] * row["seconds"] for row in epochs)
+    seconds = sum(row["seconds"] for row in epochs)
+    epochs = [{**row, "epoch": int(row["epoch"])} for row in epochs]
+    return {
+        "config": config,
+        "epochs": epochs,
+        "energies": json.loads((run / "energies.json").read_text("utf-8")),
+        "splits": {
+            name: {
+                "images": len(split["images"]),
+                "by_class": [
+                    [label for _, _, label in split["images"]].count(index)
+                    for index, _ in enumerate(config["classes"])
+                ],
+            }
+            for name, split in splits.items()
+            if name != "format"
+        },
+        "totals": {
+            "epochs": len(epochs),
+            "classes": len(config["classes"]),
+            "seconds": seconds,
+            "images_per_s": images / seconds,
+            "guessing_accuracy": max(map(labels.count, labels)) / len(labels) if labels else 0,
+        },
+    }
+
+
+def test_every_field_is_that_of_a_file(
+    made_run: Path,
+    training_page: str,
+    contents: Callable[[str], Any],
+    wrong_fields: Callable[[str, Any], list[tuple[str, str]]],
+) -> None:
+    """Numbers are written as the files have them; names of classes in one printable line."""
+    wrong = wrong_fields(training_page, files_of(made_run))
+
+    assert [field for field in wrong if not field[0].startswith("#/config/classes/")] == []
+    parts = [pointer.split("/")[1] for pointer, _, _ in contents(training_page).fields]
+    assert {"config", "epochs", "energies", "splits", "totals"} == set(parts)
+    assert len(parts) > 60
+
+
+def test_every_number_of_the_files_is_there(
+    made_run: Path, training_page: str, contents: Callable[[str], Any]
+) -> None:
+    """All that the rows of the epochs say, the mean energies, and the images of every split."""
+    files = files_of(made_run)
+    shown = {pointer for pointer, _, _ in contents(training_page).fields}
+
+    rows = {f"#/epochs/{i}/{name}" for i, row in enumerate(files["epochs"]) for name in row}
+    means = {f"#/energies/{m}/{s}/mean" for m in ("before", "after") for s in files["energies"][m]}
+    counts = {f"#/splits/{s}/images" for s in files["splits"] if files["splits"][s]["images"]}
+    assert rows | means | counts <= shown
+    assert len(means) == 4
+
+
+@pytest.mark.usefixtures("_no_figures")
+def test_departures_from_the_recipe_are_named(make_run: Callable[..., Path]) -> None:
+    """Settings that differ stand out; parameters that a recipe writes otherwise do not differ."""
+    objective = Spec("energy-bounded", {"weight": 0.1, "m_in": -23.0, "m_out": -5.0})
+
+    page = page_of(make_run(objective=objective, epochs=10, learning_rate=0.001, momentum=0.8))
+
+    assert "This run differs from it in batch size, momentum." in " ".join(page.split())
+    marked = re.findall(r'<tr class="marked">\s*<th scope="row">(.*?)</th>', page, re.DOTALL)
+    assert ["batch size", "momentum"] == [re.sub("<.*?>", "", row).strip() for row in marked]
+    assert "outliers are shuffled" in page
+
+
+@pytest.mark.usefixtures("_no_figures")
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"recipe": ""}, "No published recipe"),
+        ({"recipe": "gone"}, "which this version of edge-ood does not know"),
+        ({"validation": 0}, "no image was held out"),
+        ({"objective": Spec("cross-entropy", {}), "outliers": 0}, "The mean energy of"),
+    ],
+)
+def test_what_a_run_lacks_is_said(
+    make_run: Callable[..., Path],
+    check_page: Callable[[str], None],
+    settings: dict[str, Any],
+    text: str,
+) -> None:
+    """Runs without recipe, validation images or outliers have a sound page that says so."""
+    page = page_of(make_run(**settings))
+
+    check_page(page)
+    assert text in " ".join(page.split())
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_a_run_of_before_has_a_page(made_run: Path, tmp_path: Path, heads: int) -> None:
+    """Without energies, and without accuracies of the second head, what is there is shown."""
+    run = Path(shutil.copytree(made_run, tmp_path / "run"))
+    (run / "energies.json").unlink()
+    if heads == 1:
+        rows = (run / "metrics.csv").read_text().splitlines()
+        (run / "metrics.csv").write_text("\n".join(row.rsplit(",", 2)[0] for row in rows))
+
+    page = page_of(run)
+
+    assert "did not look at energies" in page
+    assert 'aria-labelledby="figure-loss-title"' in page
+    assert "figure-energies" not in page
+
+
+def test_a_run_that_learned_nothing_is_called_so(
+    make_run: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The share of the most frequent class is what accuracy is held against."""
+    monkeypatch.setattr(module, "_figures", lambda *_: dict.fromkeys(FIGURES, ""))
+    run = make_run()
+    better = re.search("has learned no more than that", page_of(run))
+    rows = (run / "metrics.csv").read_text().splitlines()
+    last = rows[-1].split(",")
+    (run / "metrics.csv").write_text(
+        "\n".join([*rows[:-1], ",".join([*last[:3], "0.1", *last[4:]])])
+    )
+
+    worse = re.search("has learned no more than that", page_of(run))
+
+    assert (better, bool(worse)) == (None, True)
+
+
+def test_a_run_that_is_not_finished_is_called_so(made_run: Path, tmp_path: Path) -> None:
+    """Weights are missing, so it cannot be exported."""
+    run = Path(shutil.copytree(made_run, tmp_path / "run"))
+    (run / "model.safetensors").unlink()
+
+    assert "it cannot be exported yet" in page_of(run)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("metrics.csv", "epoch,learning_rate,training_loss", "no epoch of .* is finished"),
+        ("energies.json", "{}", "energies.json' is damaged"),
+    ],
+)
+def test_damage_is_an_error(
+    made_run: Path, tmp_path: Path, name: str, content: str, message: str
+) -> None:
+    """No page is made of half a run."""
+    run = Path(shutil.copytree(made_run, tmp_path / "run"))
+    (run / name).write_text(content)
+
+    with pytest.raises(ArtifactError, match=message):
+        page_of(run)
+
+
+def test_energies_stand_on_one_axis_with_the_margins(made_run: Path) -> None:
+    """Both moments have the same bins; the tallest bin of a set is where most of its images are."""
+    energies = read_energies(made_run)
+    assert energies is not None
+
+    figures = energy_figures(energies, {"m_in": -23.0, "m_out": -4.75})
+
+    before, after = (figures[moment].axes[0] for moment in ("before", "after"))
+    assert before.get_xlim() == after.get_xlim()
+    for axes, samples in ((before, energies.before), (after, energies.after)):
+        assert {"m_in": -23.0, "m_out": -4.75} == {
+            t.get_text(): t.get_position()[0] for t in axes.texts
+        }
+        outlines = [patch.get_data() for patch in axes.patches[1::2]]
+        for (heights, edges, _), sample in zip(outlines, samples.values(), strict=True):
+            middle = edges[heights.argmax() : heights.argmax() + 2].mean()
+            assert heights.max() == 1
+            assert abs(middle - sample.mean) < 2
+
+
+def test_curves_are_the_rows(made_run: Path) -> None:
+    """Lines go through every epoch; two heads have a line each, and one has none of its own."""
+    epochs = read_metrics(made_run)
+    one_head = [replace(epoch, second_head_accuracy=math.nan) for epoch in epochs]
+
+    (loss,) = loss_figure(epochs).axes[0].lines
+    three = accuracy_figure(epochs).axes[0].lines
+    one = accuracy_figure(one_head).axes[0].lines
+
+    assert [e.training_loss for e in epochs] == list(loss.get_ydata())
+    assert [[1, 2, 3]] * 3 == [list(line.get_xdata()) for line in three]
+    seconds = [100 * e.second_head_accuracy for e in epochs]
+    assert seconds == pytest.approx(list(three[2].get_ydata()))
+    assert 1 == len(one)
+
+
+def test_equal_energies_have_a_figure(made_run: Path) -> None:
+    """A network that says the same of every image, and one moment alone, can be drawn."""
+    found = read_energies(made_run)
+    assert found is not None
+    sample = replace(found.after["outliers"], quantiles=(-2.0,) * 101)
+
+    figures = energy_figures(Energies({}, {"outliers": sample}), {})
+
+    (heights, edges, _) = figures["after"].axes[0].patches[1].get_data()
+    assert ["after"] == list(figures)
+    assert [1.0] == heights[heights > 0].tolist()
+    assert edges[heights.argmax()] <= -2 <= edges[heights.argmax() + 1]
