@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["Outputs"]
 
 _STDOUT = "-"
-_NEEDED = {"--report": ("jinja2", "matplotlib"), "--figures": ("matplotlib",)}
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Outputs:
         """Refuse what cannot be written, before any long work.
 
         Raises:
-            BadParameter: If two outputs want to be standard output.
+            BadParameter: If two outputs want to be standard output, or one that cannot.
             InputError: If a file exists and `force` is not set, cannot be written, or is given
                 twice.
             MissingDependencyError: If a library for pages or figures is not installed.
@@ -52,6 +51,8 @@ class Outputs:
 
         if self.json == self.csv == _STDOUT:
             raise typer.BadParameter("--json - and --csv - would both write to standard output")
+        if Path(_STDOUT) in (self.report, self.figures):
+            raise typer.BadParameter("--report and --figures cannot write to standard output")
         files = list(self._files())
         for path in files:
             check_output(path, force=force)
@@ -59,10 +60,9 @@ class Outputs:
                 raise InputError(f"'{path}' is to be two outputs", hint="name two files")
         if self.figures is not None:
             check_figure_folder(self.figures, force=force)
-        for option, output in (("--report", self.report), ("--figures", self.figures)):
-            for module in _NEEDED[option] if output is not None else ():
-                if find_spec(module) is None:
-                    raise MissingDependencyError(option, module, "report")
+            _check_installed("--figures", "matplotlib")
+        if self.report is not None:
+            _check_installed("--report", "jinja2", "matplotlib")
 
     def write(self, evaluation: "Evaluation", plan: "Plan") -> None:
         """Write the files, and print tables or what was asked for in their place."""
@@ -86,6 +86,12 @@ class Outputs:
                 yield Path(name)
         if self.report is not None:
             yield self.report
+
+
+def _check_installed(option: str, *modules: str) -> None:
+    for module in modules:
+        if find_spec(module) is None:
+            raise MissingDependencyError(option, module, "report")
 
 
 def _write(path: Path, content: str) -> None:

@@ -132,7 +132,8 @@ def evaluate(
 
         def finish_scoring() -> None:
             scoring.close()
-            typer.echo("measuring ...", err=True)
+            drawn = f", {bootstrap} resamples for intervals" if bootstrap else ""
+            typer.echo(f"measuring{drawn} ...", err=True)
 
         result = evaluate_plan(
             plan,

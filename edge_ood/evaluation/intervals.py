@@ -39,6 +39,7 @@ from edge_ood.evaluation.results import (
 )
 from edge_ood.evaluation.scored import Scored
 from edge_ood.exact_intervals import clopper_pearson, end_bounds
+from edge_ood.images import ordered_map
 
 __all__ = ["AurocReplicates", "with_intervals"]
 
@@ -70,12 +71,19 @@ def with_intervals(
     if not bootstrap.replicates:
         return model, {}
     known = _draws(ID_SET, inside, bootstrap)
-    sets = {
-        name: _compared(
-            result, inside, outside[name], known, _draws(name, outside[name], bootstrap)
-        )
-        for name, result in model.ood.items()
-    }
+    # Side by side: most of it is NumPy on large arrays, which lets other threads run.
+    compared = ordered_map(
+        lambda name: _compared(
+            model.ood[name],
+            inside,
+            outside[name],
+            known,
+            _draws(name, outside[name], bootstrap),
+        ),
+        model.ood,
+        ahead=1,
+    )
+    sets = dict(zip(model.ood, compared, strict=True))
     level = bootstrap.level
     measured = replace(
         model,

@@ -234,6 +234,15 @@ def test_two_outputs_cannot_be_standard_output(folders):
     assert "--json - and --csv - would both write" in result.stderr
 
 
+@pytest.mark.parametrize("option", ["--report", "--figures"])
+def test_pages_and_figures_are_files(folders, option):
+    """A usage error, and no file of that name."""
+    result = run("--id", "known", option, "-")
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "cannot write to standard output" in result.stderr
+
+
 def test_two_outputs_cannot_be_one_file(folders):
     """One would replace the other."""
     result = run("--id", "known", "--csv", "found", "--json", "found")
