@@ -56,25 +56,21 @@ class Tables:
         groups = shown_groups(self._evaluation.models[0])
         groups = tuple(group for group in groups if group != "all") or groups
         titles = {column.metric: column.title for column in _PAIR}
-        headings: tuple[str, ...] = ("model", "size", "accuracy", "ID accepted", "promised")
+        headings: tuple[str, ...] = ("model", "accuracy", "ID accepted")
         headings += tuple(
-            self._heading(f"{titles[metric]}, {group}") for group in groups for metric in _BRIEF
+            self._heading(f"{group} {titles[metric]}") for group in groups for metric in _BRIEF
         )
         rows: list[Sequence[str]] = []
         for m, model in enumerate(self._evaluation.models):
             for head in shown_heads(self._evaluation, model):
                 cells = [
-                    self._markup(
-                        "below", self._field(m, "text", "name"), self._head(m, model, head)
-                    ),
-                    self._markup(
-                        "below",
-                        self._field(m, "megabytes", "n_bytes"),
-                        self._field(m, "text", "precision"),
-                    ),
+                    self._model_cell(m, model, head),
                     self._estimate(("models", m, "id", "accuracy")),
-                    self._estimate(("models", m, "id", "heads", head, "realised_tpr")),
-                    self._field(m, "complement", "alpha"),
+                    self._markup(
+                        "accepted",
+                        self._estimate(("models", m, "id", "heads", head, "realised_tpr")),
+                        self._field(m, "complement", "alpha"),
+                    ),
                 ]
                 for group in groups:
                     at = ("models", m, "groups", group)
@@ -193,10 +189,16 @@ class Tables:
         made: Markup = getattr(self._parts, macro)(*values)
         return made
 
+    def _model_cell(self, m: int, model: ModelResult, head: str) -> "Markup":
+        fields = (("text", "name"), ("megabytes", "n_bytes"), ("text", "precision"))
+        return self._markup(
+            "model", self._head(m, model, head), *(self._field(m, *field) for field in fields)
+        )
+
     def _heading(self, title: str) -> str:
         """In two lines where it is long, for a column that is no wider than its numbers."""
-        first, _, rest = title.partition(" ")
-        return self._markup("below", first, rest) if rest else title
+        first, _, last = title.rpartition(" ")
+        return self._markup("below", first, last) if first else title
 
     def _head(self, m: int, model: ModelResult, head: str) -> "Markup":
         best = self._evaluation.recommendation
