@@ -1,5 +1,6 @@
 """Pages: every template makes one that stands alone, whatever text is put into it."""
 
+import itertools
 import os
 import re
 from collections.abc import Callable
@@ -7,10 +8,11 @@ from importlib import resources
 from pathlib import Path
 
 import jinja2
+import numpy as np
 import pytest
 
 from edge_ood.report.page import environment, is_page, write_page
-from edge_ood.report.palette import PALETTE
+from edge_ood.report.palette import PALETTE, SERIES
 
 TEMPLATES = resources.files("edge_ood.report") / "templates"
 PAGES = sorted(
@@ -21,6 +23,24 @@ PAGES = sorted(
 CONTRAST = {"ink": 7, "muted": 4.5, "link": 4.5}
 LINE_CONTRAST = 3
 """WCAG 2.2: 4.5 for text (7 is better), 3 for what a figure draws."""
+
+SMALLEST_DISTANCE = 12
+"""In CIELAB; 2.3 is just noticeable, side by side."""
+
+TO_XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+VISIONS = {
+    "all": np.eye(3),
+    "no red": np.array(
+        [[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0520]]
+    ),
+    "no green": np.array(
+        [[0.3673, 0.8606, -0.2280], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9689]]
+    ),
+    "no blue": np.array(
+        [[1.2555, -0.0767, -0.1788], [-0.0784, 0.9308, 0.1476], [0.0047, 0.6914, 0.3039]]
+    ),
+}
+"""What linear RGB becomes, by Machado, Oliveira and Fernandes 2009, table 1, severity 1."""
 
 
 @pytest.mark.parametrize("name", ["parts", *PAGES])
@@ -134,11 +154,33 @@ def test_colours_can_be_told_from_the_background(mode: str, background: str) -> 
         assert (high + 0.05) / (low + 0.05) >= CONTRAST.get(name, LINE_CONTRAST), name
 
 
+@pytest.mark.parametrize("vision", VISIONS)
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_series_differ_to_any_colour_vision(mode: str, vision: str) -> None:
+    """By their distance in CIELAB, as people with each of three deficiencies see them."""
+    colours = [c for c in PALETTE.values() if c.light in SERIES]
+    seen = [lab(VISIONS[vision] @ linear(getattr(colour, mode))) for colour in colours]
+
+    assert len(SERIES) == len(seen)
+    for one, other in itertools.combinations(seen, 2):
+        assert float(np.linalg.norm(one - other)) >= SMALLEST_DISTANCE
+
+
 def luminance(colour: str) -> float:
     """Relative luminance of `#rrggbb`, as WCAG 2.2 defines it."""
-    channels = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+    return float(TO_XYZ[1] @ linear(colour))
+
+
+def linear(colour: str) -> np.ndarray:
+    """`#rrggbb` as linear RGB (3,)."""
+    channels = np.array([int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)])
+    return np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+
+
+def lab(rgb: np.ndarray) -> np.ndarray:
+    """Linear RGB (3,) as CIELAB, for the white of sRGB."""
+    x, y, z = np.cbrt(np.clip(TO_XYZ @ rgb / TO_XYZ.sum(axis=1), 0.01, None))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
 
 def test_colours_are_all_different() -> None:
