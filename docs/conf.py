@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 project = "edge-ood"
 version = release = metadata.version("edge-ood")
 
-extensions = ["myst_parser", "mathml", "offline", "registries"]
+extensions = ["myst_parser", "mathml", "offline", "registries", "documents"]
 exclude_patterns = ["_*"]
 smartquotes = False  # it would make one long dash of the two that begin an option
 

@@ -23,6 +23,7 @@ from edge_ood.artifact import (
 )
 from edge_ood.decoding.open_image import MAX_PIXELS
 from edge_ood.device import Device
+from edge_ood.evaluation.csv_table import COLUMNS
 from edge_ood.preprocess import Preprocess
 from edge_ood.results import Row, columns, contract_outputs
 from edge_ood.runtime import Scorer
@@ -81,6 +82,15 @@ def test_the_columns_are_those_of_the_code() -> None:
     assert columns(["<head>"]) == re.findall(r"^\| `([^`]+)` \|", rows, re.MULTILINE)
     assert re.findall(r"`([^`]+)`", declared) == re.findall(r"^\| `([^`]+)` \|", statuses, re.M)
     assert f"{MAX_PIXELS:,}" in page
+
+
+def test_the_columns_of_an_evaluation_are_those_of_the_code() -> None:
+    """The page of the evaluation document has the columns of `--csv`, in order."""
+    rows = text_of("evaluation-json.md").partition("## CSV")[2]
+    cells = re.findall(r"^\| (`.*?) \| ", rows, re.MULTILINE)
+    named = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
+
+    assert [name for name in COLUMNS if not name.endswith(("_low", "_high"))] == named
 
 
 def test_the_contract_names_the_initializers(colour_artifact: Path) -> None:
