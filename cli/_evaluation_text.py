@@ -2,10 +2,12 @@
 
 import math
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from edge_ood.cli._rates import percent, percent_range, rate_rows
+from edge_ood.cli._side_by_side import side_by_side
 from edge_ood.cli._table import format_table
 from edge_ood.text import printable
 
@@ -58,8 +60,6 @@ _CORRUPTED = {
     "flagged": "CORRUPTED ID images: flagged by {head}",
     "auroc": "CORRUPTED ID images: AUROC of {head} against clean ones",
 }
-_COMPARED = ("auroc", "fpr95_id_positive", "fpr95_ood_positive", "flagged")
-_BYTES_PER_MB = 1e6
 _WIDTH = 100
 
 
@@ -73,7 +73,7 @@ def evaluation_text(evaluation: "Evaluation") -> str:
     models = evaluation.models
     blocks = [block for model in models for block in _model_blocks(evaluation, model)]
     if len(models) > 1:
-        blocks.append(_side_by_side(models))
+        blocks.append(side_by_side(models, evaluation.bootstrap.level))
     blocks.append(_legend(evaluation))
     if evaluation.recommendation is not None:
         blocks.append(textwrap.fill(" ".join(evaluation.recommendation.sentences), _WIDTH))
@@ -118,7 +118,7 @@ def _quality(result: "IdResult") -> list[str]:
     def rate(name: str) -> str:
         interval = result.intervals.get(name)
         shown = f"{percent(getattr(result, name))} %"
-        return shown if interval is None else f"{shown} [{_range(interval)}]"
+        return shown if interval is None else f"{shown} [{percent_range(interval)}]"
 
     probability = f"mean probability of the predicted class {rate('mean_max_probability')}"
     if not result.is_labelled:
@@ -189,28 +189,6 @@ def _corruptions_block(model: "ModelResult") -> str:
     return "\n\n".join(blocks)
 
 
-def _side_by_side(models: "Sequence[ModelResult]") -> str:
-    """The artefacts by their primary heads: on the ID set, and as means over all OOD sets."""
-    columns = {name: _METRICS[name] for name in _COMPARED} if models[0].groups else {}
-    rows = []
-    for model in models:
-        everything = model.groups.get("all")
-        of_sets = asdict(everything.metrics[model.primary]) if everything else {}
-        on_id = (model.id.accuracy, model.id.heads[model.primary].realised_tpr)
-        rows.append(
-            (
-                printable(model.name),
-                model.primary,
-                f"{model.n_bytes / _BYTES_PER_MB:.2f}",
-                *map(percent, (*on_id, *(of_sets[name] for name in columns))),
-            )
-        )
-    title = "MODELS side by side, by their primary heads"
-    headings = ("model", "head", "MB", "accuracy", "TPR", *columns.values())
-    where = "; AUROC, FPR95 and flagged are means over all OOD sets" if columns else ""
-    return f"{title}{where}\n\n{format_table(headings, rows)}"
-
-
 def _heads_table(
     model: "ModelResult",
     columns: Mapping[str, str],
@@ -230,38 +208,27 @@ def _heads_table(
     rows = []
     for head, of_head in rates.items():
         marked = f"{head} *" if head == model.primary else head
-        rows.append((marked, *(percent(of_head[name]) for name in columns)))
-        if found := intervals.get(head, {}):
-            cells = (_range(found[name]) if name in found else "" for name in columns)
-            rows.append((f"  {100 * level:.4g} %", *cells))
+        found = intervals.get(head, {})
+        rows += rate_rows(
+            (marked,),
+            [of_head[name] for name in columns],
+            [found.get(name) for name in columns],
+            level=level,
+        )
     return format_table(("head", *columns.values()), rows)
 
 
 def _legend(evaluation: "Evaluation") -> str:
     alphas = {model.alpha for model in evaluation.models if not math.isnan(model.alpha)}
     is_own = any(math.isnan(model.alpha) for model in evaluation.models)
-    promised = [f"{percent(1 - alpha)} %" for alpha in sorted(alphas)] + ["no rate"] * is_own
+    rates = " or ".join(percent(1 - alpha) for alpha in sorted(alphas))
+    promised = [f"{rates} %"] * bool(alphas) + ["no rate"] * is_own
     legend = _LEGEND.format(promised=" or ".join(promised))
     drawn = evaluation.bootstrap
     if not drawn.replicates:
         return legend
     level = f"{100 * drawn.level:.4g} %"
     return legend + _INTERVALS.format(level=level, replicates=drawn.replicates)
-
-
-def percent(rate: float) -> str:
-    """A rate as a percentage with two decimals, without its sign."""
-    return "n/a" if math.isnan(rate) else f"{100 * rate:.2f}"
-
-
-def _range(interval: "Interval") -> str:
-    """Both ends with one decimal: at most nine letters."""
-    if math.isnan(interval.low):
-        return "n/a"
-    low, high = (
-        f"{100 * end:.1f}".replace("100.0", "100") for end in (interval.low, interval.high)
-    )
-    return f"{low}-{high}"
 
 
 def _objective(model: "ModelResult") -> list[str]:

@@ -398,16 +398,17 @@ def test_groups_are_reported(folders):
 
 
 def test_artefacts_stand_side_by_side(folders):
-    """Each has its own tables, and one line in a table of all."""
-    result = CliRunner().invoke(
-        app, ["evaluate", "x.onnx", "y.onnx", "--id", "known", "--ood", "far"]
-    )
+    """Each has its own tables, one line in a table of all, and a column in one of all sets."""
+    sets = ("--id", "known", "--ood", "far", "--ood", "plain", "--bootstrap", "0")
 
-    table = result.stdout[result.stdout.index("MODELS side by side") :].splitlines()
-    assert ["MODEL x: ./x.onnx", "MODEL y: ./y.onnx"] == [
-        line for line in result.stdout.splitlines() if line.startswith("MODEL ")
-    ]
-    assert "y      energy  0.00     75.00  75.00  87.50    50.00     25.00   100.00" in table
+    output = CliRunner().invoke(app, ["evaluate", "x.onnx", "y.onnx", *sets]).stdout
+
+    titles = [line for line in output.splitlines() if line.startswith("MODEL ")]
+    assert ["MODEL x: ./x.onnx", "MODEL y: ./y.onnx"] == titles
+    table = output[output.index("MODELS side by side") :].splitlines()
+    assert "y      energy  0.00     75.00  75.00  81.25    75.00     25.00    50.00" in table
+    assert "far    87.50  87.50" in table
+    assert "plain  75.00  75.00" in table
 
 
 def test_one_artefact_twice_is_refused(folders):

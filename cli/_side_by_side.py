@@ -1,0 +1,64 @@
+"""Several artefacts of one evaluation side by side, as plain text."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from edge_ood.cli._rates import rate_rows
+from edge_ood.cli._table import format_table
+from edge_ood.text import printable
+
+if TYPE_CHECKING:
+    from edge_ood.evaluation.results import ModelResult
+
+__all__ = ["side_by_side"]
+
+_MEANS = {
+    "auroc": "AUROC",
+    "fpr95_id_positive": "FPR95\nID-pos.",
+    "fpr95_ood_positive": "FPR95\nOOD-pos.",
+    "flagged": "flagged",
+}
+_BYTES_PER_MB = 1e6
+
+
+def side_by_side(models: "Sequence[ModelResult]", level: float) -> str:
+    """The artefacts by their primary heads: on the ID set, over all OOD sets, and on each.
+
+    Args:
+        models: Two or more, on the same sets.
+        level: Confidence of the intervals.
+    """
+    title = "MODELS side by side, by their primary heads"
+    means = _MEANS if models[0].ood else {}
+    where = "; AUROC, FPR95 and flagged are means over all OOD sets" if means else ""
+    headings = ("model", "head", "MB", "accuracy", "TPR", *means.values())
+    rows = [row for model in models for row in _rows(model, list(means), level)]
+    tables = [f"{title}{where}\n\n{format_table(headings, rows)}"]
+    if len(models[0].ood) > 1:
+        tables.append(f"AUROC of each OOD set, by primary heads\n\n{_by_set(models, level)}")
+    return "\n\n".join(tables)
+
+
+def _rows(model: "ModelResult", means: Sequence[str], level: float) -> list[tuple[str, ...]]:
+    on_id = model.id.heads[model.primary]
+    rates = [model.id.accuracy, on_id.realised_tpr]
+    intervals = [model.id.intervals.get("accuracy"), on_id.intervals.get("realised_tpr")]
+    if means:
+        everything = model.groups["all"]
+        found = asdict(everything.metrics[model.primary])
+        rates += [found[name] for name in means]
+        of_means = everything.intervals.get(model.primary, {})
+        intervals += [of_means.get(name) for name in means]
+    title = (printable(model.name), model.primary, f"{model.n_bytes / _BYTES_PER_MB:.2f}")
+    return rate_rows(title, rates, intervals, level=level)
+
+
+def _by_set(models: "Sequence[ModelResult]", level: float) -> str:
+    rows = []
+    for name in models[0].ood:
+        results = [(model.ood[name], model.primary) for model in models]
+        rates = [result.metrics[head].auroc for result, head in results]
+        intervals = [result.intervals.get(head, {}).get("auroc") for result, head in results]
+        rows += rate_rows((printable(name),), rates, intervals, level=level)
+    return format_table(("set", *(printable(model.name) for model in models)), rows)
