@@ -1,7 +1,7 @@
 """The keys of a JSON document that is made of dataclasses, written into its page when it is built.
 
 A page says `<!-- document: edge_ood.evaluation.results Evaluation -->`, and that dataclass, and
-every other that is found in its fields, becomes a section: a table of fields, types and meanings.
+every other that is found in its fields, becomes a section: a table of keys and values.
 """
 
 import dataclasses
@@ -54,11 +54,11 @@ def _section(kind: type) -> str:
     text, _, attributes = (inspect.getdoc(kind) or "").partition("Attributes:")
     described = dict(_FIELD.findall(attributes.partition(_SOURCE)[0]))
     hints = get_type_hints(kind)
-    rows = [
-        f"| `{field.name}` | {_named(hints[field.name])} | {_cell(described.get(field.name, ''))} |"
-        for field in dataclasses.fields(kind)
-    ]
-    table = ["| key | type | meaning |", "| --- | --- | --- |", *rows]
+    values = {name: [_named(hints[name])] for name in hints}
+    for name, description in described.items():
+        values[name].append(_cell(description))
+    rows = [f"| `{f.name}` | {': '.join(values[f.name])} |" for f in dataclasses.fields(kind)]
+    table = ["| key | value |", "| --- | --- |", *rows]
     return "\n".join([f"### {kind.__name__}\n", text.strip(), "", *table])
 
 

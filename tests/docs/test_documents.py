@@ -58,14 +58,14 @@ def test_every_dataclass_below_one_is_a_table(
 
     assert (
         "### Tree\n\nA tree.\n\n"
-        "| key | type | meaning |\n| --- | --- | --- |\n"
-        "| `name` | text | What it is called, on two lines. |\n"
-        "| `leaves` | object of [Leaf](#leaf) | By place, `<left>` or \\*right\\* \\| \\<none>. |\n"
-        "| `first` | [Leaf](#leaf), or null | None without any. |\n"
-        "| `rings` | list of number | Their widths. |\n\n"
+        "| key | value |\n| --- | --- |\n"
+        "| `name` | text: What it is called, on two lines. |\n"
+        "| `leaves` | object of [Leaf](#leaf): By place, `<left>` or \\*right\\* \\| \\<none>. |\n"
+        "| `first` | [Leaf](#leaf), or null: None without any. |\n"
+        "| `rings` | list of number: Their widths. |\n\n"
         "### Leaf\n\nA leaf.\n\n"
-        "| key | type | meaning |\n| --- | --- | --- |\n"
-        "| `size` | number |  |"
+        "| key | value |\n| --- | --- |\n"
+        "| `size` | number |"
     ) == written
 
 
@@ -76,7 +76,7 @@ def test_the_evaluation_document_is_whole(documents: ModuleType) -> None:
     headings = [line for line in written.splitlines() if line.startswith("### ")]
     assert len(headings) == len(set(headings))
     assert {"### Evaluation", "### HeadOnId", "### PairMetrics", "### Example"} <= set(headings)
-    assert "| `expected_calibration_error` | number | Over 15 equal-width bins" in written
+    assert "| `expected_calibration_error` | number: Over 15 equal-width bins" in written
 
 
 def test_marks_of_a_page_are_filled(documents: ModuleType) -> None:
