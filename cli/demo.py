@@ -1,5 +1,6 @@
 """`edge-ood demo`: the whole job on real images that a dependency ships."""
 
+import importlib.util
 import shlex
 import shutil
 import sys
@@ -15,8 +16,9 @@ __all__ = ["demo"]
 
 _MADE = (
     *("images", "run", "run/report.html"),
-    *("digits.onnx", "digits.parity.json", "digits.report.html", "scores.csv"),
+    *("digits.onnx", "digits.parity.json", "digits.report.html", "scores.csv", "evaluation.html"),
 )
+_FOR_PAGES = ("jinja2", "matplotlib")
 
 
 def demo(
@@ -80,8 +82,13 @@ def _commands(output: Path) -> list[list[str]]:
             str(images / "near"),
             "--ood",
             str(images / "far"),
+            *(["--report", str(output / "evaluation.html")] if _has_pages() else []),
         ],
     ]
+
+
+def _has_pages() -> bool:
+    return all(importlib.util.find_spec(name) for name in _FOR_PAGES)
 
 
 def _run(arguments: list[str]) -> None:

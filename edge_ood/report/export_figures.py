@@ -52,6 +52,7 @@ def parity_figure(worst: Sequence[Mapping[str, Any]]) -> "Figure":
         axes.plot(allowed, rows, "|", color=INK, markersize=10, markeredgewidth=2, label="allowed")
         axes.plot(errors, rows, "o", color=ID_COLOUR, markersize=6, label="largest error")
         axes.set_xscale("log")
+        axes.locator_params(axis="x", numticks=5)
         axes.xaxis.set_major_formatter("{x:g}")
         _name_rows(axes, names)
         figure.legend(loc="outside upper left", ncols=2)
@@ -104,7 +105,7 @@ def score_figure(known: KnownScores, name: str) -> "Figure":
         axes.set_xlim(edges[0], edges[-1])
         axes.set_ylim(0)
         axes.locator_params(axis="x", nbins=5)
-        axes.set_xlabel(f"{label(name)}; larger is less familiar")
+        axes.set_xlabel(label(name))
         axes.set_ylabel("share of images (%)")
         figure.legend(loc="outside upper right")
     return figure
@@ -123,7 +124,7 @@ def class_scores_figure(known: Sequence[KnownScores], name: str) -> "Figure":
         limits = [scores.threshold for scores in known]
         (ticks,) = axes.plot(limits, rows, "|", color=OOD_COLOUR, label="threshold")
         ticks.set(markersize=10, markeredgewidth=2)
-        axes.set_xlabel(f"{label(name)}; larger is less familiar")
+        axes.set_xlabel(label(name))
         _name_rows(axes, [label(scores.name) for scores in known])
         figure.legend(loc="outside upper right")
     return figure
