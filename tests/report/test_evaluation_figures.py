@@ -15,7 +15,7 @@ from PIL import Image
 
 from edge_ood.errors import InputError
 from edge_ood.evaluation.results import Evaluation, ModelResult
-from edge_ood.report.evaluation_drawings import drawings, shown_heads
+from edge_ood.report.evaluation_drawings import drawings, shown_groups, shown_heads
 from edge_ood.report.evaluation_figures import (
     MOST_CLASSES,
     class_figure,
@@ -116,6 +116,34 @@ def test_roc_has_every_head_and_where_its_threshold_stands(model: ModelResult) -
             for one in axes.lines
             if one.get_marker() == "o"
         ]
+
+
+@pytest.mark.parametrize(("auroc", "is_drawn"), [(0.95, True), (0.85, False)])
+def test_a_crowded_corner_is_drawn_again(model: ModelResult, auroc: float, is_drawn: bool) -> None:
+    """Where all heads are good, the upper left corner has the same curves, larger."""
+    outcome = model.ood["cats"]
+    pairs = {"energy": 0.99, "msp": auroc}
+    metrics = {head: replace(outcome.metrics[head], auroc=rate) for head, rate in pairs.items()}
+    ood = {"cats": replace(outcome, metrics=metrics)}
+    (axes,) = roc_figure(replace(model, ood=ood), "cats").axes
+    corners = axes.child_axes
+
+    assert is_drawn == bool(corners)
+    for corner in corners:
+        assert lines(corner)["msp"].get_xydata().tolist() == (
+            lines(axes)["msp"].get_xydata().tolist()
+        )
+        assert corner.get_xlim()[1] <= 20
+        assert corner.get_ylim()[0] >= 80
+
+
+def test_the_primary_head_stands_out(model: ModelResult) -> None:
+    """It is thicker than the others, and no two heads look alike."""
+    shown = lines(roc_figure(replace(model, primary="msp"), "cats").axes[0])
+
+    assert shown["msp"].get_linewidth() > shown["energy"].get_linewidth()
+    assert shown["msp"].get_color() != shown["energy"].get_color()
+    assert shown["msp"].get_linestyle() != shown["energy"].get_linestyle()
 
 
 def test_reliability_shows_bins_where_they_are(model: ModelResult) -> None:
@@ -260,12 +288,36 @@ def test_every_model_set_and_head_has_its_figures(
 def test_shown_heads_are_the_primary_and_the_best(
     make_evaluation: Callable[..., Evaluation],
 ) -> None:
-    """Of each artefact, whether or not it is the recommended one; without OOD the primary alone."""
-    evaluation = make_evaluation(models=("a", "b"), heads=("energy", "msp", "odin"))
+    """Of each artefact its own best, recommended or not; without OOD the primary alone."""
+    made = make_evaluation(models=("a", "b"), heads=("energy", "msp", "odin"))
+    assert made.recommendation is not None
+    order = [("a", "energy"), ("b", "energy"), ("b", "msp"), ("a", "msp")]
+    rivals = tuple(
+        replace(made.recommendation.rivals[0], model=name, head=head) for name, head in order
+    )
+    best = replace(made.recommendation, model="a", head="odin", rivals=rivals)
+    evaluation = replace(made, recommendation=best)
     alone = make_evaluation(sets={})
 
-    assert [("energy", "odin")] * 2 == [shown_heads(evaluation, m) for m in evaluation.models]
+    shown = [shown_heads(evaluation, m) for m in evaluation.models]
+    assert [("energy", "odin"), ("energy",)] == shown
     assert shown_heads(alone, alone.models[0]) == ("energy",)
+
+
+@pytest.mark.parametrize(
+    ("sets", "shown"),
+    [
+        ({"a": "near", "b": "far"}, ("near", "far", "all")),
+        ({"a": "near", "b": "near"}, ("near",)),
+        ({"a": "far", "b": ""}, ("far", "all")),
+        ({"a": ""}, ("all",)),
+    ],
+)
+def test_groups_of_the_same_sets_are_shown_once(
+    make_evaluation: Callable[..., Evaluation], sets: dict[str, str], shown: tuple[str, ...]
+) -> None:
+    """All sets together are not shown again where one group has them all."""
+    assert shown == shown_groups(make_evaluation(sets=sets).models[0])
 
 
 def test_figures_are_files_with_safe_names(

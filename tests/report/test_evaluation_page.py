@@ -57,6 +57,17 @@ def test_every_field_agrees_with_the_document(
     assert len(page.fields) > 500
 
 
+def test_pointers_hold_any_name(
+    make_evaluation: Callable[..., Evaluation],
+    wrong_fields: Callable[[str, Any], list[tuple[str, str]]],
+) -> None:
+    """Names with the marks of pointers, addresses and markup lead to their own fields."""
+    names = ("a/b", "a~1b", "a~b", "a.b", "%41", "A", "<i>", '"', "#", "ä b")
+    evaluation = make_evaluation(sets=dict.fromkeys(names, "near"), classes=names)
+
+    assert wrong_fields(evaluation_page(evaluation), evaluation.to_json()) == []
+
+
 def test_no_number_stands_outside_a_field(page: Any) -> None:
     """No cell of a table and no key number has a digit that no field accounts for."""
     texts = [text.replace("FPR95", "") for text in page.numbers]
@@ -132,6 +143,87 @@ def test_the_best_of_a_column_is_marked(evaluation: Evaluation, html: str) -> No
         assert f"{at}/{best}/{metric}" in marked
     assert sum(key.endswith("/auroc") and key.startswith(at) for key in marked) == 1
     assert not [key for key in marked if "flagged" in key]
+
+
+@pytest.mark.parametrize(
+    ("aurocs", "best"),
+    [
+        ((0.91234, 0.91231, 0.5), {"energy", "msp"}),
+        ((0.91234, 0.91221, 0.5), {"energy"}),
+        ((0.91234, 0.91231, math.nan), set()),
+        ((math.nan, 0.7, 0.5), {"msp"}),
+    ],
+)
+def test_what_reads_alike_is_marked_alike(
+    make_evaluation: Callable[..., Evaluation], aurocs: tuple[float, ...], best: set[str]
+) -> None:
+    """Equal as written is equal, a column of equals has no best, and NaN never is."""
+    made = make_evaluation(heads=("energy", "msp", "odin"))
+    model = made.models[0]
+    pairs = dict(model.ood["cats"].metrics)
+    for head, auroc in zip(pairs, aurocs, strict=True):
+        pairs[head] = replace(pairs[head], auroc=auroc)
+    ood = {**model.ood, "cats": replace(model.ood["cats"], metrics=pairs)}
+    html = evaluation_page(replace(made, models=(replace(model, ood=ood),)))
+
+    marked = re.findall(
+        r'class="best"><span data-key="#/models/0/ood/cats/metrics/(\w+)/auroc"', html
+    )
+    assert best == set(marked)
+
+
+def test_the_recommended_artefact_stands_at_the_top(
+    make_evaluation: Callable[..., Evaluation], contents: Callable[[str], Any]
+) -> None:
+    """What ships is about it, whichever place it was given, and its part is open."""
+    made = make_evaluation(models=("small", "large"))
+    assert made.recommendation is not None
+    best = replace(made.recommendation, model="large")
+    html = evaluation_page(replace(made, recommendation=best))
+    top = html[: html.index("<nav")]
+
+    assert 'As it ships: <span data-key="#/models/1/name"' in top
+    opened = re.findall(r"<details( open)?>\n<summary>(small|large)</summary>", html)
+    assert [("", "small"), (" open", "large")] == opened
+    assert "#/models/1/id/accuracy" in {pointer for pointer, _, _ in contents(top).fields}
+
+
+def test_near_sets_come_before_far_ones(make_evaluation: Callable[..., Evaluation]) -> None:
+    """Then the sets of no group, each group in the order given."""
+    sets = {"d": "", "c": "far", "b": "near", "a": "near"}
+    html = evaluation_page(make_evaluation(sets=sets))
+
+    assert ["b", "a", "c", "d"] == re.findall(r"<h2 [^>]*>([a-d]) \(", html)
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "shown"),
+    [
+        ((1.5, 1.5, 1.5), {"0": "1.5"}),
+        ((2.5, 1.5, 3.5), {"1": "1.5", "2": "3.5"}),
+        ((math.inf, 1.5, 2.5), {"1": "1.5", "2": "2.5"}),
+        ((math.inf,) * 3, {}),
+    ],
+)
+def test_a_caption_has_the_ends_of_the_thresholds(
+    make_evaluation: Callable[..., Evaluation],
+    contents: Callable[[str], Any],
+    thresholds: tuple[float, ...],
+    shown: dict[str, str],
+) -> None:
+    """One number where all classes have one threshold, else the smallest and the largest."""
+    made = make_evaluation(heads=("energy",))
+    model = made.models[0]
+    head = replace(model.id.heads["energy"], thresholds=thresholds)
+    known = replace(model.id, heads={"energy": head})
+    html = evaluation_page(replace(made, models=(replace(model, id=known),)))
+
+    start = "#/models/0/id/heads/energy/thresholds/"
+    fields = {pointer: text for pointer, _, text in contents(html).fields}
+    assert {start + k: text for k, text in shown.items()} == {
+        pointer: text for pointer, text in fields.items() if pointer.startswith(start)
+    }
+    assert (len(shown) == 2) == ("flagged, by predicted class" in html)
 
 
 def test_a_page_without_ood_and_labels(
@@ -270,15 +362,27 @@ def test_thumbnails_come_from_the_paths_of_the_document(
     assert fields[f"{pointer}/pvalue"] == f"{examples[0].pvalue:.4f}"
 
 
-def test_made_images_are_drawn_by_the_caller(make_evaluation: Callable[..., Evaluation]) -> None:
-    """Images that are no files get their pictures from whoever made them."""
+def test_pictures_are_asked_for_once(make_evaluation: Callable[..., Evaluation]) -> None:
+    """A file is one picture whoever scored it; a made image is one for each artefact."""
+    made = make_evaluation(models=("small", "large"))
     asked = []
+    models = []
+    for model in made.models:
+        noise = model.ood["noise"]
+        trusted = {
+            head: tuple(replace(one, path=f"#{i}") for i, one in enumerate(examples))
+            for head, examples in noise.trusted.items()
+        }
+        ood = {**model.ood, "noise": replace(noise, trusted=trusted)}
+        models.append(replace(model, ood=ood))
 
-    def picture(m: int, name: str, path: str) -> None:
-        asked.append((m, name, path))
+    def picture(place: int, name: str, path: str) -> None:
+        asked.append((place, name, path))
 
-    evaluation_page(make_evaluation(), picture)
+    evaluation_page(replace(made, models=tuple(models)), picture)
 
-    assert (0, "", "known/0.png") in asked
-    assert (0, "cats", "near/1.png") in asked
-    assert len(asked) == len(set(asked))
+    files = [path for _, _, path in asked if not path.startswith("#")]
+    assert sorted(["known/0.png", "known/1.png", "near/0.png", "near/1.png"]) == sorted(files)
+    assert [(m, "noise", f"#{i}") for m in range(2) for i in range(2)] == sorted(
+        one for one in asked if one[2].startswith("#")
+    )
