@@ -103,6 +103,22 @@ def test_examples_are_the_extremes(largest, order):
     assert 4 == len(SCORED.examples("energy", 12, largest=largest))
 
 
+def test_many_ties_stay_in_the_order_of_the_files():
+    """More equal scores than a sort of few numbers has."""
+    n = 1000
+    many = Scored(
+        names=range(n),
+        classes=("ant",),
+        label_index=np.zeros(n, np.int64),
+        confidence=np.ones(n),
+        scores={"energy": np.arange(n, dtype=np.float32) % 3},
+        pvalues={"energy": np.ones(n, np.float32)},
+        decisions={"energy": np.zeros(n, np.bool_)},
+    )
+
+    assert list(range(2, 36, 3)) == [e.path for e in many.examples("energy", 12, largest=True)]
+
+
 def test_an_example_says_what_the_head_says():
     """Score, p-value, label, decision, and the true label where it is known."""
     (shown,) = SCORED.examples("energy", 1, largest=True, true_labels=("w", "x", "y", "z"))
