@@ -11,11 +11,11 @@ standard deviation of the replicates is its standard error: it stays within (0, 
 rate, and keeps its level near 0 and 1, where the quantiles of the replicates lie too close to the
 end. (In simulations with normal scores, 100 + 100 images at AUROC 0.998 and nominal level 95 %, the
 quantiles covered it in 78 % and this interval in 95 % or more. The detection error is a minimum
-over thresholds, which is too small for few images: its interval covers about 90 %.) That of a
-difference of rates lies between quantiles.
+over thresholds, which is too small for few images: its interval covers about 90 %.) Quantiles are
+for differences of rates, and for FPR95, which jumps where scores lie apart.
 
-Replicates of a rate of exactly 0 or 1 say nothing about how near it is: see
-`edge_ood.exact_intervals`.
+Replicates of a rate at 0 or 1 say little about how near it is, and of a few dozen images too little
+about anything: see `edge_ood.exact_intervals`.
 
 Sources: Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapters 6 and 13. The logit
 scale: Pepe 2003, The Statistical Evaluation of Medical Tests for Classification and Prediction,

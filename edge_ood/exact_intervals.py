@@ -1,4 +1,4 @@
-"""Intervals that need no resampling: of shares of images, and of ranking metrics at 0 or 1.
+"""Intervals that need no resampling: of shares of images, and of ranking metrics at their ends.
 
 All are conservative: over many test sets they hold the true rate at least as often as their level
 says, for independent images and whatever the distribution of the scores.
@@ -8,7 +8,7 @@ import math
 
 from edge_ood.calibration.beta import beta_quantile
 
-__all__ = ["clopper_pearson", "end_bounds"]
+__all__ = ["clopper_pearson", "ranking_bounds"]
 
 
 def clopper_pearson(count: int, n: int, level: float) -> tuple[float, float]:
@@ -27,15 +27,15 @@ def clopper_pearson(count: int, n: int, level: float) -> tuple[float, float]:
     return low, high
 
 
-def end_bounds(
+def ranking_bounds(
     name: str, rate: float, *, n_id: int, n_ood: int, level: float
 ) -> tuple[float, float] | None:
-    """Interval of a ranking metric at the end of its range, where resampling never moves it.
+    """The least that is uncertain about a ranking metric, as far as resampling may not show it.
 
     - AUROC 0 or 1: the images form `min(n_id, n_ood)` independent pairs, all in the wrong or all in
       the right order, which is the Clopper-Pearson interval of so many images.
-    - FPR95 0 or 1: the Clopper-Pearson interval of the images that it counts, at their threshold.
-      That the threshold is from a sample is left to resampling.
+    - FPR95, whatever it is: the Clopper-Pearson interval of the images that it counts, at their
+      threshold. That the threshold is from a sample too is left to resampling.
     - AUPR 1 and detection error 0 say that all OOD images outscore all ID images. The largest ID
       score is then a threshold at which a share u of new ID images is flagged and a share v of new
       OOD images accepted, where u > 1 - t^(1 / n_id) and v > 1 - t^(1 / n_ood) each have
@@ -52,15 +52,16 @@ def end_bounds(
         level: In (0, 1).
 
     Returns:
-        None for a rate that is not such an end.
+        None where there is no such bound: resampling alone has to tell.
 
     Source: the problem is that of Obuchowski & Lieber 2002, Confidence bounds when the estimated
     ROC area is 1.0; the bounds are derived here, without their normal distributions.
     """
-    trials = {"auroc": min(n_id, n_ood), "fpr95_id_positive": n_ood, "fpr95_ood_positive": n_id}
+    trials = {"fpr95_id_positive": n_ood, "fpr95_ood_positive": n_id}
+    if rate in (0, 1):
+        trials["auroc"] = min(n_id, n_ood)
     if name in trials:
-        n = trials[name]
-        return clopper_pearson(round(rate * n), n, level) if rate in (0, 1) else None
+        return clopper_pearson(round(rate * trials[name]), trials[name], level)
     if rate != (0 if name == "detection_error" else 1):
         return None
     tail = (1 - level) / 4

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from edge_ood.exact_intervals import clopper_pearson, end_bounds
+from edge_ood.exact_intervals import clopper_pearson, ranking_bounds
 
 
 @pytest.mark.parametrize("level", [0.9, 0.95])
@@ -20,7 +20,7 @@ def test_clopper_pearson_equals_scipys(n, level):
 
 
 def bounds(name, rate, n_id, n_ood):
-    return end_bounds(name, rate, n_id=n_id, n_ood=n_ood, level=0.95)
+    return ranking_bounds(name, rate, n_id=n_id, n_ood=n_ood, level=0.95)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,17 @@ def test_separated_samples_are_rare_where_the_bound_fails(share):
         assert low <= 1 - share or (1 - share) ** n <= 0.025
 
 
-@pytest.mark.parametrize("name", ["auroc", "aupr_in", "fpr95_id_positive", "detection_error"])
+@pytest.mark.parametrize("count", range(0, 31, 10))
+def test_false_positive_rates_are_binomial_at_their_threshold(count):
+    """Also between the ends, of the OOD images that one of them counts."""
+    theirs = stats.binomtest(count, 30).proportion_ci(0.95, method="exact")
+
+    found = bounds("fpr95_id_positive", count / 30, 20, 30)
+
+    assert (theirs.low, theirs.high) == pytest.approx(found, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["auroc", "aupr_in", "detection_error"])
 def test_rates_between_the_ends_are_left_to_resampling(name):
     """There is no bound, nor is one at the end that resampling leaves."""
     assert bounds(name, 0.5, 10, 10) is None

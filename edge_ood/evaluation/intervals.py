@@ -3,8 +3,11 @@
 - Shares of images (accuracy, realised TPR, flagged): Clopper-Pearson, exact.
 - Ranking metrics, mean probabilities and means over sets: bootstrap, on the logit scale. The images
   of a set are drawn alike for all heads and artefacts, ID images also for all OOD sets.
-- Ranking metrics at 0 or 1, which resampling never leaves: `edge_ood.exact_intervals.end_bounds`.
-  For means over sets at 0 or 1 it is the mean of the bounds of the sets.
+- FPR95: quantiles of the same replicates. It jumps where scores lie apart, and a deviation of that
+  size says nothing on the logit scale near 0.
+- No ranking metric has less than `edge_ood.exact_intervals.ranking_bounds`, such as at AUROC 1,
+  which resampling never leaves. What a set of a mean has more than its replicates say is added to
+  the interval of the mean, as if all sets erred alike.
 
 Calibration errors have none: the noise of small bins adds to them, and more so in replicates, which
 therefore lie above the error itself (Kumar, Liang & Ma 2019, arXiv:1909.10155). A rate without an
@@ -38,7 +41,7 @@ from edge_ood.evaluation.results import (
     OodResult,
 )
 from edge_ood.evaluation.scored import Scored
-from edge_ood.exact_intervals import clopper_pearson, end_bounds
+from edge_ood.exact_intervals import clopper_pearson, ranking_bounds
 from edge_ood.images import ordered_map
 
 __all__ = ["AurocReplicates", "with_intervals"]
@@ -48,7 +51,9 @@ AurocReplicates = Mapping[str, Mapping[str, NDArray[np.float64]]]
 
 Bounds = tuple[float, float]
 
-_WORST_DETECTION_ERROR = 0.5
+_MOST = {"detection_error": 0.5}
+"""Rates that cannot be as large as 1, by name."""
+
 _OF_WRONG_AGAINST_RIGHT = {"auroc": "auroc", "aupr_right": "aupr_in", "aupr_wrong": "aupr_out"}
 
 
@@ -119,12 +124,15 @@ class _Compared:
             return self.result.flagged[head]
         return float(getattr(self.result.metrics[head], name))
 
+    def sampled(self, head: str, name: str, level: float) -> Bounds:
+        return _sampled(name, self.rate(head, name), self.replicates[head][name], level)
+
     def bounds(self, head: str, name: str, level: float) -> Bounds:
         rate, n = self.rate(head, name), self.result.n
         if name == "flagged":
             return clopper_pearson(round(rate * n), n, level)
-        end = end_bounds(name, rate, n_id=self.n_id, n_ood=n, level=level)
-        return _bounds(name, rate, self.replicates[head][name], end, level)
+        least = ranking_bounds(name, rate, n_id=self.n_id, n_ood=n, level=level)
+        return _wider(self.sampled(head, name, level), least)
 
 
 def _draws(name: str, scored: Scored, bootstrap: Bootstrap) -> Resamples:
@@ -155,15 +163,13 @@ def _mean_intervals(sets: Sequence[_Compared], level: float) -> dict[str, dict[s
 def _mean_bounds(sets: Sequence[_Compared], head: str, name: str, level: float) -> Bounds:
     if len(sets) == 1:
         return sets[0].bounds(head, name, level)
-    rate = fmean(compared.rate(head, name) for compared in sets)
-    end = None
-    if rate in (0, 1):
-        # Every set is at this end. All bounds hold at once if each fails less often (Bonferroni).
-        each = 1 - (1 - level) / len(sets)
-        lows, highs = zip(*(one.bounds(head, name, each) for one in sets), strict=True)
-        end = fmean(lows), fmean(highs)
-    means = np.mean([compared.replicates[head][name] for compared in sets], axis=0)
-    return _bounds(name, rate, means, end, level)
+    rate = fmean(one.rate(head, name) for one in sets)
+    means = np.mean([one.replicates[head][name] for one in sets], axis=0)
+    sampled = np.array([one.sampled(head, name, level) for one in sets])
+    least = np.array([one.bounds(head, name, level) for one in sets])
+    below, above = np.maximum((sampled - least) * (1, -1), 0).mean(axis=0)
+    low, high = _sampled(name, rate, means, level)
+    return max(low - below, 0.0), min(high + above, _MOST.get(name, 1.0))
 
 
 def _on_id(
@@ -225,21 +231,22 @@ def _of_mistakes(
     bounds = []
     for name, replicates in misclassification_replicates(scores, is_right, known).items():
         rate, kind = getattr(found, name), _OF_WRONG_AGAINST_RIGHT[name]
-        end = end_bounds(kind, rate, n_id=found.n_right, n_ood=found.n_wrong, level=level)
-        bounds.append((name, _bounds(kind, rate, replicates, end, level)))
+        least = ranking_bounds(kind, rate, n_id=found.n_right, n_ood=found.n_wrong, level=level)
+        bounds.append((name, _wider(_sampled(kind, rate, replicates, level), least)))
     return bounds
 
 
-def _bounds(
-    name: str, rate: float, replicates: NDArray[np.float64], end: Bounds | None, level: float
-) -> Bounds:
-    """From replicates; at an end of the range what reaches farther, they or the bounds there."""
-    if end is None:
-        low, high = logit_interval(rate, replicates, level)
-    else:
-        sampled = percentile_interval(replicates, level)
-        low, high = float(np.fmin(end[0], sampled[0])), float(np.fmax(end[1], sampled[1]))
-    return low, min(high, _WORST_DETECTION_ERROR) if name == "detection_error" else high
+def _sampled(name: str, rate: float, replicates: NDArray[np.float64], level: float) -> Bounds:
+    if name.startswith("fpr95") or rate in (0, 1):
+        return percentile_interval(replicates, level)
+    low, high = logit_interval(rate, replicates, level)
+    return low, min(high, _MOST.get(name, high))
+
+
+def _wider(sampled: Bounds, least: Bounds | None) -> Bounds:
+    """Whatever reaches farther; where there are too few replicates, what is known without."""
+    ends = np.array([sampled, least or sampled])
+    return float(np.fmin.reduce(ends[:, 0])), float(np.fmax.reduce(ends[:, 1]))
 
 
 def _intervals(bounds: Iterable[tuple[str, Bounds]]) -> dict[str, Interval]:

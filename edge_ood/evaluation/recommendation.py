@@ -25,7 +25,7 @@ from edge_ood.bootstrap import logit_interval, percentile_interval
 from edge_ood.calibration.combination import COMBINED
 from edge_ood.evaluation.intervals import AurocReplicates
 from edge_ood.evaluation.results import Interval, ModelResult, OodResult, Recommendation, Rival
-from edge_ood.exact_intervals import end_bounds
+from edge_ood.exact_intervals import ranking_bounds
 from edge_ood.text import printable
 
 __all__ = ["heads_with_gradient", "recommend"]
@@ -128,14 +128,14 @@ class _Candidate:
         return self.model.ood[name].metrics[self.head].auroc
 
     def interval(self, level: float) -> Interval:
-        """Of the mean; where every set is perfect, or perfectly wrong, from the bounds there."""
+        """Of the mean; sets at 0 or 1, which never vary, add what they may be away from there."""
         if not self.replicates:
             return _NO_INTERVAL
+        low = high = self.mean
         if self.mean not in (0, 1):
-            return Interval(*logit_interval(self.mean, self._drawn(), level))
-        each = 1 - (1 - level) / len(self.sets)
-        low, high = self._macro({name: self._end(name, each) for name in self.sets})
-        return Interval(float(low), float(high))
+            low, high = logit_interval(self.mean, self._drawn(), level)
+        below, above = self._macro({name: self._hidden(name, level) for name in self.sets})
+        return Interval(max(low + float(below), 0.0), min(high + float(above), 1.0))
 
     def difference(self, other: "_Candidate", level: float) -> Interval:
         """Of the mean of this one minus that of another."""
@@ -155,11 +155,10 @@ class _Candidate:
     def _drawn(self) -> NDArray[np.float64]:
         return self._macro({name: self.replicates[name][self.head] for name in self.sets})
 
-    def _end(self, name: str, level: float) -> tuple[float, float]:
+    def _hidden(self, name: str, level: float) -> tuple[float, float]:
         pair = self.model.ood[name].metrics[self.head]
-        ends = end_bounds("auroc", pair.auroc, n_id=pair.n_id, n_ood=pair.n_ood, level=level)
-        assert ends is not None  # the mean is 0 or 1, and so is every set
-        return ends
+        bounds = ranking_bounds("auroc", pair.auroc, n_id=pair.n_id, n_ood=pair.n_ood, level=level)
+        return (bounds[0] - pair.auroc, bounds[1] - pair.auroc) if bounds else (0.0, 0.0)
 
     def _macro(self, by_set: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
         values = {name: np.asarray(value, np.float64) for name, value in by_set.items()}

@@ -120,3 +120,17 @@ def test_pytorch_ood_agrees(tables: dict[str, Table], document: dict[str, Any], 
         assert turned["FPR95TPR"] == pytest.approx(ours["fpr95_id_positive"], abs=ROUNDING)
         assert theirs["AUPR-IN"] == pytest.approx(ours["aupr_in"], abs=0.005)
         assert theirs["AUPR-OUT"] == pytest.approx(ours["aupr_out"], abs=0.005)
+
+
+def test_every_rate_lies_in_its_interval(document: dict[str, Any]) -> None:
+    """Of every head on every set and group of sets, from real scores."""
+    seen = 0
+    for result in (*document["ood"].values(), *document["groups"].values()):
+        for head, intervals in result["intervals"].items():
+            rates = {**result["metrics"][head]}
+            rates.setdefault("flagged", result.get("flagged", {}).get(head))
+            for name, interval in intervals.items():
+                assert 0 <= interval["low"] <= rates[name] <= interval["high"] <= 1
+                seen += 1
+
+    assert seen == 7 * len(document["heads"]) * (len(SETS) + 3)

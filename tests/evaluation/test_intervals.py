@@ -12,7 +12,7 @@ from edge_ood.evaluation.intervals import with_intervals
 from edge_ood.evaluation.measure import group_results, measure_id, measure_ood
 from edge_ood.evaluation.results import Bootstrap, Evaluation, GroupMetrics, ModelResult
 from edge_ood.evaluation.scored import Scored
-from edge_ood.exact_intervals import end_bounds
+from edge_ood.exact_intervals import ranking_bounds
 from edge_ood.metrics import UndefinedMetricWarning
 
 BOOTSTRAP = Bootstrap(replicates=300, level=0.95, seed=0)
@@ -117,7 +117,7 @@ def test_shares_of_images_have_exact_intervals():
 
 def test_auroc_has_the_interval_of_delong():
     """On the logit scale, with the standard error of the closed form."""
-    model, _ = run(FOREIGN, bootstrap=replace(BOOTSTRAP, replicates=3000))
+    model, _ = run(FOREIGN, bootstrap=replace(BOOTSTRAP, replicates=1000))
     parts = auroc_variances(KNOWN.scores["energy"], FOREIGN["svhn"].scores["energy"])
     rate = model.ood["svhn"].metrics["energy"].auroc
     expected = on_logit_scale(rate, math.sqrt(sum(parts)))
@@ -130,7 +130,7 @@ def test_auroc_has_the_interval_of_delong():
 def test_means_over_sets_share_the_known_images():
     """Of two sets alike, drawn apart, the errors from ID images add up, those from OOD cancel."""
     twins = {"one": FOREIGN["svhn"], "two": FOREIGN["svhn"]}
-    model, _ = run(twins, bootstrap=replace(BOOTSTRAP, replicates=3000))
+    model, _ = run(twins, bootstrap=replace(BOOTSTRAP, replicates=1000))
     of_id, of_ood = auroc_variances(KNOWN.scores["energy"], FOREIGN["svhn"].scores["energy"])
     rate = model.groups["all"].metrics["energy"].auroc
     expected = on_logit_scale(rate, math.sqrt(of_id + of_ood / 2))
@@ -142,7 +142,7 @@ def test_means_over_sets_share_the_known_images():
 
 def test_mean_probability_has_the_interval_of_its_standard_error():
     """Also over right and over wrong predictions alone."""
-    model, _ = run({}, bootstrap=replace(BOOTSTRAP, replicates=3000))
+    model, _ = run({}, bootstrap=replace(BOOTSTRAP, replicates=1000))
     is_right = KNOWN.label_index == LABELS
 
     for name, mask in {"": is_right >= 0, "_right": is_right, "_wrong": ~is_right}.items():
@@ -191,18 +191,62 @@ def test_a_separated_set_has_the_bounds_at_the_end():
         if name == "flagged":
             assert exact(40, 40) == ends(interval)
         else:
-            assert end_bounds(name, rate, n_id=N_ID, n_ood=40, level=0.95) == ends(interval)
+            assert ranking_bounds(name, rate, n_id=N_ID, n_ood=40, level=0.95) == ends(interval)
     assert intervals == model.groups["far"].intervals["energy"]
 
 
 def test_separated_sets_have_the_mean_of_their_bounds():
-    """Each at the level that leaves 95 % for both together."""
+    """As if all of them erred alike."""
     model, _ = run({"far": SEPARATED, "wide": scored({"energy": drawn(30, 7, 9)})}, inside=ONE_HEAD)
-    lows = [end_bounds("auroc", 1, n_id=N_ID, n_ood=n, level=0.975)[0] for n in (40, 7)]
+    least = [
+        [ranking_bounds(name, rate, n_id=N_ID, n_ood=n, level=0.95) for n in (40, 7)]
+        for name, rate in (("auroc", 1), ("detection_error", 0))
+    ]
+
+    intervals = model.groups["all"].intervals["energy"]
+
+    for expected, name in zip(least, ("auroc", "detection_error"), strict=True):
+        assert np.mean(expected, axis=0) == pytest.approx(np.array(ends(intervals[name])))
+
+
+def test_a_separated_set_widens_the_mean():
+    """By its share of what its bounds leave open, below the interval of what varies."""
+    model, _ = run(
+        {"far": SEPARATED, "svhn": FOREIGN["svhn"]}, bootstrap=replace(BOOTSTRAP, replicates=1000)
+    )
+    parts = auroc_variances(KNOWN.scores["energy"], FOREIGN["svhn"].scores["energy"])
+    rate = (1 + model.ood["svhn"].metrics["energy"].auroc) / 2
+    low, high = on_logit_scale(rate, math.sqrt(sum(parts)) / 2)
+    left_open = 1 - ranking_bounds("auroc", 1, n_id=N_ID, n_ood=40, level=0.95)[0]
 
     found = ends(model.groups["all"].intervals["energy"]["auroc"])
 
-    assert (np.mean(lows), 1) == pytest.approx(found)
+    np.testing.assert_allclose(found, (low - left_open / 2, high), atol=0.1 * (high - rate))
+
+
+def test_a_false_positive_rate_that_jumps_has_quantiles():
+    """They end where the replicates do; on the logit scale the interval would be all of [0, 1]."""
+    inside = scored({"energy": np.arange(100.0)})
+    foreign = np.repeat([50, 95.5, 200], [1, 40, 159])
+    outside = {"svhn": scored({"energy": foreign})}
+    model, _ = run(outside, inside=inside, labels=None)
+
+    low, high = ends(model.ood["svhn"].intervals["energy"]["fpr95_id_positive"])
+
+    assert model.ood["svhn"].metrics["energy"].fpr95_id_positive == 0.005
+    assert low == 0
+    assert 41 / 200 < high < 0.3
+
+
+def test_a_false_positive_rate_is_never_surer_than_its_count():
+    """Images far from the threshold: only their number tells, as at a threshold that is known."""
+    inside = scored({"energy": np.zeros(100)})
+    outside = {"svhn": scored({"energy": np.r_[np.full(30, -9.0), np.full(70, 9.0)]})}
+    model, _ = run(outside, inside=inside, labels=None)
+
+    interval = model.ood["svhn"].intervals["energy"]["fpr95_id_positive"]
+
+    assert exact(30, 100) == ends(interval)
 
 
 def test_mistakes_found_without_exception_have_the_bounds_at_the_end():
@@ -214,7 +258,7 @@ def test_mistakes_found_without_exception_have_the_bounds_at_the_end():
     found = model.id.heads["energy"].intervals
 
     for name, like in {"auroc": "auroc", "aupr_right": "aupr_in", "aupr_wrong": "aupr_out"}.items():
-        assert end_bounds(like, 1, n_id=45, n_ood=5, level=0.95) == ends(found[name])
+        assert ranking_bounds(like, 1, n_id=45, n_ood=5, level=0.95) == ends(found[name])
 
 
 def test_a_false_positive_rate_of_zero_reaches_as_far_as_its_replicates():

@@ -287,14 +287,25 @@ def test_many_images_at_the_ends_are_told_apart():
     assert 0.99 < found.interval.low < found.interval.high == 1
 
 
-def test_perfect_sets_share_the_level_of_their_bounds():
-    """Macro mean of the bounds, each at 97.5 %."""
-    sets = {"svhn": ood({"energy": 1.0}, n=50), "dtd": ood({"energy": 1.0}, n=20)}
-    expected = (0.0125 ** (1 / 50) + 0.0125 ** (1 / 20)) / 2
+def test_perfect_sets_add_what_their_bounds_leave_open():
+    """With and without another set that varies, by its share of the mean."""
+    perfect = {"svhn": ood({"energy": 1.0}, n=50), "dtd": ood({"energy": 1.0}, n=20)}
+    left_open = (1 - 0.025 ** (1 / 50) + 1 - 0.025 ** (1 / 20)) / 3
+    mean, reach = 2.9 / 3, 1.96 * 0.01 / 3
+    ends = np.log(mean / (1 - mean)) + np.array([-1, 1]) * reach / (mean * (1 - mean))
 
-    found = choose(model(sets), deviation=0)
+    def found(sets):
+        aurocs = replicates([model(sets)])
+        for name in perfect:
+            aurocs["oe"][name]["energy"][:] = 1
+        interval = recommend([model(sets)], aurocs, {}, level=LEVEL).interval
+        return interval.low, interval.high
 
-    assert (expected, 1) == pytest.approx((found.interval.low, found.interval.high), abs=1e-6)
+    assert (1 - left_open * 3 / 2, 1) == pytest.approx(found(perfect), abs=1e-6)
+    low, high = 1 / (1 + np.exp(-ends))
+    assert (low - left_open, high) == pytest.approx(
+        found(perfect | {"lsun": ood({"energy": 0.9})}), abs=3e-4
+    )
 
 
 def test_without_bootstrap_the_largest_mean_is_taken():
