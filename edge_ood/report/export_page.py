@@ -176,7 +176,6 @@ def _score_figures(described: Described) -> "Iterator[tuple[Markup, str]]":
             else score_figure(known[0], score)
         )
         title = f"Calibration scores of {score}" + (" by predicted class" if by_class else "")
-        description = (
-            "Where the scores of known images lie, and the threshold beyond which is flagged"
-        )
-        yield svg(figure, name=f"scores/{score}", title=title, description=description), ""
+        description = "Where the scores of known images lie, and the threshold"
+        caption = f"The first {_MOST_CLASSES}." if len(known) > _MOST_CLASSES else ""
+        yield svg(figure, name=f"scores/{score}", title=title, description=description), caption

@@ -28,7 +28,7 @@ def check_places(
     return len(values)
 
 
-@pytest.mark.parametrize(("n", "kept"), [(19, 19), (1024, 1024), (5000, 1024), (100_000, 1024)])
+@pytest.mark.parametrize(("n", "kept"), [(19, 19), (1024, 1024), (5000, 1024), (20_000, 1024)])
 @pytest.mark.parametrize("confidence", [0.0, 0.5])
 def test_scores_keep_their_places(n: int, kept: int, confidence: float) -> None:
     """All of up to 1,024 images; of more, about so many, the largest among them."""

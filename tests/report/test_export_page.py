@@ -192,6 +192,21 @@ def test_per_class_the_page_speaks_of_classes(
     assert "so for every predicted class." in page
 
 
+def test_a_figure_of_many_classes_is_cut_and_says_so(
+    per_class: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table has all of them."""
+    drawn: list[int] = []
+    monkeypatch.setattr(module, "svg", lambda *_, **__: "")
+    monkeypatch.setattr(module, "_MOST_CLASSES", 2)
+    monkeypatch.setattr(module, "class_scores_figure", lambda known, _: drawn.append(len(known)))
+
+    captions = [caption for _, caption in module._score_figures(describe(per_class))]
+
+    assert [2, 2, 2] == drawn
+    assert ["The first 2."] * 3 == captions
+
+
 def test_parts_make_up_the_file(exported: Path, described: Described) -> None:
     """Every byte is in one part."""
     sizes = [part["size_bytes"] for part in described.document["parts"]]
