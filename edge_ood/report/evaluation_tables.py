@@ -129,7 +129,7 @@ class Tables:
                     for metric in ("auroc", "aupr_wrong", "aupr_right")
                 ]
             rows.append(cells)
-        return Table("All heads on the ID images", headings, rows)
+        return Table("All heads on the ID images", tuple(map(self._heading, headings)), rows)
 
     def classes(self, m: int, head: str) -> Table:
         """False alarms of one head by class."""
