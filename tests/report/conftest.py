@@ -664,7 +664,7 @@ def evaluation_page(make_evaluation) -> str:
     """The page of two artefacts with hostile names."""
     from edge_ood.report.evaluation_page import evaluation_page as page_of
 
-    sets = {" ".join(HOSTILE): "near", HOSTILE[4]: "far", "a/b~c.d": ""}
+    sets = {" ".join(HOSTILE): "near", HOSTILE[4]: "far"}
     return page_of(make_evaluation(models=HOSTILE[:2], sets=sets, classes=HOSTILE))
 
 
