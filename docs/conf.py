@@ -23,7 +23,10 @@ html_css_files = ["site.css"]
 html_math_renderer = "mathml"
 html_copy_source = False
 html_show_copyright = False
-_options = {"color-api-name": "var(--color-brand-content)"}
+_options = {
+    "color-api-name": "var(--color-brand-content)",
+    "color-api-pre-name": "var(--color-foreground-secondary)",
+}
 html_theme_options = {
     "light_css_variables": _options,
     "dark_css_variables": _options,
