@@ -213,10 +213,11 @@ def logit_interval(
 def percentile_interval(replicates: NDArray[np.float64], level: float) -> tuple[float, float]:
     """The quantiles `(1 - level) / 2` and `(1 + level) / 2` of replicates (B,).
 
-    NaN if more than `1 - level` of the replicates are; fewer are left out.
+    NaN if more than `1 - level` of the replicates are, fewer are left out; and if none is expected
+    beyond each end, as of fewer than 40 at level 0.95.
     """
     defined = _defined(replicates, level)
-    if not len(defined):
+    if len(defined) * (1 - level) / 2 < 1:
         return math.nan, math.nan
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

@@ -247,6 +247,14 @@ def test_a_few_undefined_replicates_are_left_out():
     np.testing.assert_allclose(found, [0.025, 0.975])
 
 
+def test_a_handful_of_replicates_has_no_quantiles():
+    """At 95 % one in forty lies beyond each end."""
+    few, enough = (bootstrap.percentile_interval(np.linspace(0, 1, n), LEVEL) for n in (39, 40))
+
+    assert np.isnan(few).all()
+    np.testing.assert_allclose(enough, [0.025, 0.975])
+
+
 @pytest.mark.parametrize(
     ("shift", "truth"),
     [

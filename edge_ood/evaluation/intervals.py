@@ -244,9 +244,9 @@ def _sampled(name: str, rate: float, replicates: NDArray[np.float64], level: flo
 
 
 def _wider(sampled: Bounds, least: Bounds | None) -> Bounds:
-    """Whatever reaches farther; where there are too few replicates, what is known without."""
+    """Whatever reaches farther; NaN without enough replicates."""
     ends = np.array([sampled, least or sampled])
-    return float(np.fmin.reduce(ends[:, 0])), float(np.fmax.reduce(ends[:, 1]))
+    return float(ends[:, 0].min()), float(ends[:, 1].max())
 
 
 def _intervals(bounds: Iterable[tuple[str, Bounds]]) -> dict[str, Interval]:

@@ -282,6 +282,19 @@ def test_a_useless_score_has_no_detection_error_above_one_half():
         assert intervals["detection_error"].high <= 0.5
 
 
+@pytest.mark.parametrize("replicates", [1, 2, 39])
+def test_a_handful_of_replicates_claims_little(replicates):
+    """No quantiles, so none of FPR95; of one replicate no deviation either."""
+    model, _ = run(
+        {**FOREIGN, "far": SEPARATED}, bootstrap=replace(BOOTSTRAP, replicates=replicates)
+    )
+
+    for result in (*model.ood.values(), *model.groups.values()):
+        for intervals in result.intervals.values():
+            assert not {"fpr95_id_positive", "fpr95_ood_positive"} & set(intervals)
+    assert ("auroc" in model.ood["svhn"].intervals["energy"]) == (replicates > 1)
+
+
 def test_without_labels_there_is_nothing_about_classes():
     """Mean probability and TPR remain."""
     model, _ = run(FOREIGN, labels=None)

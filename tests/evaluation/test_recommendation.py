@@ -323,6 +323,14 @@ def test_without_bootstrap_the_largest_mean_is_taken():
     )
 
 
+def test_a_handful_of_replicates_tells_nothing_apart():
+    """Two draws that agree are no evidence against the primary head."""
+    only = model({"svhn": ood({"energy": 0.5, "msp": 0.9})})
+    aurocs = {"oe": {"svhn": {"energy": np.full(2, 0.5), "msp": np.array([0.9, 0.91])}}}
+
+    assert "energy" == recommend([only], aurocs, {}, level=LEVEL).head
+
+
 def test_many_ties_are_counted():
     """Two are named, in the order of their means."""
     rates = {"energy": 0.9, "msp": 0.899, "odin": 0.898, "mcd_l1": 0.897}
