@@ -7,12 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from edge_ood.evaluation.results import Evaluation, GroupMetrics, Interval, ModelResult
+from edge_ood.report.dot_figure import DotRow, dot_figure
 from edge_ood.report.evaluation_figures import (
-    DotRow,
     class_figure,
     confidence_figure,
     corruption_figure,
-    dot_figure,
     pvalue_figure,
     reliability_figure,
     roc_figure,

@@ -6,18 +6,27 @@ head keeps its colour and its line within an artefact, and the primary head is d
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edge_ood.evaluation.results import (
     ClassAlarms,
     CorruptionResult,
     IdResult,
-    Interval,
     ModelResult,
 )
+from edge_ood.report.dot_figure import DotRow, dot_figure
 from edge_ood.report.figure import label, new_figure
-from edge_ood.report.palette import ID_COLOUR, INK, MUTED, OOD_COLOUR, SERIES
+from edge_ood.report.figure_parts import (
+    HAIR,
+    NEITHER,
+    THICK,
+    THIN,
+    WIDTH_IN,
+    legend_above,
+    name_rows,
+    percents,
+)
+from edge_ood.report.palette import ID_COLOUR, INK, MUTED, OOD_COLOUR
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,11 +34,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MOST_CLASSES",
-    "DotRow",
     "class_figure",
     "confidence_figure",
     "corruption_figure",
-    "dot_figure",
     "pvalue_figure",
     "reliability_figure",
     "roc_figure",
@@ -39,26 +46,13 @@ __all__ = [
 MOST_CLASSES = 20
 """Classes in a figure; the table beside it has all of them."""
 
-_WIDTH_IN = 4.2
 _TALL_IN, _LOW_IN = 3.8, 3.0
-_HEADS = (INK, *(colour for colour in SERIES if colour not in (ID_COLOUR, OOD_COLOUR)))
 _LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (7, 2)), (0, (1, 3)))
 _LEGEND_WIDTH_PT, _LEGEND_ROW_IN = 280, 0.17
 _ENTRY_PT, _LETTER_PT = 30, 5
 _NEAR_CORNER, _CORNER = 0.9, 20
-_DOT_ROW_IN = 0.11
-_MARKERS = ("o", "s", "D", "^")
-_THICK, _THIN, _HAIR = 2.2, 1.3, 0.8
 _FILL = 0.25
 _OUT_OF_VIEW = 0.5
-
-
-@dataclass(frozen=True)
-class DotRow:
-    """One line of a dot plot: by series a rate and its interval, None where it has none."""
-
-    name: str
-    rates: Sequence[tuple[float, Interval | None]]
 
 
 def score_figure(model: ModelResult, name: str, head: str) -> "Figure":
@@ -69,24 +63,24 @@ def score_figure(model: ModelResult, name: str, head: str) -> "Figure":
     """
     outcome = model.ood[name]
     histogram, curve = outcome.histograms[head], outcome.curves[head]
-    with new_figure(_WIDTH_IN, _TALL_IN) as figure:
+    with new_figure(WIDTH_IN, _TALL_IN) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
         for colour, whose, density in (
             (ID_COLOUR, "ID", histogram.id_density),
             (OOD_COLOUR, "OOD", histogram.ood_density),
         ):
-            shares = _percents(density)
+            shares = percents(density)
             upper.stairs(shares, histogram.edges, fill=True, color=colour, alpha=_FILL)
-            upper.stairs(shares, histogram.edges, color=colour, linewidth=_THIN, label=whose)
+            upper.stairs(shares, histogram.edges, color=colour, linewidth=THIN, label=whose)
         accepted = (("TPR, ID", curve.tpr, ID_COLOUR), ("FPR, OOD", curve.fpr, OOD_COLOUR))
         for whose, rates, colour in accepted:
-            lower.plot(curve.thresholds, _percents(rates), color=colour, label=whose)
-        _legend_above(lower, columns=2)
+            lower.plot(curve.thresholds, percents(rates), color=colour, label=whose)
+        legend_above(lower, columns=2)
         _mark_thresholds((upper, lower), histogram.edges, model.id.heads[head].thresholds)
         upper.set_ylabel("images (%)")
         lower.set(ylabel="accepted (%)", ylim=(-4, 104))
         lower.set_xlabel(f"{label(head)} score, larger is more OOD")
-        _legend_above(upper, columns=3)
+        legend_above(upper, columns=3)
     return figure
 
 
@@ -96,9 +90,9 @@ def roc_figure(model: ModelResult, name: str) -> "Figure":
     Where all curves are near the upper left corner, that corner is drawn once more, larger.
     """
     outcome = model.ood[name]
-    with new_figure(_WIDTH_IN, _TALL_IN + _legend_in(model)) as figure:
+    with new_figure(WIDTH_IN, _TALL_IN + _legend_in(model)) as figure:
         axes = figure.subplots()
-        axes.plot((0, 100), (0, 100), color=MUTED, linewidth=_HAIR, linestyle=":")
+        axes.plot((0, 100), (0, 100), color=MUTED, linewidth=HAIR, linestyle=":")
         _draw_roc(axes, model, name)
         axes.set(
             xlabel="FPR: OOD images accepted (%)",
@@ -106,7 +100,7 @@ def roc_figure(model: ModelResult, name: str) -> "Figure":
             xlim=(-2, 102),
             ylim=(-2, 102),
         )
-        _legend_above(axes, columns=_legend_columns(model))
+        legend_above(axes, columns=_legend_columns(model))
         if all(pair.auroc >= _NEAR_CORNER for pair in outcome.metrics.values()):
             corner = axes.inset_axes((0.36, 0.1, 0.6, 0.58))
             _draw_roc(corner, model, name)
@@ -119,10 +113,8 @@ def _draw_roc(axes: "Axes", model: ModelResult, name: str) -> None:
     for head, style in _styles(model).items():
         curve = outcome.curves[head]
         # A threshold below every score accepts nothing.
-        axes.plot(
-            (0, *_percents(curve.fpr)), (0, *_percents(curve.tpr)), label=label(head), **style
-        )
-        ours = _percents((1 - outcome.flagged[head], model.id.heads[head].realised_tpr))
+        axes.plot((0, *percents(curve.fpr)), (0, *percents(curve.tpr)), label=label(head), **style)
+        ours = percents((1 - outcome.flagged[head], model.id.heads[head].realised_tpr))
         axes.plot(*([rate] for rate in ours), "o", color=style["color"], markersize=5)
 
 
@@ -131,17 +123,17 @@ def reliability_figure(known: IdResult) -> "Figure":
     bins = known.reliability
     width = 100 / len(bins.count)
     lefts = [width * i for i in range(len(bins.count))]
-    with new_figure(_WIDTH_IN, _TALL_IN) as figure:
+    with new_figure(WIDTH_IN, _TALL_IN) as figure:
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        accuracy, confidence = _percents(bins.accuracy), _percents(bins.confidence)
+        accuracy, confidence = percents(bins.accuracy), percents(bins.confidence)
         heights = [0.0 if math.isnan(rate) else rate for rate in accuracy]
         upper.bar(lefts, heights, width, align="edge", color=ID_COLOUR, alpha=_FILL)
         upper.plot(confidence, accuracy, "o", color=ID_COLOUR, markersize=4, label="mean of a bin")
-        upper.plot((0, 100), (0, 100), ":", color=INK, linewidth=_THIN, label="calibrated")
+        upper.plot((0, 100), (0, 100), ":", color=INK, linewidth=THIN, label="calibrated")
         upper.set(ylabel="accuracy (%)", ylim=(0, 103), xlim=(0, 101))
         lower.bar(lefts, bins.count, width, align="edge", color=MUTED)
         lower.set(ylabel="images", xlabel="probability of the predicted class (%)")
-        _legend_above(upper, columns=2)
+        legend_above(upper, columns=2)
     return figure
 
 
@@ -155,33 +147,33 @@ def confidence_figure(model: ModelResult) -> "Figure":
     ]
     rows += [(name, result.mean_max_probability, OOD_COLOUR) for name, result in model.ood.items()]
     shown = [row for row in rows if not math.isnan(row[1])]
-    with new_figure(_WIDTH_IN, 0.8 + 0.26 * len(shown)) as figure:
+    with new_figure(WIDTH_IN, 0.8 + 0.26 * len(shown)) as figure:
         axes = figure.subplots()
         for place, (_, rate, colour) in enumerate(shown):
             axes.barh(place, 100 * rate, 0.6, color=colour, alpha=_FILL)
             axes.plot([100 * rate], [place], "o", color=colour, markersize=5)
-        _name_rows(axes, [name for name, _, _ in shown])
+        name_rows(axes, [name for name, _, _ in shown])
         axes.set(xlabel="mean probability of the predicted class (%)", xlim=(0, 102))
     return figure
 
 
 def pvalue_figure(model: ModelResult, *, highest: float = 1.0) -> "Figure":
     """Fraction of ID images whose p-value is at most a level, for levels up to `highest`."""
-    with new_figure(_WIDTH_IN, _LOW_IN + _legend_in(model)) as figure:
+    with new_figure(WIDTH_IN, _LOW_IN + _legend_in(model)) as figure:
         axes = figure.subplots()
-        axes.plot((0, 100), (0, 100), color=INK, linewidth=_HAIR, linestyle=":", label="calibrated")
+        axes.plot((0, 100), (0, 100), color=INK, linewidth=HAIR, linestyle=":", label="calibrated")
         if not math.isnan(model.alpha):
-            axes.axvline(100 * model.alpha, color=MUTED, linewidth=_HAIR, label="level in use")
+            axes.axvline(100 * model.alpha, color=MUTED, linewidth=HAIR, label="level in use")
         for head, style in _styles(model).items():
             curve = model.id.heads[head].pvalues
-            axes.plot(_percents(curve.levels), _percents(curve.flagged), label=label(head), **style)
+            axes.plot(percents(curve.levels), percents(curve.flagged), label=label(head), **style)
         axes.set(
             xlabel="level of the p-value (%)",
             ylabel="ID images flagged (%)",
             xlim=(0, 100 * highest),
             ylim=(0, 103 * max(highest, _most_flagged(model, highest))),
         )
-        _legend_above(axes, columns=_legend_columns(model))
+        legend_above(axes, columns=_legend_columns(model))
     return figure
 
 
@@ -197,58 +189,18 @@ def corruption_figure(model: ModelResult, corruption: CorruptionResult) -> "Figu
     """Accuracy and what each head flags, from the clean ID images to the strongest corruption."""
     steps = [0, *(result.strength for result in corruption.strengths)]
     accuracy = [model.id.accuracy, *(result.accuracy for result in corruption.strengths)]
-    with new_figure(_WIDTH_IN, _LOW_IN + _legend_in(model)) as figure:
+    with new_figure(WIDTH_IN, _LOW_IN + _legend_in(model)) as figure:
         axes = figure.subplots()
         if not math.isnan(model.id.accuracy):
-            shown = _percents(accuracy)
+            shown = percents(accuracy)
             axes.plot(steps, shown, "o-", color=ID_COLOUR, markersize=4, label="accuracy")
         for head, style in _styles(model).items():
             flagged = [1 - model.id.heads[head].realised_tpr]
             flagged += [result.flagged[head] for result in corruption.strengths]
-            axes.plot(steps, _percents(flagged), label=label(head), **style)
+            axes.plot(steps, percents(flagged), label=label(head), **style)
         axes.set(xlabel="strength, 0 is clean", ylabel="images (%)", ylim=(-3, 103), xticks=steps)
-        _legend_above(axes, columns=_legend_columns(model))
+        legend_above(axes, columns=_legend_columns(model))
     return figure
-
-
-def dot_figure(
-    rows: Sequence[DotRow], series: Sequence[str], axis: str, *, promised: float = math.nan
-) -> "Figure":
-    """Rows from top to bottom with a dot and its interval per series, in percent."""
-    with new_figure(_WIDTH_IN, 1 + _DOT_ROW_IN * len(rows) * (1 + len(series))) as figure:
-        axes = figure.subplots()
-        for i, name in enumerate(series):
-            style: dict[str, Any] = {
-                "color": _HEADS[i % len(_HEADS)],
-                "marker": _MARKERS[i % len(_MARKERS)],
-            }
-            axes.plot([], [], linestyle="", label=name, **style)
-            shift = 0.6 * (i - (len(series) - 1) / 2) / len(series)
-            for place, row in enumerate(rows):
-                _dot(axes, place + shift, row.rates[i], style)
-        if not math.isnan(promised):
-            axes.axvline(100 * promised, color=INK, linewidth=_HAIR, linestyle=":")
-            axes.set_xlim(left=-0.03 * axes.get_xlim()[1])
-        _name_rows(axes, [row.name for row in rows])
-        axes.set_xlabel(axis)
-        _legend_above(axes, columns=len(series))
-    return figure
-
-
-def _dot(
-    axes: "Axes", place: float, value: tuple[float, Interval | None], style: dict[str, Any]
-) -> None:
-    rate, interval = value
-    if interval is not None:
-        ends = _percents((interval.low, interval.high))
-        axes.plot(ends, (place, place), color=style["color"], linewidth=_THIN)
-    axes.plot([100 * rate], [place], linestyle="", markersize=5, **style)
-
-
-def _name_rows(axes: "Axes", names: Sequence[str]) -> None:
-    axes.set_yticks(range(len(names)), [label(name) for name in names])
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.grid(visible=False, axis="y")
 
 
 def _mark_thresholds(
@@ -268,7 +220,7 @@ def _mark_thresholds(
         if low < high:
             axes.axvspan(low, high, color=MUTED, alpha=_FILL, linewidth=0, label="thresholds")
         else:
-            axes.axvline(low, color=INK, linewidth=_THIN, label="threshold")
+            axes.axvline(low, color=INK, linewidth=THIN, label="threshold")
 
 
 def _styles(model: ModelResult) -> dict[str, dict[str, Any]]:
@@ -276,16 +228,12 @@ def _styles(model: ModelResult) -> dict[str, dict[str, Any]]:
     heads = sorted(model.heads, key=lambda head: head != model.primary)
     return {
         head: {
-            "color": _HEADS[i % len(_HEADS)],
+            "color": NEITHER[i % len(NEITHER)],
             "linestyle": _LINES[i % len(_LINES)],
-            "linewidth": _THIN if i else _THICK,
+            "linewidth": THIN if i else THICK,
         }
         for i, head in enumerate(heads)
     }
-
-
-def _legend_above(axes: "Axes", *, columns: int) -> None:
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, columnspacing=1.2)
 
 
 def _legend_columns(model: ModelResult) -> int:
@@ -313,7 +261,3 @@ def _most_flagged(model: ModelResult, highest: float) -> float:
 def _alarms(alarms: ClassAlarms) -> float:
     rates = (alarms.flagged_true, alarms.flagged_predicted)
     return max((rate for rate in rates if not math.isnan(rate)), default=0.0)
-
-
-def _percents(rates: Sequence[float]) -> list[float]:
-    return [100 * rate for rate in rates]

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_ood.evaluation.results import Evaluation, IdResult, ModelResult, OodResult
+from edge_ood.report.evaluation_cells import Cells
 from edge_ood.report.evaluation_command import evaluation_command
 from edge_ood.report.evaluation_drawings import Drawing, Key, drawings, shown_groups, shown_heads
 from edge_ood.report.evaluation_figures import MOST_CLASSES
-from edge_ood.report.evaluation_tables import Tables
+from edge_ood.report.evaluation_tables import tables
 from edge_ood.report.fields import Fields
 from edge_ood.report.figure import svg
 from edge_ood.report.page import render
@@ -49,7 +50,7 @@ def evaluation_page(evaluation: Evaluation, picture: Picture | None = None) -> s
         "evaluation.html",
         evaluation=evaluation,
         show=show,
-        tables=Tables(evaluation, show),
+        tables=tables(Cells(evaluation, show)),
         figure=partial(_figure, drawings(evaluation)),
         thumbs=_Thumbs(evaluation, show, picture or _file_picture),
         command=evaluation_command(evaluation),
