@@ -146,16 +146,19 @@ def test_deviation_of_auroc_is_delongs(seed):
     assert math.sqrt(variance) == pytest.approx(found.std(ddof=1), rel=0.06)
 
 
-def test_a_difference_is_free_of_what_both_share():
-    """Two nearly equal scores differ by far less than the error of each."""
+def test_deviation_of_a_difference_is_delongs():
+    """The closed form for two scores of the same images, far below the error of each."""
     inside, outside = sample(0, 200, 200)
-    noise = np.random.default_rng(9).normal(0, 0.05, 200)
-    pairs = {"plain": (inside, outside), "noisy": (inside + noise, outside)}
+    noise = np.random.default_rng(9).normal(0, 0.3, 400)
+    pairs = {"plain": (inside, outside), "noisy": (inside + noise[:200], outside + noise[200:])}
+    plain, noisy = ((there[:, None] > here).astype(float) for here, there in pairs.values())
+    variance = sum((plain - noisy).mean(axis).var(ddof=1) / 200 for axis in (0, 1))
 
-    found = bootstrap.pair_replicates(pairs, *draws(200, 200, 500))
+    found = bootstrap.pair_replicates(pairs, *draws(200, 200, 2000))
 
     difference = found["plain"]["auroc"] - found["noisy"]["auroc"]
-    assert difference.std() < 0.1 * found["plain"]["auroc"].std()
+    assert math.sqrt(variance) == pytest.approx(difference.std(ddof=1), rel=0.06)
+    assert math.sqrt(variance) < 0.4 * found["plain"]["auroc"].std()
 
 
 def test_misclassification_replicates_are_scikit_learns():
