@@ -22,6 +22,8 @@ from edge_ood.runtime import Scorer
 
 __all__ = ["Comparison", "HeadChange", "compare", "rank_correlation"]
 
+_MANY_LABELS = 0.01
+_LOW_RANK_CORRELATION = 0.95
 _ROUNDS = 9
 _LEAST_S = 0.03
 _PAUSE_S = 0.05
@@ -73,6 +75,29 @@ class Comparison:
     def flip_rate(self) -> float:
         """Share of images whose predicted class differs."""
         return self.label_flips / self.images
+
+    def warnings(self, precision: str) -> list[str]:
+        """What speaks against the converted file, one sentence each.
+
+        Args:
+            precision: What it was converted to.
+        """
+        warnings = []
+        if self.speed < 1:
+            warnings.append(
+                f"{precision} makes this network slower on this machine: it takes "
+                f"{1 / self.speed:.2f} x the time of fp32"
+            )
+        if self.flip_rate > _MANY_LABELS:
+            warnings.append(
+                f"{precision} changes the label of {self.flip_rate:.2%} of the images "
+                f"({self.label_flips} of {self.images}); --max-label-flips makes that an error"
+            )
+        moved = [h for h in self.heads if not h.rank_correlation >= _LOW_RANK_CORRELATION]
+        if moved:
+            named = ", ".join(f"{h.head} ({h.rank_correlation:.2f})" for h in moved)
+            warnings.append(f"{precision} ranks images otherwise than fp32 by {named}")
+        return warnings
 
     def to_json(self) -> dict[str, Any]:
         """A document for the metadata."""

@@ -20,6 +20,7 @@ from edge_ood.artifact_reader import read_metadata
 from edge_ood.calibration.combination import COMBINED
 from edge_ood.calibration.decision import Decision
 from edge_ood.calibration.statement import rate_in_use
+from edge_ood.comparison import Comparison, HeadChange
 from edge_ood.document import Document
 from edge_ood.errors import ArtifactError, InputError
 from edge_ood.graph.budget import size_budget
@@ -91,6 +92,7 @@ def describe(path: Path) -> Described:
     decision = read_decision(model, metadata.head_names)
     states: list[Metadata | ArchivedCalibration] = [*metadata.history, metadata]
     parts = size_budget(path, [head.name for head in metadata.heads])
+    comparison = _comparison(metadata)
     document = {
         "file": _file(path),
         "inputs": [_value(value) for value in model.graph.input],
@@ -102,7 +104,8 @@ def describe(path: Path) -> Described:
         "classes": list(_classes(metadata, decision)),
         "pvalues": _pvalues(metadata, decision),
         "choices": _choices(metadata),
-        "comparison": _comparison(metadata),
+        "comparison": comparison and comparison.to_json(),
+        "warnings": comparison.warnings(metadata.precision) if comparison else [],
         "calibrations": [_calibration(state) for state in states],
     }
     return Described({**document, "worst": _worst(document["parity"])}, metadata, decision)
@@ -238,23 +241,28 @@ def _rank(choice: Document) -> dict[str, Any]:
     return {"rank": choice.get("rank", int), "explained": choice.mapping("explained", float)}
 
 
-def _comparison(metadata: Metadata) -> dict[str, Any] | None:
-    """How a converted classifier differs from float32, if it does."""
+def _comparison(metadata: Metadata) -> Comparison | None:
+    """How a converted classifier differs from float32, if it does; None of what is not ours."""
     try:
         found = Document(dict(metadata.comparison))
-        return {
-            **{n: found.get(n, int) for n in ("images", "label_flips")},
-            **{n: found.get(n, int) for n in ("size_bytes", "float32_bytes")},
-            **{n: found.get(n, float) for n in ("logits_error", "speed")},
-            "heads": [
-                {
-                    "head": head.get("head", str),
-                    **{n: head.get(n, float) for n in ("flips_before", "flips_after")},
-                    "rank_correlation": head.get("rank_correlation", float),
-                }
-                for head in found.documents("heads")
-            ],
-        }
+        heads = [
+            HeadChange(
+                head.get("head", str),
+                *(head.get(n, float) for n in ("rank_correlation", "flips_before", "flips_after")),
+            )
+            for head in found.documents("heads")
+        ]
+        if found.get("images", int) < 1 or found.get("speed", float) <= 0:
+            return None
+        return Comparison(
+            found.get("images", int),
+            found.get("label_flips", int),
+            found.get("logits_error", float),
+            tuple(heads),
+            found.get("size_bytes", int),
+            found.get("float32_bytes", int),
+            found.get("speed", float),
+        )
     except InputError:
         return None
 

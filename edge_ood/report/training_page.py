@@ -84,6 +84,7 @@ def training_page(path: Path) -> str:
         energies=energies,
         known=known,
         margins=_margins(run),
+        measured=_measured(run),
         roles=_ROLES,
         folders={split: _folder(run, split) for split in SPLITS},
         unlabelled=[split for split in SPLITS if run.splits[split].labels is None],
@@ -247,6 +248,13 @@ def _figures(run: Run, epochs: Sequence[EpochReport], energies: Energies) -> "di
                 description="Histograms of the energies of known images and of others",
             )
     return found
+
+
+def _measured(run: Run) -> list[str]:
+    """The bounds that were not given, but found with the first weights."""
+    given = run.config.settings.objective.parameters
+    by_weights = given.get("margins", "measured") == "measured"
+    return [n for n in _MARGINS if n in run.config.measured and by_weights and given.get(n) is None]
 
 
 def _margins(run: Run) -> dict[str, float]:

@@ -320,6 +320,27 @@ def test_choices_that_are_not_ours_are_left_out(
     assert document["comparison"] is None
 
 
+@pytest.mark.usefixtures("no_figures")
+def test_what_speaks_against_fewer_bits_is_said(
+    hostile_export: Path, change_artefact: Callable[..., Path], check_page: Callable[[str], None]
+) -> None:
+    """Slower, other labels and another ranking are warnings; a comparison of nothing is none."""
+    told = json.loads(json.dumps(Scorer(hostile_export).metadata.comparison))
+    bad = {**told, "speed": 0.5, "label_flips": 30}
+    bad["heads"] = [{**told["heads"][0], "rank_correlation": 0.25}]
+
+    pages = [
+        page_of(change_artefact(hostile_export, comparison=comparison))
+        for comparison in (told, bad, {**told, "images": 0}, {**told, "speed": 0})
+    ]
+
+    for page in pages:
+        check_page(page)
+    warnings = ("it takes 2.00 x the time of fp32", "(30 of 512)", "ranks images otherwise")
+    assert [False, True, False, False] == [all(w in page for w in warnings) for page in pages]
+    assert [True, True, False, False] == ["int8 against fp32" in page for page in pages]
+
+
 def test_other_files_are_refused(tmp_path: Path, foreign_network: Callable[..., Any]) -> None:
     """What is no artefact of ours has no page."""
     onnx.save(foreign_network(), tmp_path / "x.onnx")

@@ -109,6 +109,28 @@ def test_departures_from_the_recipe_are_named(make_run: Callable[..., Path]) -> 
 
 @pytest.mark.usefixtures("_no_figures")
 @pytest.mark.parametrize(
+    ("given", "measured"),
+    [
+        ({}, ["m_in", "m_out"]),
+        ({"m_in": -15.0}, ["m_out"]),
+        ({"m_in": -15.0, "m_out": -4.0}, []),
+        ({"margins": "cifar10"}, []),
+    ],
+)
+def test_margins_that_were_measured_are_named(
+    make_run: Callable[..., Path], given: dict[str, Any], measured: list[str]
+) -> None:
+    """Every run records both; a margin that was given was not measured."""
+    objective = Spec("energy-bounded", {"m_in": None, "m_out": None, **given})
+
+    page = page_of(make_run(objective=objective, measured={"m_in": -15.0, "m_out": -4.0}))
+
+    assert measured == re.findall(r"(m_in|m_out) was measured", page)
+    assert "below m_in (-15)" in page
+
+
+@pytest.mark.usefixtures("_no_figures")
+@pytest.mark.parametrize(
     ("settings", "text"),
     [
         ({"recipe": ""}, "No published recipe"),
