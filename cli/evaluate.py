@@ -2,7 +2,8 @@
 
 import sys
 import warnings
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -105,7 +106,7 @@ def evaluate(
     """
     from edge_ood.cli._evaluation_outputs import Outputs
     from edge_ood.evaluation.corrupted import parse_corruptions
-    from edge_ood.evaluation.evaluate import evaluate as evaluate_plan
+    from edge_ood.evaluation.evaluate import measure_answers, score_plan
     from edge_ood.evaluation.models import open_models
     from edge_ood.evaluation.plan import plan_evaluation
     from edge_ood.evaluation.results import Bootstrap
@@ -124,24 +125,23 @@ def evaluate(
     plan = plan_evaluation(
         models, valid_text(str(id_folder)), known, sets, corrupted=spoilt, allow_seen=allow_seen
     )
-    with warnings.catch_warnings(record=True) as caught, ExitStack() as scoring:
+    n_measured = len(plan.tasks) * len(plan.ood) if bootstrap else 0
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UndefinedMetricWarning)
-        bar = scoring.enter_context(
-            typer.progressbar(length=plan.n_images, label="scoring", show_pos=True, file=sys.stderr)
-        )
-
-        def finish_scoring() -> None:
-            scoring.close()
-            drawn = f", {bootstrap} resamples for intervals" if bootstrap else ""
-            typer.echo(f"measuring{drawn} ...", err=True)
-
-        result = evaluate_plan(
-            plan,
-            bootstrap=Bootstrap(bootstrap),
-            batch_size=batch_size,
-            on_image=lambda: bar.update(1),
-            on_scored=finish_scoring,
-        )
+        with _progress("scoring", plan.n_images) as on_image:
+            answers = score_plan(plan, batch_size=batch_size, on_image=on_image)
+        with _progress("measuring", n_measured) as on_set:
+            result = measure_answers(plan, answers, bootstrap=Bootstrap(bootstrap), on_set=on_set)
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         typer.echo(f"warning: {message}", err=True)
     outputs.write(result, plan)
+
+
+@contextmanager
+def _progress(label: str, length: int) -> Iterator[Callable[[], None]]:
+    """A bar on stderr, and what moves it on by one."""
+    if not length:
+        yield lambda: None
+        return
+    with typer.progressbar(length=length, label=label, show_pos=True, file=sys.stderr) as bar:
+        yield lambda: bar.update(1)

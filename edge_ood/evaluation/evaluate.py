@@ -5,7 +5,7 @@ decisions and their class probabilities. Nothing is tuned here.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -20,14 +20,21 @@ from edge_ood.evaluation.results import Bootstrap, CorruptionResult, Evaluation,
 from edge_ood.evaluation.scored import Scored, score
 from edge_ood.text import valid_text
 
-__all__ = ["evaluate"]
+__all__ = ["Answers", "measure_answers", "score_plan"]
 
 _NO_BOOTSTRAP = Bootstrap(replicates=0)
 
 
 @dataclass(frozen=True)
-class _Answers:
-    """What one artefact says about everything; a few numbers for each image."""
+class Answers:
+    """What one artefact says about everything: a few numbers for each image.
+
+    Attributes:
+        task: The artefact and its sets.
+        inside: Answers for the ID images.
+        outside: Answers for the images of each OOD set.
+        corruptions: What is left of it on spoilt ID images.
+    """
 
     task: Task
     inside: Scored
@@ -35,30 +42,39 @@ class _Answers:
     corruptions: tuple[CorruptionResult, ...]
 
 
-def evaluate(
-    plan: Plan,
-    *,
-    bootstrap: Bootstrap = _NO_BOOTSTRAP,
-    batch_size: int = 8,
-    on_image: Callable[[], None] = lambda: None,
-    on_scored: Callable[[], None] = lambda: None,
-) -> Evaluation:
-    """Score all sets with every artefact and compare them, for every head.
+def score_plan(
+    plan: Plan, *, batch_size: int = 8, on_image: Callable[[], None] = lambda: None
+) -> tuple[Answers, ...]:
+    """Score all sets with every artefact.
 
     Args:
         plan: Artefacts and sets.
-        bootstrap: How to make intervals.
         batch_size: Images per inference.
-        on_image: Called after each image, to show progress.
-        on_scored: Called when all are scored; measuring takes seconds, the most of it intervals.
+        on_image: Called after each of the plan's `n_images`, to show progress.
 
     Raises:
         DataError: If a file is no readable image (it is named), or a score is not finite (file and
             head are named).
     """
-    answers = [_score(task, plan, batch_size, on_image) for task in plan.tasks]
-    on_scored()
-    measured = [_measure(of_model, plan, bootstrap) for of_model in answers]
+    return tuple(_score(task, plan, batch_size, on_image) for task in plan.tasks)
+
+
+def measure_answers(
+    plan: Plan,
+    answers: Sequence[Answers],
+    *,
+    bootstrap: Bootstrap = _NO_BOOTSTRAP,
+    on_set: Callable[[], None] = lambda: None,
+) -> Evaluation:
+    """Compare artefacts and heads by what they said.
+
+    Args:
+        plan: Artefacts and sets.
+        answers: As `score_plan` gives them.
+        bootstrap: How to make intervals, which takes most of the time.
+        on_set: Called after each OOD set of each artefact, to show progress.
+    """
+    measured = [_measure(of_model, plan, bootstrap, on_set) for of_model in answers]
     models = tuple(model for model, _ in measured)
     return Evaluation(
         version=version("edge-ood"),
@@ -68,17 +84,14 @@ def evaluate(
         recommendation=recommend(
             models,
             {model.name: aurocs for model, aurocs in measured} if bootstrap.replicates else {},
-            {
-                task.model.name: heads_with_gradient(task.model.scorer.metadata)
-                for task in plan.tasks
-            },
+            {t.model.name: heads_with_gradient(t.model.scorer.metadata) for t in plan.tasks},
             level=bootstrap.level,
         ),
         allowed_seen=plan.allowed_seen,
     )
 
 
-def _score(task: Task, plan: Plan, batch_size: int, on_image: Callable[[], None]) -> _Answers:
+def _score(task: Task, plan: Plan, batch_size: int, on_image: Callable[[], None]) -> Answers:
     scorer = task.model.scorer
     run = partial(score, scorer, batch_size=batch_size, on_image=on_image)
     inside = run(plan.known)
@@ -89,11 +102,11 @@ def _score(task: Task, plan: Plan, batch_size: int, on_image: Callable[[], None]
         )
         for corrupted in plan.corrupted
     )
-    return _Answers(task, inside, outside, corruptions)
+    return Answers(task, inside, outside, corruptions)
 
 
 def _measure(
-    answers: _Answers, plan: Plan, bootstrap: Bootstrap
+    answers: Answers, plan: Plan, bootstrap: Bootstrap, on_set: Callable[[], None]
 ) -> tuple[ModelResult, AurocReplicates]:
     task, model, inside = answers.task, answers.task.model, answers.inside
     metadata = model.scorer.metadata
@@ -118,7 +131,7 @@ def _measure(
         groups=group_results(ood),
         corruptions=answers.corruptions,
     )
-    return with_intervals(result, inside, labels, answers.outside, bootstrap)
+    return with_intervals(result, inside, labels, answers.outside, bootstrap, on_set=on_set)
 
 
 def _promised_rate(model: Model) -> float:

@@ -15,7 +15,7 @@ interval is not in a mapping.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from statistics import fmean
 
@@ -63,6 +63,8 @@ def with_intervals(
     labels: NDArray[np.int64] | None,
     outside: Mapping[str, Scored],
     bootstrap: Bootstrap,
+    *,
+    on_set: Callable[[], None] = lambda: None,
 ) -> tuple[ModelResult, AurocReplicates]:
     """The results of one artefact with all intervals, and what it is compared by.
 
@@ -72,6 +74,7 @@ def with_intervals(
         labels: Their classes (N,) as indices into the artefact's; None without labels.
         outside: What it says about each OOD set.
         bootstrap: With 0 replicates there are no intervals.
+        on_set: Called after each OOD set, to show progress.
     """
     if not bootstrap.replicates:
         return model, {}
@@ -88,7 +91,10 @@ def with_intervals(
         model.ood,
         ahead=1,
     )
-    sets = dict(zip(model.ood, compared, strict=True))
+    sets = {}
+    for name, one in zip(model.ood, compared, strict=True):
+        sets[name] = one
+        on_set()
     level = bootstrap.level
     measured = replace(
         model,

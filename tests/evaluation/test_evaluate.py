@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from edge_ood import metrics
 from edge_ood.artifact import Manifest
 from edge_ood.errors import DataError
-from edge_ood.evaluation.evaluate import evaluate
+from edge_ood.evaluation.evaluate import measure_answers, score_plan
 from edge_ood.evaluation.models import Model, open_models
 from edge_ood.evaluation.plan import plan_evaluation
 from edge_ood.evaluation.sets import parse_sets
@@ -86,6 +86,12 @@ class Files:
     def images(self, scorer, known):
         """The same for every artefact."""
         return self.found
+
+
+def evaluate(plan, *, on_image=lambda: None, **measuring):
+    """Score, then measure."""
+    answers = score_plan(plan, batch_size=8, on_image=on_image)
+    return measure_answers(plan, answers, **measuring)
 
 
 def named(scorer, name="named"):
@@ -339,19 +345,20 @@ def test_without_a_foreign_set_nothing_is_recommended():
     assert {} == result.models[0].id.intervals
 
 
-def test_scoring_ends_before_measuring_begins():
-    """The caller hears of it once, after the last image."""
+def test_measuring_is_counted_by_sets():
+    """Every foreign set of every artefact once, after the images."""
     heard = []
 
     run(
         {"one": NamedScorer(), "two": NamedScorer()},
         KNOWN,
-        {},
+        {"far": FOREIGN, "near": images("ant_0.1")},
+        bootstrap=Bootstrap(10),
         on_image=lambda: heard.append("image"),
-        on_scored=lambda: heard.append("scored"),
+        on_set=lambda: heard.append("set"),
     )
 
-    assert [*["image"] * 8, "scored"] == heard
+    assert [*["image"] * 16, *["set"] * 4] == heard
 
 
 def test_artefacts_may_know_other_classes():
