@@ -178,10 +178,17 @@ def pvalue_figure(model: ModelResult, *, highest: float = 1.0) -> "Figure":
 
 
 def class_figure(model: ModelResult, head: str) -> "Figure":
-    """False alarms of one head by true and by predicted class, the most frequent ones first."""
-    classes = sorted(model.id.heads[head].classes, key=_alarms, reverse=True)[:MOST_CLASSES]
-    rows = [DotRow(c.name, ((c.flagged_true, None), (c.flagged_predicted, None))) for c in classes]
-    series = ("by true class", "by predicted class")
+    """False alarms of one head by true and by predicted class, the most frequent ones first.
+
+    Classes without an image are left out, and so are true classes without labels.
+    """
+    met = [c for c in model.id.heads[head].classes if c.n_true or c.n_predicted]
+    worst = sorted(met, key=_alarms, reverse=True)[:MOST_CLASSES]
+    first = 0 if model.id.is_labelled else 1
+    rows = [
+        DotRow(c.name, ((c.flagged_true, None), (c.flagged_predicted, None))[first:]) for c in worst
+    ]
+    series = ("by true class", "by predicted class")[first:]
     return dot_figure(rows, series, "ID images flagged (%)", promised=model.alpha)
 
 

@@ -36,11 +36,14 @@ _PAIR = (
 )
 _BRIEF = tuple(c for c in _PAIR if c.metric in ("auroc", "fpr95_id_positive", "flagged"))
 _WRONG = ("auroc", "aupr_wrong", "aupr_right")
+_PREDICTED_CLASS = (
+    ("predicted as it", "count", "n_predicted"),
+    ("flagged of these", "percent", "flagged_predicted"),
+)
 _CLASS = (
     ("images", "count", "n_true"),
     ("flagged", "percent", "flagged_true"),
-    ("predicted as it", "count", "n_predicted"),
-    ("flagged of these", "percent", "flagged_predicted"),
+    *_PREDICTED_CLASS,
 )
 _SPOILT = ("accuracy", "mean_max_probability", "expected_calibration_error")
 _DIGITS = 4
@@ -134,12 +137,13 @@ def _known(cells: Cells, m: int) -> Table:
 
 def _classes(cells: Cells, m: int, head: str) -> Table:
     """False alarms of one head by class."""
-    rows = []
-    for c, _ in enumerate(cells.evaluation.models[m].id.heads[head].classes):
+    known, rows = cells.evaluation.models[m].id, []
+    columns = _CLASS if known.is_labelled else _PREDICTED_CLASS
+    for c, _ in enumerate(known.heads[head].classes):
         at: Path = ("models", m, "id", "heads", head, "classes", c)
-        numbers = (cells.show(kind, at, field) for _, kind, field in _CLASS)
+        numbers = (cells.show(kind, at, field) for _, kind, field in columns)
         rows.append([cells.show("text", at, "name"), *numbers])
-    headings = ("class", *(title for title, _, _ in _CLASS))
+    headings = ("class", *(title for title, _, _ in columns))
     return Table(f"False alarms of {head} by class", headings, rows)
 
 

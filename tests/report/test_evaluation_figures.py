@@ -196,6 +196,25 @@ def test_classes_with_most_false_alarms_come_first(
     assert [alarm.name for alarm in worst[:MOST_CLASSES]] == shown
 
 
+def test_classes_that_were_not_met_are_left_out(
+    make_evaluation: Callable[..., Evaluation],
+) -> None:
+    """Neither a class without images nor, without labels, the true class is drawn."""
+    model = make_evaluation(is_labelled=False, classes=("ant", "bee", "cow")).models[0]
+    head = model.id.heads["energy"]
+    counts = ((0, 0), (0, 7), (0, 9))
+    classes = tuple(
+        replace(alarms, n_true=n_true, flagged_true=math.nan, n_predicted=n_predicted)
+        for alarms, (n_true, n_predicted) in zip(head.classes, counts, strict=True)
+    )
+    heads = {"energy": replace(head, classes=classes)}
+    (axes,) = class_figure(replace(model, id=replace(model.id, heads=heads)), "energy").axes
+
+    assert {"bee", "cow"} == {text.get_text() for text in axes.get_yticklabels()}
+    assert "by predicted class" in lines(axes)
+    assert "by true class" not in lines(axes)
+
+
 def test_corruption_begins_with_the_clean_images(model: ModelResult) -> None:
     """Strength 0 is the ID images themselves."""
     (axes,) = corruption_figure(model, model.corruptions[0]).axes

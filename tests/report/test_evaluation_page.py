@@ -235,6 +235,7 @@ def test_a_page_without_ood_and_labels(
     check_page(html)
     assert "no head can be recommended" in html
     assert "/id/accuracy" not in html
+    assert "/flagged_true" not in html
 
 
 def test_intervals_are_left_out_without_bootstrap(
