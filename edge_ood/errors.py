@@ -71,7 +71,9 @@ class UnknownNameError(InputError, LookupError):
         nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         self.closest = nearest[0] if nearest else None
         guess = f"did you mean {self.closest!r}?" if self.closest else f"one of {', '.join(known)}"
-        super().__init__(f"unknown {kind} {name!r}", hint=f"{guess} {listing}".strip())
+        separator = " " if self.closest else "; "
+        hint = f"{guess}{separator}{listing}" if listing else guess
+        super().__init__(f"unknown {kind} {name!r}", hint=hint)
 
 
 class DataError(EdgeOodError):

@@ -12,6 +12,7 @@ from PIL import Image
 from edge_ood import errors
 from edge_ood.calibration.gaussian import ClassGaussian
 from edge_ood.calibration.threshold import fit_knots
+from edge_ood.corruptions import CORRUPTIONS
 from edge_ood.errors import DataError, EdgeOodError, MissingDependencyError, UnknownNameError
 from edge_ood.images import find_images
 from edge_ood.preprocess import Preprocess
@@ -100,6 +101,10 @@ def unknown_head(tmp_path):
     HEADS.get("enrgy")
 
 
+def strange_corruption(tmp_path):
+    CORRUPTIONS.get("fog")
+
+
 def other_features(tmp_path):
     gaussian = ClassGaussian(1)
     gaussian.update(np.zeros((2, 512)), [0, 0])
@@ -131,6 +136,11 @@ def missing_extra(tmp_path):
             unknown_head,
             "unknown score head 'enrgy'",
             "did you mean 'energy'? 'edge-ood heads' lists them",
+        ),
+        (
+            strange_corruption,
+            "unknown corruption 'fog'",
+            "one of blur, brightness, jpeg, noise; 'edge-ood evaluate --help' lists them",
         ),
         (other_features, "features have 384 columns but earlier ones 512", None),
         (
