@@ -241,5 +241,7 @@ def _count(n: int) -> str:
 
 def _seen(result: "IdResult | OodResult") -> str:
     """A remark on images that the artefact was made from, which are no fair test."""
-    parts = [f"{count} of them were {role} images" for role, count in result.seen.items()]
+    parts = [
+        f"{count} of them were {printable(role)} images" for role, count in result.seen.items()
+    ]
     return f" ({', '.join(parts)} of this artefact)" if parts else ""

@@ -364,6 +364,17 @@ def test_images_seen_before_are_refused(folders, monkeypatch):
     assert "--allow-seen" in result.stderr
 
 
+def test_a_role_comes_from_a_file(folders, monkeypatch):
+    """What an artefact calls its images cannot steer the terminal."""
+    monkeypatch.setattr(NamedScorer, "manifests", {"\x1b[2J": SEEN["training"]})
+
+    refused, allowed = run("--id", "known"), run("--id", "known", "--allow-seen")
+
+    assert "\\x1b[2J images" in refused.stderr
+    assert "\\x1b[2J images" in allowed.stdout
+    assert "\x1b[2J" not in refused.stderr + allowed.stdout
+
+
 def test_images_seen_before_are_counted_on_demand(folders, monkeypatch):
     """With --allow-seen text and JSON say how many there were."""
     monkeypatch.setattr(NamedScorer, "manifests", SEEN)
