@@ -193,6 +193,8 @@ def _what(
         mean += f" ({level:.0%} interval {100 * interval.low:.2f} to {interval.high:.2%})"
     one, *more = chosen.sets
     where = f"over {len(chosen.sets)} OOD sets" if more else f"on '{printable(one)}'"
+    if len(chosen.sets) > len(chosen.groups) > 1:
+        where += f" in {len(chosen.groups)} groups of equal weight"
     best, rest = ranked[0], [c for c in alike if c is not chosen]
     if chosen is not best:
         reason = "is the primary one" if chosen.is_primary else "needs no gradient"

@@ -166,7 +166,8 @@ def test_every_group_has_the_same_weight():
 
     assert ("msp", pytest.approx(0.775)) == (grouped.head, grouped.mean_auroc)
     assert ("energy", pytest.approx(0.8)) == (flat.head, flat.mean_auroc)
-    assert "over 3 OOD sets" in flat.sentences[0]
+    assert "over 3 OOD sets in 2 groups of equal weight, 77.50%" in grouped.sentences[0]
+    assert "over 3 OOD sets, 80.00%" in flat.sentences[0]
 
 
 def test_files_decide_before_made_images():
