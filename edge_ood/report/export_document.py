@@ -212,14 +212,20 @@ def _choices(metadata: Metadata) -> dict[str, Any]:
     try:
         chosen = Document(dict(metadata.provenance)).get("choices", dict, {})
         for head, choice in Document(chosen).inner().items():
-            found[head] = {
+            parts = {
                 name: read(choice.document(name))
                 for name, read in (("epsilon", _epsilon), ("weights", _weights), ("rank", _rank))
                 if choice.get(name, dict, {})
             }
+            found[head] = {name: part for name, part in parts.items() if all(_numbers(part))}
     except (InputError, ValueError):  # the latter where an epsilon is no number
         return {}
     return found
+
+
+def _numbers(part: Mapping[str, Any]) -> list[Mapping[str, float]]:
+    """What a figure would draw of a choice."""
+    return [value for value in part.values() if isinstance(value, Mapping)]
 
 
 def _epsilon(choice: Document) -> dict[str, Any]:

@@ -148,13 +148,13 @@ def _figures(described: Described) -> "Iterator[tuple[str, Markup]]":
 
 def _choice_figures(head: str, choice: Mapping[str, Any]) -> "Iterator[tuple[str, Markup]]":
     drawn = {}
-    if choice.get("epsilon", {}).get("curve"):
+    if "epsilon" in choice:
         title = f"Criterion of {head} against epsilon"
         drawn["epsilon"] = (epsilon_figure(choice["epsilon"]), title)
-    if choice.get("weights", {}).get("by_layer"):
+    if "weights" in choice:
         weights = choice["weights"]["by_layer"]
         drawn["weights"] = (shares_figure(weights, "weight"), f"Layer weights of {head}")
-    if choice.get("rank", {}).get("explained"):
+    if "rank" in choice:
         shares = {layer: 100 * v for layer, v in choice["rank"]["explained"].items()}
         figure = shares_figure(shares, "variance kept (%)")
         drawn["rank"] = (figure, f"Variance that the rank of {head} keeps")

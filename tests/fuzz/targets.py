@@ -168,7 +168,18 @@ def score_and_show(path: Path) -> None:
     run_probe(scorer)
     assert report(scorer.metadata)
     assert size_budget(path, scorer.metadata.head_names)
+    if scorer.metadata.calibration.n:
+        show_page(path)
     Scorer(path, provider="cpu", threads=1, heads=[scorer.metadata.primary])
+
+
+def show_page(path: Path) -> None:
+    """What the page about an artefact shows, but for the drawing."""
+    from edge_ood.report.export_document import describe, known_scores
+
+    described = describe(path)
+    for score in described.decision.outputs:
+        known_scores(described, score)
 
 
 def recalibrate(path: Path) -> None:
