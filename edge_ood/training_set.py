@@ -274,7 +274,11 @@ def _without_duplicates(training_set: TrainingSet, folders: Folders) -> Training
                 f"{copies} of {len(fresh)} {name} images are also training images",
                 hint=f"remove them from '{getattr(folders, name)}'",
             )
-        notes.append(f"{copies} {name} images are copies of training images and were left out")
+        first = splits[name].paths[int(fresh.argmin())]
+        notes.append(
+            f"left out, as copies of training images: {copies} of {len(fresh)} {name} images,"
+            f" the first is '{first}'"
+        )
         splits[name] = splits[name].subset(fresh)
         if name in pixels:
             pixels[name] = pixels[name][fresh]
