@@ -21,12 +21,13 @@ def test_top_level_is_only_the_package(wheel: Path) -> None:
 
 
 def test_every_module_is_shipped(wheel: Path) -> None:
-    """The wheel holds each Python file of the three source folders, and the typing marker."""
+    """The wheel holds each Python file and template of the source folders, and the marker."""
     mapped = {"edge_ood": "edge_ood", "cli": "edge_ood/cli", "calibration": "edge_ood/calibration"}
     expected = {
         f"{target}/{path.relative_to(ROOT / folder).as_posix()}"
         for folder, target in mapped.items()
-        for path in (ROOT / folder).rglob("*.py")
+        for pattern in ("*.py", "templates/*")
+        for path in (ROOT / folder).rglob(pattern)
     }
 
     with zipfile.ZipFile(wheel) as archive:
