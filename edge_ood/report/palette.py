@@ -34,7 +34,7 @@ PALETTE = {
     "grid": Colour("#d9dee4", "#353c45"),
     "link": Colour("#00639b", "#7cc4f0"),
     "blue": Colour("#0072b2", "#4aa3e0"),
-    "vermillion": Colour("#b5400b", "#e06a33"),
+    "vermilion": Colour("#b5400b", "#e06a33"),
     "green": Colour("#009e73", "#35c79b"),
     "purple": Colour("#c06aa0", "#cf86b3"),
     "orange": Colour("#b88200", "#f2cb4d"),
@@ -45,7 +45,7 @@ PALETTE = {
 PAPER, INK = PALETTE["paper"].light, PALETTE["ink"].light
 MUTED, GRID = PALETTE["muted"].light, PALETTE["grid"].light
 SERIES = tuple(
-    PALETTE[name].light for name in ("blue", "vermillion", "green", "purple", "orange", "slate")
+    PALETTE[name].light for name in ("blue", "vermilion", "green", "purple", "orange", "slate")
 )
 """For lines and bars, in this order; what is drawn with them follows light and dark."""
 ID_COLOUR, OOD_COLOUR = SERIES[0], SERIES[1]
