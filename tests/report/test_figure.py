@@ -73,7 +73,7 @@ def test_a_figure_follows_light_and_dark() -> None:
     text = markup("scores")
 
     assert [] == re.findall("#[0-9a-f]{6}", text)
-    assert {"var(--blue)", "var(--vermillion)", "var(--ink)"} <= set(
+    assert {"var(--blue)", "var(--vermilion)", "var(--ink)"} <= set(
         re.findall(r"var\([^)]*\)", text)
     )
 
