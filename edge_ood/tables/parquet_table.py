@@ -1,7 +1,7 @@
 """Parquet tables as a folder of parts, each of which appears whole."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ __all__ = ["ParquetTable", "is_part"]
 
 _ROWS_PER_PART = 8192
 _PART = re.compile(r"part-[0-9]{5,}\.parquet")
+_OF_EVERY_ROW = ["path", "status", "is_ood"]
 
 
 def is_part(name: str) -> bool:
@@ -59,8 +60,10 @@ class ParquetTable:
     def saved(self) -> Iterator[SavedRow]:
         """The rows in the parts, up to the first part that is missing or damaged."""
         for table in self._tables(self._names):
-            for row in table.to_pylist():
-                yield SavedRow(row["path"], row["status"], bool(row["is_ood"]), row)
+            # The other columns are seldom asked for, and to convert them takes most of the time.
+            for index, row in enumerate(table.select(_OF_EVERY_ROW).to_pylist()):
+                cells = _Cells(table, index)
+                yield SavedRow(row["path"], row["status"], bool(row["is_ood"]), cells)
 
     def blocks(self, size: int) -> Iterator[Any]:
         """The same as Arrow tables of `size` rows."""
@@ -143,6 +146,22 @@ class ParquetTable:
                 return part.read(columns=list(names)) if is_ours else None
         except (OSError, self._arrow.ArrowException):
             return None
+
+
+class _Cells(Mapping[str, Any]):
+    """A row of an Arrow table; a cell is made a Python object when it is asked for."""
+
+    def __init__(self, table: Any, row: int) -> None:
+        self._table, self._row = table, row
+
+    def __getitem__(self, name: str) -> Any:
+        return self._table[name][self._row].as_py()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table.column_names)
+
+    def __len__(self) -> int:
+        return int(self._table.num_columns)
 
 
 def _part_name(index: int) -> str:
