@@ -87,7 +87,7 @@ def _model_blocks(evaluation: "Evaluation", model: "ModelResult") -> Iterator[st
     yield _id_block(model, level)
     for name, result in model.ood.items():
         yield _ood_block(model, name, result, level)
-    for group in _telling_groups(model):
+    for group in model.mean_groups:
         yield _group_block(model, group, level)
     if model.corruptions:
         yield _corruptions_block(model)
@@ -159,14 +159,6 @@ def _group_block(model: "ModelResult", name: str, level: float) -> str:
             _heads_table(model, _METRICS, rates, group.intervals, level),
         ]
     )
-
-
-def _telling_groups(model: "ModelResult") -> list[str]:
-    """Groups of more than one set, each set of sets once."""
-    by_sets: dict[tuple[str, ...], str] = {}
-    for name, group in model.groups.items():
-        by_sets.setdefault(group.sets, name)
-    return [name for sets, name in by_sets.items() if len(sets) > 1]
 
 
 def _corruptions_block(model: "ModelResult") -> str:

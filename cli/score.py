@@ -182,13 +182,12 @@ def _record(
     """What makes the rows."""
     from importlib import metadata
 
+    from edge_ood.paths import file_sha256
     from edge_ood.tables.run_record import RunRecord
 
-    with scorer.path.open("rb") as stream:
-        artefact = hashlib.file_digest(stream, "sha256").hexdigest()
     return RunRecord(
         version=metadata.version("edge-ood"),
-        artefact=artefact,
+        artefact=file_sha256(scorer.path),
         provider=scorer.provider,
         table=table_format,
         scores=tuple(scorer.heads),

@@ -1,12 +1,17 @@
-"""Reading untrusted JSON: fields are taken out by name and type, and damage is an `InputError`."""
+"""JSON: untrusted documents are read field by field, and what we write has finite numbers alone.
+
+Fields are taken out by name and type, and damage is an `InputError`.
+"""
 
 import json
 import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
-from edge_ood.errors import InputError
+from edge_ood.errors import ArtifactError, InputError
 
-__all__ = ["Document"]
+__all__ = ["Document", "plain_values", "read_document"]
 
 _DEEPEST = 32
 """Levels of nesting; what we write has five, and more could exhaust the stack later on."""
@@ -84,6 +89,46 @@ class Document:
     def inner(self) -> "dict[str, Document]":
         """All fields, which are documents."""
         return {name: Document(value) for name, value in self._fields.items()}
+
+
+def plain_values(value: Any) -> Any:
+    """A value as JSON has it: tuples are lists, and a number that is not finite is None."""
+    if isinstance(value, Mapping):
+        return {key: plain_values(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_values(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def read_document(
+    path: Path, interpret: Callable[[Document], _T], *, newest: int, hint: str
+) -> _T | None:
+    """What a file of ours says, which has its `format` number; None where there is no such file.
+
+    Args:
+        path: The file.
+        interpret: Takes out what is wanted; an `InputError` of it means that the file is damaged.
+        newest: The highest format that can be read.
+        hint: What to do about a damaged file.
+
+    Raises:
+        ArtifactError: If the file cannot be read, is damaged or from a newer edge-ood.
+    """
+    try:
+        document = Document.parse(path.read_text("utf-8"))
+        number = document.get("format", int)
+        if number > newest:
+            raise ArtifactError(
+                f"'{path}' has format {number}, this edge-ood reads {newest}",
+                hint="pip install --upgrade edge-ood",
+            )
+        return interpret(document)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ArtifactError(f"cannot read '{path}': {error.strerror}") from error
+    except (InputError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"'{path}' is damaged: {error}", hint=hint) from error
 
 
 def _finite(text: str) -> float:

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from edge_ood.document import Document
-from edge_ood.errors import ArtifactError, InputError
+from edge_ood.document import Document, read_document
+from edge_ood.errors import InputError
 from edge_ood.output import atomic_output
 
 __all__ = ["ENERGIES_FILE", "Energies", "EnergySample", "read_energies", "write_energies"]
@@ -87,21 +87,12 @@ def read_energies(run: Path) -> Energies | None:
     Raises:
         ArtifactError: If the file is damaged or from a newer edge-ood.
     """
-    path = run / ENERGIES_FILE
-    try:
-        document = Document.parse(path.read_text("utf-8"))
-        if document.get("format", int) > _FORMAT:
-            raise ArtifactError(
-                f"'{path}' has format {document.get('format', int)}, this edge-ood reads {_FORMAT}",
-                hint="pip install --upgrade edge-ood",
-            )
-        return Energies(_samples(document, "before"), _samples(document, "after"))
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise ArtifactError(f"cannot read '{path}': {error.strerror}") from error
-    except (InputError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"'{path}' is damaged: {error}", hint="train again") from error
+    return read_document(
+        run / ENERGIES_FILE,
+        lambda document: Energies(_samples(document, "before"), _samples(document, "after")),
+        newest=_FORMAT,
+        hint="train again",
+    )
 
 
 def _samples(document: Document, moment: str) -> dict[str, EnergySample]:

@@ -5,18 +5,16 @@ says what its keys mean. The metadata of the artefact hold a summary; the page a
 reads the report.
 """
 
-import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from edge_ood.artifact import Metadata
-from edge_ood.document import Document
-from edge_ood.errors import ArtifactError, InputError
+from edge_ood.document import Document, plain_values, read_document
 from edge_ood.parity import ParityReport
+from edge_ood.paths import file_sha256
 
 __all__ = ["REPORT_FORMAT", "parity_document", "read_report", "write_report"]
 
@@ -36,13 +34,11 @@ def parity_document(
         hashes: Content hashes of the real images, by name; those without one were made up.
         artefact: The finished artefact, perhaps under a temporary name.
     """
-    with artefact.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     outputs = dict.fromkeys(compared.output for compared in report.compared)
     return {
         "format": REPORT_FORMAT,
         "version": metadata.version,
-        "sha256": digest,
+        "sha256": file_sha256(artefact),
         "precision": metadata.precision,
         "device": asdict(metadata.probe.device),
         "reference": report.reference,
@@ -59,7 +55,7 @@ def parity_document(
 
 def write_report(path: Path, document: Mapping[str, Any]) -> None:
     """Write a report; numbers that are not finite, for which JSON has no word, become null."""
-    text = json.dumps(_finite(document), indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(plain_values(document), indent=1, ensure_ascii=False, allow_nan=False)
     path.write_text(f"{text}\n", "utf-8")
 
 
@@ -72,21 +68,7 @@ def read_report(path: Path) -> dict[str, Any] | None:
     Raises:
         ArtifactError: If the file is damaged or from a newer edge-ood.
     """
-    try:
-        document = Document.parse(path.read_text("utf-8"))
-        number = document.get("format", int)
-        if number > REPORT_FORMAT:
-            raise ArtifactError(
-                f"'{path}' has format {number}, this edge-ood reads {REPORT_FORMAT}",
-                hint="pip install --upgrade edge-ood",
-            )
-        return _checked(document)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise ArtifactError(f"cannot read '{path}': {error.strerror}") from error
-    except (InputError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"'{path}' is damaged: {error}", hint="export again") from error
+    return read_document(path, _checked, newest=REPORT_FORMAT, hint="export again")
 
 
 def _checked(document: Document) -> dict[str, Any]:
@@ -151,11 +133,3 @@ def _batches(report: ParityReport, output: str) -> list[dict[str, Any]]:
         for compared in report.compared
         if compared.output == output
     ]
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

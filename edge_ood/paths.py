@@ -4,10 +4,17 @@
 a folder that may not be entered. For whoever asks, nothing is there.
 """
 
+import hashlib
 import os
 from pathlib import Path
 
-__all__ = ["is_file", "is_folder"]
+__all__ = ["file_sha256", "is_file", "is_folder"]
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file, read piece by piece; raises what opening it raises."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def is_file(path: Path) -> bool:

@@ -1,6 +1,5 @@
 """The artefacts that an evaluation compares, opened, and their names."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_ood.errors import InputError
+from edge_ood.paths import file_sha256
 from edge_ood.registry import Spec
 from edge_ood.runtime import Scorer
 from edge_ood.tables.formats import shown_path
@@ -60,8 +60,7 @@ def open_models(paths: Sequence[Path], *, provider: str = "auto") -> tuple[Model
     models: dict[str, Model] = {}
     for path, name in zip(paths, _names(paths), strict=True):
         scorer = Scorer(path, provider=provider, threads=1)
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = file_sha256(path)
         if digest in models:
             raise InputError(
                 f"'{path}' is the same file as '{models[digest].path}'",

@@ -15,11 +15,11 @@ holds the confidence interval of a rate under the name of its field, where it ha
 ID is in-distribution (known), OOD out-of-distribution (foreign).
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from edge_ood.document import plain_values
 from edge_ood.evaluation.values import (
     Bootstrap,
     ClassAlarms,
@@ -230,6 +230,19 @@ class ModelResult:
     groups: Mapping[str, GroupResult] = field(default_factory=dict)
     corruptions: tuple[CorruptionResult, ...] = ()
 
+    @property
+    def distinct_groups(self) -> tuple[str, ...]:
+        """The groups, without one that has the same sets as an earlier one."""
+        found: dict[frozenset[str], str] = {}
+        for name, result in self.groups.items():
+            found.setdefault(frozenset(result.sets), name)
+        return tuple(found.values())
+
+    @property
+    def mean_groups(self) -> tuple[str, ...]:
+        """Those of several sets: of a single one the means are its own rates."""
+        return tuple(name for name in self.distinct_groups if len(self.groups[name].sets) > 1)
+
 
 @dataclass(frozen=True)
 class Rival:
@@ -291,13 +304,5 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """A document of plain values, the fields of the dataclasses; NaN becomes None."""
-        fields: dict[str, Any] = _without_nan(asdict(self))
+        fields: dict[str, Any] = plain_values(asdict(self))
         return {"format": _FORMAT, **fields}
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

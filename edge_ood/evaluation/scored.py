@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edge_ood.errors import DataError
 from edge_ood.evaluation.made_images import MadeImages
-from edge_ood.evaluation.values import Example
+from edge_ood.evaluation.values import MADE, Example
 from edge_ood.images import ImageSet, ordered_map
 from edge_ood.prediction_metrics import max_probability
 from edge_ood.results import Scores
@@ -17,8 +17,6 @@ from edge_ood.runtime import Scorer
 from edge_ood.tables.formats import shown_path
 
 __all__ = ["Scored", "index_of", "score"]
-
-_MADE = "#"
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ def score(
         names = tuple(map(shown_path, images.paths))
         scores = scorer.score_files(images.paths, batch_size=batch_size, on_image=on_image)
     else:
-        names = tuple(f"{_MADE}{index}" for index in range(len(images)))
+        names = tuple(f"{MADE}{index}" for index in range(len(images)))
         scores = _score_made(scorer, images.batches(batch_size, on_image), batch_size)
     _check_finite(scores, names)
     return Scored(
@@ -116,7 +114,7 @@ def score(
 
 def index_of(name: str) -> int:
     """The position in its set of an image that is no file, from its name."""
-    return int(name.removeprefix(_MADE))
+    return int(name.removeprefix(MADE))
 
 
 def _score_made(scorer: Scorer, made: Iterable[NDArray[np.uint8]], batch_size: int) -> Scores:

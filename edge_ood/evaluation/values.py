@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 __all__ = [
+    "MADE",
     "Bootstrap",
     "ClassAlarms",
     "Example",
@@ -13,6 +14,9 @@ __all__ = [
     "Reliability",
     "ThresholdCurve",
 ]
+
+MADE = "#"
+"""What the name of an image that is no file begins with, before its index in the set."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Somebody else's ONNX classifier becomes an artefact: read, tried out, adopted, then `attach`."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from edge_ood.graph.endings import Ending, find_ending
 from edge_ood.graph.intake import image_input, normal_form, read_model
 from edge_ood.graph.network import INPUT_NAME
 from edge_ood.onnx_reference import onnx_reference
+from edge_ood.paths import file_sha256
 from edge_ood.registry import Spec
 from edge_ood.request import Options, Request, bind_head
 from edge_ood.scores import HEADS, ScoreHead
@@ -224,7 +224,7 @@ def _provenance(
         "statistics": statistics,
         "classifier": {
             "file": source.path.name,
-            "sha256": hashlib.sha256(source.path.read_bytes()).hexdigest(),
+            "sha256": file_sha256(source.path),
             "producer": f"{model.producer_name} {model.producer_version}".strip(),
         },
         "takes": {

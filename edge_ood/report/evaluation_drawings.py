@@ -22,7 +22,7 @@ from edge_ood.text import printable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Drawing", "Key", "drawings", "shown_groups", "shown_heads"]
+__all__ = ["Drawing", "Key", "drawings", "shown_heads"]
 
 Key = tuple[str, ...]
 """A kind of figure, and then whose it is: model, OOD set or corruption, head, as far as needed."""
@@ -68,14 +68,6 @@ def shown_heads(evaluation: Evaluation, model: ModelResult) -> tuple[str, ...]:
     ranked = [(best.model, best.head), *((rival.model, rival.head) for rival in best.rivals)]
     head = next((head for name, head in ranked if name == model.name), model.primary)
     return tuple(dict.fromkeys((model.primary, head)))
-
-
-def shown_groups(model: ModelResult) -> tuple[str, ...]:
-    """The groups of OOD sets, without one that has the same sets as an earlier one."""
-    found: dict[frozenset[str], str] = {}
-    for name, result in model.groups.items():
-        found.setdefault(frozenset(result.sets), name)
-    return tuple(found.values())
 
 
 _Found = Iterator[tuple[Key, str, str, Callable[[], "Figure"]]]
@@ -142,7 +134,7 @@ def _of_heads(model: ModelResult, heads: Sequence[str]) -> _Found:
 
 
 def _group_figure(model: ModelResult, metric: str, label: str) -> "Figure":
-    groups = shown_groups(model)
+    groups = model.distinct_groups
     rows = [
         DotRow(head, [_group_rate(model, group, head, metric) for group in groups])
         for head in model.heads
@@ -151,7 +143,7 @@ def _group_figure(model: ModelResult, metric: str, label: str) -> "Figure":
 
 
 def _comparison_figure(evaluation: Evaluation, metric: str, label: str) -> "Figure":
-    groups = shown_groups(evaluation.models[0])
+    groups = evaluation.models[0].distinct_groups
     rows = [
         DotRow(f"{model.name}: {head}", [_group_rate(model, g, head, metric) for g in groups])
         for model in evaluation.models

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_ood.evaluation.results import Evaluation, IdResult, ModelResult, OodResult
+from edge_ood.evaluation.values import MADE
 from edge_ood.report.evaluation_cells import Cells
 from edge_ood.report.evaluation_command import evaluation_command
-from edge_ood.report.evaluation_drawings import Drawing, Key, drawings, shown_groups, shown_heads
+from edge_ood.report.evaluation_drawings import Drawing, Key, drawings, shown_heads
 from edge_ood.report.evaluation_figures import MOST_CLASSES
 from edge_ood.report.evaluation_tables import tables
 from edge_ood.report.fields import Fields
@@ -54,7 +55,6 @@ def evaluation_page(evaluation: Evaluation, picture: Picture | None = None) -> s
         figure=partial(_figure, drawings(evaluation)),
         thumbs=_Thumbs(evaluation, show, picture or _file_picture),
         command=evaluation_command(evaluation),
-        shown_groups=shown_groups,
         shown_heads=partial(shown_heads, evaluation),
         in_order=_in_order,
         threshold_ends=_ends,
@@ -120,7 +120,7 @@ def _remarks(evaluation: Evaluation) -> _Remarks:
         blind=[
             (m, group)
             for m, model in enumerate(evaluation.models)
-            for group in shown_groups(model)
+            for group in model.distinct_groups
             if model.groups[group].metrics[model.primary].flagged < _HALF
         ],
     )
@@ -156,7 +156,7 @@ class _Thumbs:
         example = self._show.value(at)
         m, path = int(at[1]), example["path"]
         # Made images differ from artefact to artefact, files do not.
-        key = (m, name, path) if path.startswith("#") else (path,)
+        key = (m, name, path) if path.startswith(MADE) else (path,)
         if key not in self._made:
             self._made[key] = self._picture(m, name, path)
         labels = self._show("text", at, "label")
@@ -174,7 +174,7 @@ class _Thumbs:
 
 
 def _file_picture(_m: int, _name: str, path: str) -> str | None:
-    return None if path.startswith("#") else thumbnail(Path(path))
+    return None if path.startswith(MADE) else thumbnail(Path(path))
 
 
 def _figure(found: dict[Key, Drawing], *key: str) -> "Markup":

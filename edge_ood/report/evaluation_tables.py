@@ -5,7 +5,7 @@ from functools import partial
 from typing import NamedTuple
 
 from edge_ood.report.evaluation_cells import Cells, Path, metric_path
-from edge_ood.report.evaluation_drawings import shown_groups, shown_heads
+from edge_ood.report.evaluation_drawings import shown_heads
 
 __all__ = ["Table", "tables"]
 
@@ -58,7 +58,7 @@ def tables(cells: Cells) -> dict[str, Callable[..., Table]]:
 def _models(cells: Cells) -> Table:
     """Each artefact with its primary and its best head, side by side."""
     evaluation = cells.evaluation
-    groups = shown_groups(evaluation.models[0])
+    groups = evaluation.models[0].distinct_groups
     groups = tuple(group for group in groups if group != "all") or groups
     columns = [(group, column) for group in groups for column in _BRIEF]
     headings = [cells.heading(f"{group} {column.title}") for group, column in columns]

@@ -4,7 +4,6 @@
 from them by the formulas of `edge_ood.calibration`.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -28,6 +27,7 @@ from edge_ood.graph.decision import read_decision
 from edge_ood.graph.loading import load_model_file
 from edge_ood.output import report_path
 from edge_ood.parity_report import read_report
+from edge_ood.paths import file_sha256
 
 __all__ = ["Described", "KnownScores", "describe", "known_scores"]
 
@@ -136,9 +136,7 @@ def _named(metadata: Metadata, labels: Sequence[int]) -> Iterator[tuple[int, str
 
 
 def _file(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"name": path.name, "sha256": digest, "n_bytes": path.stat().st_size}
+    return {"name": path.name, "sha256": file_sha256(path), "n_bytes": path.stat().st_size}
 
 
 def _value(value: onnx.ValueInfoProto) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 import math
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from edge_ood.document import plain_values
 from edge_ood.energies import Energies, read_energies
 from edge_ood.errors import ArtifactError
 from edge_ood.recipes import RECIPES, Recipe
@@ -121,7 +122,7 @@ def training_document(
             "guessing_accuracy": run.guessing_accuracy,
         },
     }
-    found: dict[str, Any] = _plain(document)
+    found: dict[str, Any] = plain_values(document)
     return found
 
 
@@ -151,14 +152,6 @@ def _origin(run: Run) -> Iterator[tuple[str, str]]:
         yield f"{name} of pixels", ", ".join(map(numbers.number, getattr(preprocess, name)))
     for name, value in run.config.environment.items():
         yield name.replace("_", "-"), str(value)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _recipe(settings: Settings) -> Recipe | None:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from edge_ood.errors import InputError
 from edge_ood.evaluation.results import Evaluation, ModelResult
-from edge_ood.report.evaluation_drawings import drawings, shown_groups, shown_heads
+from edge_ood.report.evaluation_drawings import drawings, shown_heads
 from edge_ood.report.evaluation_figures import (
     MOST_CLASSES,
     class_figure,
@@ -336,7 +336,7 @@ def test_groups_of_the_same_sets_are_shown_once(
     make_evaluation: Callable[..., Evaluation], sets: dict[str, str], shown: tuple[str, ...]
 ) -> None:
     """All sets together are not shown again where one group has them all."""
-    assert shown == shown_groups(make_evaluation(sets=sets).models[0])
+    assert shown == make_evaluation(sets=sets).models[0].distinct_groups
 
 
 def test_figures_are_files_with_safe_names(
