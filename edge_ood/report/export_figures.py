@@ -7,6 +7,7 @@ import numpy as np
 
 from edge_ood.report.export_document import KnownScores
 from edge_ood.report.figure import label, new_figure
+from edge_ood.report.figure_parts import name_rows
 from edge_ood.report.palette import ID_COLOUR, INK, MUTED, OOD_COLOUR, PAPER
 from edge_ood.report.shares import common_edges, shares_in_bins
 
@@ -42,7 +43,7 @@ def parity_figure(worst: Sequence[Mapping[str, Any]]) -> "Figure":
     Args:
         worst: `output`, `error` and `allowed`, in the order from top to bottom.
     """
-    names = [label(case["output"]) for case in worst]
+    names = [case["output"] for case in worst]
     errors = np.maximum([case["error"] for case in worst], _LEAST_ERROR)
     allowed = np.array([case["allowed"] for case in worst])
     rows = np.arange(len(worst))
@@ -82,13 +83,12 @@ def epsilon_figure(choice: Mapping[str, Any]) -> "Figure":
 
 def shares_figure(shares: Mapping[str, float], title: str) -> "Figure":
     """Horizontal bars by name, from top to bottom."""
-    names = [label(name) for name in shares]
-    with new_figure(_WIDTH_IN, _ROW_IN * len(names) + _MARGIN_IN) as figure:
+    with new_figure(_WIDTH_IN, _ROW_IN * len(shares) + _MARGIN_IN) as figure:
         axes = figure.subplots()
-        axes.barh(np.arange(len(names)), list(shares.values()), height=0.6, color=ID_COLOUR)
+        axes.barh(np.arange(len(shares)), list(shares.values()), height=0.6, color=ID_COLOUR)
         axes.axvline(0, color=MUTED, linewidth=0.8)
         axes.set_xlabel(title)
-        _name_rows(axes, names)
+        _name_rows(axes, list(shares))
     return figure
 
 
@@ -125,14 +125,12 @@ def class_scores_figure(known: Sequence[KnownScores], name: str) -> "Figure":
         (ticks,) = axes.plot(limits, rows, "|", color=OOD_COLOUR, label="threshold")
         ticks.set(markersize=10, markeredgewidth=2)
         axes.set_xlabel(label(name))
-        _name_rows(axes, [label(scores.name) for scores in known])
+        _name_rows(axes, [scores.name for scores in known])
         figure.legend(loc="outside upper right")
     return figure
 
 
 def _name_rows(axes: "Axes", names: Sequence[str]) -> None:
-    """Rows from top to bottom, each with its name."""
-    axes.set_yticks(np.arange(len(names)), names)
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.grid(visible=False, axis="y")
+    """Rows from top to bottom, each with its name and no mark beside it."""
+    name_rows(axes, names)
     axes.tick_params(axis="y", length=0)

@@ -1,4 +1,4 @@
-"""What several figures of an evaluation share: sizes, widths of lines, colours, names of rows."""
+"""What several figures share: sizes, widths of lines, colours, names of rows."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
