@@ -12,8 +12,9 @@ import types
 from collections.abc import Iterator, Mapping
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from docstrings import described
+
 _MARK = re.compile(r"^<!-- document: ([\w.]+) (\w+) -->$", re.MULTILINE)
-_FIELD = re.compile(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
 _SOURCE = "\n\nSource: "
 _PLAIN = {str: "text", int: "integer", float: "number", bool: "boolean"}
 
@@ -52,10 +53,10 @@ def _dataclasses(annotation: Any) -> Iterator[type]:
 
 def _section(kind: type) -> str:
     text, _, attributes = (inspect.getdoc(kind) or "").partition("Attributes:")
-    described = dict(_FIELD.findall(attributes.partition(_SOURCE)[0]))
+    descriptions = described(attributes.partition(_SOURCE)[0])
     hints = get_type_hints(kind)
     values = {name: [_named(hints[name])] for name in hints}
-    for name, description in described.items():
+    for name, description in descriptions.items():
         values[name].append(_cell(description))
     rows = [f"| `{f.name}` | {': '.join(values[f.name])} |" for f in dataclasses.fields(kind)]
     table = ["| key | value |", "| --- | --- |", *rows]
@@ -77,6 +78,6 @@ def _named(annotation: Any) -> str:
 
 def _cell(text: str) -> str:
     """Text of a docstring in a table: nothing is markup there but code between backticks."""
-    pieces = re.split(r"(`[^`]*`)", " ".join(text.split()))
+    pieces = re.split(r"(`[^`]*`)", text)
     pieces[::2] = [re.sub(r"([\\*<{$])", r"\\\1", piece) for piece in pieces[::2]]
     return "".join(pieces).replace("|", r"\|")

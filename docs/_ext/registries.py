@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
+from docstrings import described, joined
+
 from edge_ood.corruptions import CORRUPTIONS, STRENGTHS, Corruption
 from edge_ood.models import FAMILIES, ModelFamily
 from edge_ood.objectives import OBJECTIVES, Objective
@@ -22,8 +24,7 @@ from edge_ood.synthetic import KINDS, Synthetic
 
 _MARK = re.compile(r"^<!-- registry: ([\w-]+) -->$", re.MULTILINE)
 _SECTION = re.compile(r"^(Args|Returns|Yields|Raises):$|^Source: ", re.MULTILINE)
-_ARGUMENT = re.compile(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
-_SOURCE = None
+_SOURCE = None  # what `_SECTION` captures there, as it has no name between its brackets
 _MOST_EXAMPLES = 8
 
 
@@ -48,9 +49,9 @@ class Docstring:
         """The docstring of a function."""
         text, *rest = _SECTION.split(inspect.getdoc(function) or "")
         sections = dict(zip(rest[::2], rest[1::2], strict=True))
-        arguments = {k: _joined(v) for k, v in _ARGUMENT.findall(sections.get("Args", ""))}
+        arguments = described(sections.get("Args", ""))
         result = sections.get("Returns", sections.get("Yields", ""))
-        return cls(text.strip(), arguments, _joined(result), _joined(sections.get(_SOURCE, "")))
+        return cls(text.strip(), arguments, joined(result), joined(sections.get(_SOURCE, "")))
 
 
 def write_entries(registry: str) -> str:
@@ -183,10 +184,6 @@ def _limits(parameter: inspect.Parameter) -> str:
 
 def _bullets(lines: list[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
-
-
-def _joined(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _plain(value: Any) -> str:
