@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from edge_ood.cli._evaluation_text import evaluation_text
+from edge_ood.cli._page import PAGE_LIBRARIES
 from edge_ood.errors import InputError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Outputs:
             check_figure_folder(self.figures, force=force)
             _check_installed("--figures", "matplotlib")
         if self.report is not None:
-            _check_installed("--report", "jinja2", "matplotlib")
+            _check_installed("--report", *PAGE_LIBRARIES)
 
     def write(self, evaluation: "Evaluation", plan: "Plan") -> None:
         """Write the files, and print tables or what was asked for in their place."""

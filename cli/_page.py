@@ -8,7 +8,10 @@ from edge_ood.cli._options import print_note
 from edge_ood.errors import EdgeOodError
 from edge_ood.text import printable
 
-__all__ = ["leave_export_page", "leave_training_page", "renew_export_page"]
+__all__ = ["PAGE_LIBRARIES", "leave_export_page", "leave_training_page", "renew_export_page"]
+
+PAGE_LIBRARIES = ("jinja2", "matplotlib")
+"""What a page with figures needs beside the base installation, the extra `report`."""
 
 
 def leave_training_page(run: Path) -> bool:

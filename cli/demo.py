@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from edge_ood.cli._options import ForceOption
+from edge_ood.cli._page import PAGE_LIBRARIES
 
 __all__ = ["demo"]
 
@@ -18,7 +19,6 @@ _MADE = (
     *("images", "run", "run/report.html"),
     *("digits.onnx", "digits.parity.json", "digits.report.html", "scores.csv", "evaluation.html"),
 )
-_FOR_PAGES = ("jinja2", "matplotlib")
 
 
 def demo(
@@ -88,7 +88,7 @@ def _commands(output: Path) -> list[list[str]]:
 
 
 def _has_pages() -> bool:
-    return all(importlib.util.find_spec(name) for name in _FOR_PAGES)
+    return all(importlib.util.find_spec(name) for name in PAGE_LIBRARIES)
 
 
 def _run(arguments: list[str]) -> None:
