@@ -271,7 +271,7 @@ def _warn_about_device(scorer: "Scorer") -> None:
 
 def _show(rows: "Iterable[Row]", primary: str) -> None:
     """A table for eyes, row by row."""
-    from edge_ood.tables.formats import shown_path
+    from edge_ood.paths import shown_path
 
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a TextIOWrapper
     typer.echo(f"{'path':<{_PATH_COLUMNS}}  {'decision':<12}  {'p':>7}  {primary:>10}  label")

@@ -31,25 +31,20 @@ from edge_ood.graph.assemble import assemble, assemble_reader
 from edge_ood.graph.network import INPUT_NAME
 from edge_ood.graph.precision import INT8_TARGETS, quantised, with_float16
 from edge_ood.graph.simplify import simplify
-from edge_ood.images import (
-    DecodedImage,
-    ImageSet,
-    decode_all,
-    decode_stream,
-    halves_by_hash,
-    with_hashes,
-)
+from edge_ood.images import ImageSet
 from edge_ood.output import atomic_output, report_path
 from edge_ood.parity import ParityReport, extremes, verify
 from edge_ood.parity_limits import Subject
 from edge_ood.parity_report import parity_document, write_report
+from edge_ood.paths import shown_path
 from edge_ood.preprocess import Preprocess
+from edge_ood.reading import DecodedImage, decode_all, decode_stream, with_hashes
 from edge_ood.request import Options, Request, bind_head, default_heads
 from edge_ood.runtime import Scorer
 from edge_ood.scores import BoundHead, Outputs
 from edge_ood.session import open_session
-from edge_ood.tables.formats import shown_path
-from edge_ood.tune import evenly_spread, tune
+from edge_ood.splits import evenly_spread, halves_by_hash
+from edge_ood.tune import tune
 
 __all__ = ["STEPS", "Attached", "Draft", "attach", "steps_for"]
 

@@ -16,9 +16,9 @@ from PIL import Image
 from edge_ood.decoding.image_file import read_image_file
 from edge_ood.device import Device, this_device
 from edge_ood.errors import DataError
-from edge_ood.images import available_cores, ordered_map
 from edge_ood.preprocess import Preprocess
 from edge_ood.runtime import Scorer
+from edge_ood.threads import available_cores, ordered_map
 
 __all__ = ["Choice", "Rate", "Report", "benchmark", "fastest", "thread_counts"]
 

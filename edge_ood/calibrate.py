@@ -19,11 +19,11 @@ from edge_ood.calibration.combination import COMBINED
 from edge_ood.calibration.decision import Decision, fit_combined, fit_decision
 from edge_ood.calibration.guarantee import Changes, Guarantee
 from edge_ood.errors import ArtifactError, CalibrationError, InputError
-from edge_ood.images import halves_by_hash
 from edge_ood.output import atomic_output
 from edge_ood.probe import make_probe
 from edge_ood.results import Scores
 from edge_ood.runtime import Scorer
+from edge_ood.splits import halves_by_hash
 
 __all__ = ["CalibrationReport", "calibrate_artifact", "set_thresholds", "undo_calibration"]
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edge_ood.errors import MissingDependencyError
-from edge_ood.images import stratified_split
+from edge_ood.splits import stratified_split
 
 __all__ = ["KNOWN_DIGITS", "write_images"]
 

@@ -23,10 +23,10 @@ from edge_ood.finished import NetworkSource, check_knowledge, load_network
 from edge_ood.graph.array import OPSET
 from edge_ood.images import ImageSet, read_class_folders
 from edge_ood.layers import WithLayers, choose_layers
-from edge_ood.models import load_model
 from edge_ood.preprocess import Preprocess
 from edge_ood.request import Options, Request
 from edge_ood.run_directory import Run, read_run
+from edge_ood.run_weights import load_model
 from edge_ood.scores import Outputs
 from edge_ood.torch_reference import torch_reference
 from edge_ood.training_set import Folders, read_splits

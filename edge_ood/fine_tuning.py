@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.errors import ArtifactError, DataError, InputError
-from edge_ood.images import ImageSet, content_hash
+from edge_ood.images import ImageSet
 from edge_ood.preprocess import Preprocess
+from edge_ood.reading import content_hash
 from edge_ood.run_directory import Run, Start, read_run
 from edge_ood.settings import Settings
 

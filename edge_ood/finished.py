@@ -11,7 +11,7 @@ from torch import nn
 
 from edge_ood.batches import normalised
 from edge_ood.errors import ArtifactError, DataError, InputError
-from edge_ood.images import ImageSet, decode_all
+from edge_ood.images import ImageSet
 from edge_ood.models import (
     Classifier,
     WholeNetworks,
@@ -22,8 +22,9 @@ from edge_ood.models import (
 )
 from edge_ood.penultimate import check_network, find_features
 from edge_ood.preprocess import Preprocess
+from edge_ood.reading import decode_all
 from edge_ood.registry import Spec
-from edge_ood.tune import evenly_spread
+from edge_ood.splits import evenly_spread
 from edge_ood.weights import Weights, load_into, read_weights
 
 __all__ = ["Loaded", "NetworkSource", "check_knowledge", "load_network"]

@@ -1,40 +1,23 @@
-"""Images on disk: class folders, stable order, splits, content hashes and threaded decoding."""
+"""Images on disk: what folders hold, in a stable order, labelled where they are named after classes."""
 
-import hashlib
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ood.decoding.image_file import read_image_file
 from edge_ood.errors import DataError
 from edge_ood.paths import is_folder
-from edge_ood.preprocess import Preprocess
 from edge_ood.text import valid_text
 from edge_ood.walk import walk
 
 __all__ = [
     "IMAGE_SUFFIXES",
-    "DecodedImage",
     "ImageSet",
-    "available_cores",
-    "content_hash",
-    "decode_all",
-    "decode_stream",
     "find_images",
-    "halves_by_hash",
-    "ordered_map",
     "read_class_folders",
     "read_images",
-    "stratified_split",
-    "with_hashes",
 ]
 
 IMAGE_SUFFIXES = (
@@ -44,10 +27,6 @@ IMAGE_SUFFIXES = (
 _LOOKED_FOR = "looked for " + " ".join(IMAGE_SUFFIXES)
 # Taken, too, although decoding refuses them: photographs must not be overlooked in silence.
 _TAKEN = (*IMAGE_SUFFIXES, ".avif", ".heic", ".heif", ".jxl")
-_AHEAD_PER_THREAD = 16
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -75,19 +54,6 @@ class ImageSet:
         labels = None if self.labels is None else self.labels[index]
         hashes = tuple(self.hashes[i] for i in index) if self.hashes else ()
         return ImageSet(tuple(self.paths[i] for i in index), labels, self.classes, hashes)
-
-
-@dataclass(frozen=True)
-class DecodedImage:
-    """One image at network size, uint8 (S, S, 3), with the hash of its file."""
-
-    pixels: NDArray[np.uint8]
-    content_hash: str
-
-
-def content_hash(payload: bytes) -> str:
-    """Hexadecimal SHA-256 of a file's bytes: what splits and manifests know an image by."""
-    return hashlib.sha256(payload).hexdigest()
 
 
 def find_images(root: Path) -> list[Path]:
@@ -143,115 +109,6 @@ def read_images(root: Path, classes: Sequence[str] = ()) -> ImageSet:
     return ImageSet(tuple(paths))
 
 
-def stratified_split(labels: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.bool_]:
-    """Mask (N,) of a stratified sample: the same fraction of every class, and at least one image.
-
-    Args:
-        labels: Class indices (N,).
-        fraction: Share to take from each class, in (0, 1); rounded to whole images.
-        seed: The draw is a function of seed, class and N alone.
-    """
-    taken = np.zeros(len(labels), np.bool_)
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        count = max(1, round(fraction * len(members)))
-        taken[np.random.default_rng([seed, int(label)]).permutation(members)[:count]] = True
-    return taken
-
-
-def halves_by_hash(hashes: Sequence[str]) -> NDArray[np.bool_]:
-    """Mask (N,) of one half of the images, decided by their content hashes alone.
-
-    Copies of one image are in the same half.
-    """
-    _, ranks = np.unique(np.asarray(hashes), return_inverse=True)
-    half: NDArray[np.bool_] = ranks % 2 == 0
-    return half
-
-
-def with_hashes(images: ImageSet) -> ImageSet:
-    """The same images with the content hashes of their files, which are read if they have none.
-
-    Raises:
-        DataError: If a file cannot be read.
-    """
-    if images.hashes:
-        return images
-    return replace(images, hashes=tuple(ordered_map(_hash_file, images.paths)))
-
-
-def decode_stream(
-    paths: Iterable[Path], preprocess: Preprocess, *, threads: int | None = None
-) -> Iterator[DecodedImage | DataError]:
-    """Decode files in threads, yielding in order; a bad file yields its error.
-
-    Memory is bounded by the threads, not by the number of files.
-    """
-    yield from ordered_map(lambda path: _decode_or_error(path, preprocess), paths, threads=threads)
-
-
-def decode_all(
-    paths: Sequence[Path],
-    preprocess: Preprocess,
-    *,
-    out: NDArray[np.uint8] | None = None,
-    on_image: Callable[[], None] = lambda: None,
-) -> tuple[NDArray[np.uint8], list[str]]:
-    """Decode all files into one array.
-
-    Args:
-        paths: N image files.
-        preprocess: Decode rules and size S.
-        out: Where to write, uint8 (N, S, S, 3), for example memory-mapped; made if None.
-        on_image: Called after each image, to show progress.
-
-    Returns:
-        The array, and the N content hashes.
-
-    Raises:
-        DataError: At the first file that cannot be decoded.
-    """
-    size = preprocess.size_px
-    images = np.empty((len(paths), size, size, 3), np.uint8) if out is None else out
-    hashes = []
-    for row, decoded in enumerate(decode_stream(paths, preprocess)):
-        if isinstance(decoded, DataError):
-            raise decoded
-        images[row] = decoded.pixels
-        hashes.append(decoded.content_hash)
-        on_image()
-    return images, hashes
-
-
-def available_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
-def ordered_map(
-    function: Callable[[T], R],
-    items: Iterable[T],
-    *,
-    threads: int | None = None,
-    ahead: int = _AHEAD_PER_THREAD,
-) -> Iterator[R]:
-    """Map in threads, in order, with at most `ahead` items per thread under way."""
-    workers = threads or available_cores()
-    remaining = iter(items)
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[Future[R]] = deque(
-            pool.submit(function, item) for item in islice(remaining, ahead * workers)
-        )
-        try:
-            while waiting:
-                result = waiting.popleft().result()
-                waiting.extend(pool.submit(function, item) for item in islice(remaining, 1))
-                yield result
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
 def _refuse(folder: Path, error: OSError) -> None:
     raise DataError(
         f"cannot read the folder '{folder}': {error.strerror or error}",
@@ -283,18 +140,3 @@ def _labelled(root: Path, paths: list[Path], classes: Sequence[str], *, fewest: 
             hint="one to train on and one to calibrate with; add images or remove the folder",
         )
     return ImageSet(tuple(paths), labels, tuple(classes))
-
-
-def _hash_file(path: Path) -> str:
-    try:
-        return content_hash(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"cannot read '{path}': {error.strerror}", hint="check the file") from error
-
-
-def _decode_or_error(path: Path, preprocess: Preprocess) -> DecodedImage | DataError:
-    try:
-        payload = read_image_file(path)
-        return DecodedImage(preprocess.decode(payload, f"'{path}'"), content_hash(payload))
-    except DataError as error:
-        return error

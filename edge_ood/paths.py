@@ -6,9 +6,14 @@ a folder that may not be entered. For whoever asks, nothing is there.
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
-__all__ = ["file_sha256", "is_file", "is_folder"]
+from edge_ood.text import valid_text
+
+__all__ = ["file_sha256", "is_file", "is_folder", "path_of", "shown_path"]
+
+_ESCAPED_BYTE = re.compile(r"\\x([89a-f][0-9a-f])")
 
 
 def file_sha256(path: Path) -> str:
@@ -25,3 +30,19 @@ def is_file(path: Path) -> bool:
 def is_folder(path: Path) -> bool:
     """Whether a folder can be reached there, through links or not."""
     return os.path.isdir(path)  # noqa: PTH112  # see above
+
+
+def shown_path(path: Path) -> str:
+    """A path as it stands in a table: absolute or relative to here, and always valid UTF-8."""
+    text = valid_text(str(path))
+    return text if path.is_absolute() or text.startswith("../") else f"./{text}"
+
+
+def path_of(shown: str) -> Path:
+    """The file of a path that `shown_path` wrote.
+
+    A backslash and an x may be a byte outside UTF-8 as well as themselves: what is there decides.
+    """
+    if os.path.lexists(shown):
+        return Path(shown)
+    return Path(_ESCAPED_BYTE.sub(lambda byte: os.fsdecode(bytes.fromhex(byte[1])), shown))

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from edge_ood.decoding.image_file import read_image_file
 from edge_ood.errors import DataError, InputError
-from edge_ood.images import content_hash, ordered_map
 from edge_ood.preprocess import Preprocess
+from edge_ood.reading import content_hash
+from edge_ood.threads import ordered_map
 
 __all__ = ["Batch", "Schedule", "run_files"]
 

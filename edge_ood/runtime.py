@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from edge_ood.artifact import Metadata
 from edge_ood.artifact_reader import read_metadata
 from edge_ood.errors import ArtifactError, DataError, InputError, ShapeError, UnknownNameError
-from edge_ood.images import available_cores, find_images
+from edge_ood.images import find_images
 from edge_ood.paths import is_folder
 from edge_ood.pipeline import Batch, Schedule, run_files
 from edge_ood.results import Row, Scores, contract_outputs
 from edge_ood.session import open_session, provider_name, read_properties, translated_errors
+from edge_ood.threads import available_cores
 
 __all__ = ["Scorer"]
 

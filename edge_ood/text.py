@@ -2,7 +2,10 @@
 
 import os
 
-__all__ = ["printable", "valid_text"]
+__all__ = ["printable", "valid_text", "without_formula"]
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What spreadsheets take for the start of a formula, the full-width forms included."""
 
 
 def valid_text(text: str) -> str:
@@ -18,3 +21,8 @@ def printable(text: str) -> str:
         mark if mark.isprintable() else mark.encode("unicode_escape").decode()
         for mark in valid_text(text)
     )
+
+
+def without_formula(text: str) -> str:
+    """A cell of CSV with a leading `'` if a spreadsheet could take it for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text

@@ -18,10 +18,11 @@ from edge_ood.batches import Batches, Share, normalised
 from edge_ood.compilation import compiled
 from edge_ood.energies import EnergySample
 from edge_ood.errors import ArtifactError, InputError
-from edge_ood.models import Classifier, IndependentHeads, build_classifier, load_weights
+from edge_ood.models import Classifier, IndependentHeads, build_classifier
 from edge_ood.objectives import Model, logits_by_head, needs_of
 from edge_ood.output import atomic_output
 from edge_ood.run_directory import EpochReport, Run, RunConfig
+from edge_ood.run_weights import load_weights
 from edge_ood.scores import Outputs
 from edge_ood.settings import Settings
 from edge_ood.training_set import DECODED_SPLITS, TrainingSet

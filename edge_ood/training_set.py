@@ -10,16 +10,11 @@ from numpy.typing import NDArray
 
 from edge_ood.errors import DataError
 from edge_ood.fine_tuning import check_classes, only_pretrained, same_role
-from edge_ood.images import (
-    ImageSet,
-    decode_all,
-    read_class_folders,
-    read_images,
-    stratified_split,
-    with_hashes,
-)
+from edge_ood.images import ImageSet, read_class_folders, read_images
 from edge_ood.preprocess import Preprocess
+from edge_ood.reading import decode_all, with_hashes
 from edge_ood.run_directory import SPLITS, Run
+from edge_ood.splits import stratified_split
 
 __all__ = [
     "Folders",

@@ -22,13 +22,14 @@ from edge_ood.calibration.fusion import logistic_weights, uniform_weights
 from edge_ood.graph.adversary import ADVERSARIAL, assemble_adversary
 from edge_ood.graph.assemble import assemble_scores
 from edge_ood.graph.network import INPUT_NAME
-from edge_ood.images import ImageSet, decode_all
+from edge_ood.reading import decode_all
 from edge_ood.request import Request
 from edge_ood.scores import BoundHead, Outputs, ScoreHead
 from edge_ood.scores.mahalanobis import layer_distances
 from edge_ood.session import open_session
+from edge_ood.splits import evenly_spread
 
-__all__ = ["Tuning", "evenly_spread", "tune"]
+__all__ = ["Tuning", "tune"]
 
 _IMAGES = 1000
 _BATCH = 64
@@ -72,12 +73,6 @@ def tune(request: Request, heads: Sequence[BoundHead]) -> Tuning:
         if choice:
             choices[head.name] = choice
     return Tuning(tuple(tuned), choices)
-
-
-def evenly_spread(images: ImageSet, count: int) -> ImageSet:
-    """At most `count` images at even distances, so that every class is likely among them."""
-    step = max(1, len(images) // count)
-    return images.subset(np.arange(0, len(images), step)[:count])
 
 
 class _Bench:

@@ -14,8 +14,9 @@ from edge_ood.artifact import Calibration, HeadRecord, Manifest, Metadata, Probe
 from edge_ood.calibrate import calibrate_artifact
 from edge_ood.demo import write_images
 from edge_ood.graph.assemble import assemble
-from edge_ood.images import content_hash, read_class_folders
+from edge_ood.images import read_class_folders
 from edge_ood.preprocess import Preprocess
+from edge_ood.reading import content_hash
 from edge_ood.registry import bind_parameters
 from edge_ood.scores import HEADS, BoundHead
 

@@ -29,7 +29,7 @@ from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.cli.inspect import report
 from edge_ood.device import Device
 from edge_ood.errors import ArtifactError
-from edge_ood.images import content_hash
+from edge_ood.reading import content_hash
 from edge_ood.runtime import Scorer
 
 HEADS = ("energy", "msp", "uniform_ce")

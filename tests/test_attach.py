@@ -15,16 +15,17 @@ from edge_ood.attach import Draft, attach, fit
 from edge_ood.calibrate import calibrate_artifact
 from edge_ood.errors import CalibrationError, DataError, ExportError, InputError, UnknownNameError
 from edge_ood.export import export_classifier, request_of
-from edge_ood.images import ImageSet, content_hash, decode_all, halves_by_hash, read_images
+from edge_ood.images import ImageSet, read_images
 from edge_ood.layers import WithLayers
-from edge_ood.models import load_model
 from edge_ood.parity_limits import Reference
 from edge_ood.preprocess import Preprocess
+from edge_ood.reading import content_hash, decode_all
 from edge_ood.registry import parse_specs
 from edge_ood.request import Options, Request, default_heads
 from edge_ood.run_directory import read_run
+from edge_ood.run_weights import load_model
 from edge_ood.runtime import Scorer
-from edge_ood.tune import evenly_spread
+from edge_ood.splits import evenly_spread, halves_by_hash
 
 ONNXRUNTIME_FEATURES = 1e-4  # relative: float32 features against float64 ones
 

@@ -15,8 +15,8 @@ from edge_ood.attach import STEPS, Attached, attach, steps_for
 from edge_ood.comparison import Comparison, HeadChange
 from edge_ood.errors import ExportError, InputError
 from edge_ood.export import request_of
-from edge_ood.images import content_hash
 from edge_ood.preprocess import Preprocess
+from edge_ood.reading import content_hash
 from edge_ood.registry import parse_specs
 from edge_ood.request import Options, Request
 from edge_ood.run_directory import read_run

@@ -9,8 +9,9 @@ import pytest
 from edge_ood import benchmark as module
 from edge_ood.benchmark import Choice, Rate, benchmark, fastest, thread_counts
 from edge_ood.errors import DataError
-from edge_ood.images import available_cores, find_images
+from edge_ood.images import find_images
 from edge_ood.runtime import Scorer
+from edge_ood.threads import available_cores
 
 
 @pytest.fixture(autouse=True)

@@ -23,9 +23,10 @@ from edge_ood.calibration.guarantee import Changes, Guarantee
 from edge_ood.device import Device, this_device
 from edge_ood.errors import CalibrationError, DataError, InputError
 from edge_ood.graph.decision import keep_heads, read_decision
-from edge_ood.images import find_images, halves_by_hash
+from edge_ood.images import find_images
 from edge_ood.probe import run_probe
 from edge_ood.runtime import Scorer
+from edge_ood.splits import halves_by_hash
 
 HEADS = ("energy", "msp", "uniform_ce")
 ELSEWHERE = Device("Cortex-A72", "aarch64", ("asimd",), "1.17.0", "cpu")

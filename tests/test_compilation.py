@@ -11,10 +11,10 @@ from typer.testing import CliRunner
 
 from edge_ood.cli.app import app
 from edge_ood.errors import InputError
-from edge_ood.models import load_model
 from edge_ood.preprocess import Preprocess
 from edge_ood.registry import Spec
 from edge_ood.run_directory import RunConfig, read_metrics, read_run
+from edge_ood.run_weights import load_model
 from edge_ood.settings import Settings
 from edge_ood.train import Launch, train
 from edge_ood.training_report import SILENT, Progress, StepReport

@@ -14,10 +14,10 @@ import torch
 from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.errors import ArtifactError, CalibrationError, ExportError
 from edge_ood.export import export_classifier, export_run, request_of
-from edge_ood.models import load_model
 from edge_ood.registry import parse_specs
 from edge_ood.request import Options
 from edge_ood.run_directory import read_run
+from edge_ood.run_weights import load_model
 from edge_ood.runtime import Scorer
 from edge_ood.torch_reference import torch_reference
 

@@ -16,12 +16,12 @@ import torch
 
 from edge_ood.batches import normalised
 from edge_ood.errors import ArtifactError, DataError, InputError
-from edge_ood.images import content_hash, decode_all
-from edge_ood.models import load_model
 from edge_ood.objectives import OBJECTIVES, bind_objective, needs_of
 from edge_ood.preprocess import Preprocess
+from edge_ood.reading import content_hash, decode_all
 from edge_ood.registry import Spec
 from edge_ood.run_directory import read_run
+from edge_ood.run_weights import load_model
 from edge_ood.settings import Settings
 from edge_ood.train import Launch, train
 from edge_ood.training_report import Progress, TrainReport

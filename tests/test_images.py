@@ -10,20 +10,11 @@ import pytest
 from PIL import Image
 
 from edge_ood.errors import DataError
-from edge_ood.images import (
-    DecodedImage,
-    ImageSet,
-    content_hash,
-    decode_all,
-    decode_stream,
-    find_images,
-    halves_by_hash,
-    ordered_map,
-    read_class_folders,
-    read_images,
-    stratified_split,
-)
+from edge_ood.images import ImageSet, find_images, read_class_folders, read_images
 from edge_ood.preprocess import Preprocess
+from edge_ood.reading import DecodedImage, content_hash, decode_all, decode_stream
+from edge_ood.splits import halves_by_hash, stratified_split
+from edge_ood.threads import ordered_map
 
 
 def make(root, *names):

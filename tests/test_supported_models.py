@@ -18,9 +18,10 @@ from onnx import ModelProto
 from PIL import Image
 
 from edge_ood.attach import attach
-from edge_ood.images import ImageSet, decode_all, read_class_folders
+from edge_ood.images import ImageSet, read_class_folders
 from edge_ood.parity import Difference
 from edge_ood.preprocess import Preprocess
+from edge_ood.reading import decode_all
 from edge_ood.registry import parse_specs
 from edge_ood.request import Options, Request
 

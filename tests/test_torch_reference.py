@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from edge_ood.attach import Draft, steps_for
 from edge_ood.export import request_of
-from edge_ood.images import decode_all, read_images
-from edge_ood.models import load_model
+from edge_ood.images import read_images
 from edge_ood.preprocess import Preprocess
+from edge_ood.reading import decode_all
 from edge_ood.registry import parse_specs
 from edge_ood.request import Options, bind_head
 from edge_ood.run_directory import read_run
+from edge_ood.run_weights import load_model
 from edge_ood.runtime import Scorer
 from edge_ood.scores import BoundHead
 from edge_ood.torch_reference import TorchEvaluator

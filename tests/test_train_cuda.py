@@ -8,10 +8,10 @@ import pytest
 import safetensors.torch
 import torch
 
-from edge_ood.models import load_model
 from edge_ood.preprocess import Preprocess
 from edge_ood.registry import Spec
 from edge_ood.run_directory import read_metrics, read_run
+from edge_ood.run_weights import load_model
 from edge_ood.settings import Settings
 from edge_ood.train import Launch, train
 from edge_ood.training_report import SILENT, Progress, StepReport, TrainReport

@@ -9,8 +9,8 @@ import pytest
 
 from edge_ood import training_set
 from edge_ood.errors import DataError
-from edge_ood.images import content_hash
 from edge_ood.preprocess import Preprocess
+from edge_ood.reading import content_hash
 from edge_ood.training_set import (
     Folders,
     channel_statistics,

@@ -18,13 +18,15 @@ from edge_ood.attach import Draft, fit
 from edge_ood.calibration.epsilon import EPSILON_GRID
 from edge_ood.graph.adversary import ADVERSARIAL, assemble_adversary
 from edge_ood.graph.assemble import assemble_scores
-from edge_ood.images import ImageSet, decode_all, read_class_folders, read_images
+from edge_ood.images import ImageSet, read_class_folders, read_images
 from edge_ood.preprocess import Preprocess
+from edge_ood.reading import decode_all
 from edge_ood.registry import parse_specs
 from edge_ood.request import Options, Request
 from edge_ood.scores import BoundHead
 from edge_ood.session import open_session
-from edge_ood.tune import Tuning, evenly_spread, tune
+from edge_ood.splits import evenly_spread
+from edge_ood.tune import Tuning, tune
 
 PREPROCESS = Preprocess(16)
 

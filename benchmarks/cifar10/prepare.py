@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rows import SCALES, Folders, Scale
 
-from edge_ood.images import ordered_map
+from edge_ood.threads import ordered_map
 
 PACKED_OOD = {
     "cifar100": "cifar100_test",

@@ -40,8 +40,7 @@ from dataclasses import asdict
 from typing import Any
 
 from edge_ood.evaluation.results import Evaluation, IdResult, Interval, ModelResult, OodResult
-from edge_ood.tables.formats import without_formula
-from edge_ood.text import printable
+from edge_ood.text import printable, without_formula
 
 __all__ = ["COLUMNS", "csv_table"]
 

@@ -42,7 +42,7 @@ from edge_ood.evaluation.results import (
 )
 from edge_ood.evaluation.scored import Scored
 from edge_ood.exact_intervals import clopper_pearson, ranking_bounds
-from edge_ood.images import ordered_map
+from edge_ood.threads import ordered_map
 
 __all__ = ["AurocReplicates", "with_intervals"]
 

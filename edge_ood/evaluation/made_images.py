@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.errors import InputError
-from edge_ood.images import ImageSet, decode_all
+from edge_ood.images import ImageSet
 from edge_ood.preprocess import Preprocess
+from edge_ood.reading import decode_all
 from edge_ood.registry import Count, bind_to
 from edge_ood.runtime import Scorer
 from edge_ood.synthetic import Synthetic

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from edge_ood.errors import DataError
 from edge_ood.evaluation.made_images import MadeImages
 from edge_ood.evaluation.values import MADE, Example
-from edge_ood.images import ImageSet, ordered_map
+from edge_ood.images import ImageSet
+from edge_ood.paths import shown_path
 from edge_ood.prediction_metrics import max_probability
 from edge_ood.results import Scores
 from edge_ood.runtime import Scorer
-from edge_ood.tables.formats import shown_path
+from edge_ood.threads import ordered_map
 
 __all__ = ["Scored", "index_of", "score"]
 

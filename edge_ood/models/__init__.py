@@ -9,15 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from edge_ood.errors import ArtifactError, InputError, UnknownNameError
+from edge_ood.errors import InputError, UnknownNameError
 from edge_ood.preprocess import Preprocess
 from edge_ood.registry import Registry, Spec, bind_parameters, parse_spec
-from edge_ood.run_directory import Run
 from edge_ood.scores import Outputs
 
 __all__ = [
@@ -32,8 +29,6 @@ __all__ = [
     "build_classifier",
     "check_input",
     "family_of",
-    "load_model",
-    "load_weights",
     "merge_heads",
     "model_families",
 ]
@@ -275,41 +270,10 @@ def check_input(model: Spec, size_px: int, rows: int) -> None:
     )
 
 
-def load_model(run: Run) -> Classifier:
-    """The trained classifier of a finished run, in evaluation mode, its heads merged for export.
-
-    Raises:
-        ArtifactError: If the weights are missing, damaged or belong to another network.
-    """
-    settings = run.config.settings
-    trained = build_classifier(settings.model, len(run.config.classes), heads=settings.heads)
-    load_weights(trained, run)
-    return merge_heads(trained)
-
-
 def merge_heads(trained: Classifier) -> Classifier:
     """The same classifier in evaluation mode, its heads in the form that is exported."""
     assert isinstance(trained.heads, IndependentHeads)  # merged once
     return Classifier(trained.trunk, MergedHeads(trained.heads)).eval()
-
-
-def load_weights(model: Classifier, run: Run) -> None:
-    """Fill an untrained classifier with the weights of a finished run.
-
-    Raises:
-        ArtifactError: If the weights are missing, damaged or belong to another network.
-    """
-    path = run.weights_path
-    try:
-        model.load_state_dict(safetensors.torch.load(path.read_bytes()))
-    except OSError as error:
-        raise ArtifactError(
-            f"cannot read '{path}': {error.strerror}",
-            hint="an unfinished run is continued by 'edge-ood train ... --resume'",
-        ) from error
-    except (RuntimeError, safetensors.SafetensorError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ArtifactError(f"'{path}' is damaged: {reason}", hint="train again") from error
 
 
 def _trunk(model: str | Spec) -> Trunk:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from edge_ood.decoding.image_file import read_image_file
 from edge_ood.errors import DataError
-from edge_ood.images import content_hash
 from edge_ood.parity import extremes
 from edge_ood.promise import promise
+from edge_ood.reading import content_hash
 from edge_ood.report import numbers
 from edge_ood.report.export_document import Described, describe, known_scores
 from edge_ood.report.export_figures import (

@@ -13,6 +13,7 @@ import numpy as np
 from edge_ood.document import plain_values
 from edge_ood.energies import Energies, read_energies
 from edge_ood.errors import ArtifactError
+from edge_ood.paths import shown_path
 from edge_ood.recipes import RECIPES, Recipe
 from edge_ood.registry import Spec
 from edge_ood.report import numbers
@@ -28,7 +29,6 @@ from edge_ood.report.training_figures import (
 )
 from edge_ood.run_directory import SPLITS, EpochReport, Run, RunConfig, read_metrics, read_run
 from edge_ood.settings import Settings
-from edge_ood.tables.formats import shown_path
 
 if TYPE_CHECKING:
     from markupsafe import Markup

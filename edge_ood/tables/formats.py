@@ -10,8 +10,6 @@ empty cell in CSV and null elsewhere; a NaN score is `nan` in CSV, NaN in Parque
 import csv
 import json
 import math
-import os
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,8 +19,9 @@ from typing import IO, Any
 import numpy as np
 
 from edge_ood.errors import InputError
+from edge_ood.paths import shown_path
 from edge_ood.results import Row, columns
-from edge_ood.text import valid_text
+from edge_ood.text import valid_text, without_formula
 
 __all__ = [
     "FORMATS",
@@ -30,20 +29,13 @@ __all__ = [
     "TextFormat",
     "cells_of",
     "format_of",
-    "path_of",
-    "shown_path",
     "text_format",
-    "without_formula",
     "write_to",
 ]
 
 FORMATS = {"csv": (".csv",), "jsonl": (".jsonl", ".ndjson"), "parquet": (".parquet",)}
 """Table formats by the file name endings that choose them."""
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What spreadsheets take for the start of a formula, the full-width forms included."""
-
-_ESCAPED_BYTE = re.compile(r"\\x([89a-f][0-9a-f])")
 
 _QUOTED = set(',"\r\n')
 
@@ -110,27 +102,6 @@ def format_of(path: Path | None, chosen: str | None) -> str:
         f"cannot tell the format of '{path}' from its ending",
         hint="end it in .csv, .jsonl or .parquet, or pass --format",
     )
-
-
-def shown_path(path: Path) -> str:
-    """A path as it stands in a table: absolute or relative to here, and always valid UTF-8."""
-    text = valid_text(str(path))
-    return text if path.is_absolute() or text.startswith("../") else f"./{text}"
-
-
-def without_formula(text: str) -> str:
-    """A cell of CSV with a leading `'` if a spreadsheet could take it for a formula."""
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
-
-
-def path_of(shown: str) -> Path:
-    """The file of a path that `shown_path` wrote.
-
-    A backslash and an x may be a byte outside UTF-8 as well as themselves: what is there decides.
-    """
-    if os.path.lexists(shown):
-        return Path(shown)
-    return Path(_ESCAPED_BYTE.sub(lambda byte: os.fsdecode(bytes.fromhex(byte[1])), shown))
 
 
 def write_to(stream: IO[str], table_format: str, heads: Sequence[str]) -> WriteRow:

@@ -15,7 +15,7 @@ import edge_ood.cli._evaluation_outputs
 import edge_ood.evaluation.models
 from edge_ood.artifact import Manifest
 from edge_ood.cli.app import app
-from edge_ood.images import content_hash
+from edge_ood.reading import content_hash
 from edge_ood.results import Scores
 
 CLASSES = ("ant", "bee")

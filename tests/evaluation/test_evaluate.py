@@ -18,7 +18,8 @@ from edge_ood.evaluation.models import Model, open_models
 from edge_ood.evaluation.plan import plan_evaluation
 from edge_ood.evaluation.sets import parse_sets
 from edge_ood.evaluation.values import Bootstrap
-from edge_ood.images import ImageSet, content_hash, read_images
+from edge_ood.images import ImageSet, read_images
+from edge_ood.reading import content_hash
 from edge_ood.results import Scores
 
 THRESHOLD = 0.5

@@ -19,8 +19,9 @@ from edge_ood.errors import ExportError, InputError
 from edge_ood.foreign.attach_foreign import attach_foreign
 from edge_ood.foreign.conventions import ForeignClassifier
 from edge_ood.foreign.known_images import KnownFolders
-from edge_ood.images import ImageSet, content_hash, decode_all, read_class_folders
+from edge_ood.images import ImageSet, read_class_folders
 from edge_ood.preprocess import Preprocess
+from edge_ood.reading import content_hash, decode_all
 from edge_ood.registry import parse_specs
 from edge_ood.request import Options
 from edge_ood.runtime import Scorer

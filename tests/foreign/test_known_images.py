@@ -8,7 +8,8 @@ import pytest
 
 from edge_ood.errors import DataError
 from edge_ood.foreign.known_images import KnownFolders, read_known
-from edge_ood.images import content_hash, halves_by_hash
+from edge_ood.reading import content_hash
+from edge_ood.splits import halves_by_hash
 
 SORTED = ("bright", "dark")
 

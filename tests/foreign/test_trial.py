@@ -18,8 +18,9 @@ from edge_ood.foreign.conventions import (
 )
 from edge_ood.foreign.trial import check_convention, choose_pixels
 from edge_ood.graph.intake import image_input
-from edge_ood.images import decode_all, read_class_folders
+from edge_ood.images import read_class_folders
 from edge_ood.preprocess import Preprocess
+from edge_ood.reading import decode_all
 
 Network = Callable[..., onnx.ModelProto]
 BLUE = 2

@@ -8,8 +8,9 @@ import safetensors.torch
 import torch
 
 from edge_ood.errors import ArtifactError
-from edge_ood.models import build_classifier, load_model
+from edge_ood.models import build_classifier
 from edge_ood.run_directory import read_run
+from edge_ood.run_weights import load_model
 
 
 @pytest.fixture

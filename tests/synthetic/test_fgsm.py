@@ -16,7 +16,8 @@ from edge_ood.cli.app import app
 from edge_ood.errors import DataError, InputError
 from edge_ood.evaluation.made_images import MadeImages
 from edge_ood.evaluation.sets import parse_sets
-from edge_ood.images import ImageSet, decode_all, read_images
+from edge_ood.images import ImageSet, read_images
+from edge_ood.reading import decode_all
 from edge_ood.runtime import Scorer
 
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from edge_ood.errors import InputError
+from edge_ood.paths import path_of, shown_path
 from edge_ood.results import Row, columns
-from edge_ood.tables.formats import SavedRow, format_of, path_of, shown_path, write_to
+from edge_ood.tables.formats import SavedRow, format_of, write_to
 
 HEADS = ("energy", "msp")
 COLUMNS = [

@@ -1,0 +1,44 @@
+"""Work for the processor's cores: how many there are, and one function over many items."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+__all__ = ["available_cores", "ordered_map"]
+
+_AHEAD_PER_THREAD = 16
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def available_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def ordered_map(
+    function: Callable[[T], R],
+    items: Iterable[T],
+    *,
+    threads: int | None = None,
+    ahead: int = _AHEAD_PER_THREAD,
+) -> Iterator[R]:
+    """Map in threads, in order, with at most `ahead` items per thread under way."""
+    workers = threads or available_cores()
+    remaining = iter(items)
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[Future[R]] = deque(
+            pool.submit(function, item) for item in islice(remaining, ahead * workers)
+        )
+        try:
+            while waiting:
+                result = waiting.popleft().result()
+                waiting.extend(pool.submit(function, item) for item in islice(remaining, 1))
+                yield result
+        finally:
+            for future in waiting:
+                future.cancel()
