@@ -32,19 +32,19 @@ import torch
 from promises import CLOCKS, Promise, at_least, at_most
 from threadpoolctl import threadpool_limits
 
+from edge_ood.attachment.request import bind_head
 from edge_ood.calibration.decision import fit_decision
 from edge_ood.calibration.guarantee import Guarantee
-from edge_ood.export import export_classifier
 from edge_ood.graph.assemble import assemble, assemble_reader
 from edge_ood.graph.decision import with_decision
 from edge_ood.graph.simplify import prune, simplify
+from edge_ood.images.preprocess import Preprocess
 from edge_ood.models import build_classifier
-from edge_ood.preprocess import Preprocess
+from edge_ood.onnx_session import open_session
 from edge_ood.registry import parse_specs
-from edge_ood.request import bind_head
 from edge_ood.scores import BoundHead, Outputs
 from edge_ood.scores.mahalanobis import LayerGaussians
-from edge_ood.session import open_session
+from edge_ood.torch_export.export import export_classifier
 
 CLASSES = 10
 TIMED = (("wrn-40-2", 32), ("resnet18", 96), ("mobilenet_v3_small", 96))

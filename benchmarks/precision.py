@@ -28,14 +28,14 @@ from heads import CLOSED_FORM, Bench, Network, artefact, network
 from promises import CLOCKS, Promise, at_least, at_most
 from threadpoolctl import threadpool_limits
 
-from edge_ood.comparison import rank_correlation
-from edge_ood.export import export_run
+from edge_ood.artifact.outputs import Scores
+from edge_ood.attachment.request import Options
 from edge_ood.graph.precision import INT8_TARGETS, quantised
-from edge_ood.images import find_images
-from edge_ood.metrics import pair_metrics
-from edge_ood.request import Options
-from edge_ood.results import Scores
-from edge_ood.runtime import Scorer
+from edge_ood.images.folders import find_images
+from edge_ood.metrics.detection import pair_metrics
+from edge_ood.parity.comparison import rank_correlation
+from edge_ood.runtime.scorer import Scorer
+from edge_ood.torch_export.export import export_run
 
 TIMED = (("wrn-40-2", 32), ("resnet18", 224), ("mobilenet_v3_small", 224))
 SLOWER = "mobilenet_v3_small"

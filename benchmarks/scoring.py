@@ -32,11 +32,11 @@ from heads import CLOSED_FORM, Network, artefact, network
 from photographs import FOLDERS, Photographs
 from promises import CLOCKS, Promise, at_least, at_most
 
-from edge_ood.artifact import Calibration, HeadRecord, Metadata, Probe, store_metadata
-from edge_ood.decoding.image_file import read_image_file
+from edge_ood.artifact.metadata import Calibration, HeadRecord, Metadata, Probe, store_metadata
 from edge_ood.graph.precision import INT8_TARGETS, quantised
-from edge_ood.preprocess import Preprocess
-from edge_ood.runtime import Scorer
+from edge_ood.images.decoding.image_file import read_image_file
+from edge_ood.images.preprocess import Preprocess
+from edge_ood.runtime.scorer import Scorer
 from edge_ood.tables.formats import write_to
 from edge_ood.threads import available_cores
 

@@ -39,17 +39,17 @@ from torch.utils.data import DataLoader, RandomSampler
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from edge_ood.batches import Batches
-from edge_ood.compilation import compiled
+from edge_ood.images.preprocess import Preprocess
 from edge_ood.objectives import Batch
-from edge_ood.preprocess import Preprocess
 from edge_ood.registry import Spec
-from edge_ood.run_directory import EpochReport, RunConfig
-from edge_ood.settings import Settings
-from edge_ood.train import Launch, train_steps
-from edge_ood.training_report import Progress
-from edge_ood.training_session import Session, new_state, start_fabric, start_session
-from edge_ood.training_set import Folders, channel_statistics, read_training_set
+from edge_ood.training.batches import Batches
+from edge_ood.training.compilation import compiled
+from edge_ood.training.progress import Progress
+from edge_ood.training.run_directory import EpochReport, RunConfig
+from edge_ood.training.session import Session, new_state, start_fabric, start_session
+from edge_ood.training.settings import Settings
+from edge_ood.training.train import Launch, train_steps
+from edge_ood.training.training_set import Folders, channel_statistics, read_training_set
 
 SIDE_PX = 32
 EPOCH_IMAGES = 50_000  # CIFAR-10

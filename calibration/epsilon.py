@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.errors import CalibrationError
-from edge_ood.metrics import auroc
+from edge_ood.metrics.detection import auroc
 
 __all__ = ["DEFAULT_EPSILON", "EPSILON_GRID", "EpsilonChoice", "choose_by_auroc", "choose_by_mean"]
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge_ood.calibration.beta import beta_quantile
 from edge_ood.calibration.guarantee import Guarantee, Sample
 from edge_ood.calibration.threshold import threshold_rank
+from edge_ood.metrics.beta import beta_quantile
 
 __all__ = ["INTERVAL_SHARE", "RateInUse", "own_threshold_statement", "rate_in_use", "statement"]
 

@@ -30,8 +30,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edge_ood.calibration.beta import beta_cdf, beta_quantile
 from edge_ood.errors import CalibrationError, InputError
+from edge_ood.metrics.beta import beta_cdf, beta_quantile
 
 __all__ = [
     "MAX_KNOTS",

@@ -7,7 +7,7 @@ import typer
 from edge_ood.cli._table import format_table
 
 if TYPE_CHECKING:
-    from edge_ood.comparison import Comparison
+    from edge_ood.parity.comparison import Comparison
 
 __all__ = ["report_comparison"]
 

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from edge_ood.errors import EdgeOodError
-from edge_ood.text import printable
+from edge_ood.files.text import printable
 
 __all__ = ["INTERRUPTED", "OneLineErrors", "sigterm_interrupts"]
 

@@ -47,7 +47,7 @@ class Outputs:
                 twice.
             MissingDependencyError: If a library for pages or figures is not installed.
         """
-        from edge_ood.output import check_output
+        from edge_ood.files.output import check_output
         from edge_ood.report.figure_folder import check_figure_folder
 
         if self.json == self.csv == _STDOUT:
@@ -96,7 +96,7 @@ def _check_installed(option: str, *modules: str) -> None:
 
 
 def _write(path: Path, content: str) -> None:
-    from edge_ood.output import atomic_output
+    from edge_ood.files.output import atomic_output
 
     with atomic_output(path) as temporary:
         temporary.write_text(content, encoding="utf-8", newline="")

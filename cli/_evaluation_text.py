@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from edge_ood.cli._rates import percent, percent_range, rate_rows
 from edge_ood.cli._side_by_side import side_by_side
 from edge_ood.cli._table import format_table
-from edge_ood.text import printable
+from edge_ood.files.text import printable
 
 if TYPE_CHECKING:
     from edge_ood.evaluation.results import (

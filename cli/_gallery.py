@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from edge_ood.artifact import Metadata
+    from edge_ood.artifact.metadata import Metadata
     from edge_ood.report.gallery import Gallery
 
 __all__ = ["GalleryPage"]
@@ -43,7 +43,7 @@ class GalleryPage:
         """
         if self._path is None:
             return
-        from edge_ood.output import check_output
+        from edge_ood.files.output import check_output
         from edge_ood.report.page import environment, is_page
 
         environment()
@@ -63,7 +63,7 @@ class GalleryPage:
         """Read the images that were kept, and write the page."""
         if self._path is None or self._gallery is None:
             return
-        from edge_ood.promise import promise
+        from edge_ood.artifact.guarantee_text import promise
         from edge_ood.report.page import write_page
 
         gallery = self._gallery

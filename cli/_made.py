@@ -11,15 +11,15 @@ from edge_ood.cli._page import leave_export_page
 from edge_ood.cli._table import format_table
 
 if TYPE_CHECKING:
-    from edge_ood.attach import Attached
+    from edge_ood.attachment.attach import Attached
 
 __all__ = ["report_artefact"]
 
 
 def report_artefact(target: Path, attached: "Attached") -> None:
     """Print thresholds, errors, guarantee and what was chosen; write the page about it."""
-    from edge_ood.output import page_path, report_path
-    from edge_ood.promise import promise
+    from edge_ood.artifact.guarantee_text import promise
+    from edge_ood.files.output import page_path, report_path
 
     _explain_choices(attached.metadata.provenance.get("choices", {}))
     calibration = attached.metadata.calibration

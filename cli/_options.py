@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_ood.text import printable
+from edge_ood.files.text import printable
 
 if TYPE_CHECKING:
-    from edge_ood.request import Options
+    from edge_ood.attachment.request import Options
 
 __all__ = [
     "AlphaOption",
@@ -136,9 +136,9 @@ def artefact_options(
     **chosen: Any,
 ) -> "Options":
     """What the user chose about an artefact, for every command that makes one."""
+    from edge_ood.attachment.request import Options, without_combined
     from edge_ood.calibration.guarantee import Guarantee
     from edge_ood.registry import parse_specs
-    from edge_ood.request import Options, without_combined
 
     heads, combined = without_combined(parse_specs(scores) if scores else ())
     guarantee = Guarantee(alpha, confidence or 0.0, per_class or False, combined)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edge_ood.cli._options import print_note
 from edge_ood.errors import EdgeOodError
-from edge_ood.text import printable
+from edge_ood.files.text import printable
 
 __all__ = ["PAGE_LIBRARIES", "leave_export_page", "leave_training_page", "renew_export_page"]
 
@@ -16,7 +16,7 @@ PAGE_LIBRARIES = ("jinja2", "matplotlib")
 
 def leave_training_page(run: Path) -> bool:
     """Write the page of a run into its directory; False where that failed, with a note."""
-    from edge_ood.run_directory import PAGE_FILE
+    from edge_ood.training.run_directory import PAGE_FILE
 
     def page() -> str:
         from edge_ood.report.training_page import training_page
@@ -28,7 +28,7 @@ def leave_training_page(run: Path) -> bool:
 
 def leave_export_page(artefact: Path) -> bool:
     """Write the page of an artefact beside it; False where that failed, with a note."""
-    from edge_ood.output import page_path
+    from edge_ood.files.output import page_path
 
     def page() -> str:
         from edge_ood.report.export_page import export_page
@@ -40,7 +40,7 @@ def leave_export_page(artefact: Path) -> bool:
 
 def renew_export_page(artefact: Path) -> bool:
     """As `leave_export_page`, but only where there is one already."""
-    from edge_ood.output import page_path
+    from edge_ood.files.output import page_path
 
     return page_path(artefact).exists() and leave_export_page(artefact)
 

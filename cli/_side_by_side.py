@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from edge_ood.cli._rates import rate_rows
 from edge_ood.cli._table import format_table
-from edge_ood.text import printable
+from edge_ood.files.text import printable
 
 if TYPE_CHECKING:
     from edge_ood.evaluation.results import ModelResult

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from edge_ood.artifact.outputs import Row
     from edge_ood.report.gallery import Gallery
-    from edge_ood.results import Row
     from edge_ood.tables.formats import SavedRow
 
 __all__ = ["Tally"]

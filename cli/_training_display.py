@@ -8,9 +8,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from edge_ood.run_directory import EpochReport
-from edge_ood.training_report import Progress as Callbacks
-from edge_ood.training_report import StepReport
+from edge_ood.training.progress import Progress as Callbacks
+from edge_ood.training.progress import StepReport
+from edge_ood.training.run_directory import EpochReport
 
 __all__ = ["TrainingDisplay"]
 

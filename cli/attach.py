@@ -110,10 +110,10 @@ def attach(
     --pixels imagenet -o exported/resnet18.onnx
     """
     colours = {name: parse_colours(name, text) for name, text in (("--mean", mean), ("--std", std))}
+    from edge_ood.files.output import check_artefact
     from edge_ood.foreign.attach_foreign import attach_foreign
     from edge_ood.foreign.conventions import ForeignClassifier
     from edge_ood.foreign.known_images import KnownFolders
-    from edge_ood.output import check_artefact
 
     check_artefact(output, force=force)
     source = ForeignClassifier(

@@ -10,10 +10,10 @@ import typer
 
 from edge_ood.cli._options import Artefact, ProviderOption
 from edge_ood.cli._table import format_table
-from edge_ood.text import printable
+from edge_ood.files.text import printable
 
 if TYPE_CHECKING:
-    from edge_ood.benchmark import Report
+    from edge_ood.runtime.benchmark import Report
 
 __all__ = ["bench"]
 
@@ -36,8 +36,8 @@ def bench(
 
     Example: edge-ood bench exported/oe.onnx images
     """
-    from edge_ood.benchmark import benchmark
-    from edge_ood.input_files import InputFiles
+    from edge_ood.files.input_files import InputFiles
+    from edge_ood.runtime.benchmark import benchmark
 
     files = () if images is None else InputFiles([images])
     report = benchmark(

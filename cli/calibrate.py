@@ -16,11 +16,11 @@ from edge_ood.cli._options import (
 )
 from edge_ood.cli._page import renew_export_page
 from edge_ood.cli._table import format_table
-from edge_ood.text import printable
+from edge_ood.files.text import printable
 
 if TYPE_CHECKING:
-    from edge_ood.calibrate import CalibrationReport
     from edge_ood.calibration.guarantee import Changes
+    from edge_ood.runtime.calibrate import CalibrationReport
 
 __all__ = ["calibrate"]
 
@@ -78,7 +78,7 @@ def calibrate(
     Example: edge-ood calibrate exported/oe.onnx --threshold energy=-4.5
     """
     from edge_ood.calibration.guarantee import Changes
-    from edge_ood.output import check_output
+    from edge_ood.files.output import check_output
 
     changes = Changes(alpha, confidence, per_class, combined, _thresholds(threshold or []))
     if undo and (images is not None or changes != Changes()):
@@ -98,8 +98,8 @@ def _calibrated(
     artefact: Path, images: Path | None, changes: "Changes", output: Path | None, provider: str
 ) -> "CalibrationReport":
     """Calibrate on images, by thresholds alone, or backwards."""
-    from edge_ood.calibrate import calibrate_artifact, set_thresholds, undo_calibration
-    from edge_ood.images import find_images
+    from edge_ood.images.folders import find_images
+    from edge_ood.runtime.calibrate import calibrate_artifact, set_thresholds, undo_calibration
 
     if images is None and changes.thresholds:
         return set_thresholds(artefact, changes.thresholds, output=output)
@@ -132,7 +132,7 @@ def _thresholds(texts: Sequence[str]) -> dict[str, float]:
 
 
 def _report(target: Path, report: "CalibrationReport") -> None:
-    from edge_ood.promise import promise
+    from edge_ood.artifact.guarantee_text import promise
 
     after, before = report.after, report.before.thresholds
     rows = [

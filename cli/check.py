@@ -6,10 +6,10 @@ import typer
 
 from edge_ood.cli._options import Artefact, ProviderOption
 from edge_ood.cli._table import format_table
-from edge_ood.text import printable
+from edge_ood.files.text import printable
 
 if TYPE_CHECKING:
-    from edge_ood.probe import ProbeResult
+    from edge_ood.runtime.probe import ProbeResult
 
 __all__ = ["check"]
 
@@ -23,8 +23,8 @@ def check(artefact: Artefact, *, provider: ProviderOption = "auto") -> None:
     Example: edge-ood check exported/oe.onnx
     """
     from edge_ood.errors import ArtifactError
-    from edge_ood.probe import run_probe
-    from edge_ood.runtime import Scorer
+    from edge_ood.runtime.probe import run_probe
+    from edge_ood.runtime.scorer import Scorer
 
     result = run_probe(Scorer(artefact, provider=provider))
     typer.echo(f"{_devices(result)}\n\n{_outcome(result)}\n")

@@ -36,7 +36,7 @@ def demo(
 
     Example: edge-ood demo -o demo
     """
-    from edge_ood.demo import write_images
+    from edge_ood.images.demo import write_images
 
     started = time.monotonic()
     _make_room(output, force=force)
@@ -100,7 +100,7 @@ def _run(arguments: list[str]) -> None:
 
 
 def _make_room(output: Path, *, force: bool) -> None:
-    from edge_ood.output import check_output
+    from edge_ood.files.output import check_output
 
     for name in (*_MADE, "scores.csv.run.json", "scores.csv.part"):
         path = output / name

@@ -11,8 +11,8 @@ import typer
 
 from edge_ood.cli._options import BatchSizeOption, ForceOption, ProviderOption
 from edge_ood.corruptions import CORRUPTIONS
+from edge_ood.files.text import valid_text
 from edge_ood.synthetic import KINDS
-from edge_ood.text import valid_text
 
 __all__ = ["evaluate"]
 
@@ -111,8 +111,8 @@ def evaluate(
     from edge_ood.evaluation.plan import plan_evaluation
     from edge_ood.evaluation.results import Bootstrap
     from edge_ood.evaluation.sets import parse_sets
-    from edge_ood.images import read_images
-    from edge_ood.metrics import UndefinedMetricWarning
+    from edge_ood.images.folders import read_images
+    from edge_ood.metrics.detection import UndefinedMetricWarning
 
     outputs = Outputs(json_file, csv_file, report, figures)
     outputs.check(force=force)

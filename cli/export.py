@@ -106,7 +106,7 @@ def export(
     --calibration data/calibration -o exported/resnet18.onnx
     """
     from edge_ood.errors import MissingDependencyError
-    from edge_ood.output import check_artefact
+    from edge_ood.files.output import check_artefact
     from edge_ood.registry import parse_spec
 
     described = {
@@ -125,9 +125,9 @@ def export(
     target = output or Path("exported", f"{stem}.onnx")
     check_artefact(target, force=force)
     try:
-        from edge_ood.export import export_network, export_run
-        from edge_ood.finished import NetworkSource
-        from edge_ood.training_set import Folders
+        from edge_ood.torch_export.export import export_network, export_run
+        from edge_ood.torch_export.trained_network import NetworkSource
+        from edge_ood.training.training_set import Folders
     except ModuleNotFoundError as error:
         raise MissingDependencyError("exporting", error.name or "torch", "train") from error
 

@@ -9,10 +9,10 @@ import typer
 
 from edge_ood.cli._options import Artefact
 from edge_ood.cli._table import format_table
-from edge_ood.text import printable
+from edge_ood.files.text import printable
 
 if TYPE_CHECKING:
-    from edge_ood.artifact import ArchivedCalibration, Calibration, HeadRecord, Metadata
+    from edge_ood.artifact.metadata import ArchivedCalibration, Calibration, HeadRecord, Metadata
     from edge_ood.graph.budget import Part
 
 __all__ = ["inspect", "report"]
@@ -26,7 +26,7 @@ def inspect(artefact: Artefact) -> None:
     Example: edge-ood inspect exported/oe.onnx
     """
     from edge_ood.graph.budget import size_budget
-    from edge_ood.runtime import Scorer
+    from edge_ood.runtime.scorer import Scorer
 
     metadata = Scorer(artefact, provider="cpu", calibrated=False).metadata
     typer.echo(f"{printable(str(artefact))}: {artefact.stat().st_size / 1e6:.2f} MB\n")
@@ -47,7 +47,7 @@ def report(metadata: "Metadata") -> str:
 
 
 def _facts(metadata: "Metadata") -> dict[str, str]:
-    from edge_ood.promise import promise
+    from edge_ood.artifact.guarantee_text import promise
 
     classes = ", ".join(metadata.classes[:_MOST_CLASSES])
     more = len(metadata.classes) - _MOST_CLASSES
@@ -151,7 +151,7 @@ def _budget(parts: "Sequence[Part]") -> str:
 
 def _combined(metadata: "Metadata") -> "list[HeadRecord]":
     """The combined score as one more head, whose parameter is what it combines."""
-    from edge_ood.artifact import HeadRecord
+    from edge_ood.artifact.metadata import HeadRecord
     from edge_ood.calibration.combination import COMBINED
 
     names = " ".join(head.name for head in metadata.heads)

@@ -16,11 +16,11 @@ from edge_ood.cli._gallery import GalleryPage
 from edge_ood.cli._options import Artefact, ForceOption, ProviderOption, ThreadsOption
 from edge_ood.cli._tally import Tally
 from edge_ood.errors import DataError
-from edge_ood.text import printable, valid_text
+from edge_ood.files.text import printable, valid_text
 
 if TYPE_CHECKING:
-    from edge_ood.results import Row
-    from edge_ood.runtime import Scorer
+    from edge_ood.artifact.outputs import Row
+    from edge_ood.runtime.scorer import Scorer
     from edge_ood.tables.run_record import RunRecord
     from edge_ood.tables.score_output import ScoreOutput
     from edge_ood.tables.shards import ShardFiles
@@ -108,10 +108,10 @@ def score(
 
     Example: edge-ood score exported/oe.onnx images -o scores.csv --resume
     """
-    from edge_ood.input_files import InputFiles
-    from edge_ood.latency import Latencies
-    from edge_ood.paths import is_folder
-    from edge_ood.runtime import Scorer
+    from edge_ood.files.input_files import InputFiles
+    from edge_ood.files.paths import is_folder
+    from edge_ood.runtime.latency import Latencies
+    from edge_ood.runtime.scorer import Scorer
     from edge_ood.tables.formats import format_of
     from edge_ood.tables.score_output import ScoreOutput
     from edge_ood.tables.shards import Shard, ShardFiles
@@ -159,7 +159,7 @@ def _roots(names: list[str]) -> tuple[list[Path], str]:
 
     A name on the command line that does not exist is a slip.
     """
-    from edge_ood.input_files import read_list
+    from edge_ood.files.input_files import read_list
 
     given = [name for name in names if name != "-"]
     for name in given:
@@ -182,7 +182,7 @@ def _record(
     """What makes the rows."""
     from importlib import metadata
 
-    from edge_ood.paths import file_sha256
+    from edge_ood.files.paths import file_sha256
     from edge_ood.tables.run_record import RunRecord
 
     return RunRecord(
@@ -255,7 +255,7 @@ def _to_stdout(
 
 
 def _warn_about_device(scorer: "Scorer") -> None:
-    from edge_ood.probe import run_probe_once
+    from edge_ood.runtime.probe import run_probe_once
 
     result = run_probe_once(scorer)
     if result is not None and not result.passed:
@@ -271,7 +271,7 @@ def _warn_about_device(scorer: "Scorer") -> None:
 
 def _show(rows: "Iterable[Row]", primary: str) -> None:
     """A table for eyes, row by row."""
-    from edge_ood.paths import shown_path
+    from edge_ood.files.paths import shown_path
 
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a TextIOWrapper
     typer.echo(f"{'path':<{_PATH_COLUMNS}}  {'decision':<12}  {'p':>7}  {primary:>10}  label")

@@ -155,10 +155,10 @@ def train(
 
     Example: edge-ood train photos --outliers others --objective outlier-exposure -o runs/photos
     """
-    from edge_ood.fine_tuning import read_start
-    from edge_ood.preprocess import Preprocess
-    from edge_ood.run_directory import PAGE_FILE
-    from edge_ood.training_set import Folders
+    from edge_ood.images.preprocess import Preprocess
+    from edge_ood.training.fine_tuning import read_start
+    from edge_ood.training.run_directory import PAGE_FILE
+    from edge_ood.training.training_set import Folders
 
     defaults, preprocess = _DEFAULTS, Preprocess(_IMAGE_SIZE_PX)
     if start is not None:
@@ -190,9 +190,9 @@ def train(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from edge_ood.cli._training_display import TrainingDisplay
-        from edge_ood.train import Launch
-        from edge_ood.train import train as train_classifier
-        from edge_ood.training_session import end_processes
+        from edge_ood.training.session import end_processes
+        from edge_ood.training.train import Launch
+        from edge_ood.training.train import train as train_classifier
     except ModuleNotFoundError as error:
         raise MissingDependencyError("training", error.name or "torch", "train") from error
 

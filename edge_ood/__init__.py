@@ -4,13 +4,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edge_ood.artifact.outputs import Row, Scores
     from edge_ood.errors import EdgeOodError
-    from edge_ood.results import Row, Scores
-    from edge_ood.runtime import Scorer
+    from edge_ood.runtime.scorer import Scorer
 
 __all__ = ["EdgeOodError", "Row", "Scorer", "Scores"]
 
-_HOMES = {"EdgeOodError": "errors", "Row": "results", "Scorer": "runtime", "Scores": "results"}
+_HOMES = {
+    "EdgeOodError": "errors",
+    "Row": "artifact.outputs",
+    "Scorer": "runtime.scorer",
+    "Scores": "artifact.outputs",
+}
 
 
 def __getattr__(name: str) -> Any:

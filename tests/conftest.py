@@ -10,14 +10,21 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from PIL import Image
 
-from edge_ood.artifact import Calibration, HeadRecord, Manifest, Metadata, Probe, store_metadata
-from edge_ood.calibrate import calibrate_artifact
-from edge_ood.demo import write_images
+from edge_ood.artifact.metadata import (
+    Calibration,
+    HeadRecord,
+    Manifest,
+    Metadata,
+    Probe,
+    store_metadata,
+)
 from edge_ood.graph.assemble import assemble
-from edge_ood.images import read_class_folders
-from edge_ood.preprocess import Preprocess
-from edge_ood.reading import content_hash
+from edge_ood.images.demo import write_images
+from edge_ood.images.folders import read_class_folders
+from edge_ood.images.preprocess import Preprocess
+from edge_ood.images.reading import content_hash
 from edge_ood.registry import bind_parameters
+from edge_ood.runtime.calibrate import calibrate_artifact
 from edge_ood.scores import HEADS, BoundHead
 
 # The probe remembers devices in the user's cache; tests must not write there, even as root.
@@ -73,11 +80,11 @@ def image_folder(demo_images: Path) -> Path:
 def run_path(demo_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run: a small two-head network, Outlier Exposure, digits 0 to 7 at 8 px."""
     pytest.importorskip("torch")
-    from edge_ood.preprocess import Preprocess
+    from edge_ood.images.preprocess import Preprocess
     from edge_ood.registry import Spec
-    from edge_ood.settings import Settings
-    from edge_ood.train import Launch, train
-    from edge_ood.training_set import Folders
+    from edge_ood.training.settings import Settings
+    from edge_ood.training.train import Launch, train
+    from edge_ood.training.training_set import Folders
 
     output = tmp_path_factory.mktemp("runs") / "digits"
     settings = Settings(
@@ -97,8 +104,8 @@ def run_path(demo_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture(scope="session")
 def artifact_path(run_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The exported run with every closed-form head. Read only: copy it before changing it."""
-    from edge_ood.export import export_run
-    from edge_ood.request import Options
+    from edge_ood.attachment.request import Options
+    from edge_ood.torch_export.export import export_run
 
     output = tmp_path_factory.mktemp("exported") / "digits.onnx"
     export_run(run_path, output, Options(provider="cpu"))

@@ -14,8 +14,8 @@ from edge_ood.calibration.gaussian import ClassGaussian
 from edge_ood.calibration.threshold import fit_knots
 from edge_ood.corruptions import CORRUPTIONS
 from edge_ood.errors import DataError, EdgeOodError, MissingDependencyError, UnknownNameError
-from edge_ood.images import find_images
-from edge_ood.preprocess import Preprocess
+from edge_ood.images.folders import find_images
+from edge_ood.images.preprocess import Preprocess
 from edge_ood.scores import HEADS
 
 CLASSES = [getattr(errors, name) for name in errors.__all__]

@@ -11,103 +11,32 @@ from pathlib import Path
 
 import pytest
 
-# A module imports from its own row and from rows above it, never from rows below.
+# A room imports from rooms in rows above its own, never from its own row or from rows below.
 LAYERS = (
-    (
-        "blur",
-        "bootstrap",
-        "decoding",
-        "device",
-        "document",
-        "errors",
-        "input_files",
-        "latency",
-        "metrics",
-        "output",
-        "paths",
-        "prediction_metrics",
-        "preprocess",
-        "ranking",
-        "recipes",
-        "registry",
-        "settings",
-        "text",
-        "threads",
-        "vectors",
-        "walk",
-    ),
-    ("calibration",),
-    ("exact_intervals", "scores"),
-    (
-        "artifact",
-        "artifact_reader",
-        "energies",
-        "graph",
-        "images",
-        "pipeline",
-        "reading",
-        "results",
-        "run_directory",
-        "session",
-        "splits",
-    ),
-    ("runtime",),
-    (
-        "attach",
-        "benchmark",
-        "calibrate",
-        "comparison",
-        "corruptions",
-        "evaluation",
-        "foreign",
-        "gradient_check",
-        "onnx_reference",
-        "parity",
-        "parity_limits",
-        "parity_report",
-        "probe",
-        "promise",
-        "request",
-        "synthetic",
-        "tables",
-        "tune",
-    ),
+    ("errors", "threads"),
+    ("files", "metrics", "registry"),
+    ("calibration", "images", "onnx_session"),
+    ("artifact", "corruptions", "scores"),
+    ("graph", "models", "objectives", "tables"),
+    ("runtime", "training"),
+    ("parity", "recipes", "synthetic"),
+    ("attachment", "evaluation"),
+    ("foreign", "torch_export"),
     ("report",),
-    ("models", "objectives", "weights"),
-    (
-        "batches",
-        "compilation",
-        "demo",
-        "export",
-        "fine_tuning",
-        "finished",
-        "layers",
-        "penultimate",
-        "resume",
-        "run_weights",
-        "torch_reference",
-        "train",
-        "training_report",
-        "training_session",
-        "training_set",
-    ),
     ("cli",),
 )
+MOST_TOP_MODULES = 5
 ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
 TORCH_PARTS = (
     "models",
     "objectives",
-    "batches",
-    "compilation",
-    "training_session",
-    "train",
-    "torch_reference",
-    "layers",
-    "weights",
-    "penultimate",
-    "finished",
-    "run_weights",
-    "export",
+    "parity.torch_reference",
+    "torch_export",
+    "training.batches",
+    "training.compilation",
+    "training.run_weights",
+    "training.session",
+    "training.train",
 )
 TORCH_LIBRARIES = ("torch", "torchvision", "lightning_fabric", "onnxscript", "safetensors.torch")
 
@@ -166,12 +95,17 @@ def imported_names(module: str, *, late: bool = True) -> Iterator[str]:
 
 
 def part_of(module: str) -> str:
-    """The row entry of `edge_ood.graph.array` is `graph`."""
+    """The room of `edge_ood.graph.array` is `graph`."""
     return module.split(".")[1]
 
 
+def imports_torch(module: str) -> bool:
+    """Whether the table lets this module import torch."""
+    return f"{module}.".startswith(tuple(f"edge_ood.{part}." for part in TORCH_PARTS))
+
+
 def row_of(module: str) -> int:
-    """Position in the table, from the bottom layer up."""
+    """Position in the table, from what needs nothing to what needs all."""
     return ROW[part_of(module)]
 
 
@@ -197,20 +131,28 @@ def command_line(*arguments: str) -> str:
 
 
 def test_every_module_has_a_row() -> None:
-    """A new part of the library is given its place in the import order."""
+    """A new room of the library is given its place in the import order."""
     assert {name for name in MODULES if part_of(name) not in ROW} == set()
 
 
 def test_imports_never_point_down_the_table() -> None:
-    """No module imports a part that is built on top of it, or the finished package."""
+    """No module imports a room that is built beside or on top of its own, or all of them."""
     downward = {
         (module, name)
         for module in MODULES
         for name in imported_names(module)
-        if name == "edge_ood" or (name in MODULES and row_of(name) > row_of(module))
+        if name == "edge_ood"
+        or (name in MODULES and part_of(name) != part_of(module) and row_of(name) >= row_of(module))
     }
 
     assert downward == set()
+
+
+def test_the_top_level_holds_rooms() -> None:
+    """Beside its packages `edge_ood` has at most five modules, so that it is seen at a glance."""
+    root = package_folder("edge_ood")
+
+    assert len(list(root.glob("*.py"))) <= MOST_TOP_MODULES
 
 
 def test_imports_have_no_cycle() -> None:
@@ -223,13 +165,13 @@ def test_imports_have_no_cycle() -> None:
 
 
 def test_only_training_and_export_import_torch() -> None:
-    """Torch is named by models, objectives, training and export, and late by parity."""
+    """Torch is named where a network is trained or exported, and by the gate's reference."""
     prefixes = tuple(f"{library}." for library in TORCH_LIBRARIES)
     outside = {
         (module, name)
         for module in MODULES
-        if part_of(module) not in TORCH_PARTS
-        for name in imported_names(module, late=part_of(module) != "parity")
+        if not imports_torch(module)
+        for name in imported_names(module)
         if f"{name}.".startswith(prefixes)
     }
 

@@ -34,7 +34,7 @@ from rows import (
     train_command,
 )
 
-from edge_ood.run_directory import Run, read_metrics, read_run
+from edge_ood.training.run_directory import Run, read_metrics, read_run
 
 RESULTS = Path(__file__).with_name("results.jsonl")
 OUT_OF_TIME = 75  # EX_TEMPFAIL of sysexits.h: try again

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ood.blur import gaussian_blur
 from edge_ood.corruptions import Corruption
+from edge_ood.images.blur import gaussian_blur
 
 
 def blur(

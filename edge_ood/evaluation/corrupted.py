@@ -8,16 +8,16 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ood import metrics, prediction_metrics
 from edge_ood.corruptions import CORRUPTIONS, STRENGTHS, Corruption
 from edge_ood.errors import InputError
 from edge_ood.evaluation.made_images import MadeImages, bind_sampled
 from edge_ood.evaluation.measure import true_labels
 from edge_ood.evaluation.results import CorruptedResult, CorruptionResult
 from edge_ood.evaluation.scored import Scored, score
-from edge_ood.images import ImageSet
+from edge_ood.images.folders import ImageSet
+from edge_ood.metrics import classification, detection
 from edge_ood.registry import Spec, parse_specs
-from edge_ood.runtime import Scorer
+from edge_ood.runtime.scorer import Scorer
 
 __all__ = ["CorruptedSet", "measure_corruption", "parse_corruptions"]
 
@@ -115,8 +115,8 @@ def _result(
 ) -> CorruptedResult:
     accuracy = error = math.nan
     if is_right is not None:
-        accuracy = prediction_metrics.accuracy(is_right)
-        error = prediction_metrics.expected_calibration_error(scored.confidence, is_right)
+        accuracy = classification.accuracy(is_right)
+        error = classification.expected_calibration_error(scored.confidence, is_right)
     is_corrupted = np.arange(len(clean) + len(scored)) >= len(clean)
     both = {h: np.concatenate([clean.scores[h], scored.scores[h]]) for h in clean.scores}
     return CorruptedResult(
@@ -126,7 +126,7 @@ def _result(
         mean_max_probability=float(scored.confidence.mean()),
         expected_calibration_error=error,
         flagged={head: float(flags.mean()) for head, flags in scored.decisions.items()},
-        auroc={head: metrics.auroc(values, is_corrupted) for head, values in both.items()},
+        auroc={head: detection.auroc(values, is_corrupted) for head, values in both.items()},
     )
 
 

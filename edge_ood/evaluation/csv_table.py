@@ -40,7 +40,7 @@ from dataclasses import asdict
 from typing import Any
 
 from edge_ood.evaluation.results import Evaluation, IdResult, Interval, ModelResult, OodResult
-from edge_ood.text import printable, without_formula
+from edge_ood.files.text import printable, without_formula
 
 __all__ = ["COLUMNS", "csv_table"]
 

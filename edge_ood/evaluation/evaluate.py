@@ -18,7 +18,7 @@ from edge_ood.evaluation.plan import ID_SET, Plan, Task
 from edge_ood.evaluation.recommendation import heads_with_gradient, recommend
 from edge_ood.evaluation.results import Bootstrap, CorruptionResult, Evaluation, ModelResult
 from edge_ood.evaluation.scored import Scored, score
-from edge_ood.text import valid_text
+from edge_ood.files.text import valid_text
 
 __all__ = ["Answers", "measure_answers", "score_plan"]
 

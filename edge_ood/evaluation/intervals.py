@@ -5,9 +5,9 @@
   of a set are drawn alike for all heads and artefacts, ID images also for all OOD sets.
 - FPR95: quantiles of the same replicates. It jumps where scores lie apart, and a deviation of that
   size says nothing on the logit scale near 0.
-- No ranking metric has less than `edge_ood.exact_intervals.ranking_bounds`, such as at AUROC 1,
-  which resampling never leaves. What a set of a mean has more than its replicates say is added to
-  the interval of the mean, as if all sets erred alike.
+- No ranking metric has less than `edge_ood.metrics.exact_intervals.ranking_bounds`, such as at
+  AUROC 1, which resampling never leaves. What a set of a mean has more than its replicates say is
+  added to the interval of the mean, as if all sets erred alike.
 
 Calibration errors have none: the noise of small bins adds to them, and more so in replicates, which
 therefore lie above the error itself (Kumar, Liang & Ma 2019, arXiv:1909.10155). A rate without an
@@ -22,14 +22,6 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ood.bootstrap import (
-    Resamples,
-    logit_interval,
-    mean_replicates,
-    misclassification_replicates,
-    pair_replicates,
-    percentile_interval,
-)
 from edge_ood.evaluation.plan import ID_SET
 from edge_ood.evaluation.results import (
     Bootstrap,
@@ -41,7 +33,15 @@ from edge_ood.evaluation.results import (
     OodResult,
 )
 from edge_ood.evaluation.scored import Scored
-from edge_ood.exact_intervals import clopper_pearson, ranking_bounds
+from edge_ood.metrics.bootstrap import (
+    Resamples,
+    logit_interval,
+    mean_replicates,
+    misclassification_replicates,
+    pair_replicates,
+    percentile_interval,
+)
+from edge_ood.metrics.exact_intervals import clopper_pearson, ranking_bounds
 from edge_ood.threads import ordered_map
 
 __all__ = ["AurocReplicates", "with_intervals"]

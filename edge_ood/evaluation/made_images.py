@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.errors import InputError
-from edge_ood.images import ImageSet
-from edge_ood.preprocess import Preprocess
-from edge_ood.reading import decode_all
+from edge_ood.images.folders import ImageSet
+from edge_ood.images.preprocess import Preprocess
+from edge_ood.images.reading import decode_all
 from edge_ood.registry import Count, bind_to
-from edge_ood.runtime import Scorer
+from edge_ood.runtime.scorer import Scorer
 from edge_ood.synthetic import Synthetic
 
 __all__ = ["MOST_IMAGES", "MadeImages", "bind_sampled", "make_images"]

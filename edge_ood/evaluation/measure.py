@@ -8,7 +8,6 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ood import metrics, prediction_metrics
 from edge_ood.evaluation.curves import histogram, pvalue_curve, threshold_curve
 from edge_ood.evaluation.results import (
     ClassAlarms,
@@ -20,8 +19,9 @@ from edge_ood.evaluation.results import (
     Reliability,
 )
 from edge_ood.evaluation.scored import Scored
-from edge_ood.images import ImageSet
-from edge_ood.metrics import Misclassification
+from edge_ood.images.folders import ImageSet
+from edge_ood.metrics import classification, detection
+from edge_ood.metrics.detection import Misclassification
 
 __all__ = ["group_results", "measure_id", "measure_ood", "true_labels"]
 
@@ -76,17 +76,15 @@ def measure_id(
     if labels is None:
         return unlabelled
     confidence, is_right = scored.confidence, scored.label_index == labels
-    bins = prediction_metrics.reliability(confidence, is_right)
+    bins = classification.reliability(confidence, is_right)
     return replace(
         unlabelled,
         is_labelled=True,
-        accuracy=prediction_metrics.accuracy(is_right),
+        accuracy=classification.accuracy(is_right),
         mean_max_probability_right=_mean(confidence[is_right]),
         mean_max_probability_wrong=_mean(confidence[~is_right]),
-        expected_calibration_error=prediction_metrics.expected_calibration_error(
-            confidence, is_right
-        ),
-        rms_calibration_error=prediction_metrics.rms_calibration_error(confidence, is_right),
+        expected_calibration_error=classification.expected_calibration_error(confidence, is_right),
+        rms_calibration_error=classification.rms_calibration_error(confidence, is_right),
         reliability=Reliability(*(tuple(column.tolist()) for column in bins)),
     )
 
@@ -111,7 +109,7 @@ def measure_ood(
         seen=seen,
         mean_max_probability=float(outside.confidence.mean()),
         flagged={head: float(flags.mean()) for head, flags in outside.decisions.items()},
-        metrics={head: metrics.pair_metrics(*pair) for head, pair in pairs.items()},
+        metrics={head: detection.pair_metrics(*pair) for head, pair in pairs.items()},
         curves={head: threshold_curve(*pair) for head, pair in pairs.items()},
         histograms={head: histogram(*pair) for head, pair in pairs.items()},
         trusted={head: outside.examples(head, _EXAMPLES, largest=False) for head in pairs},
@@ -151,14 +149,14 @@ def _head_on_id(
     thresholds: tuple[float, ...],
 ) -> HeadOnId:
     is_ood = scored.decisions[head]
-    tpr = metrics.realised_tpr(is_ood)
+    tpr = detection.realised_tpr(is_ood)
     accepted_accuracy = math.nan
     misclassified = Misclassification(0, 0, math.nan, math.nan, math.nan)
     names: list[str] = []
     if labels is not None:
         is_right = scored.label_index == labels
-        accepted_accuracy = prediction_metrics.accuracy(is_right[~is_ood]) if tpr > 0 else math.nan
-        misclassified = metrics.misclassification(scored.scores[head], is_right)
+        accepted_accuracy = classification.accuracy(is_right[~is_ood]) if tpr > 0 else math.nan
+        misclassified = detection.misclassification(scored.scores[head], is_right)
         names = [scored.classes[label] for label in labels]
     return HeadOnId(
         realised_tpr=tpr,

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from edge_ood.errors import InputError
-from edge_ood.paths import file_sha256, shown_path
+from edge_ood.files.paths import file_sha256, shown_path
+from edge_ood.files.text import valid_text
 from edge_ood.registry import Spec
-from edge_ood.runtime import Scorer
-from edge_ood.text import valid_text
+from edge_ood.runtime.scorer import Scorer
 
 __all__ = ["Model", "open_models"]
 

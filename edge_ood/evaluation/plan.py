@@ -13,8 +13,8 @@ from edge_ood.evaluation.models import Model
 from edge_ood.evaluation.scored import index_of
 from edge_ood.evaluation.seen import Seen, find_seen, refuse_seen
 from edge_ood.evaluation.sets import MadeImages, OodSet
-from edge_ood.images import ImageSet
-from edge_ood.reading import with_hashes
+from edge_ood.images.folders import ImageSet
+from edge_ood.images.reading import with_hashes
 
 __all__ = ["ID_SET", "Plan", "Task", "plan_evaluation"]
 

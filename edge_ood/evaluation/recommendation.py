@@ -20,13 +20,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edge_ood.artifact import Metadata
-from edge_ood.bootstrap import logit_interval, percentile_interval
+from edge_ood.artifact.metadata import Metadata
 from edge_ood.calibration.combination import COMBINED
 from edge_ood.evaluation.intervals import AurocReplicates
 from edge_ood.evaluation.results import Interval, ModelResult, OodResult, Recommendation, Rival
-from edge_ood.exact_intervals import ranking_bounds
-from edge_ood.text import printable
+from edge_ood.files.text import printable
+from edge_ood.metrics.bootstrap import logit_interval, percentile_interval
+from edge_ood.metrics.exact_intervals import ranking_bounds
 
 __all__ = ["heads_with_gradient", "recommend"]
 

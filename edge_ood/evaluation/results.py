@@ -19,7 +19,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from edge_ood.document import plain_values
 from edge_ood.evaluation.values import (
     Bootstrap,
     ClassAlarms,
@@ -31,7 +30,8 @@ from edge_ood.evaluation.values import (
     Reliability,
     ThresholdCurve,
 )
-from edge_ood.metrics import Misclassification, PairMetrics
+from edge_ood.files.document import plain_values
+from edge_ood.metrics.detection import Misclassification, PairMetrics
 
 __all__ = [
     "Bootstrap",

@@ -7,14 +7,14 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ood.artifact.outputs import Scores
 from edge_ood.errors import DataError
 from edge_ood.evaluation.made_images import MadeImages
 from edge_ood.evaluation.values import MADE, Example
-from edge_ood.images import ImageSet
-from edge_ood.paths import shown_path
-from edge_ood.prediction_metrics import max_probability
-from edge_ood.results import Scores
-from edge_ood.runtime import Scorer
+from edge_ood.files.paths import shown_path
+from edge_ood.images.folders import ImageSet
+from edge_ood.metrics.classification import max_probability
+from edge_ood.runtime.scorer import Scorer
 from edge_ood.threads import ordered_map
 
 __all__ = ["Scored", "index_of", "score"]

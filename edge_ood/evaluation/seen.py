@@ -6,8 +6,8 @@ import numpy as np
 
 from edge_ood.errors import DataError
 from edge_ood.evaluation.models import Model
-from edge_ood.images import ImageSet
-from edge_ood.paths import shown_path
+from edge_ood.files.paths import shown_path
+from edge_ood.images.folders import ImageSet
 
 __all__ = ["Seen", "find_seen", "refuse_seen"]
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from edge_ood.errors import InputError, UnknownNameError
 from edge_ood.evaluation.made_images import MadeImages, bind_sampled, make_images
-from edge_ood.images import ImageSet, read_images
-from edge_ood.paths import is_folder
+from edge_ood.files.paths import is_folder
+from edge_ood.files.text import valid_text
+from edge_ood.images.folders import ImageSet, read_images
 from edge_ood.registry import Spec, parse_spec
-from edge_ood.runtime import Scorer
+from edge_ood.runtime.scorer import Scorer
 from edge_ood.synthetic import KINDS
-from edge_ood.text import valid_text
 
 __all__ = ["MadeImages", "OodSet", "parse_sets"]
 

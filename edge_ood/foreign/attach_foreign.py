@@ -9,8 +9,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edge_ood.attach import Attached, attach
+from edge_ood.attachment.attach import Attached, attach
+from edge_ood.attachment.request import Options, Request, bind_head
 from edge_ood.errors import ExportError, InputError
+from edge_ood.files.paths import file_sha256
 from edge_ood.foreign.conventions import ForeignClassifier, ForeignNetwork, conventions_of
 from edge_ood.foreign.known_images import KnownFolders, KnownImages, read_known
 from edge_ood.foreign.trial import Trial, try_network
@@ -19,12 +21,10 @@ from edge_ood.graph.assemble import assemble_reader
 from edge_ood.graph.endings import Ending, find_ending
 from edge_ood.graph.intake import image_input, normal_form, read_model
 from edge_ood.graph.network import INPUT_NAME
-from edge_ood.onnx_reference import onnx_reference
-from edge_ood.paths import file_sha256
+from edge_ood.onnx_session import open_session, translated_errors
+from edge_ood.parity.onnx_reference import onnx_reference
 from edge_ood.registry import Spec
-from edge_ood.request import Options, Request, bind_head
 from edge_ood.scores import HEADS, ScoreHead
-from edge_ood.session import open_session, translated_errors
 
 __all__ = ["attach_foreign"]
 

@@ -15,8 +15,8 @@ from onnx import TensorProto, helper
 from edge_ood.errors import InputError
 from edge_ood.graph.adopt import CHANNELS, channel_matrix
 from edge_ood.graph.intake import LAYOUTS, ImageInput
-from edge_ood.preprocess import Preprocess
-from edge_ood.session import open_session, translated_errors
+from edge_ood.images.preprocess import Preprocess
+from edge_ood.onnx_session import open_session, translated_errors
 
 __all__ = [
     "PIXELS",

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_ood.errors import DataError
-from edge_ood.images import ImageSet, find_images, read_class_folders, read_images
-from edge_ood.reading import with_hashes
-from edge_ood.splits import halves_by_hash
+from edge_ood.images.folders import ImageSet, find_images, read_class_folders, read_images
+from edge_ood.images.reading import with_hashes
+from edge_ood.images.splits import halves_by_hash
 
 __all__ = ["KnownFolders", "KnownImages", "read_known"]
 

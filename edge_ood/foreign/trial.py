@@ -15,8 +15,8 @@ from edge_ood.errors import ArtifactError, DataError, InputError
 from edge_ood.foreign.conventions import PIXELS, Convention, ForeignNetwork, kind_of, predicted
 from edge_ood.foreign.known_images import KnownImages
 from edge_ood.graph.intake import LAYOUTS
-from edge_ood.reading import decode_all
-from edge_ood.splits import evenly_spread
+from edge_ood.images.reading import decode_all
+from edge_ood.images.splits import evenly_spread
 
 __all__ = ["Trial", "check_convention", "choose_pixels", "try_network"]
 

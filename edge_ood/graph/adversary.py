@@ -17,7 +17,7 @@ from edge_ood.graph.network import (
     record_classifier,
 )
 from edge_ood.graph.simplify import prune
-from edge_ood.preprocess import Preprocess
+from edge_ood.images.preprocess import Preprocess
 
 __all__ = ["ADVERSARIAL", "FGSM_EPSILON", "adversary_of", "assemble_adversary"]
 

@@ -3,8 +3,9 @@
     images -> crop, resize, normalise -> classifier -> heads -> p-values, decisions
     uint8 (N, H, W, 3)                   logits, logits_pair, features/<layer>
 
-`classifier.onnx`, as `edge_ood.export` writes it, has one float32 input (N, 3, S, S) and these
-outputs. Its own names get a prefix, so that nothing in it can collide with the contract's names.
+`classifier.onnx`, as `edge_ood.torch_export.export` writes it, has one float32 input (N, 3, S, S)
+and these outputs. Its own names get a prefix, so that nothing in it can collide with the contract's
+names.
 """
 
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ from edge_ood.graph.network import (
     tail_of,
 )
 from edge_ood.graph.perturb import perturbed_outputs
-from edge_ood.preprocess import Preprocess
+from edge_ood.images.preprocess import Preprocess
 from edge_ood.scores import BoundHead, Outputs
 
 __all__ = ["assemble", "assemble_reader", "assemble_scores"]

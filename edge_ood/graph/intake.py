@@ -20,14 +20,14 @@ from onnx import (
     version_converter,
 )
 
-from edge_ood.artifact import METADATA_KEY
+from edge_ood.artifact.metadata import METADATA_KEY
 from edge_ood.errors import ArtifactError, ExportError, InputError
+from edge_ood.files.paths import is_file
 from edge_ood.graph.array import OPSET
 from edge_ood.graph.draft import finish, start
 from edge_ood.graph.loading import has_valid_texts
 from edge_ood.graph.open_batch import open_batch
 from edge_ood.graph.shapes import PROBED_BATCHES
-from edge_ood.paths import is_file
 
 __all__ = ["LAYOUTS", "ImageInput", "image_input", "normal_form", "read_model"]
 

@@ -16,7 +16,7 @@ from onnx import TensorProto, ValueInfoProto, helper
 
 from edge_ood.graph.array import OPSET, GraphArray, GraphBuilder
 from edge_ood.graph.declare import declare_shapes
-from edge_ood.preprocess import Preprocess
+from edge_ood.images.preprocess import Preprocess
 from edge_ood.scores import FEATURES_PREFIX, Outputs
 
 __all__ = [

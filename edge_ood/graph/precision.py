@@ -21,7 +21,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from edge_ood.errors import ExportError
 from edge_ood.graph.draft import Draft, drop_unused, finish, names_read, start
-from edge_ood.session import load_onnxruntime
+from edge_ood.onnx_session import load_onnxruntime
 
 __all__ = [
     "INT8_TARGETS",

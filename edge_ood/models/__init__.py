@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_ood.errors import InputError, UnknownNameError
-from edge_ood.preprocess import Preprocess
+from edge_ood.images.preprocess import Preprocess
 from edge_ood.registry import Registry, Spec, bind_parameters, parse_spec
 from edge_ood.scores import Outputs
 

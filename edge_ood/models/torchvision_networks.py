@@ -7,9 +7,9 @@ from typing import Any
 import torchvision.models
 from torch import Tensor, nn
 
+from edge_ood.images.preprocess import Preprocess
 from edge_ood.models import ModelFamily, WholeNetworks
 from edge_ood.models._headless import HeadlessNetwork
-from edge_ood.preprocess import Preprocess
 
 __all__ = ["NAMES", "published_preprocess", "torchvision_network"]
 

@@ -6,10 +6,10 @@ import torchvision.models
 from torch import Tensor, nn
 
 from edge_ood.errors import InputError
+from edge_ood.images.preprocess import Preprocess
 from edge_ood.models import ModelFamily, WholeNetworks
 from edge_ood.models._headless import HeadlessNetwork
 from edge_ood.models.torchvision_networks import published_preprocess
-from edge_ood.preprocess import Preprocess
 
 _NAMES = tuple(torchvision.models.list_models(module=torchvision.models, include="vit_*"))
 

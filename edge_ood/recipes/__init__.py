@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_ood.registry import Registry, parse_spec
-from edge_ood.settings import Settings
+from edge_ood.training.settings import Settings
 
 __all__ = ["RECIPES", "Cited", "Recipe", "choose_settings"]
 

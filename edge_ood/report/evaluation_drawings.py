@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from edge_ood.evaluation.results import Evaluation, GroupMetrics, Interval, ModelResult
+from edge_ood.files.text import printable
 from edge_ood.report.dot_figure import DotRow, dot_figure
 from edge_ood.report.evaluation_figures import (
     class_figure,
@@ -17,7 +18,6 @@ from edge_ood.report.evaluation_figures import (
     roc_figure,
     score_figure,
 )
-from edge_ood.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -14,20 +14,20 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edge_ood.artifact import ArchivedCalibration, Metadata, write_metadata
-from edge_ood.artifact_reader import read_metadata
+from edge_ood.artifact.metadata import ArchivedCalibration, Metadata, write_metadata
+from edge_ood.artifact.reader import read_metadata
 from edge_ood.calibration.combination import COMBINED
 from edge_ood.calibration.decision import Decision
 from edge_ood.calibration.statement import rate_in_use
-from edge_ood.comparison import Comparison, HeadChange
-from edge_ood.document import Document
 from edge_ood.errors import ArtifactError, InputError
+from edge_ood.files.document import Document
+from edge_ood.files.output import report_path
+from edge_ood.files.paths import file_sha256
 from edge_ood.graph.budget import size_budget
 from edge_ood.graph.decision import read_decision
 from edge_ood.graph.loading import load_model_file
-from edge_ood.output import report_path
-from edge_ood.parity_report import read_report
-from edge_ood.paths import file_sha256
+from edge_ood.parity.comparison import Comparison, HeadChange
+from edge_ood.parity.report import read_report
 
 __all__ = ["Described", "KnownScores", "describe", "known_scores"]
 

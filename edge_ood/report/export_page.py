@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_ood.decoding.image_file import read_image_file
+from edge_ood.artifact.guarantee_text import promise
 from edge_ood.errors import DataError
-from edge_ood.parity import extremes
-from edge_ood.promise import promise
-from edge_ood.reading import content_hash
+from edge_ood.images.decoding.image_file import read_image_file
+from edge_ood.images.reading import content_hash
+from edge_ood.parity.gate import extremes
 from edge_ood.report import numbers
 from edge_ood.report.export_document import Described, describe, known_scores
 from edge_ood.report.export_figures import (

@@ -6,8 +6,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from edge_ood.files.text import printable
 from edge_ood.report import numbers
-from edge_ood.text import printable
 
 if TYPE_CHECKING:
     from markupsafe import Markup

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from edge_ood.errors import MissingDependencyError
-from edge_ood.output import atomic_output
+from edge_ood.files.output import atomic_output
+from edge_ood.files.text import printable
 from edge_ood.report.identifiers import identifier
 from edge_ood.report.palette import GRID, INK, MUTED, PALETTE, PAPER, SERIES
-from edge_ood.text import printable
 
 if TYPE_CHECKING:
     from markupsafe import Markup

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edge_ood.errors import DataError, InputError
-from edge_ood.output import check_writable
+from edge_ood.files.output import check_writable
 from edge_ood.report.evaluation_drawings import Drawing
 from edge_ood.report.figure import write_figure
 from edge_ood.report.palette import INK

@@ -8,12 +8,12 @@ from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
-from edge_ood.artifact import Metadata
-from edge_ood.paths import path_of, shown_path
+from edge_ood.artifact.metadata import Metadata
+from edge_ood.artifact.outputs import Row
+from edge_ood.files.paths import path_of, shown_path
 from edge_ood.report import numbers
 from edge_ood.report.page import render
 from edge_ood.report.thumbnails import Thumb, thumbnail
-from edge_ood.results import Row
 from edge_ood.tables.formats import SavedRow
 from edge_ood.threads import ordered_map
 

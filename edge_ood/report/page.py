@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_ood.errors import MissingDependencyError
-from edge_ood.output import atomic_output
+from edge_ood.files.output import atomic_output
+from edge_ood.files.text import printable
 from edge_ood.report import numbers
 from edge_ood.report.identifiers import identifier
 from edge_ood.report.palette import PALETTE
-from edge_ood.text import printable
 
 if TYPE_CHECKING:
     from jinja2 import Environment

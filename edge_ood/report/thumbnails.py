@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from edge_ood.decoding.image_file import read_image_file
-from edge_ood.decoding.open_image import opened_rgb
 from edge_ood.errors import DataError
+from edge_ood.images.decoding.image_file import read_image_file
+from edge_ood.images.decoding.open_image import opened_rgb
 
 __all__ = ["Thumb", "thumbnail", "thumbnail_of"]
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_ood.energies import Energies, EnergySample
 from edge_ood.report.figure import label, new_figure
 from edge_ood.report.palette import ID_COLOUR, INK, OOD_COLOUR, SERIES
 from edge_ood.report.shares import common_edges, shares_in_bins
-from edge_ood.run_directory import EpochReport
+from edge_ood.training.energies import Energies, EnergySample
+from edge_ood.training.run_directory import EpochReport
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

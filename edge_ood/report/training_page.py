@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from edge_ood.document import plain_values
-from edge_ood.energies import Energies, read_energies
 from edge_ood.errors import ArtifactError
-from edge_ood.paths import shown_path
+from edge_ood.files.document import plain_values
+from edge_ood.files.paths import shown_path
 from edge_ood.recipes import RECIPES, Recipe
 from edge_ood.registry import Spec
 from edge_ood.report import numbers
@@ -27,8 +26,16 @@ from edge_ood.report.training_figures import (
     loss_figure,
     rate_figure,
 )
-from edge_ood.run_directory import SPLITS, EpochReport, Run, RunConfig, read_metrics, read_run
-from edge_ood.settings import Settings
+from edge_ood.training.energies import Energies, read_energies
+from edge_ood.training.run_directory import (
+    SPLITS,
+    EpochReport,
+    Run,
+    RunConfig,
+    read_metrics,
+    read_run,
+)
+from edge_ood.training.settings import Settings
 
 if TYPE_CHECKING:
     from markupsafe import Markup

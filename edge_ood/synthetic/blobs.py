@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ood.blur import gaussian_blur
+from edge_ood.images.blur import gaussian_blur
 from edge_ood.synthetic import Synthetic
 
 _WHITE = 0.7

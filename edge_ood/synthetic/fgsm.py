@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from edge_ood.errors import InputError
 from edge_ood.graph.adversary import ADVERSARIAL, FGSM_EPSILON, adversary_of
 from edge_ood.graph.loading import load_model_file
+from edge_ood.onnx_session import open_session, translated_errors
 from edge_ood.registry import NonNegative
-from edge_ood.runtime import Scorer
-from edge_ood.session import open_session, translated_errors
+from edge_ood.runtime.scorer import Scorer
 from edge_ood.synthetic import Synthetic
 
 _WHITE = 255

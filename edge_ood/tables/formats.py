@@ -18,10 +18,10 @@ from typing import IO, Any
 
 import numpy as np
 
+from edge_ood.artifact.outputs import Row, columns
 from edge_ood.errors import InputError
-from edge_ood.paths import shown_path
-from edge_ood.results import Row, columns
-from edge_ood.text import valid_text, without_formula
+from edge_ood.files.paths import shown_path
+from edge_ood.files.text import valid_text, without_formula
 
 __all__ = [
     "FORMATS",

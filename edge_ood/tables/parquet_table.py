@@ -6,9 +6,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from edge_ood.artifact.outputs import Row, columns
 from edge_ood.errors import MissingDependencyError
-from edge_ood.output import is_unfinished, replacing
-from edge_ood.results import Row, columns
+from edge_ood.files.output import is_unfinished, replacing
 from edge_ood.tables.formats import SavedRow, cells_of
 
 __all__ = ["ParquetTable", "is_part"]

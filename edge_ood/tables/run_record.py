@@ -4,9 +4,9 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from edge_ood.document import Document
 from edge_ood.errors import ArtifactError, InputError
-from edge_ood.output import replacing
+from edge_ood.files.document import Document
+from edge_ood.files.output import replacing
 from edge_ood.tables.formats import FORMATS
 from edge_ood.tables.shards import Shard
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge_ood.errors import DataError, InputError
-from edge_ood.output import check_output, check_writable, discard, publish, temporary_name
+from edge_ood.files.output import check_output, check_writable, discard, publish, temporary_name
 from edge_ood.tables.formats import SavedRow
 from edge_ood.tables.parquet_table import is_part
 from edge_ood.tables.run_record import Finished, RunRecord, read_record, write_record

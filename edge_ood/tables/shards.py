@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_ood.errors import InputError
-from edge_ood.input_files import InputFiles
+from edge_ood.files.input_files import InputFiles
 
 __all__ = ["Shard", "ShardFiles"]
 

@@ -6,7 +6,7 @@ from io import FileIO
 from itertools import islice
 from pathlib import Path
 
-from edge_ood.results import Row
+from edge_ood.artifact.outputs import Row
 from edge_ood.tables.formats import SavedRow, text_format
 
 __all__ = ["TextTable"]

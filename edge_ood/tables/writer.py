@@ -8,9 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from edge_ood.artifact.outputs import Row
 from edge_ood.errors import DataError, InputError
-from edge_ood.paths import shown_path
-from edge_ood.results import Row
+from edge_ood.files.paths import shown_path
 from edge_ood.tables.formats import SavedRow
 from edge_ood.tables.parquet_table import ParquetTable
 from edge_ood.tables.run_record import Finished, RunRecord

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from edge_ood.artifact import Calibration, HeadRecord, Metadata, Probe, store_metadata
-from edge_ood.calibrate import calibrate_artifact
+from edge_ood.artifact.metadata import Calibration, HeadRecord, Metadata, Probe, store_metadata
 from edge_ood.graph.assemble import assemble
-from edge_ood.preprocess import Preprocess
+from edge_ood.images.preprocess import Preprocess
 from edge_ood.registry import bind_parameters
 from edge_ood.report import export_page, training_page
+from edge_ood.runtime.calibrate import calibrate_artifact
 from edge_ood.scores import HEADS, BoundHead
 
 

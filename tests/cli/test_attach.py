@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from edge_ood.cli.app import app
-from edge_ood.images import read_class_folders
-from edge_ood.preprocess import Preprocess
-from edge_ood.reading import decode_all
-from edge_ood.runtime import Scorer
+from edge_ood.images.folders import read_class_folders
+from edge_ood.images.preprocess import Preprocess
+from edge_ood.images.reading import decode_all
+from edge_ood.runtime.scorer import Scorer
 
 Network = Callable[..., onnx.ModelProto]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from edge_ood import benchmark as module
 from edge_ood.cli.app import app
+from edge_ood.runtime import benchmark as module
 
 
 @pytest.fixture(autouse=True)

@@ -8,13 +8,13 @@ import onnx
 import pytest
 from typer.testing import CliRunner, Result
 
-from edge_ood.artifact import store_metadata
+from edge_ood.artifact.device import Device, this_device
+from edge_ood.artifact.metadata import store_metadata
 from edge_ood.calibration.guarantee import Guarantee, Sample
 from edge_ood.calibration.statement import statement
 from edge_ood.cli.app import app
-from edge_ood.device import Device, this_device
-from edge_ood.images import find_images
-from edge_ood.runtime import Scorer
+from edge_ood.images.folders import find_images
+from edge_ood.runtime.scorer import Scorer
 
 
 @pytest.fixture

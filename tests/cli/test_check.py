@@ -10,10 +10,10 @@ import pytest
 from onnx import numpy_helper
 from typer.testing import CliRunner, Result
 
-from edge_ood.artifact import store_metadata
+from edge_ood.artifact.device import Device
+from edge_ood.artifact.metadata import store_metadata
 from edge_ood.cli.app import app
-from edge_ood.device import Device
-from edge_ood.runtime import Scorer
+from edge_ood.runtime.scorer import Scorer
 
 ELSEWHERE = Device("Cortex-A72", "aarch64", ("asimd",), "1.17.0", "cpu")
 
@@ -128,7 +128,7 @@ def test_int8_that_saturates_is_named(
     devices = {
         name: Device("A", "x86_64", ("avx", name), "1.17.0", "cpu") for name in (recorded, here)
     }
-    monkeypatch.setattr("edge_ood.probe.this_device", lambda provider: devices[here])
+    monkeypatch.setattr("edge_ood.runtime.probe.this_device", lambda provider: devices[here])
     path = recorded_elsewhere(
         colour_artifact, tmp_path / "x.onnx", devices[recorded], int8_target="vnni", shift=1.0
     )
@@ -147,7 +147,7 @@ def test_weights_of_7_bits_do_not_saturate(
 ) -> None:
     """What is off there has another cause."""
     here = Device("A", "x86_64", ("avx2",), "1.17.0", "cpu")
-    monkeypatch.setattr("edge_ood.probe.this_device", lambda provider: here)
+    monkeypatch.setattr("edge_ood.runtime.probe.this_device", lambda provider: here)
     path = recorded_elsewhere(
         colour_artifact, tmp_path / "x.onnx", ELSEWHERE, int8_target="avx2", shift=1.0
     )

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 
 import edge_ood.cli._evaluation_outputs
 import edge_ood.evaluation.models
-from edge_ood.artifact import Manifest
+from edge_ood.artifact.metadata import Manifest
+from edge_ood.artifact.outputs import Scores
 from edge_ood.cli.app import app
-from edge_ood.reading import content_hash
-from edge_ood.results import Scores
+from edge_ood.images.reading import content_hash
 
 CLASSES = ("ant", "bee")
 THRESHOLD = 0.5

@@ -14,13 +14,13 @@ from typer.testing import CliRunner, Result
 
 from edge_ood.cli.app import app
 from edge_ood.graph.budget import size_budget
-from edge_ood.preprocess import Preprocess
+from edge_ood.images.preprocess import Preprocess
 from edge_ood.registry import Spec
-from edge_ood.run_directory import read_run
-from edge_ood.runtime import Scorer
-from edge_ood.settings import Settings
-from edge_ood.train import Launch, train
-from edge_ood.training_set import Folders
+from edge_ood.runtime.scorer import Scorer
+from edge_ood.training.run_directory import read_run
+from edge_ood.training.settings import Settings
+from edge_ood.training.train import Launch, train
+from edge_ood.training.training_set import Folders
 
 MODEL = "wrn-10-1:dropout=0"
 # When it was made, and what only the command that trained can know.

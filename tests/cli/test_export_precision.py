@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from edge_ood import comparison
 from edge_ood.cli._comparison import report_comparison
 from edge_ood.cli.app import app
-from edge_ood.comparison import Comparison, HeadChange
+from edge_ood.parity import comparison
+from edge_ood.parity.comparison import Comparison, HeadChange
 
 
 @pytest.fixture(autouse=True)

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from edge_ood.artifact import ArchivedCalibration, Manifest, Metadata
+from edge_ood.artifact.device import Device
+from edge_ood.artifact.metadata import ArchivedCalibration, Manifest, Metadata
 from edge_ood.calibration.decision import fit_decision
 from edge_ood.calibration.guarantee import Guarantee, Sample
 from edge_ood.calibration.statement import statement
 from edge_ood.cli.app import app
 from edge_ood.cli.inspect import report
-from edge_ood.device import Device
-from edge_ood.runtime import Scorer
+from edge_ood.runtime.scorer import Scorer
 
 
 @pytest.fixture(scope="module")

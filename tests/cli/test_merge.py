@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from edge_ood.artifact.outputs import Row
 from edge_ood.cli.app import app
-from edge_ood.results import Row
 from edge_ood.tables.writer import TableWriter
 
 FORMATS = ("csv", "jsonl", "parquet")

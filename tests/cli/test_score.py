@@ -16,10 +16,10 @@ from onnx import numpy_helper
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from edge_ood.artifact.outputs import columns
 from edge_ood.cli.app import app
-from edge_ood.images import find_images
-from edge_ood.results import columns
-from edge_ood.runtime import Scorer
+from edge_ood.images.folders import find_images
+from edge_ood.runtime.scorer import Scorer
 
 EDGE_OOD = (sys.executable, "-c", "from edge_ood.cli import main; main()")
 LONG_LIST = 30_000  # images; seconds of work, so that there is time to interrupt

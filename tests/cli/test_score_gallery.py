@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from edge_ood.cli.app import app
 from edge_ood.report import page
-from edge_ood.runtime import Scorer
+from edge_ood.runtime.scorer import Scorer
 from edge_ood.tables.writer import TableWriter
 
 pytest.importorskip("jinja2")

@@ -14,8 +14,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from edge_ood.cli.app import app
-from edge_ood.input_files import InputFiles
-from edge_ood.runtime import Scorer
+from edge_ood.files.input_files import InputFiles
+from edge_ood.runtime.scorer import Scorer
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "black": (0, 0, 0)}
 MANY = 100_000

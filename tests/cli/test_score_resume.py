@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from edge_ood.artifact.outputs import Row
 from edge_ood.cli.app import app
-from edge_ood.results import Row
-from edge_ood.runtime import Scorer
+from edge_ood.runtime.scorer import Scorer
 from edge_ood.tables.writer import TableWriter
 
 FORMATS = ("csv", "jsonl", "parquet")
@@ -99,7 +99,7 @@ def test_the_same_files_run_in_the_same_batches(
         return inference(self, images)
 
     monkeypatch.setattr(Scorer, "_run", noted)
-    monkeypatch.setattr("edge_ood.probe.run_probe_once", lambda scorer: None)
+    monkeypatch.setattr("edge_ood.runtime.probe.run_probe_once", lambda scorer: None)
     for name, arguments in (
         ("whole", ()),
         ("resumed", ("--resume",)),

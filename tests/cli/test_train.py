@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from edge_ood.cli.app import app
 from edge_ood.cli.train import train as command
-from edge_ood.run_directory import read_run
+from edge_ood.training.run_directory import read_run
 
 SMALL = ["--model", "wrn-10-1:dropout=0", "--image-size", "8", "--epochs", "2"]
 SMALL += ["--batch-size", "14", "--outlier-batch-size", "6", "--lr", "0.05", "--device", "cpu"]

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from edge_ood.cli.app import app
 from edge_ood.recipes import RECIPES
-from edge_ood.run_directory import read_run
+from edge_ood.training.run_directory import read_run
 
 SMALL = ["--model", "wrn-10-1:dropout=0", "--image-size", "8", "--epochs", "8", "--device", "cpu"]
 

@@ -11,7 +11,8 @@ import onnx
 import pytest
 from PIL import Image
 
-from edge_ood.artifact import (
+from edge_ood.artifact.device import Device
+from edge_ood.artifact.metadata import (
     FORMAT,
     ArchivedCalibration,
     Calibration,
@@ -21,12 +22,11 @@ from edge_ood.artifact import (
     PackedArray,
     Probe,
 )
-from edge_ood.decoding.open_image import MAX_PIXELS
-from edge_ood.device import Device
+from edge_ood.artifact.outputs import Row, columns, contract_outputs
 from edge_ood.evaluation.csv_table import COLUMNS
-from edge_ood.preprocess import Preprocess
-from edge_ood.results import Row, columns, contract_outputs
-from edge_ood.runtime import Scorer
+from edge_ood.images.decoding.open_image import MAX_PIXELS
+from edge_ood.images.preprocess import Preprocess
+from edge_ood.runtime.scorer import Scorer
 
 DOCS = Path(__file__).parents[2] / "docs"
 DOCUMENTS = (

@@ -11,11 +11,11 @@ import pytest
 from onnx import ModelProto
 
 from edge_ood import Scorer
-from edge_ood.calibrate import calibrate_artifact
+from edge_ood.attachment.request import Options
 from edge_ood.calibration.guarantee import Changes
-from edge_ood.images import find_images
+from edge_ood.images.folders import find_images
 from edge_ood.registry import parse_specs
-from edge_ood.request import Options
+from edge_ood.runtime.calibrate import calibrate_artifact
 
 pytestmark = pytest.mark.source
 
@@ -56,7 +56,7 @@ def guaranteed_artifact(
 
 
 def converted(run_path: Path, folder: Path, precision: str, scores: str = "") -> Path:
-    from edge_ood.export import export_run
+    from edge_ood.torch_export.export import export_run
 
     heads = parse_specs(scores) if scores else ()
     options = Options(heads=heads, provider="cpu", precision=precision)

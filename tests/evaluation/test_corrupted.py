@@ -10,8 +10,8 @@ from edge_ood.corruptions import CORRUPTIONS, STRENGTHS
 from edge_ood.errors import InputError, UnknownNameError
 from edge_ood.evaluation.corrupted import measure_corruption, parse_corruptions
 from edge_ood.evaluation.scored import score
-from edge_ood.images import ImageSet, read_class_folders
-from edge_ood.runtime import Scorer
+from edge_ood.images.folders import ImageSet, read_class_folders
+from edge_ood.runtime.scorer import Scorer
 
 
 @pytest.fixture(scope="module")

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from edge_ood import metrics
-from edge_ood.artifact import Manifest
+from edge_ood.artifact.metadata import Manifest
+from edge_ood.artifact.outputs import Scores
 from edge_ood.errors import DataError
 from edge_ood.evaluation.evaluate import measure_answers, score_plan
 from edge_ood.evaluation.models import Model, open_models
 from edge_ood.evaluation.plan import plan_evaluation
 from edge_ood.evaluation.sets import parse_sets
 from edge_ood.evaluation.values import Bootstrap
-from edge_ood.images import ImageSet, read_images
-from edge_ood.reading import content_hash
-from edge_ood.results import Scores
+from edge_ood.images.folders import ImageSet, read_images
+from edge_ood.images.reading import content_hash
+from edge_ood.metrics import detection
 
 THRESHOLD = 0.5
 CLASSES = ("ant", "bee", "cat")
@@ -118,10 +118,10 @@ def measure(scorer, known, sets, **options):
 def test_each_head_is_compared_on_each_set():
     """Per set and head stand the pair metrics of the scores in the files' names."""
     expected = {
-        "energy": metrics.pair_metrics(
+        "energy": detection.pair_metrics(
             np.float32([0.1, 0.2, 0.6, 0.7]), np.float32([0.4, 0.8, 0.9])
         ),
-        "msp": metrics.pair_metrics(
+        "msp": detection.pair_metrics(
             -np.float32([0.1, 0.2, 0.6, 0.7]), -np.float32([0.4, 0.8, 0.9])
         ),
     }
@@ -210,7 +210,7 @@ def test_no_mistakes_warn_and_are_null_in_json():
     """All predictions right: misclassification is NaN with a warning, and null in the document."""
     known = images("ant_0.1", "bee_0.2", labels=[0, 1])
 
-    with pytest.warns(metrics.UndefinedMetricWarning):
+    with pytest.warns(detection.UndefinedMetricWarning):
         document = run({"named": NamedScorer()}, known, {}).to_json()
 
     assert document["models"][0]["id"]["heads"]["energy"]["misclassification"]["auroc"] is None

@@ -12,8 +12,8 @@ from edge_ood.evaluation.intervals import with_intervals
 from edge_ood.evaluation.measure import group_results, measure_id, measure_ood
 from edge_ood.evaluation.results import Bootstrap, Evaluation, GroupMetrics, ModelResult
 from edge_ood.evaluation.scored import Scored
-from edge_ood.exact_intervals import ranking_bounds
-from edge_ood.metrics import UndefinedMetricWarning
+from edge_ood.metrics.detection import UndefinedMetricWarning
+from edge_ood.metrics.exact_intervals import ranking_bounds
 
 BOOTSTRAP = Bootstrap(replicates=300, level=0.95, seed=0)
 NORMAL = 1.959964

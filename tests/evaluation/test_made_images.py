@@ -8,8 +8,8 @@ import pytest
 
 from edge_ood.errors import InputError
 from edge_ood.evaluation.made_images import MadeImages
-from edge_ood.images import ImageSet, read_images
-from edge_ood.preprocess import Preprocess
+from edge_ood.images.folders import ImageSet, read_images
+from edge_ood.images.preprocess import Preprocess
 
 
 def of_files(count: int) -> ImageSet:

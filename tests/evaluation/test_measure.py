@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from edge_ood.evaluation.measure import group_results, measure_id, measure_ood, true_labels
 from edge_ood.evaluation.results import GroupMetrics, IdResult
 from edge_ood.evaluation.scored import Scored
-from edge_ood.images import ImageSet
+from edge_ood.images.folders import ImageSet
 
 CLASSES = ("ant", "bee", "cat")
 THRESHOLDS = {"energy": (0.5, 0.5, 0.9), "msp": (0.0, 0.0, 0.0)}

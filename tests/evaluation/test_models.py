@@ -5,10 +5,10 @@ import shutil
 import numpy as np
 import pytest
 
-from edge_ood.calibrate import Changes, calibrate_artifact
 from edge_ood.errors import ArtifactError, InputError
 from edge_ood.evaluation.models import open_models
-from edge_ood.images import find_images
+from edge_ood.images.folders import find_images
+from edge_ood.runtime.calibrate import Changes, calibrate_artifact
 
 
 @pytest.fixture

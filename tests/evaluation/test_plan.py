@@ -5,13 +5,13 @@ import shutil
 import numpy as np
 import pytest
 
-from edge_ood.calibrate import Changes, calibrate_artifact
 from edge_ood.errors import DataError, InputError
 from edge_ood.evaluation.corrupted import parse_corruptions
 from edge_ood.evaluation.models import open_models
 from edge_ood.evaluation.plan import plan_evaluation
 from edge_ood.evaluation.sets import parse_sets
-from edge_ood.images import ImageSet, find_images, read_images
+from edge_ood.images.folders import ImageSet, find_images, read_images
+from edge_ood.runtime.calibrate import Changes, calibrate_artifact
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from edge_ood.artifact import HeadRecord
+from edge_ood.artifact.metadata import HeadRecord
 from edge_ood.evaluation.recommendation import heads_with_gradient, recommend
 from edge_ood.evaluation.results import IdResult, ModelResult, OodResult, Reliability
-from edge_ood.metrics import PairMetrics
+from edge_ood.metrics.detection import PairMetrics
 
 LEVEL = 0.95
 N_ID = 1000

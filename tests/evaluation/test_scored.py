@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from edge_ood.artifact.outputs import Scores
 from edge_ood.errors import DataError
 from edge_ood.evaluation.scored import Scored, score
-from edge_ood.images import ImageSet, read_images
-from edge_ood.results import Scores
-from edge_ood.runtime import Scorer
+from edge_ood.images.folders import ImageSet, read_images
+from edge_ood.runtime.scorer import Scorer
 
 
 class Made:

@@ -5,14 +5,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from edge_ood.artifact import Manifest
+from edge_ood.artifact.metadata import Manifest
 from edge_ood.errors import DataError
 from edge_ood.evaluation.models import Model
 from edge_ood.evaluation.plan import plan_evaluation
 from edge_ood.evaluation.seen import find_seen
 from edge_ood.evaluation.sets import parse_sets
-from edge_ood.images import ImageSet
-from edge_ood.reading import content_hash, with_hashes
+from edge_ood.images.folders import ImageSet
+from edge_ood.images.reading import content_hash, with_hashes
 
 
 @pytest.fixture

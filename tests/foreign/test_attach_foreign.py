@@ -15,16 +15,16 @@ from pytorch_ood.detector import EnergyBased, MaxSoftmax
 from sklearn.covariance import EmpiricalCovariance
 from torch import nn
 
+from edge_ood.attachment.request import Options
 from edge_ood.errors import ExportError, InputError
 from edge_ood.foreign.attach_foreign import attach_foreign
 from edge_ood.foreign.conventions import ForeignClassifier
 from edge_ood.foreign.known_images import KnownFolders
-from edge_ood.images import ImageSet, read_class_folders
-from edge_ood.preprocess import Preprocess
-from edge_ood.reading import content_hash, decode_all
+from edge_ood.images.folders import ImageSet, read_class_folders
+from edge_ood.images.preprocess import Preprocess
+from edge_ood.images.reading import content_hash, decode_all
 from edge_ood.registry import parse_specs
-from edge_ood.request import Options
-from edge_ood.runtime import Scorer
+from edge_ood.runtime.scorer import Scorer
 
 Network = Callable[..., onnx.ModelProto]
 SIZE = 16

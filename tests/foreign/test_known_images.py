@@ -8,8 +8,8 @@ import pytest
 
 from edge_ood.errors import DataError
 from edge_ood.foreign.known_images import KnownFolders, read_known
-from edge_ood.reading import content_hash
-from edge_ood.splits import halves_by_hash
+from edge_ood.images.reading import content_hash
+from edge_ood.images.splits import halves_by_hash
 
 SORTED = ("bright", "dark")
 

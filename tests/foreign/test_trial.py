@@ -18,9 +18,9 @@ from edge_ood.foreign.conventions import (
 )
 from edge_ood.foreign.trial import check_convention, choose_pixels
 from edge_ood.graph.intake import image_input
-from edge_ood.images import read_class_folders
-from edge_ood.preprocess import Preprocess
-from edge_ood.reading import decode_all
+from edge_ood.images.folders import read_class_folders
+from edge_ood.images.preprocess import Preprocess
+from edge_ood.images.reading import decode_all
 
 Network = Callable[..., onnx.ModelProto]
 BLUE = 2

@@ -62,7 +62,7 @@ def pictures() -> Iterator[bytes]:
 def decoder(_: Path | None) -> Target:
     """`Preprocess.decode`: pixels of the right shape, or a `DataError` with a known status."""
     from edge_ood.errors import DataError
-    from edge_ood.preprocess import Preprocess
+    from edge_ood.images.preprocess import Preprocess
 
     preprocess = Preprocess(8)
 
@@ -90,8 +90,8 @@ def metadata(path: Path) -> Target:
     """`read_metadata`: an `ArtifactError`, or metadata that everything works with."""
     import onnx
 
-    from edge_ood.artifact import METADATA_KEY, store_metadata, write_metadata
-    from edge_ood.artifact_reader import read_metadata
+    from edge_ood.artifact.metadata import METADATA_KEY, store_metadata, write_metadata
+    from edge_ood.artifact.reader import read_metadata
     from edge_ood.errors import ArtifactError
 
     model = onnx.load(path)
@@ -156,8 +156,8 @@ def score_and_show(path: Path) -> None:
     """What `score`, `check` and `inspect` do."""
     from edge_ood.cli.inspect import report
     from edge_ood.graph.budget import size_budget
-    from edge_ood.probe import run_probe
-    from edge_ood.runtime import Scorer
+    from edge_ood.runtime.probe import run_probe
+    from edge_ood.runtime.scorer import Scorer
     from edge_ood.tables.formats import write_to
 
     scorer = Scorer(path, provider="cpu", threads=1)
@@ -186,7 +186,7 @@ def recalibrate(path: Path) -> None:
     """What `calibrate` does, and `--undo`."""
     from PIL import Image
 
-    from edge_ood.calibrate import calibrate_artifact, undo_calibration
+    from edge_ood.runtime.calibrate import calibrate_artifact, undo_calibration
 
     images = [path.with_name(f"{level}.png") for level in range(19)]
     for level, image in enumerate(images):

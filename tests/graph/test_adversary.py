@@ -11,7 +11,7 @@ from onnx import ModelProto, numpy_helper
 from edge_ood.errors import ArtifactError
 from edge_ood.graph.adversary import ADVERSARIAL, FGSM_EPSILON, adversary_of, assemble_adversary
 from edge_ood.graph.network import PREPROCESSED
-from edge_ood.preprocess import Preprocess
+from edge_ood.images.preprocess import Preprocess
 
 PREPROCESS = Preprocess(16, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25))
 LEVELS = 13  # 0.05 of 255, in whole grey levels

@@ -13,7 +13,7 @@ from edge_ood.errors import ExportError
 from edge_ood.graph.assemble import assemble, assemble_reader
 from edge_ood.graph.decision import with_decision
 from edge_ood.graph.network import PREPROCESSED
-from edge_ood.preprocess import Preprocess
+from edge_ood.images.preprocess import Preprocess
 from edge_ood.scores import HEADS, BoundHead
 
 SIZE = 8

@@ -12,7 +12,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from edge_ood.graph.assemble import assemble
 from edge_ood.graph.budget import PARTS, Part, size_budget
 from edge_ood.graph.decision import keep_heads
-from edge_ood.preprocess import Preprocess
+from edge_ood.images.preprocess import Preprocess
 from edge_ood.registry import bind_parameters
 from edge_ood.scores import HEADS, BoundHead
 

@@ -10,15 +10,15 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_ood.artifact import FORMAT, METADATA_KEY
-from edge_ood.calibrate import calibrate_artifact, undo_calibration
+from edge_ood.artifact.metadata import FORMAT, METADATA_KEY
 from edge_ood.calibration.combination import COMBINED
 from edge_ood.calibration.decision import Decision, fit_combined, fit_decision
 from edge_ood.calibration.guarantee import Changes, Guarantee
 from edge_ood.errors import ArtifactError
 from edge_ood.graph.decision import keep_heads, read_decision, with_decision
-from edge_ood.images import find_images
-from edge_ood.runtime import Scorer
+from edge_ood.images.folders import find_images
+from edge_ood.runtime.calibrate import calibrate_artifact, undo_calibration
+from edge_ood.runtime.scorer import Scorer
 
 HEADS = ("first", "second")
 CLASSES = 4

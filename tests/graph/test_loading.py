@@ -7,13 +7,13 @@ from pathlib import Path
 import onnx
 import pytest
 
-from edge_ood.calibrate import calibrate_artifact
 from edge_ood.errors import ArtifactError
 from edge_ood.graph.budget import size_budget
 from edge_ood.graph.intake import read_model
 from edge_ood.graph.loading import load_model_file
-from edge_ood.images import find_images
-from edge_ood.runtime import Scorer
+from edge_ood.images.folders import find_images
+from edge_ood.runtime.calibrate import calibrate_artifact
+from edge_ood.runtime.scorer import Scorer
 
 # Fields of a ModelProto, appended: the last one of its kind counts.
 STRAY_PRODUCER = b"\x12\x03a\xff\xfe"

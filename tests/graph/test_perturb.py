@@ -10,7 +10,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from edge_ood.graph.assemble import assemble_scores
 from edge_ood.graph.network import PREPROCESSED
-from edge_ood.preprocess import Preprocess
+from edge_ood.images.preprocess import Preprocess
 from edge_ood.scores import BoundHead, ScoreHead
 
 SIZE = 2

@@ -14,7 +14,7 @@ from onnx.reference import ReferenceEvaluator
 from edge_ood.errors import ExportError
 from edge_ood.graph.precision import INT8_TARGETS, float32_tail, quantised, with_float16
 from edge_ood.graph.simplify import simplify
-from edge_ood.session import open_session
+from edge_ood.onnx_session import open_session
 
 FLOAT32_SUMS = 1e-5  # relative to values of order 1, added in another order
 HALF_ULP = 2.0**-11  # relative: one rounding to float16

@@ -8,7 +8,7 @@ import pytest
 from edge_ood.errors import InputError
 from edge_ood.recipes import RECIPES, Cited, Recipe, choose_settings
 from edge_ood.registry import Spec
-from edge_ood.settings import Settings
+from edge_ood.training.settings import Settings
 
 RECIPE = Recipe(
     name="short",

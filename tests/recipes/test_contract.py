@@ -10,7 +10,7 @@ from edge_ood.models import build_classifier
 from edge_ood.objectives import needs_of
 from edge_ood.recipes import RECIPES, Recipe, choose_settings
 from edge_ood.registry import Spec
-from edge_ood.settings import Settings
+from edge_ood.training.settings import Settings
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-?\d+)?")
 

@@ -18,10 +18,11 @@ import onnx
 import pytest
 from PIL import Image
 
-from edge_ood.artifact import store_metadata
-from edge_ood.artifact_reader import read_metadata
+from edge_ood.artifact.metadata import store_metadata
+from edge_ood.artifact.outputs import Row
+from edge_ood.artifact.reader import read_metadata
+from edge_ood.attachment.request import Options
 from edge_ood.calibration.guarantee import Guarantee
-from edge_ood.energies import Energies, EnergySample, write_energies
 from edge_ood.evaluation.results import (
     CorruptedResult,
     CorruptionResult,
@@ -45,17 +46,17 @@ from edge_ood.evaluation.values import (
     Reliability,
     ThresholdCurve,
 )
+from edge_ood.files.output import report_path
 from edge_ood.foreign.attach_foreign import attach_foreign
 from edge_ood.foreign.conventions import ForeignClassifier
 from edge_ood.foreign.known_images import KnownFolders
-from edge_ood.images import ImageSet
-from edge_ood.metrics import Misclassification, PairMetrics
-from edge_ood.output import report_path
-from edge_ood.preprocess import Preprocess
+from edge_ood.images.folders import ImageSet
+from edge_ood.images.preprocess import Preprocess
+from edge_ood.metrics.detection import Misclassification, PairMetrics
 from edge_ood.registry import Spec, parse_specs
-from edge_ood.request import Options
-from edge_ood.results import Row
-from edge_ood.run_directory import (
+from edge_ood.runtime.scorer import Scorer
+from edge_ood.training.energies import Energies, EnergySample, write_energies
+from edge_ood.training.run_directory import (
     SPLITS,
     EpochReport,
     Run,
@@ -64,8 +65,7 @@ from edge_ood.run_directory import (
     write_metrics,
     write_run,
 )
-from edge_ood.runtime import Scorer
-from edge_ood.settings import Settings
+from edge_ood.training.settings import Settings
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")

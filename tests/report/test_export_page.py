@@ -14,14 +14,14 @@ import pytest
 from PIL import Image
 from scipy.stats import beta
 
-from edge_ood.artifact import Metadata
-from edge_ood.calibrate import calibrate_artifact, set_thresholds
+from edge_ood.artifact.metadata import Metadata
 from edge_ood.calibration.guarantee import Changes
 from edge_ood.errors import ArtifactError
+from edge_ood.files.output import report_path
 from edge_ood.graph.decision import read_decision
-from edge_ood.images import find_images
-from edge_ood.output import report_path
-from edge_ood.parity import extremes
+from edge_ood.images.folders import find_images
+from edge_ood.images.splits import halves_by_hash
+from edge_ood.parity.gate import extremes
 from edge_ood.report import export_page as module
 from edge_ood.report.export_document import Described, describe, known_scores
 from edge_ood.report.export_figures import (
@@ -32,8 +32,8 @@ from edge_ood.report.export_figures import (
     shares_figure,
 )
 from edge_ood.report.export_page import export_page as page_of
-from edge_ood.runtime import Scorer
-from edge_ood.splits import halves_by_hash
+from edge_ood.runtime.calibrate import calibrate_artifact, set_thresholds
+from edge_ood.runtime.scorer import Scorer
 
 ALPHA = 0.1
 NUDGE = 1e-3  # of the spread: calibration raises all scores by so much

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_ood.artifact import Metadata
+from edge_ood.artifact.metadata import Metadata
+from edge_ood.artifact.outputs import Row
 from edge_ood.report.gallery import Gallery
-from edge_ood.results import Row
-from edge_ood.runtime import Scorer
+from edge_ood.runtime.scorer import Scorer
 from edge_ood.tables.parquet_table import ParquetTable
 from edge_ood.tables.text_table import TextTable
 

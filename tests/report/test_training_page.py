@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from edge_ood.energies import Energies, read_energies
 from edge_ood.errors import ArtifactError
 from edge_ood.registry import Spec
 from edge_ood.report import training_page as module
 from edge_ood.report.training_figures import accuracy_figure, energy_figures, loss_figure
 from edge_ood.report.training_page import training_page as page_of
-from edge_ood.run_directory import read_metrics
+from edge_ood.training.energies import Energies, read_energies
+from edge_ood.training.run_directory import read_metrics
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import pytest
 
 from edge_ood.evaluation.made_images import MadeImages
 from edge_ood.evaluation.sets import parse_sets
-from edge_ood.images import ImageSet, read_images
-from edge_ood.preprocess import Preprocess
-from edge_ood.runtime import Scorer
+from edge_ood.images.folders import ImageSet, read_images
+from edge_ood.images.preprocess import Preprocess
+from edge_ood.runtime.scorer import Scorer
 
 
 @pytest.fixture(scope="session")

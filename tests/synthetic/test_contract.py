@@ -8,9 +8,9 @@ from typer.testing import CliRunner
 
 from edge_ood.cli.app import app
 from edge_ood.evaluation.made_images import MadeImages
-from edge_ood.images import ImageSet
-from edge_ood.preprocess import Preprocess
-from edge_ood.reading import decode_all
+from edge_ood.images.folders import ImageSet
+from edge_ood.images.preprocess import Preprocess
+from edge_ood.images.reading import decode_all
 from edge_ood.synthetic import KINDS
 
 Made = Callable[..., MadeImages]

@@ -16,9 +16,9 @@ from edge_ood.cli.app import app
 from edge_ood.errors import DataError, InputError
 from edge_ood.evaluation.made_images import MadeImages
 from edge_ood.evaluation.sets import parse_sets
-from edge_ood.images import ImageSet, read_images
-from edge_ood.reading import decode_all
-from edge_ood.runtime import Scorer
+from edge_ood.images.folders import ImageSet, read_images
+from edge_ood.images.reading import decode_all
+from edge_ood.runtime.scorer import Scorer
 
 
 def evaluate(*arguments: object) -> dict[str, object]:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edge_ood.artifact.outputs import Row, columns
 from edge_ood.errors import InputError
-from edge_ood.paths import path_of, shown_path
-from edge_ood.results import Row, columns
+from edge_ood.files.paths import path_of, shown_path
 from edge_ood.tables.formats import SavedRow, format_of, write_to
 
 HEADS = ("energy", "msp")

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edge_ood.artifact.outputs import Row, columns
 from edge_ood.errors import MissingDependencyError
-from edge_ood.paths import shown_path
-from edge_ood.results import Row, columns
+from edge_ood.files.paths import shown_path
 from edge_ood.tables.formats import SavedRow
 from edge_ood.tables.parquet_table import ParquetTable, is_part
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from edge_ood.artifact.outputs import Row
 from edge_ood.errors import ArtifactError, DataError, InputError
-from edge_ood.output import publish
-from edge_ood.results import Row
+from edge_ood.files.output import publish
 from edge_ood.tables.formats import SavedRow
 from edge_ood.tables.run_record import RunRecord, read_record
 from edge_ood.tables.score_output import ScoreOutput, record_path, unfinished_path

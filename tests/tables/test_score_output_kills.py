@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edge_ood.tables import parquet_table, text_table, writer
-from edge_ood.results import Row
+from edge_ood.artifact.outputs import Row
 from edge_ood.tables.run_record import RunRecord, read_record
 from edge_ood.tables.score_output import ScoreOutput, record_path, unfinished_path
 from edge_ood.tables.shards import Shard, ShardFiles

@@ -1,0 +1,1 @@
+"""From `classifier.onnx` to a calibrated, verified artefact, without torch."""

@@ -1,0 +1,237 @@
+"""What a user may choose about an artefact, and what the pipeline needs to make it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import onnx
+
+from edge_ood.artifact.metadata import PRECISIONS
+from edge_ood.calibration.combination import COMBINED
+from edge_ood.calibration.guarantee import Guarantee
+from edge_ood.errors import InputError, UnknownNameError
+from edge_ood.graph.precision import INT8_TARGETS
+from edge_ood.images.folders import ImageSet
+from edge_ood.images.preprocess import Preprocess
+from edge_ood.parity.limits import Reference
+from edge_ood.registry import Spec, bind_parameters
+from edge_ood.scores import HEADS, BoundHead, ScoreHead
+
+__all__ = [
+    "EPSILON_CRITERIA",
+    "STATISTICS_SOURCES",
+    "Options",
+    "Request",
+    "bind_head",
+    "default_heads",
+    "without_combined",
+]
+
+STATISTICS_SOURCES = ("training", "calibration")
+EPSILON_CRITERIA = ("declared", "auto", "outliers", "fgsm", "id-only")
+_FEWEST_COMBINED = 2
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user chooses about an artefact.
+
+    Attributes:
+        heads: Score heads with parameters as text; empty for every closed-form head that the
+            classifier has inputs for.
+        primary: The head behind `pvalue` and `is_ood`.
+        guarantee: The false-alarm rate on ID images, and in which sense it is held.
+        statistics: `training`, or `calibration`: one half of those images, by hash, fits the
+            statistics and the other half sets the thresholds.
+        provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
+        epsilon: How heads that perturb get the length of their step: `declared` keeps what their
+            parameters say; `outliers` and `fgsm` maximise the AUROC of training images against
+            auxiliary outliers or adversarial training images, `auto` by the first if there are
+            any; `id-only` is Generalized ODIN's criterion.
+        layers: Feature layers besides the penultimate: names of submodules, or `auto` alone.
+        precision: What the classifier computes in: `fp32`, `fp16` or `int8`.
+        int8_target: Processor that int8 is laid out for, one of `INT8_TARGETS`; None for the
+            first.
+        max_label_flips: Largest share of images whose label conversion may change; None for any.
+
+    Raises:
+        UnknownNameError: If a head or parameter does not exist; the hint has the closest.
+        InputError: If a value is out of range, or the primary head is not among the heads.
+    """
+
+    heads: Sequence[Spec] = ()
+    primary: str = "energy"
+    guarantee: Guarantee = field(default_factory=Guarantee)
+    statistics: str = "training"
+    provider: str = "auto"
+    epsilon: str = "declared"
+    layers: tuple[str, ...] = ()
+    precision: str = "fp32"
+    int8_target: str | None = None
+    max_label_flips: float | None = None
+
+    def __post_init__(self) -> None:
+        self._check_names()
+        if self.statistics not in STATISTICS_SOURCES:
+            raise InputError(
+                f"statistics from {self.statistics!r}, expected training or calibration"
+            )
+        if self.epsilon not in EPSILON_CRITERIA:
+            raise InputError(
+                f"epsilon by {self.epsilon!r}, expected one of {', '.join(EPSILON_CRITERIA)}",
+                hint="a number goes to its head: --scores odin:epsilon=0.002",
+            )
+        self._check_use()
+        self._check_precision()
+        self._check_steps()
+
+    def _check_names(self) -> None:
+        names = [bind_head(spec).name for spec in self.heads] or HEADS.names()
+        if len(set(names)) != len(names):
+            raise InputError(f"scores {', '.join(names)} name a head twice")
+        if self.guarantee.combined:
+            _check_combinable(names)
+            names = [*names, COMBINED]
+        if self.primary not in names:
+            if self.primary != COMBINED:
+                HEADS.get(self.primary)
+            raise InputError(
+                f"primary head {self.primary!r} is not among the scores {', '.join(names)}",
+                hint=f"add it to --scores, or pass --primary {names[0]}",
+            )
+
+    def _check_use(self) -> None:
+        """Refuse what no chosen head would notice."""
+        bound = [bind_head(spec) for spec in self.heads]
+        if self.epsilon != "declared" and not any(head.epsilon for head in bound):
+            raise InputError(
+                f"epsilon by {self.epsilon!r}, but no score perturbs its images",
+                hint="add odin to --scores, or mahalanobis:epsilon=0.001",
+            )
+        if self.layers and bound and not any("features" in h.head.inputs for h in bound):
+            raise InputError(
+                f"feature layers {', '.join(self.layers)}, but no score reads features",
+                hint="add mahalanobis to --scores, or leave out --layers",
+            )
+
+    def _check_precision(self) -> None:
+        """Refuse a precision that is unknown or breaks a head, and settings that it ignores."""
+        if self.precision not in PRECISIONS:
+            raise UnknownNameError("precision", self.precision, PRECISIONS)
+        if self.int8_target is not None and self.int8_target not in INT8_TARGETS:
+            raise UnknownNameError("int8 target", self.int8_target, INT8_TARGETS)
+        if self.int8_target is not None and self.precision != "int8":
+            raise InputError(
+                f"an int8 target for a classifier in {self.precision}",
+                hint="add --precision int8, or leave out --int8-target",
+            )
+        if self.max_label_flips is None:
+            return
+        if self.precision == "fp32":
+            raise InputError(
+                "a limit of label flips for a classifier in fp32, which nothing converts",
+                hint="add --precision int8 or fp16, or leave out --max-label-flips",
+            )
+        if not 0 <= self.max_label_flips <= 1:
+            raise InputError(
+                f"at most {self.max_label_flips!r} of the labels may flip, expected a share in "
+                "[0, 1]",
+                hint="0.01 allows one image in a hundred",
+            )
+
+    def _check_steps(self) -> None:
+        """Refuse int8 for heads that follow a gradient."""
+        perturbing = [h.name for h in map(bind_head, self.heads) if h.epsilon]
+        if self.precision == "int8" and perturbing:
+            raise InputError(
+                f"score {perturbing[0]!r} steps along the sign of a gradient, which does not exist "
+                "in int8: rounding is flat between its steps",
+                hint=f"leave {perturbing[0]!r} out of --scores, set its epsilon to 0, or export "
+                "with --precision fp16",
+            )
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to attach to which classifier.
+
+    Attributes:
+        classifier: As `edge_ood.graph.assemble` describes it.
+        reference: The same classifier in float64 and float32, for the parity gate.
+        preprocess: From decoded pixels to network input.
+        classes: K class names.
+        training: Labelled training images; statistics and parity images come from them. They need
+            no labels where no head is fitted by class.
+        calibration: ID images for thresholds; labelled if statistics come from them, too.
+        options: What the user chose.
+        outliers: Auxiliary outliers of the training, for the manifest and to choose parameters by.
+        others: Further images that training made use of, by role, for the manifests.
+        provenance: Model, objective, seed and the like, for the metadata.
+        training_role: What the manifest calls the images in `training`, where it is not known what
+            the classifier was trained on.
+
+    Raises:
+        InputError: If parameters are to be chosen by outliers and there are none.
+    """
+
+    classifier: onnx.ModelProto
+    reference: Reference
+    preprocess: Preprocess
+    classes: tuple[str, ...]
+    training: ImageSet
+    calibration: ImageSet
+    options: Options = field(default_factory=Options)
+    outliers: ImageSet = field(default_factory=lambda: ImageSet(()))
+    others: Mapping[str, ImageSet] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    training_role: str = "training"
+
+    def __post_init__(self) -> None:
+        sources = {bind_head(spec).parameters.get("weights") for spec in self.options.heads}
+        if "outliers" in {self.options.epsilon, *sources} and not len(self.outliers):
+            raise InputError(
+                "there are no outliers to choose parameters by",
+                hint="choose by fgsm, or take a network that was trained with outliers",
+            )
+
+
+def without_combined(specs: Sequence[Spec]) -> tuple[list[Spec], bool]:
+    """The heads among the scores that a user names, and whether `combined` is one of them.
+
+    Raises:
+        InputError: If it is named twice, has parameters, or stands alone.
+    """
+    heads = [spec for spec in specs if spec.name != COMBINED]
+    others = [spec for spec in specs if spec.name == COMBINED]
+    if others and (len(others) > 1 or others[0].parameters):
+        raise InputError(f"{COMBINED!r} is named once and has no parameters")
+    if others:
+        _check_combinable([spec.name for spec in heads])
+    return heads, bool(others)
+
+
+def _check_combinable(heads: Sequence[str]) -> None:
+    if len(heads) < _FEWEST_COMBINED:
+        raise InputError(
+            f"{COMBINED!r} combines two scores or more, got {', '.join(heads) or 'none'}",
+            hint=f"name others beside it: --scores energy,mahalanobis,{COMBINED}",
+        )
+
+
+def default_heads(classifier: onnx.ModelProto) -> list[Spec]:
+    """Every closed-form head whose inputs the classifier gives, in name order."""
+    given = {o.name.split("/")[0] for o in classifier.graph.output}
+    heads = [bind_head(Spec(name)) for name in HEADS.names()]
+    return [Spec(h.name) for h in heads if set(h.head.inputs) <= given and not h.epsilon]
+
+
+def bind_head(spec: Spec) -> BoundHead:
+    """A head with all its parameters, given or default, and no statistics yet.
+
+    Raises:
+        UnknownNameError: If the head or a parameter does not exist; the hint has the closest.
+        InputError: If a parameter has the wrong type.
+    """
+    head: ScoreHead = HEADS.get(spec.name)
+    parameters = bind_parameters(head.score, spec.parameters, owner=f"score head {head.name!r}")
+    return BoundHead(head, parameters)

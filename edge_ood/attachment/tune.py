@@ -1,0 +1,193 @@
+"""Parameters that are chosen on training images: epsilon and layer weights.
+
+Foreign images are auxiliary outliers, or adversarial images made from the training images. No
+calibration image and no test image takes part.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from edge_ood.attachment.request import Request
+from edge_ood.calibration.epsilon import (
+    EPSILON_GRID,
+    EpsilonChoice,
+    choose_by_auroc,
+    choose_by_mean,
+)
+from edge_ood.calibration.fusion import logistic_weights, uniform_weights
+from edge_ood.graph.adversary import ADVERSARIAL, assemble_adversary
+from edge_ood.graph.assemble import assemble_scores
+from edge_ood.graph.network import INPUT_NAME
+from edge_ood.images.reading import decode_all
+from edge_ood.images.splits import evenly_spread
+from edge_ood.onnx_session import open_session
+from edge_ood.scores import BoundHead, Outputs, ScoreHead
+from edge_ood.scores.mahalanobis import layer_distances
+
+__all__ = ["Tuning", "tune"]
+
+_IMAGES = 1000
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What was chosen, and how, for the metadata.
+
+    Attributes:
+        heads: With the chosen parameters and weights.
+        choices: By head: criterion, curve or weights, and what a rank keeps of the variance.
+    """
+
+    heads: tuple[BoundHead, ...]
+    choices: Mapping[str, Mapping[str, Any]]
+
+
+def tune(request: Request, heads: Sequence[BoundHead]) -> Tuning:
+    """Choose epsilon where `auto` was asked for, and weights of several layers.
+
+    Args:
+        request: Its training images and outliers are used, at most 1,000 of each.
+        heads: Fitted.
+
+    Raises:
+        CalibrationError: If a score is not finite, or the weights do not converge.
+        ExportError: If an operator of the network has no gradient rule.
+    """
+    bench = _Bench(request)
+    tuned: list[BoundHead] = []
+    choices: dict[str, Mapping[str, Any]] = {}
+    for head in heads:
+        current, choice = _with_weights(bench, head)
+        if head.epsilon and request.options.epsilon != "declared":
+            current, choice["epsilon"] = _with_epsilon(bench, current)
+            current, again = _with_weights(bench, current)  # distances moved with epsilon
+            choice.update(again)
+        choice.update(_cut(head))
+        tuned.append(current)
+        if choice:
+            choices[head.name] = choice
+    return Tuning(tuple(tuned), choices)
+
+
+class _Bench:
+    """Known and foreign images, decoded when they are first needed."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self._known: NDArray[np.uint8] | None = None
+        self._foreign: dict[str, NDArray[np.uint8]] = {}
+
+    def known(self) -> NDArray[np.uint8]:
+        if self._known is None:
+            chosen = evenly_spread(self.request.training, _IMAGES)
+            self._known, _ = decode_all(chosen.paths, self.request.preprocess)
+        return self._known
+
+    def foreign(self, source: str) -> NDArray[np.uint8]:
+        """Auxiliary outliers, or adversarial versions of the known images."""
+        request = self.request
+        if source not in self._foreign and source == "outliers":
+            chosen = evenly_spread(request.outliers, _IMAGES)
+            self._foreign[source], _ = decode_all(chosen.paths, request.preprocess)
+        elif source not in self._foreign:
+            adversary = assemble_adversary(request.classifier, request.preprocess)
+            self._foreign[source] = self.run(adversary, self.known())[ADVERSARIAL]
+        return self._foreign[source]
+
+    def scores(
+        self, heads: Sequence[BoundHead], images: NDArray[np.uint8]
+    ) -> dict[str, NDArray[Any]]:
+        model = assemble_scores(self.request.classifier, self.request.preprocess, heads)
+        return self.run(model, images)
+
+    def run(self, model: onnx.ModelProto, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        session = open_session(model.SerializeToString(), provider=self.request.options.provider)
+        names = [output.name for output in session.get_outputs()]
+        parts = [
+            session.run(names, {INPUT_NAME: images[start : start + _BATCH]})
+            for start in range(0, len(images), _BATCH)
+        ]
+        joined = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        return dict(zip(names, joined, strict=True))
+
+
+def _with_weights(bench: _Bench, head: BoundHead) -> tuple[BoundHead, dict[str, Any]]:
+    """The head with a weight per layer; one layer needs none."""
+    layers = [name.removesuffix("/centre") for name in head.statistics if name.endswith("/centre")]
+    source = head.parameters.get("weights")
+    if source is None:
+        return head, {}
+    if len(layers) < 2:
+        return head, {}
+    by_layer = [_layer_head(head, layer) for layer in layers]
+
+    def distances(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        found = bench.scores(by_layer, images)
+        return np.stack([found[single.name] for single in by_layer], axis=1).astype(np.float64)
+
+    known = distances(bench.known())
+    weights = (
+        uniform_weights(known)
+        if source == "uniform"
+        else logistic_weights(known, distances(bench.foreign(source)))
+    )
+    added = {f"{layer}/weight": np.asarray(w) for layer, w in zip(layers, weights, strict=True)}
+    weighted = replace(head, statistics={**head.statistics, **added})
+    named = dict(zip(layers, weights.tolist(), strict=True))
+    return weighted, {"weights": {"source": source, "by_layer": named}}
+
+
+def _cut(head: BoundHead) -> dict[str, Any]:
+    """By layer, the share of the variance that the kept directions have."""
+    end = "/explained"
+    shares = {n.removesuffix(end): float(s) for n, s in head.statistics.items() if n.endswith(end)}
+    return {"rank": {"rank": head.parameters["rank"], "explained": shares}} if shares else {}
+
+
+def _layer_head(head: BoundHead, layer: str) -> BoundHead:
+    """The squared distance of one layer alone, perturbed by its own loss as the head is."""
+
+    def only(xp: Any, outputs: Outputs, statistics: Any, **parameters: Any) -> Any:
+        single = Outputs(outputs.logits, features={layer: outputs.features[layer]})
+        return layer_distances(xp, single, statistics)[layer]
+
+    def own(xp: Any, outputs: Outputs, statistics: Any, **parameters: Any) -> Any:
+        return {f"features/{layer}": only(xp, outputs, statistics)}
+
+    part = ScoreHead(f"distance/{layer}", ("features",), only, head.head.source, perturbation=own)
+    return BoundHead(part, head.parameters, head.statistics)
+
+
+def _with_epsilon(bench: _Bench, head: BoundHead) -> tuple[BoundHead, dict[str, Any]]:
+    """The head with the epsilon that the asked-for criterion prefers."""
+    criterion = bench.request.options.epsilon
+    if criterion == "auto":
+        criterion = "outliers" if len(bench.request.outliers) else "fgsm"
+    known = images = bench.known()
+    if criterion != "id-only":
+        images = np.concatenate([images, bench.foreign(criterion)])
+    table = {}
+    for epsilon in EPSILON_GRID:
+        candidate = _with_step(head, epsilon)
+        table[epsilon] = np.split(bench.scores([candidate], images)[head.name], [len(known)])
+    if criterion == "id-only":
+        choice = choose_by_mean({epsilon: scores for epsilon, (scores, _) in table.items()})
+    else:
+        pairs = {epsilon: (parts[0], parts[1]) for epsilon, parts in table.items()}
+        choice = choose_by_auroc(pairs, criterion)
+    return _with_step(head, choice.epsilon), _described(choice)
+
+
+def _with_step(head: BoundHead, epsilon: float) -> BoundHead:
+    return replace(head, parameters={**head.parameters, "epsilon": epsilon})
+
+
+def _described(choice: EpsilonChoice) -> dict[str, Any]:
+    curve = {f"{epsilon:g}": value for epsilon, value in choice.curve.items()}
+    return {**asdict(choice), "curve": curve}

@@ -1,0 +1,1 @@
+"""Files and folders: walking, naming, and writing whole or not at all."""

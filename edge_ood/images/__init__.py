@@ -1,0 +1,1 @@
+"""Image files: folders and splits, decoding, and the way to network input."""

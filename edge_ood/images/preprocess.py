@@ -1,0 +1,142 @@
+"""From a file or frame to the pixels a network sees: one rule for training, export and scoring.
+
+Decoding rules, in order:
+
+1. What a file is, its first bytes say; its name does not count. BMP, GIF, JPEG, PNG, PPM, TIFF and
+   WebP are decoded, in any of their compressions that the installed Pillow knows.
+2. Only the first frame of an animation, page of a TIFF or picture of an MPO is used.
+3. A JPEG whose short side is at least four times the size needed is decoded at a reduced scale
+   that leaves twice the size or more (`draft`).
+4. Grey of 16 bits is divided by 257 and rounded down, of other depths likewise; colour of 16 bits
+   loses its low byte; float grey goes from 0 to 1. Grey of an unknown range (32-bit, signed, float
+   beyond 0 to 1) is refused. Palettes are expanded; alpha is laid on white (a PNG's transparent
+   grey below 8 bits is not); CMYK, Adobe's inverted one included, YCbCr and Lab become RGB by
+   Pillow's conversion; grey is repeated. ICC profiles and gamma are ignored.
+5. EXIF orientation is applied; EXIF that is damaged is ignored.
+6. The central square is cut out (`center-crop`), or nothing is (`stretch`); then the result is
+   resized to `size_px` x `size_px`, bilinear and antialiased. At the right size nothing changes.
+
+A file that is cut off is refused, never filled up, and so is one that would take more memory or
+time than any photograph: over 89,478,485 pixels, or over 100 scans of a JPEG.
+
+Normalisation is `(pixel / 255 - mean) / std` per channel.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from PIL import Image
+
+from edge_ood.errors import InputError
+from edge_ood.images.decoding.open_image import opened_rgb
+
+__all__ = ["RESIZE_POLICIES", "Preprocess"]
+
+RESIZE_POLICIES = ("center-crop", "stretch")
+
+_LARGEST_SIZE_PX = 4096
+
+
+@dataclass(frozen=True)
+class Preprocess:
+    """How an image becomes network input.
+
+    Attributes:
+        size_px: Side of the square input, in pixels.
+        mean: Per RGB channel, in units of [0, 1] pixel values.
+        std: Per RGB channel, in the same units, > 0.
+        resize: `center-crop` or `stretch`.
+        draft: Decode large JPEGs at a reduced scale.
+
+    Raises:
+        InputError: If a field is out of range.
+    """
+
+    size_px: int
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.25, 0.25, 0.25)
+    resize: str = "center-crop"
+    draft: bool = True
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.size_px <= _LARGEST_SIZE_PX:
+            raise InputError(f"image size {self.size_px} px, expected 1 to {_LARGEST_SIZE_PX}")
+        if self.resize not in RESIZE_POLICIES:
+            raise InputError(f"resize policy {self.resize!r}, expected one of {RESIZE_POLICIES}")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) != 3 or not all(math.isfinite(v) for v in values):
+                raise InputError(f"{name} is {values!r}, expected three finite numbers")
+        if min(self.std) <= 0:
+            raise InputError(f"std is {self.std!r}, expected three numbers > 0")
+
+    def decode(self, payload: bytes, name: str = "image") -> NDArray[np.uint8]:
+        """Decode one image file to network size.
+
+        Args:
+            payload: The bytes of a file.
+            name: What messages call it.
+
+        Returns:
+            uint8 array of shape (size_px, size_px, 3), RGB.
+
+        Raises:
+            DataError: If the file is damaged, too large, no image or none that is decoded; its
+                `status` is the word for a score table.
+        """
+        draft_px = self.size_px if self.draft else None
+        with opened_rgb(payload, name, draft_px=draft_px) as image:
+            return self._resized(image)
+
+    def fit(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Crop and resize one decoded RGB frame (H, W, 3) to (size_px, size_px, 3)."""
+        return self._resized(Image.fromarray(image))
+
+    def normalise(
+        self, images: NDArray[np.uint8], dtype: DTypeLike = np.float64
+    ) -> NDArray[np.floating[Any]]:
+        """Network input (N, 3, size_px, size_px) of uint8 images (N, size_px, size_px, 3)."""
+        mean, std = np.asarray(self.mean, dtype), np.asarray(self.std, dtype)
+        scaled = (images.astype(dtype) / np.asarray(255, dtype) - mean) / std
+        return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+
+    def to_json(self) -> dict[str, Any]:
+        """A document that `from_json` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "Preprocess":
+        """Read and check what `to_json` wrote; unknown keys are ignored.
+
+        Raises:
+            InputError: If a field is missing, of the wrong type or out of range.
+        """
+        try:
+            return cls(
+                size_px=_checked_int(document["size_px"]),
+                mean=tuple(float(v) for v in document["mean"]),  # type: ignore[arg-type]  # length checked
+                std=tuple(float(v) for v in document["std"]),  # type: ignore[arg-type]  # length checked
+                resize=str(document["resize"]),
+                draft=bool(document["draft"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"preprocessing is damaged: {error!r}") from error
+
+    def _resized(self, image: Image.Image) -> NDArray[np.uint8]:
+        width, height = image.size
+        if self.resize == "center-crop" and width != height:
+            side = min(width, height)
+            left, top = (width - side) // 2, (height - side) // 2
+            image = image.crop((left, top, left + side, top + side))
+        if image.size != (self.size_px, self.size_px):
+            image = image.resize((self.size_px, self.size_px), Image.Resampling.BILINEAR)
+        return np.asarray(image)
+
+
+def _checked_int(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"expected an integer, got {value!r}")
+    return value

@@ -1,0 +1,1 @@
+"""What is measured: ranking metrics, rates and their intervals, on NumPy arrays alone."""

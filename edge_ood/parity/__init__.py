@@ -1,0 +1,1 @@
+"""The parity gate: an artefact against references that are not it."""

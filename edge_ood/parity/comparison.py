@@ -1,0 +1,202 @@
+"""A converted artefact beside its float32 twin: what changed, and what was gained. Torch-free.
+
+The twin is the same classifier in float32 with the same heads, fitted and calibrated on the same
+images by the same steps.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from edge_ood.artifact.outputs import Scores
+from edge_ood.calibration.combination import COMBINED
+from edge_ood.graph.decision import read_decision
+from edge_ood.runtime.scorer import Scorer
+
+__all__ = ["Comparison", "HeadChange", "compare", "rank_correlation"]
+
+_MANY_LABELS = 0.01
+_LOW_RANK_CORRELATION = 0.95
+_ROUNDS = 9
+_LEAST_S = 0.03
+_PAUSE_S = 0.05
+"""Until the threads of the session before no longer spin on the cores."""
+
+
+@dataclass(frozen=True)
+class HeadChange:
+    """How one head's scores and decisions changed.
+
+    Attributes:
+        head: Its name.
+        rank_correlation: Spearman's, of the scores in both files, in [-1, 1].
+        flips_before: Share of decisions that differ if the converted file keeps the thresholds of
+            its twin: what conversion without calibration does.
+        flips_after: Share of decisions that differ with its own thresholds.
+    """
+
+    head: str
+    rank_correlation: float
+    flips_before: float
+    flips_after: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What conversion did to an artefact.
+
+    Attributes:
+        images: Number of images compared.
+        label_flips: Number of images whose predicted class differs.
+        logits_error: Root mean square difference of the logits, of their standard deviation.
+        heads: Scores and decisions, in output order.
+        size_bytes: Of the file.
+        float32_bytes: Of its twin.
+        speed: Least time of the twin over that of the file, batch 1, images of the network's own
+            size; below 1 the file is slower on this machine.
+    """
+
+    images: int
+    label_flips: int
+    logits_error: float
+    heads: tuple[HeadChange, ...]
+    size_bytes: int
+    float32_bytes: int
+    speed: float
+
+    @property
+    def flip_rate(self) -> float:
+        """Share of images whose predicted class differs."""
+        return self.label_flips / self.images
+
+    def warnings(self, precision: str) -> list[str]:
+        """What speaks against the converted file, one sentence each.
+
+        Args:
+            precision: What it was converted to.
+        """
+        warnings = []
+        if self.speed < 1:
+            warnings.append(
+                f"{precision} makes this network slower on this machine: it takes "
+                f"{1 / self.speed:.2f} x the time of fp32"
+            )
+        if self.flip_rate > _MANY_LABELS:
+            warnings.append(
+                f"{precision} changes the label of {self.flip_rate:.2%} of the images "
+                f"({self.label_flips} of {self.images}); --max-label-flips makes that an error"
+            )
+        moved = [h for h in self.heads if not h.rank_correlation >= _LOW_RANK_CORRELATION]
+        if moved:
+            named = ", ".join(f"{h.head} ({h.rank_correlation:.2f})" for h in moved)
+            warnings.append(f"{precision} ranks images otherwise than fp32 by {named}")
+        return warnings
+
+    def to_json(self) -> dict[str, Any]:
+        """A document for the metadata."""
+        return asdict(self)
+
+
+def compare(path: Path, twin: Path, images: Sequence[Path], *, provider: str) -> Comparison:
+    """Score the same images with both files, and time both.
+
+    Args:
+        path: A calibrated artefact.
+        twin: The same in float32, calibrated on the same images.
+        images: One or more image files.
+        provider: `auto`, `cpu` or `cuda`.
+
+    Raises:
+        DataError: If an image cannot be read.
+    """
+    ours, theirs = (Scorer(file, provider=provider) for file in (path, twin))
+    found, expected = (scorer.score_files(images) for scorer in (ours, theirs))
+    unchanged = _decisions_of(twin, theirs.heads, found)
+    heads = [
+        HeadChange(
+            head,
+            rank_correlation(found.scores[head], expected.scores[head]),
+            _share(unchanged[head] != expected.decisions[head]),
+            _share(found.decisions[head] != expected.decisions[head]),
+        )
+        for head in theirs.heads
+    ]
+    difference = found.logits.astype(np.float64) - expected.logits
+    spread = float(expected.logits.std(dtype=np.float64)) or 1.0
+    return Comparison(
+        images=len(images),
+        label_flips=int((found.label_index != expected.label_index).sum()),
+        logits_error=float(np.sqrt((difference**2).mean())) / spread,
+        heads=tuple(heads),
+        size_bytes=path.stat().st_size,
+        float32_bytes=twin.stat().st_size,
+        speed=_speed(ours, theirs),
+    )
+
+
+def rank_correlation(first: NDArray[Any], second: NDArray[Any]) -> float:
+    """Spearman's correlation of two arrays (N,), equal values sharing their mean rank.
+
+    Returns:
+        In [-1, 1]; where an array is constant it says whether both are, as 1 or 0.
+    """
+    ranks = [_ranks(values) for values in (first, second)]
+    a, b = (rank - rank.mean() for rank in ranks)
+    scale = float(np.sqrt((a @ a) * (b @ b)))
+    if not scale:
+        return float(not a.any() and not b.any())
+    return float(a @ b) / scale
+
+
+def _decisions_of(twin: Path, heads: Sequence[str], found: Scores) -> dict[str, NDArray[np.bool_]]:
+    """What a file's thresholds say about scores of another; its combined score is made anew."""
+    decision = read_decision(onnx.load(twin), heads)
+    scores = dict(found.scores)
+    if decision.combination is not None:
+        scores[COMBINED] = decision.combination.score(scores)
+    return {head: decision.is_ood(head, scores[head], found.label_index) for head in heads}
+
+
+def _ranks(values: NDArray[Any]) -> NDArray[np.float64]:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    ranks: NDArray[np.float64] = (last - (counts - 1) / 2)[inverse]
+    return ranks
+
+
+def _share(differs: NDArray[np.bool_]) -> float:
+    return float(differs.mean())
+
+
+def _speed(ours: Scorer, theirs: Scorer) -> float:
+    """How many times as fast the first is, in interleaved runs."""
+    size = theirs.metadata.preprocess.size_px
+    frame = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), np.uint8)
+    tasks: list[Callable[[], object]] = [
+        lambda scorer=scorer: scorer.score_arrays(frame)  # type: ignore[misc]  # bound early
+        for scorer in (ours, theirs)
+    ]
+    counts = [max(1, round(_LEAST_S / max(_seconds(task, 2), 1e-6))) for task in tasks]
+    times: list[list[float]] = [[] for _ in tasks]
+    for _ in range(_ROUNDS):
+        for task, count, measured in zip(tasks, counts, times, strict=True):
+            time.sleep(_PAUSE_S)
+            measured.append(_seconds(task, count))
+    # What else the machine does only ever adds time, and not to both alike.
+    ours_s, theirs_s = map(min, times)
+    return theirs_s / ours_s
+
+
+def _seconds(task: Callable[[], object], count: int) -> float:
+    """Average over `count` runs, after one that is not counted."""
+    task()
+    start = time.perf_counter()
+    for _ in range(count):
+        task()
+    return (time.perf_counter() - start) / count

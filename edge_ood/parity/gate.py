@@ -1,0 +1,374 @@
+"""The gate: does the written file compute what its reference computes?
+
+The reference is the classifier in float64 and in plain float32 (torch where there is torch), with
+the heads' formulas in NumPy. The file's own bytes are compared with it on real training images and
+extremes, at batch 1, 2 and 7, and on frames that the graph has to crop and resize.
+
+A classifier in fewer bits computes something else than its reference, and on purpose. All that
+stands around it is float32 as ever: the gate holds it against the same formulas, evaluated on what
+the converted classifier says inside the file, second passes included. How an image was moved before
+a second pass is not evaluated again; the comparison with float32 sees to that.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+from PIL import Image
+
+from edge_ood.calibration.combination import COMBINED
+from edge_ood.calibration.decision import Decision
+from edge_ood.errors import ExportError
+from edge_ood.graph.decision import read_decision
+from edge_ood.graph.network import INPUT_NAME, PREPROCESSED, inner_output, moved_output
+from edge_ood.onnx_session import open_session
+from edge_ood.parity.gradient_check import GradientReport
+from edge_ood.parity.limits import Expected, Reference, Subject, own_outputs
+from edge_ood.scores import FEATURES_PREFIX
+
+__all__ = ["Compared", "Difference", "ParityReport", "extremes", "verify"]
+
+_BATCHES = (1, 2, 7)
+_GREY_LEVELS = 1
+_RESIZED_PIXELS = 0.02
+_NOISE_IMAGES = 8
+"""One alone may be rounded by chance much less in one float32 program than in another."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One output's largest error.
+
+    Attributes:
+        output: Name of the output or inner tensor.
+        error: Largest absolute error against float64.
+        allowed: Largest error that passes.
+        image: Where it happened.
+        batch: Batch size at which it happened.
+    """
+
+    output: str
+    error: float
+    allowed: float
+    image: str
+    batch: int
+
+    @property
+    def passed(self) -> bool:
+        """Whether the error is allowed; NaN is not."""
+        return self.error <= self.allowed
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One output of all images, run in batches of one size.
+
+    Attributes:
+        output: Name of the output or inner tensor.
+        batch: Batch size.
+        error: Largest absolute error against float64, by image (N,).
+        allowed: Largest error that passes, by image (N,).
+        flips: Labels or decisions that are not those of the reference, also where that is allowed;
+            None for numbers.
+    """
+
+    output: str
+    batch: int
+    error: NDArray[np.float64]
+    allowed: NDArray[np.float64]
+    flips: int | None = None
+
+    def worst(self, names: Sequence[str], count: int) -> list[Difference]:
+        """The images whose error is furthest beyond what is allowed, or nearest to it."""
+        finite, infinite = np.isfinite(self.error), np.full(len(self.error), np.inf)
+        severity = np.subtract(self.error, self.allowed, out=infinite, where=finite)
+        return [
+            Difference(self.output, float(self.error[i]), float(self.allowed[i]), name, self.batch)
+            for i in np.argsort(-severity, kind="stable")[:count]
+            for name in [names[i]]
+        ]
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """What `verify` compared.
+
+    Attributes:
+        images: Number of images, extremes included.
+        differences: By output, the worst.
+        resized_flips: Decisions that differ between Pillow's and the graph's resizing, of
+            `resized_decisions`; reported, not a gate.
+        resized_decisions: Decisions compared for that.
+        reference: What the file was held against, such as `torch`; empty for its own classifier.
+        names: Of the images, in the order of the arrays.
+        compared: Everything, by batch size and output.
+        resized: The flips by resizing, as names of output and image.
+        gradients: What differences say about each loss that a head steps along, where there is no
+            second implementation of its gradient.
+    """
+
+    images: int
+    differences: tuple[Difference, ...]
+    resized_flips: int
+    resized_decisions: int
+    reference: str = ""
+    names: tuple[str, ...] = ()
+    compared: tuple[Compared, ...] = ()
+    resized: tuple[tuple[str, str], ...] = ()
+    gradients: tuple[GradientReport, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """A summary for the metadata."""
+        return {
+            "images": self.images,
+            "differences": [asdict(difference) for difference in self.differences],
+            "resized_flips": self.resized_flips,
+            "resized_decisions": self.resized_decisions,
+            "reference": self.reference,
+            "gradients": [gradient.to_json() for gradient in self.gradients],
+        }
+
+
+def extremes(size_px: int) -> dict[str, NDArray[np.uint8]]:
+    """Black, white and noise, uint8 (S, S, 3), by name."""
+    shape = (size_px, size_px, 3)
+    noise = np.random.RandomState(0).randint(0, 256, (_NOISE_IMAGES, *shape)).astype(np.uint8)
+    return {
+        "black": np.zeros(shape, np.uint8),
+        "white": np.full(shape, 255, np.uint8),
+        **{f"noise {number}": image for number, image in enumerate(noise, start=1)},
+    }
+
+
+def verify(
+    path: Path,
+    subject: Subject,
+    reference: Reference | None,
+    images: Mapping[str, NDArray[np.uint8]],
+    *,
+    provider: str = "auto",
+) -> ParityReport:
+    """Compare a written artefact with its reference, and fail if it differs.
+
+    Args:
+        path: The artefact as it will ship.
+        subject: What it should be.
+        reference: The classifier in float64 and float32; None for a converted one, which is taken
+            at its word.
+        images: Real images (S, S, 3) by name; extremes are added.
+        provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
+
+    Returns:
+        The worst difference of every output.
+
+    Raises:
+        ExportError: If an output is off; it names output, image and batch size.
+    """
+    named = {**images, **extremes(subject.preprocess.size_px)}
+    batch = np.stack(list(named.values()))
+    model = onnx.load(path)
+    _check_decision(model, subject.decision)
+    moving = [] if reference else [head.name for head in subject.heads if head.epsilon]
+    session = open_session(_exposed(model, moving), provider=provider)
+    expected = reference and Expected.of(subject, reference, batch, real=len(images))
+    names = tuple(named)
+    compared = []
+    for size in _BATCHES:
+        found = _run(session, batch, size)
+        against = reference or own_outputs(found, subject.heads)
+        held = expected or Expected.of(subject, against, batch, real=len(images))
+        by_output = _compare(held, found, size)
+        compared.append([c for c in by_output if reference or not _is_own(c.output)])
+    differences = [[c.worst(names, 1)[0] for c in by_output] for by_output in compared]
+    worst = [max(found, key=_severity) for found in zip(*differences, strict=True)]
+    flipped = _check_resizing(session, subject, images)
+    report = ParityReport(
+        images=len(batch),
+        differences=tuple(worst),
+        resized_flips=len(flipped),
+        resized_decisions=len(images) * len(subject.decision.outputs),
+        reference=reference.source if reference else "",
+        names=names,
+        compared=tuple(c for by_output in compared for c in by_output),
+        resized=tuple(flipped),
+    )
+    _raise_failures(report)
+    return report
+
+
+def _compare(expected: Expected, found: Mapping[str, NDArray[Any]], size: int) -> list[Compared]:
+    """The errors of every output, in the order of the pipeline."""
+    # What no head reads is not in the file.
+    errors = {
+        name: (_per_image(found[name] - value), expected.allowed[name])
+        for name, value in expected.values.items()
+        if name in found
+    }
+    errors["label"] = _exactly(found["label"] != expected.values["logits"].argmax(axis=1))
+    flipped = {"label": int(errors["label"][0].sum())}
+    for head in expected.subject.heads:
+        decision, name, label = expected.subject.decision, head.name, found["label"]
+        flips = found[f"{name}_is_ood"] != decision.is_ood(name, expected.values[name], label)
+        flipped[f"{name}_is_ood"] = int(flips.sum())
+        if head.epsilon:  # a decision may flip where the score is as near to the threshold
+            distance = np.abs(expected.values[name] - decision.limits(name, label))
+            flips &= distance > expected.allowed[name]
+        errors[f"{name}_is_ood"] = _exactly(flips)
+        errors[f"{name}_pvalue"] = _exactly(
+            found[f"{name}_pvalue"] != decision.pvalue(name, found[name], label)
+        )
+    combined = _combined_errors(expected.subject.decision, found)
+    errors |= combined
+    flipped |= {name: int(e.sum()) for name, (e, _) in combined.items() if name.endswith("_is_ood")}
+    return [
+        Compared(output, size, error, allowed, flipped.get(output))
+        for output, (error, allowed) in errors.items()
+    ]
+
+
+def _combined_errors(
+    decision: Decision, found: Mapping[str, NDArray[Any]]
+) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """The combined score against the formula on the file's own scores, to the bit."""
+    if not decision.combination:
+        return {}
+    score, label = found[COMBINED], found["label"]
+    expected = {
+        COMBINED: decision.combination.score(found),
+        f"{COMBINED}_is_ood": decision.is_ood(COMBINED, score, label),
+        f"{COMBINED}_pvalue": decision.pvalue(COMBINED, score, label),
+    }
+    return {name: _exactly(found[name] != value) for name, value in expected.items()}
+
+
+def _is_own(output: str) -> bool:
+    """Whether it is the classifier's word, as against something computed from it."""
+    return output in ("logits", "logits_pair") or output.startswith(FEATURES_PREFIX)
+
+
+def _exposed(model: onnx.ModelProto, moving: Sequence[str]) -> bytes:
+    """The file's graph with its inner tensors as further outputs, second passes of some heads too.
+
+    A second pass is looked into only where it is evaluated: a tensor that is shown is not fused.
+    """
+    exposed = onnx.ModelProto()
+    exposed.CopyFrom(model)
+    names = {name for node in model.graph.node for name in node.output}
+    shown = {output.name for output in model.graph.output}
+    inner = [PREPROCESSED, *(n for n in sorted(names) if inner_output(n) not in {None, *shown})]
+    first = [output for output in map(inner_output, sorted(names)) if output]
+    again = [moved_output(head, output) for head in moving for output in first]
+    inner += [name for name in again if name in names]
+    exposed.graph.output.extend(
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in inner
+    )
+    serialised: bytes = exposed.SerializeToString()
+    return serialised
+
+
+def _run(session: Any, batch: NDArray[np.uint8], size: int) -> dict[str, NDArray[Any]]:
+    names = [output.name for output in session.get_outputs()]
+    parts = [
+        session.run(names, {INPUT_NAME: batch[start : start + size]})
+        for start in range(0, len(batch), size)
+    ]
+    return {
+        inner_output(name) or name: np.concatenate(arrays)
+        for name, arrays in zip(names, zip(*parts, strict=True), strict=True)
+    }
+
+
+def _per_image(difference: NDArray[Any]) -> NDArray[np.float64]:
+    flat = np.abs(difference.astype(np.float64)).reshape(len(difference), -1)
+    worst: NDArray[np.float64] = flat.max(axis=1)
+    return worst
+
+
+def _exactly(wrong: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return wrong.astype(np.float64), np.zeros(len(wrong))
+
+
+def _severity(difference: Difference) -> float:
+    if np.isnan(difference.error):
+        return float("inf")
+    return difference.error / max(difference.allowed, np.finfo(np.float64).tiny)
+
+
+def _check_decision(model: onnx.ModelProto, expected: Decision) -> None:
+    found = read_decision(model, expected.outputs)
+    _check_same(found, expected)
+    if expected.combined and found.combined:
+        _check_same(found.combined, expected.combined)
+        maps, fitted = found.to_arrays(), expected.to_arrays()
+        if not all(np.array_equal(maps[name], fitted[name]) for name in fitted):
+            raise ExportError(
+                f"'{COMBINED}': the file's maps are not those of its calibration images",
+                hint="calibrate the file again",
+            )
+
+
+def _check_same(found: Decision, expected: Decision) -> None:
+    for row, head in enumerate(expected.heads):
+        of_file, fitted = found.thresholds[row], expected.thresholds[row]
+        if not np.array_equal(of_file, fitted):
+            raise ExportError(
+                f"'{head}_is_ood': the file's threshold is {of_file.tolist()}, its calibration "
+                f"images give {fitted.tolist()}",
+                hint="calibrate the file again",
+            )
+        same = np.array_equal(found.groups, expected.groups)
+        same &= np.array_equal(found.pvalues, expected.pvalues)
+        if not same or not np.array_equal(found.knots[row], expected.knots[row]):
+            raise ExportError(
+                f"'{head}_pvalue': the file's knots are not those of its calibration images",
+                hint="calibrate the file again",
+            )
+
+
+def _check_resizing(
+    session: Any, subject: Subject, images: Mapping[str, NDArray[np.uint8]]
+) -> list[tuple[str, str]]:
+    """Feed frames that need cropping and resizing; returns output and image of decision flips."""
+    preprocess = subject.preprocess
+    size = preprocess.size_px
+    frames = np.stack(
+        [
+            np.asarray(Image.fromarray(image).resize((3 * size + 1, 2 * size + 1)))
+            for image in images.values()
+        ]
+    )
+    fitted = np.stack([preprocess.fit(frame) for frame in frames])
+    in_graph, by_pillow = _run(session, frames, 1), _run(session, fitted, 1)
+    scale = 255 * np.array(preprocess.std).reshape(3, 1, 1)
+    levels = np.abs(in_graph[PREPROCESSED] - by_pillow[PREPROCESSED]) * scale
+    if levels.max() > _GREY_LEVELS + 0.01 or (levels > 0.5).mean() > _RESIZED_PIXELS:
+        raise ExportError(
+            f"'{PREPROCESSED}': resizing in the graph is up to {levels.max():.1f} grey levels away "
+            f"from Pillow on frames of {frames.shape[2]} x {frames.shape[1]} px (allowed "
+            f"{_GREY_LEVELS} on {_RESIZED_PIXELS:.0%} of the pixels)",
+            hint="report the onnxruntime version and provider",
+        )
+    return [
+        (output, name)
+        for output in (f"{head}_is_ood" for head in subject.decision.outputs)
+        for name, flip in zip(images, in_graph[output] != by_pillow[output], strict=True)
+        if flip
+    ]
+
+
+def _raise_failures(report: ParityReport) -> None:
+    failed = [d for d in report.differences if not d.passed]
+    if failed:
+        first = failed[0]
+        others = ", ".join(repr(d.output) for d in failed[1:])
+        raise ExportError(
+            f"the file and its reference differ by {first.error:.1e} (allowed {first.allowed:.1e}) "
+            f"in output {first.output!r} for image '{first.image}' at batch {first.batch}"
+            + (f"; also in {others}" if others else ""),
+            hint="nothing was written; report the model if you did not change the file",
+        )

@@ -1,0 +1,214 @@
+"""What a file should compute, and how far from it float32 may be.
+
+The reference is the classifier in float64, with the heads' formulas in NumPy. How much error is
+allowed is measured, not guessed: the same computation in plain float32 sets the scale.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ood.calibration.decision import Decision
+from edge_ood.graph.network import PREPROCESSED, moved_output
+from edge_ood.images.preprocess import Preprocess
+from edge_ood.scores import BoundHead, Outputs
+
+__all__ = ["PARITY_IMAGES", "Evaluator", "Expected", "Reference", "Subject", "own_outputs"]
+
+PARITY_IMAGES = 64
+"""Real images that a file is compared on, unless its reference is too slow for so many."""
+
+_OF_DEVIATION = 1e-4
+"""Allowed error of logits and features, of their deviation, or `_TIMES_PLAIN` that of float32."""
+
+_TIMES_PLAIN = 4
+_PREPROCESS_TOLERANCE = 1e-5
+_LIMITS = (_TIMES_PLAIN, 1e-5)
+"""Allowed error of closed-form heads: times plain float32's, or of the scores' IQR."""
+
+_GRADIENT_LIMITS = (2, 2e-2)
+"""The same of gradient heads: two float32 programs disagree on the sign of nearly zero."""
+
+
+class Evaluator(Protocol):
+    """The classifier without the file, in one precision, NumPy arrays in and out."""
+
+    def __call__(self, images: NDArray[Any]) -> Outputs:
+        """Outputs of network input (N, 3, S, S)."""
+
+    def perturbed(self, head: BoundHead, images: NDArray[Any], preprocess: Preprocess) -> Outputs:
+        """Outputs with those that the head perturbs taken from the perturbed images."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the file is held against: the classifier in float64 and in plain float32.
+
+    Attributes:
+        float64: The exact values.
+        float32: What sets the scale of errors.
+        images: Number of real images that it is fast enough for.
+        by_differences: Its gradient is the file's own, so finite differences have to check it.
+        source: What evaluates it, such as `torch`.
+    """
+
+    float64: Evaluator
+    float32: Evaluator
+    images: int = PARITY_IMAGES
+    by_differences: bool = False
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a file should be.
+
+    Attributes:
+        preprocess: From decoded pixels to network input.
+        heads: With parameters and float64 statistics.
+        decision: Thresholds and p-values.
+    """
+
+    preprocess: Preprocess
+    heads: Sequence[BoundHead]
+    decision: Decision
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Reference values of every checked tensor, with the error each may have per image.
+
+    Attributes:
+        values: By output or inner tensor, in the order of the pipeline, N images first.
+        allowed: Largest absolute error (N,), by the same names.
+        subject: What the file should be.
+    """
+
+    values: Mapping[str, NDArray[Any]]
+    allowed: Mapping[str, NDArray[np.float64]]
+    subject: Subject
+
+    @classmethod
+    def of(
+        cls, subject: Subject, reference: Reference, batch: NDArray[np.uint8], *, real: int
+    ) -> "Expected":
+        """Evaluate the reference on uint8 images (N, S, S, 3), extremes after the `real` ones."""
+        exact_input = subject.preprocess.normalise(batch)
+        exact = reference.float64(exact_input)
+        plain = reference.float32(subject.preprocess.normalise(batch, np.float32))
+        largest = _PREPROCESS_TOLERANCE * float(np.abs(exact_input).max())
+        values: dict[str, NDArray[Any]] = {PREPROCESSED: exact_input}
+        allowed = {PREPROCESSED: np.full(len(batch), largest)}
+        in_float32 = plain.named()
+        for name, value in reversed(exact.named().items()):
+            values[name] = value
+            error = np.abs(in_float32[name] - value).reshape(len(batch), -1).max(axis=1)
+            least = _OF_DEVIATION * float(value[:real].std())
+            allowed[name] = _allowed(error, real, times=_TIMES_PLAIN, least=least)
+        for head in subject.heads:
+            score, error = _reference_scores(head, subject, reference, batch, (exact, plain))
+            values[head.name] = score
+            times, spread = _GRADIENT_LIMITS if head.epsilon else _LIMITS
+            allowed[head.name] = _allowed_scores(score, error, real, times=times, spread=spread)
+        return cls(values, allowed, subject)
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """A classifier's outputs as a file gave them, whatever is asked, in one precision.
+
+    Attributes:
+        outputs: Of the first pass.
+        moved: Of the second passes, by head and output.
+    """
+
+    outputs: Outputs
+    moved: Mapping[tuple[str, str], NDArray[Any]]
+
+    def __call__(self, images: NDArray[Any]) -> Outputs:
+        return self.outputs
+
+    def perturbed(self, head: BoundHead, images: NDArray[Any], preprocess: Preprocess) -> Outputs:
+        own = {name: array for (mover, name), array in self.moved.items() if mover == head.name}
+        return Outputs.from_named({**self.outputs.named(), **own})
+
+
+def own_outputs(found: Mapping[str, NDArray[Any]], heads: Sequence[BoundHead]) -> Reference:
+    """The reference for what is computed from a classifier's outputs.
+
+    Args:
+        found: Outputs (N, ...) of the first pass by their names, those of second passes under
+            the names of `moved_output`.
+        heads: Heads of the file.
+    """
+    first = Outputs.from_named(found).named()
+    names = {
+        (head.name, name): moved_output(head.name, name)
+        for head in heads
+        if head.epsilon
+        for name in first
+    }
+    moved = {key: found[name] for key, name in names.items() if name in found}
+    float32, float64 = (
+        _Recorded(
+            Outputs.from_named({name: array.astype(dtype) for name, array in first.items()}),
+            {key: array.astype(dtype) for key, array in moved.items()},
+        )
+        for dtype in (np.float32, np.float64)
+    )
+    return Reference(float64, float32)
+
+
+def _reference_scores(
+    head: BoundHead,
+    subject: Subject,
+    reference: Reference,
+    batch: NDArray[np.uint8],
+    closed_form: tuple[Outputs, Outputs],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scores (N,) in float64, and how far plain float32 is from them."""
+    exact, plain = closed_form
+    in_float32 = _float32_head(head)
+    if head.epsilon:
+        preprocess = subject.preprocess
+        single = preprocess.normalise(batch, np.float32)
+        exact = reference.float64.perturbed(head, preprocess.normalise(batch), preprocess)
+        plain = reference.float32.perturbed(in_float32, single, preprocess)
+    score = head.score(np, exact)
+    return score, np.abs(in_float32.score(np, plain) - score)
+
+
+def _allowed_scores(
+    score: NDArray[np.float64],
+    plain_error: NDArray[np.float64],
+    real: int,
+    *,
+    times: float,
+    spread: float,
+) -> NDArray[np.float64]:
+    """As `_allowed`, at least `spread` of the IQR; on extremes `spread` of their scores, too."""
+    low, high = np.percentile(score[:real], [25, 75])
+    allowed = _allowed(plain_error, real, times=times, least=spread * float(high - low))
+    allowed[real:] = np.maximum(np.abs(score[real:]) * spread, allowed[real:])
+    return allowed
+
+
+def _allowed(
+    plain_error: NDArray[np.float64], real: int, *, times: float, least: float
+) -> NDArray[np.float64]:
+    """Error allowed per image: `times` plain float32's largest, or `least`.
+
+    Extremes have a limit of their own: they lie far out, where float32 itself is coarse, and must
+    not widen the limit of real images.
+    """
+    largest = [float(part.max(initial=0)) for part in np.split(plain_error, [real])]
+    limits = [max(times * error, least) for error in largest]
+    return np.repeat(limits, [real, len(plain_error) - real])
+
+
+def _float32_head(head: BoundHead) -> BoundHead:
+    statistics = {name: values.astype(np.float32) for name, values in head.statistics.items()}
+    return BoundHead(head.head, head.parameters, statistics)

@@ -1,0 +1,84 @@
+"""The torch side of parity: a classifier in float64 and float32, perturbed by autograd."""
+
+import copy
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from array_api_compat import torch as xp
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from edge_ood.images.preprocess import Preprocess
+from edge_ood.parity.limits import Reference
+from edge_ood.scores import BoundHead, Outputs
+
+__all__ = ["TorchEvaluator", "torch_reference"]
+
+
+class TorchEvaluator:
+    """A classifier on the CPU in one precision, NumPy arrays in and out.
+
+    Args:
+        classifier: Maps (N, 3, S, S) to `Outputs`; it is copied.
+        dtype: `torch.float64` or `torch.float32`.
+    """
+
+    def __init__(self, classifier: nn.Module, dtype: torch.dtype) -> None:
+        self._classifier = copy.deepcopy(classifier).cpu().to(dtype).eval()
+        self._dtype = dtype
+
+    def __call__(self, images: NDArray[Any]) -> Outputs:
+        """Outputs of network input (N, 3, S, S)."""
+        with torch.inference_mode():
+            return _to_numpy(self._classifier(self._tensor(images)))
+
+    def perturbed(self, head: BoundHead, images: NDArray[Any], preprocess: Preprocess) -> Outputs:
+        """Outputs with those that the head perturbs replaced, by autograd.
+
+        Args:
+            head: Declares losses and `epsilon`.
+            images: Network input (N, 3, S, S), normalised by `preprocess`.
+            preprocess: Turns pixel units into those of the input.
+        """
+        inputs = self._tensor(images).requires_grad_()
+        outputs: Outputs = self._classifier(inputs)
+        statistics: dict[str, Any] = {
+            name: self._tensor(array) for name, array in head.statistics.items()
+        }
+        bound: BoundHead = replace(head, statistics=statistics)
+        step = self._per_channel(head.epsilon / np.array(preprocess.std))
+        moved_outputs = {}
+        for name, loss in bound.losses(xp, outputs).items():
+            (gradient,) = torch.autograd.grad(loss.sum(), inputs, retain_graph=True)
+            # Zero counts as positive, in the paper's code and in the graph; torch.sign(0) is 0.
+            moved = inputs.detach() - torch.where(gradient >= 0, step, -step)
+            if head.parameters.get("clip"):
+                moved = self._clipped(moved, preprocess)
+            with torch.inference_mode():
+                moved_outputs[name] = self._classifier(moved).named()[name]
+        return _to_numpy(Outputs.from_named({**outputs.named(), **moved_outputs}))
+
+    def _tensor(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self._dtype)
+
+    def _per_channel(self, values: NDArray[Any]) -> Tensor:
+        return self._tensor(values).reshape(1, 3, 1, 1)
+
+    def _clipped(self, moved: Tensor, preprocess: Preprocess) -> Tensor:
+        mean, std = np.array(preprocess.mean), np.array(preprocess.std)
+        lowest, highest = self._per_channel((0 - mean) / std), self._per_channel((1 - mean) / std)
+        return torch.minimum(torch.maximum(moved, lowest), highest)
+
+
+def torch_reference(classifier: nn.Module) -> Reference:
+    """The reference that the parity gate holds an exported classifier against."""
+    exact, plain = (TorchEvaluator(classifier, t) for t in (torch.float64, torch.float32))
+    return Reference(exact, plain, source="torch")
+
+
+def _to_numpy(outputs: Outputs) -> Outputs:
+    return Outputs.from_named(
+        {name: value.detach().numpy() for name, value in outputs.named().items()}
+    )

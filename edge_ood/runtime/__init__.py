@@ -1,0 +1,1 @@
+"""Running an artefact: scoring, calibrating, probing and timing it, without torch."""

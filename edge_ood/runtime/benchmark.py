@@ -1,0 +1,266 @@
+"""What an artefact costs on this device, and the settings of `edge-ood score` that suit it."""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from edge_ood.artifact.device import Device, this_device
+from edge_ood.errors import DataError
+from edge_ood.images.decoding.image_file import read_image_file
+from edge_ood.images.preprocess import Preprocess
+from edge_ood.runtime.scorer import Scorer
+from edge_ood.threads import available_cores, ordered_map
+
+__all__ = ["Choice", "Rate", "Report", "benchmark", "fastest", "thread_counts"]
+
+_BATCH_SIZES = (1, 2, 4, 8, 16, 32)
+_MOST_FILES = 256
+_TOTAL_S = 20.0  # shared out among all figures
+_LONGEST_RUN_S = 2.0  # larger batches are not tried
+_FEWEST_ROUNDS = 3
+_WORTH_IT = 1.02  # a setting that gains less is not worth more threads or a larger batch
+_GIVEN = f"{_MOST_FILES} of the files given, or as many as there are and there is time for"
+_BUILT_IN = "4 built-in pictures of 512 x 384"
+_BUILT_IN_COUNT = 4
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Images per second through the network, `threads` inferences side by side."""
+
+    batch_size: int
+    threads: int
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Settings, and the images per second to expect of them, decoding included."""
+
+    batch_size: int
+    threads: int
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was measured.
+
+    Attributes:
+        device: Where.
+        files: What was decoded, in words.
+        decode_ms: Reading and decoding one file, on one core.
+        rates: By batch size and inferences side by side, each on one thread.
+        latency_ms: Median of one frame's inference, by the threads it has.
+        saved_ms: What an image costs less without a head, by head; all but the primary.
+        fastest: For folders.
+        soonest: For single images.
+    """
+
+    device: Device
+    files: str
+    decode_ms: float
+    rates: tuple[Rate, ...]
+    latency_ms: Mapping[int, float]
+    saved_ms: Mapping[str, float]
+    fastest: Choice
+    soonest: Choice
+
+    def to_json(self) -> dict[str, Any]:
+        """A document of plain types."""
+        return asdict(self)
+
+
+def benchmark(
+    path: Path,
+    files: Iterable[Path] = (),
+    *,
+    provider: str = "auto",
+    on_step: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Measure an artefact in about half a minute.
+
+    Args:
+        path: The artefact.
+        files: Image files such as are to be scored, of which 256 at most are decoded; those that
+            are none are passed over. Without any, built-in pictures are.
+        provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
+        on_step: Told what comes next.
+
+    Raises:
+        ArtifactError: If the file is not ours or damaged.
+        DataError: If no file can be decoded.
+    """
+    scorer = Scorer(path, provider=provider, threads=1, calibrated=False)
+    counts = thread_counts(available_cores()) if scorer.provider == "cpu" else (1,)
+    seconds = _TOTAL_S / (len(_BATCH_SIZES) * len(counts) + 2 * len(counts) + 4)
+    on_step("decoding")
+    chosen = list(islice(files, _MOST_FILES))
+    decode_s = _decoding(chosen, scorer.metadata.preprocess, seconds)
+    on_step("inference, by batch size and threads")
+    rates = tuple(_rates(scorer, counts, seconds))
+    on_step("latency, by threads")
+    latency = {count: _latency(path, scorer.provider, count, seconds) for count in counts}
+    best = fastest(rates, decode_s, on_cpu=scorer.provider == "cpu")
+    on_step("heads, each left out in turn")
+    saved = _saved(scorer, best.batch_size, seconds)
+    enough = _WORTH_IT * min(latency.values())
+    threads = min(count for count in counts if latency[count] <= enough)
+    return Report(
+        device=this_device(scorer.provider),
+        files=_GIVEN if chosen else _BUILT_IN,
+        decode_ms=1e3 * decode_s,
+        rates=rates,
+        latency_ms={count: 1e3 * value for count, value in latency.items()},
+        saved_ms={head: 1e3 * value for head, value in saved.items()},
+        fastest=best,
+        soonest=Choice(1, threads, 1 / (decode_s + latency[threads])),
+    )
+
+
+def thread_counts(cores: int) -> tuple[int, ...]:
+    """Powers of two below the number of cores, and that number."""
+    return (*(2**power for power in range(cores.bit_length()) if 2**power < cores), cores)
+
+
+def fastest(rates: Sequence[Rate], decode_s: float, *, on_cpu: bool) -> Choice:
+    """The settings for a folder: few threads and small batches, unless more pay.
+
+    Args:
+        rates: Of inference alone. A batch of one image is a mode of its own and not chosen.
+        decode_s: Core-seconds that decoding an image takes.
+        on_cpu: Whether inference takes the cores that decode; a device of its own does not.
+    """
+
+    def choice(rate: Rate) -> Choice:
+        if on_cpu:
+            seconds = decode_s / rate.threads + 1 / rate.images_per_second
+            return Choice(rate.batch_size, rate.threads, 1 / seconds)
+        cores = available_cores()
+        return Choice(rate.batch_size, cores, min(cores / decode_s, rate.images_per_second))
+
+    choices = [choice(rate) for rate in rates if rate.batch_size > 1]
+    enough = max(c.images_per_second for c in choices) / _WORTH_IT
+    return min(
+        (c for c in choices if c.images_per_second >= enough),
+        key=lambda c: (c.threads, c.batch_size),
+    )
+
+
+def _decoding(files: Sequence[Path], preprocess: Preprocess, seconds: float) -> float:
+    """Core-seconds of a file, the mean over those that there is time for."""
+    if not files:
+        with tempfile.TemporaryDirectory() as folder:
+            return _decoding(list(_pictures(Path(folder))), preprocess, seconds)
+    times: list[float] = []
+    started = time.perf_counter()
+    for path in _repeated(files, until=started + seconds):
+        before = time.perf_counter()
+        try:
+            preprocess.decode(read_image_file(path), f"'{path}'")
+        except DataError:
+            continue
+        times.append(time.perf_counter() - before)
+    if not times:
+        raise DataError(
+            f"none of {len(files)} files can be decoded, the first is '{files[0]}'",
+            hint="name a folder of images, or none for built-in ones",
+        )
+    return statistics.mean(times)
+
+
+def _repeated(files: Sequence[Path], *, until: float) -> Iterator[Path]:
+    """At least once to the end or to the time, then again while there is time for all of them."""
+    while True:
+        for path in files:
+            yield path
+            if time.perf_counter() > until:
+                return
+
+
+def _pictures(folder: Path) -> Iterator[Path]:
+    """JPEGs with the detail of photographs: coarse blocks, smoothed, under noise."""
+    generator = np.random.default_rng(0)
+    for index in range(_BUILT_IN_COUNT):
+        blocks = Image.fromarray(generator.integers(0, 256, (48, 64, 3), np.uint8))
+        smooth = np.asarray(blocks.resize((512, 384), Image.Resampling.BICUBIC), np.float64)
+        noisy = (smooth + generator.normal(0, 6, smooth.shape)).clip(0, 255).astype(np.uint8)
+        path = folder / f"{index}.jpg"
+        Image.fromarray(noisy).save(path, quality=90)
+        yield path
+
+
+def _rates(scorer: Scorer, counts: Sequence[int], seconds: float) -> Iterator[Rate]:
+    """Every batch size that does not take too long, with every number of inferences at once."""
+    per_image = 0.0
+    for size in _BATCH_SIZES:
+        if size > 2 and size * per_image > _LONGEST_RUN_S:
+            return
+        task = _task(scorer, _frames(scorer, size))
+        per_image = _median({"": task}, 0)[""] / size
+        for count in counts:
+            runs = count * max(1, round(seconds / (size * per_image)))
+            yield Rate(size, count, runs * size / _side_by_side(task, count, runs))
+
+
+def _side_by_side(task: Callable[[], object], threads: int, runs: int) -> float:
+    """Seconds for so many runs."""
+    started = time.perf_counter()
+    for _ in ordered_map(lambda _: task(), range(runs), threads=threads):
+        pass
+    return time.perf_counter() - started
+
+
+def _latency(path: Path, provider: str, threads: int, seconds: float) -> float:
+    """Median seconds of one frame."""
+    scorer = Scorer(path, provider=provider, threads=threads, calibrated=False)
+    return _median({"": _task(scorer, _frames(scorer, 1))}, seconds)[""]
+
+
+def _saved(scorer: Scorer, batch_size: int, seconds: float) -> dict[str, float]:
+    """Seconds per image without each head, the primary excepted, which cannot be left out."""
+    frames = _frames(scorer, batch_size)
+    scorers = {"": scorer}
+    for head in scorer.heads:
+        if head != scorer.metadata.primary:
+            others = [other for other in scorer.heads if other != head]
+            scorers[head] = Scorer(
+                scorer.path, provider=scorer.provider, threads=1, calibrated=False, heads=others
+            )
+    tasks = {head: _task(each, frames) for head, each in scorers.items()}
+    medians = _median(tasks, seconds * len(tasks))
+    whole = medians.pop("")
+    return {head: max(0.0, whole - value) / batch_size for head, value in medians.items()}
+
+
+def _task(scorer: Scorer, frames: NDArray[np.uint8]) -> Callable[[], object]:
+    return lambda: scorer.score_arrays(frames, batch_size=len(frames))
+
+
+def _frames(scorer: Scorer, count: int) -> NDArray[np.uint8]:
+    """Random images at network size."""
+    size = scorer.metadata.preprocess.size_px
+    return np.random.default_rng(0).integers(0, 256, (count, size, size, 3), np.uint8)
+
+
+def _median(tasks: Mapping[str, Callable[[], object]], seconds: float) -> dict[str, float]:
+    """Median seconds of each task, run in turn after a warm-up while there is time."""
+    for task in tasks.values():
+        task()
+    times: dict[str, list[float]] = {name: [] for name in tasks}
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until or len(next(iter(times.values()))) < _FEWEST_ROUNDS:
+        for name, task in tasks.items():
+            started = time.perf_counter()
+            task()
+            times[name].append(time.perf_counter() - started)
+    return {name: statistics.median(values) for name, values in times.items()}

@@ -1,0 +1,284 @@
+"""The only route to a threshold that holds: ID images through the final file, in onnxruntime."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ood.artifact.metadata import (
+    ArchivedCalibration,
+    Calibration,
+    Manifest,
+    Metadata,
+    store_metadata,
+)
+from edge_ood.artifact.outputs import Scores
+from edge_ood.calibration.combination import COMBINED
+from edge_ood.calibration.decision import Decision, fit_combined, fit_decision
+from edge_ood.calibration.guarantee import Changes, Guarantee
+from edge_ood.errors import ArtifactError, CalibrationError, InputError
+from edge_ood.files.output import atomic_output
+from edge_ood.images.splits import halves_by_hash
+from edge_ood.runtime.probe import make_probe
+from edge_ood.runtime.scorer import Scorer
+
+__all__ = ["CalibrationReport", "calibrate_artifact", "set_thresholds", "undo_calibration"]
+
+_MOST_HISTORY = 10
+_MOST_HISTORY_BYTES = 1 << 22
+_NO_CHANGES = Changes()
+_FEWEST_COMBINED = 2
+
+
+@dataclass(frozen=True)
+class CalibrationReport:
+    """What a calibration did.
+
+    Attributes:
+        before: The calibration that was in force.
+        metadata: Of the file as it is now.
+        scores: Of the calibration images; None after an undo.
+        decision: As stored in the graph.
+    """
+
+    before: Calibration
+    metadata: Metadata
+    scores: Scores | None
+    decision: Decision
+
+    @property
+    def after(self) -> Calibration:
+        """The calibration that is in force now."""
+        return self.metadata.calibration
+
+
+def calibrate_artifact(
+    path: Path,
+    images: Sequence[Path],
+    *,
+    changes: Changes = _NO_CHANGES,
+    output: Path | None = None,
+    provider: str = "auto",
+    on_image: Callable[[], None] = lambda: None,
+) -> CalibrationReport:
+    """Fit thresholds and p-values anew on ID images, through the file itself.
+
+    The probe is recorded anew, too: it describes the device that the thresholds are for.
+
+    Args:
+        path: An artefact.
+        images: ID image files that took no part in training.
+        changes: What is to be held, where that is not what the file holds now.
+        output: Where to write; None replaces `path` atomically.
+        provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
+        on_image: Called after each image, to show progress.
+
+    Raises:
+        CalibrationError: If there are too few images for what is to be held, some were trained
+            on, or a score is not finite.
+        ExportError: If a score of a probe image is not finite.
+        ArtifactError: If the file is not ours or damaged.
+    """
+    scorer = Scorer(path, provider=provider, threads=1, calibrated=False)
+    metadata = scorer.metadata
+    guarantee = changes.applied_to(metadata.calibration.guarantee)
+    _check_combined(metadata, guarantee)
+    guarantee.check_images(len(images))
+    scores = scorer.score_files(images, on_image=on_image)
+    _refuse_trained_on(metadata, images, scores.hashes)
+    decision, calibration = _fitted(metadata, scores, guarantee, changes.thresholds)
+    changed = replace(
+        metadata,
+        calibration=calibration,
+        manifests={**metadata.manifests, "calibration": Manifest.of(scores.hashes)},
+        provider=scorer.provider,
+        probe=make_probe(scorer, scores, metadata.probe.seed),
+    )
+    _store(path, output or path, changed, decision, archived=metadata)
+    return CalibrationReport(metadata.calibration, changed, scores, decision)
+
+
+def set_thresholds(
+    path: Path, thresholds: Mapping[str, float], *, output: Path | None = None
+) -> CalibrationReport:
+    """Let thresholds of the user's own decide; p-values stay those of the calibration images.
+
+    No false-alarm rate is held by such a threshold, and `is_ood` is no longer `pvalue <= alpha`.
+
+    Args:
+        path: A calibrated artefact.
+        thresholds: By head, in the score's own units; flagged is `not (score <= threshold)`.
+        output: Where to write; None replaces `path` atomically.
+
+    Raises:
+        ArtifactError: If the file is not ours, damaged or was never calibrated.
+        InputError: If there is no such head, or a threshold is no finite number.
+    """
+    from edge_ood.graph.decision import read_decision  # noqa: PLC0415  # imports onnx
+    from edge_ood.graph.loading import load_model_file  # noqa: PLC0415  # imports onnx
+
+    metadata = Scorer(path, provider="cpu").metadata
+    current = read_decision(load_model_file(path), metadata.head_names)
+    decision = current.with_thresholds(thresholds)
+    changed = replace(metadata, calibration=_with_own(metadata.calibration, thresholds))
+    _store(path, output or path, changed, decision, archived=metadata)
+    return CalibrationReport(metadata.calibration, changed, None, decision)
+
+
+def undo_calibration(path: Path, *, output: Path | None = None) -> CalibrationReport:
+    """Restore the calibration before the current one, to the bit; again, the one before that.
+
+    Args:
+        path: An artefact.
+        output: Where to write; None replaces `path` atomically.
+
+    Raises:
+        ArtifactError: If there is no earlier calibration.
+    """
+    metadata = Scorer(path, provider="cpu").metadata
+    if not metadata.history:
+        raise ArtifactError(
+            f"'{path}' has no earlier calibration to go back to",
+            hint="'edge-ood inspect' shows the history",
+        )
+    *history, earlier = metadata.history
+    decision = earlier.decision()
+    changed = replace(
+        metadata,
+        calibration=earlier.calibration,
+        manifests={**metadata.manifests, "calibration": earlier.images},
+        provider=earlier.provider,
+        probe=earlier.probe if earlier.probe.labels else metadata.probe,
+        history=tuple(history),
+    )
+    _store(path, output or path, changed, decision)
+    return CalibrationReport(metadata.calibration, changed, None, decision)
+
+
+def _fitted(
+    metadata: Metadata, scores: Scores, guarantee: Guarantee, own: Mapping[str, float]
+) -> tuple[Decision, Calibration]:
+    """The decision of the images' scores, and what the metadata say about it."""
+    num_classes, labels = len(metadata.classes), scores.label_index
+    # The score that is combined in the file as it was is made anew.
+    of_heads = {head.name: scores.scores[head.name] for head in metadata.heads}
+    second = _second_half(scores.hashes, guarantee)
+
+    def fitted(guarantee: Guarantee) -> Decision:
+        decision = fit_decision(of_heads, labels, num_classes, guarantee)
+        if not guarantee.combined:
+            return decision
+        return fit_combined(decision, of_heads, labels, ~second, guarantee)
+
+    def counted(chosen: NDArray[np.bool_]) -> tuple[int, ...]:
+        counts = np.bincount(labels[chosen], minlength=num_classes).tolist()
+        return tuple(counts) if guarantee.per_class and chosen.any() else ()
+
+    decision = fitted(guarantee)
+    # What all classes share, also if each has thresholds of its own.
+    shared = fitted(replace(guarantee, per_class=False)) if guarantee.per_class else decision
+    calibration = Calibration(
+        **asdict(guarantee),
+        n=len(labels),
+        thresholds={head: float(shared.limits(head, labels)[0]) for head in shared.outputs},
+        date=_now(),
+        class_counts=counted(np.ones(len(labels), np.bool_)),
+        combined_n=int(second.sum()),
+        combined_class_counts=counted(second),
+    )
+    return decision.with_thresholds(own), _with_own(calibration, own)
+
+
+def _second_half(hashes: Sequence[str], guarantee: Guarantee) -> NDArray[np.bool_]:
+    """Mask (n,) of the images that set the threshold of the combined score; none without it."""
+    if not guarantee.combined:
+        return np.zeros(len(hashes), np.bool_)
+    second = ~halves_by_hash(hashes)
+    sizes = sorted((int(second.sum()), int((~second).sum())))
+    if sizes[0] < guarantee.minimum_images:
+        raise CalibrationError(
+            f"{COMBINED!r} needs two halves of {guarantee.minimum_images} calibration images, got "
+            f"{sizes[0]} and {sizes[1]}",
+            hint="add images; copies of one are in the same half",
+        )
+    return second
+
+
+def _check_combined(metadata: Metadata, guarantee: Guarantee) -> None:
+    """Refuse a combined score of one head, and to drop the one that decides."""
+    if guarantee.combined and len(metadata.heads) < _FEWEST_COMBINED:
+        raise InputError(
+            f"{COMBINED!r} combines scores, and this file has {metadata.heads[0].name!r} alone",
+            hint="export it with two scores or more",
+        )
+    if metadata.primary == COMBINED and not guarantee.combined:
+        raise InputError(
+            f"{COMBINED!r} decides in this file, so it cannot be left out",
+            hint="export it with another --primary",
+        )
+
+
+def _with_own(calibration: Calibration, own: Mapping[str, float]) -> Calibration:
+    """The calibration with thresholds (float32 numbers) of the user's own for some heads."""
+    if not own:
+        return calibration
+    stored = {head: float(np.float32(value)) for head, value in own.items()}
+    return replace(
+        calibration,
+        thresholds={**calibration.thresholds, **stored},
+        own_thresholds=tuple(sorted({*calibration.own_thresholds, *own})),
+        date=_now(),
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _refuse_trained_on(metadata: Metadata, images: Sequence[Path], hashes: Sequence[str]) -> None:
+    for role, manifest in metadata.manifests.items():
+        seen = manifest.overlap(hashes)
+        if role != "calibration" and seen.any():
+            first = images[int(seen.argmax())]
+            raise CalibrationError(
+                f"{int(seen.sum())} of {len(images)} calibration images are {role} images of this "
+                f"classifier, the first is '{first}'",
+                hint="calibrate with ID images that took no part in training",
+            )
+
+
+def _store(
+    source: Path,
+    target: Path,
+    metadata: Metadata,
+    decision: Decision,
+    *,
+    archived: Metadata | None = None,
+) -> None:
+    """Write the file with another decision; the calibration of `archived` goes into its history."""
+    import onnx  # noqa: PLC0415  # needed to rewrite a file, not to score
+
+    from edge_ood.graph.decision import read_decision, with_decision  # noqa: PLC0415  # imports onnx
+    from edge_ood.graph.loading import load_model_file  # noqa: PLC0415  # imports onnx
+
+    model = load_model_file(source)
+    if archived is not None and archived.calibration.n:
+        current = read_decision(model, archived.head_names)
+        images = archived.manifests.get("calibration", Manifest())
+        past = ArchivedCalibration.of(archived.calibration, images, archived.provider, current)
+        past = replace(past, probe=archived.probe)
+        metadata = replace(metadata, history=_bounded((*metadata.history, past)))
+    model = with_decision(model, decision, primary=metadata.primary)
+    store_metadata(model, metadata)
+    with atomic_output(target) as temporary:
+        onnx.save(model, temporary, format="protobuf")
+
+
+def _bounded(history: tuple[ArchivedCalibration, ...]) -> tuple[ArchivedCalibration, ...]:
+    """The latest, the last one whatever its size."""
+    sizes = np.cumsum([past.packed_bytes for past in reversed(history)])
+    fitting = int((sizes <= _MOST_HISTORY_BYTES).sum())
+    return history[-max(1, min(_MOST_HISTORY, fitting)) :]

@@ -1,0 +1,1 @@
+"""From PyTorch to `classifier.onnx`, for runs and for networks of other origin."""

@@ -1,0 +1,243 @@
+"""A trained network becomes an artefact: torch to `classifier.onnx`, then `attach`.
+
+Where the network comes from, a run directory or a file of weights, is settled before; from there
+on there is one way.
+"""
+
+import contextlib
+import io
+import logging
+import re
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from edge_ood.attachment.attach import Attached, attach
+from edge_ood.attachment.request import Options, Request
+from edge_ood.errors import ExportError
+from edge_ood.graph.array import OPSET
+from edge_ood.images.folders import ImageSet, read_class_folders
+from edge_ood.images.preprocess import Preprocess
+from edge_ood.parity.torch_reference import torch_reference
+from edge_ood.scores import Outputs
+from edge_ood.torch_export.layers import WithLayers, choose_layers
+from edge_ood.torch_export.trained_network import NetworkSource, check_knowledge, load_network
+from edge_ood.training.run_directory import Run, read_run
+from edge_ood.training.run_weights import load_model
+from edge_ood.training.training_set import Folders, read_splits
+
+__all__ = ["export_classifier", "export_network", "export_run", "request_of"]
+
+_PLACE = re.compile(r'File "([^"]+)", line (\d+), in')
+_TRACED_BATCH = 2
+"""torch specialises dimensions of size 1, so a batch of 1 would be baked into the graph."""
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A trained classifier, and the images that it knows.
+
+    Attributes:
+        classifier: Maps normalised images (N, 3, S, S) to `Outputs`, in evaluation mode.
+        preprocess: From a file to its input.
+        splits: Image sets with hashes: `training` with labels, and those of the other roles.
+        provenance: Where it comes from, for the metadata.
+    """
+
+    classifier: nn.Module
+    preprocess: Preprocess
+    splits: Mapping[str, ImageSet]
+    provenance: Mapping[str, object]
+
+
+class _AsTuple(nn.Module):
+    """The classifier with its outputs in a flat tuple, which is what an exporter can name."""
+
+    def __init__(self, classifier: nn.Module) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        outputs: Outputs = self.classifier(images)
+        return tuple(outputs.named().values())
+
+
+def export_run(
+    run_path: Path,
+    output: Path,
+    options: Options,
+    *,
+    on_step: Callable[[str], None] = lambda name: None,
+) -> Attached:
+    """Export a finished run.
+
+    Args:
+        run_path: A run directory.
+        output: Where the artefact goes; an existing file is replaced.
+        options: Heads, primary head, false-alarm rate and the like.
+        on_step: Called with each step's name before it starts.
+
+    Raises:
+        ArtifactError: If the run is unfinished or damaged.
+        CalibrationError: If there are too few calibration images.
+        ExportError: If the classifier cannot be exported, or the parity gate fails.
+    """
+    return _export(_trained(read_run(run_path)), output, options, on_step)
+
+
+def export_network(
+    source: NetworkSource,
+    folders: Folders,
+    output: Path,
+    options: Options,
+    *,
+    on_step: Callable[[str], None] = lambda name: None,
+    on_note: Callable[[str], None] = lambda note: None,
+) -> Attached:
+    """Export a network that was trained elsewhere, as a run of the same weights is exported.
+
+    Args:
+        source: Model, weights and preprocessing.
+        folders: Its training images, whose folders are its classes; calibration images of which
+            none was trained on; perhaps outliers.
+        output: Where the artefact goes; an existing file is replaced.
+        options: Heads, primary head, false-alarm rate and the like.
+        on_step: Called with each step's name before it starts.
+        on_note: Called with sentences that the user should read.
+
+    Raises:
+        ArtifactError: If the weights cannot be read or do not fit.
+        InputError: If the model is unknown, or its outputs are not K logits an image.
+        DataError: If images are unusable, calibration images were trained on, or the network
+            knows the training images no better than guessing.
+        CalibrationError: If there are too few calibration images.
+        ExportError: If the classifier cannot be exported, or the parity gate fails.
+    """
+    classes = read_class_folders(folders.training).classes
+    loaded = load_network(source, len(classes))
+    for note in loaded.notes:
+        on_note(note)
+    on_step("images")
+    splits = read_splits(folders)
+    accuracy = check_knowledge(loaded, splits["training"])
+    on_note(f"{accuracy:.1%} of the training images that were tried are classified correctly")
+    trained = _Trained(loaded.classifier, loaded.preprocess, splits, loaded.provenance)
+    return _export(trained, output, options, on_step)
+
+
+def request_of(run: Run, options: Options) -> Request:
+    """What `attach` needs to know about a finished run; traces its classifier."""
+    return _request(_trained(run), options)
+
+
+def _trained(run: Run) -> _Trained:
+    return _Trained(load_model(run), run.config.preprocess, run.splits, _provenance(run))
+
+
+def _export(
+    trained: _Trained, output: Path, options: Options, on_step: Callable[[str], None]
+) -> Attached:
+    options.guarantee.check_images(len(trained.splits["calibration"]))
+    on_step("trace")
+    return attach(_request(trained, options), output, on_step=on_step)
+
+
+def _request(trained: _Trained, options: Options) -> Request:
+    size_px = trained.preprocess.size_px
+    layers = choose_layers(trained.classifier, size_px, options.layers)
+    model = WithLayers(trained.classifier, layers)
+    return Request(
+        classifier=export_classifier(model, size_px),
+        reference=torch_reference(model),
+        preprocess=trained.preprocess,
+        classes=trained.splits["training"].classes,
+        training=trained.splits["training"],
+        calibration=trained.splits["calibration"],
+        options=options,
+        outliers=trained.splits["outliers"],
+        others={role: trained.splits[role] for role in ("unlabelled", "pretraining")},
+        provenance=trained.provenance,
+    )
+
+
+def export_classifier(classifier: nn.Module, size_px: int) -> onnx.ModelProto:
+    """Trace a classifier in evaluation mode into ONNX with a dynamic batch.
+
+    Args:
+        classifier: Maps float32 (N, 3, S, S) to `Outputs`.
+        size_px: S.
+
+    Returns:
+        A model of opset 18 with outputs `logits`, `logits_pair` if there are two heads, and
+        `features/<layer>`.
+
+    Raises:
+        ExportError: If torch cannot express the classifier in ONNX.
+    """
+    wrapped = _AsTuple(classifier).eval()
+    images = torch.zeros(_TRACED_BATCH, 3, size_px, size_px)
+    with torch.inference_mode():
+        outputs: Outputs = wrapped.classifier(images)
+    with _quiet(), _export_errors():
+        program = torch.onnx.export(
+            wrapped,
+            (images,),
+            input_names=["input"],
+            output_names=list(outputs.named()),
+            dynamic_shapes=({0: torch.export.Dim("N")},),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None  # a program is returned whenever no file name is given
+    return onnx.load_from_string(program.model_proto.SerializeToString())
+
+
+def _provenance(run: Run) -> dict[str, object]:
+    settings = run.config.settings
+    recipe = {"recipe": settings.recipe} if settings.recipe else {}
+    return {
+        **recipe,
+        "model": settings.model.name,
+        "model_parameters": dict(settings.model.parameters),
+        "heads": settings.heads,
+        "objective": settings.objective.name,
+        "objective_parameters": run.config.objective_parameters,
+        "epochs": settings.epochs,
+        "seed": settings.seed,
+    }
+
+
+@contextlib.contextmanager
+def _quiet():  # type: ignore[no-untyped-def]  # a generator of nothing
+    """Keep the exporter's progress, warnings and logs off the user's terminal."""
+    logging.disable(logging.CRITICAL)
+    nowhere = io.StringIO()
+    with (
+        warnings.catch_warnings(action="ignore"),
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)
+
+
+@contextlib.contextmanager
+def _export_errors():  # type: ignore[no-untyped-def]  # a generator of nothing
+    try:
+        yield
+    except torch.onnx.OnnxExporterError as error:
+        said = str(error.__cause__ or error).strip()  # the exporter's own words are advice
+        places = _PLACE.findall(said)
+        where = f" ('{places[-1][0]}', line {places[-1][1]})" if places else ""
+        raise ExportError(
+            f"torch cannot express this classifier in ONNX: {said.splitlines()[0]}{where}",
+            hint="change the model there: an operator without an ONNX form, or an 'if' on values",
+        ) from error

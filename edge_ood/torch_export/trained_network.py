@@ -1,0 +1,202 @@
+"""A network that is trained already, whoever trained it, as a classifier that can be exported."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from edge_ood.errors import ArtifactError, DataError, InputError
+from edge_ood.images.folders import ImageSet
+from edge_ood.images.preprocess import Preprocess
+from edge_ood.images.reading import decode_all
+from edge_ood.images.splits import evenly_spread
+from edge_ood.models import (
+    Classifier,
+    WholeNetworks,
+    bind_model,
+    build_classifier,
+    family_of,
+    merge_heads,
+)
+from edge_ood.registry import Spec
+from edge_ood.torch_export.penultimate import check_network, find_features
+from edge_ood.torch_export.weights import Weights, load_into, read_weights
+from edge_ood.training.batches import normalised
+
+__all__ = ["Loaded", "NetworkSource", "check_knowledge", "load_network"]
+
+RGB = tuple[float, float, float]
+
+_HEADS = "heads.linear."
+_FIRST_HEAD = f"{_HEADS}0.weight"
+_OURS = ("trunk.", "heads.")
+_TRIED_IMAGES = 128
+_IMAGES_AT_ONCE = 32
+_IMAGENET = "--mean 0.485,0.456,0.406 --std 0.229,0.224,0.225"
+
+
+@dataclass(frozen=True)
+class NetworkSource:
+    """A finished network as its owner describes it.
+
+    Attributes:
+        model: A name that `edge_ood.models` knows, or `package.module:function`.
+        weights: Its trained weights.
+        size_px: Side of its input; None for what published weights of that name were trained with,
+            as for `mean` and `std`.
+        mean: Per RGB channel, in units of [0, 1] pixel values.
+        std: Per RGB channel, in the same units.
+        resize: `center-crop` or `stretch`.
+    """
+
+    model: Spec
+    weights: Path
+    size_px: int | None = None
+    mean: RGB | None = None
+    std: RGB | None = None
+    resize: str = "center-crop"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A finished network, ready to be exported.
+
+    Attributes:
+        classifier: Maps normalised images (N, 3, S, S) to `Outputs`, in evaluation mode.
+        preprocess: From a file to its input.
+        provenance: Model, heads and weights, for the metadata.
+        notes: What the user should know, one sentence each.
+    """
+
+    classifier: nn.Module
+    preprocess: Preprocess
+    provenance: Mapping[str, Any]
+    notes: tuple[str, ...]
+
+
+def load_network(source: NetworkSource, classes: int) -> Loaded:
+    """Build a network, fill it with its weights and try it once.
+
+    Weights under the names of a run directory fill our own classifier, any others the network as
+    it is known outside edge-ood.
+
+    Args:
+        source: Model, weights and preprocessing.
+        classes: K, the number of class folders.
+
+    Raises:
+        ArtifactError: If the weights cannot be read or do not fit.
+        InputError: If the model is unknown, gives anything but K logits an image, or its
+            preprocessing is neither given nor published.
+    """
+    model = bind_model(source.model)
+    weights = read_weights(source.weights)
+    ours = _FIRST_HEAD in weights.arrays and all(name.startswith(_OURS) for name in weights.arrays)
+    whole = None if ours else _whole(source, model, weights)
+    preprocess, notes = _preprocess(source, model, whole)
+    if whole is None:
+        classifier: nn.Module = _ours(model, weights, classes)
+        check_network(model.name, classifier, preprocess.size_px, classes)
+    else:
+        network = whole.build(model.name, classes, **model.parameters).eval()
+        load_into(network, replace(weights, arrays=whole.renamed(weights.arrays)), classes)
+        classifier, said = find_features(model.name, network, preprocess.size_px, classes)
+        notes += said
+    provenance = {
+        "model": model.name,
+        "model_parameters": dict(model.parameters),
+        "heads": _heads(weights) if ours else 1,
+        "weights": {"file": source.weights.name, "sha256": weights.sha256},
+        **({"published_preprocess": _absent(source)} if _absent(source) else {}),
+    }
+    return Loaded(classifier, preprocess, provenance, (*weights.notes, *notes))
+
+
+def check_knowledge(loaded: Loaded, training: ImageSet) -> float:
+    """Share in [0, 1] of at most 128 training images that the network classifies correctly.
+
+    Class folders in another order than the outputs, and another normalisation than in training,
+    show nowhere else.
+
+    Args:
+        loaded: A finished network.
+        training: Its labelled training images.
+
+    Raises:
+        DataError: If it is no better than guessing the most frequent class.
+    """
+    chosen = evenly_spread(training, _TRIED_IMAGES)
+    assert chosen.labels is not None  # training images are in class folders
+    pixels, _ = decode_all(chosen.paths, loaded.preprocess)
+    with torch.inference_mode():
+        found = [
+            loaded.classifier(normalised(batch, loaded.preprocess)).logits.argmax(1)
+            for batch in torch.split(torch.from_numpy(pixels), _IMAGES_AT_ONCE)
+        ]
+    accuracy = float((torch.cat(found).numpy() == chosen.labels).mean())
+    guessing = float(np.bincount(chosen.labels).max() / len(chosen))
+    if accuracy <= guessing:
+        raise DataError(
+            f"{accuracy:.1%} of {len(chosen)} training images are classified correctly, no better "
+            f"than guessing ({guessing:.1%})",
+            hint="the class folders, sorted, must be in the order of the outputs; check --mean, "
+            "--std and --image-size, too",
+        )
+    return accuracy
+
+
+def _whole(source: NetworkSource, model: Spec, weights: Weights) -> WholeNetworks:
+    whole = family_of(model.name).whole
+    if whole is None:
+        raise ArtifactError(
+            f"'{source.weights}' names {next(iter(weights.arrays))!r}, expected names of a run of "
+            f"{model.name!r}, such as '{_FIRST_HEAD}'",
+            hint="--model package.module:function builds the network that the weights belong to",
+        )
+    return whole
+
+
+def _heads(weights: Weights) -> int:
+    return len({name.split(".")[2] for name in weights.arrays if name.startswith(_HEADS)})
+
+
+def _ours(model: Spec, weights: Weights, classes: int) -> Classifier:
+    trained = build_classifier(model, classes, heads=_heads(weights))
+    load_into(trained, weights, classes)
+    return merge_heads(trained)
+
+
+def _preprocess(
+    source: NetworkSource, model: Spec, whole: WholeNetworks | None
+) -> tuple[Preprocess, list[str]]:
+    """What was given, completed by what published weights were trained with, and a note of that."""
+    absent = _absent(source)
+    published = None
+    if whole is not None and whole.preprocess is not None:
+        published = whole.preprocess(model.name, **model.parameters)
+    if published is None and absent:
+        raise InputError(
+            f"{', '.join(absent)} of {model.name!r} missing, expected as in its training",
+            hint=f"ImageNet's are {_IMAGENET}; a run's are in its config.json",
+        )
+    base = published or Preprocess(1)
+    settled = Preprocess(
+        base.size_px if source.size_px is None else source.size_px,
+        source.mean or base.mean,
+        source.std or base.std,
+        resize=source.resize,
+    )
+    mean, std = (",".join(f"{v:g}" for v in values) for values in (settled.mean, settled.std))
+    said = f"--image-size {settled.size_px} --mean {mean} --std {std}"
+    if not absent:
+        return settled, []
+    return settled, [f"as torchvision's published {model.name!r}: {said}; give others if not so"]
+
+
+def _absent(source: NetworkSource) -> list[str]:
+    asked = {"--image-size": source.size_px, "--mean": source.mean, "--std": source.std}
+    return [option for option, value in asked.items() if value is None]

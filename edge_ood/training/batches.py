@@ -1,0 +1,193 @@
+"""Training batches: every one is a function of seed, epoch and step, augmented on the device."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from edge_ood.images.preprocess import Preprocess
+from edge_ood.objectives import Batch
+from edge_ood.training.settings import Settings
+
+__all__ = ["Batches", "Share", "normalised", "step_seed", "to_device"]
+
+_CROP_SHARE = 8  # the random crop shifts by up to an eighth of the side: 4 px at 32 px
+(
+    _ORDER,
+    _OUTLIER_ORDER,
+    _AUGMENTATION,
+    _OUTLIER_AUGMENTATION,
+    _DROPOUT,
+    _UNLABELLED_ORDER,
+    _UNLABELLED_AUGMENTATION,
+) = range(7)
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which part of every batch this process computes."""
+
+    rank: int = 0
+    processes: int = 1
+
+    def of(self, rows: Tensor) -> Tensor:
+        """A contiguous part of the rows of a joined batch."""
+        return rows.chunk(self.processes)[self.rank]
+
+
+@dataclass(frozen=True)
+class Batches:
+    """All batches of a run.
+
+    Attributes:
+        images: uint8 (N, S, S, 3), on the host or on the device.
+        labels: int64 (N,), beside `images`.
+        outliers: uint8 (M, S, S, 3), M >= 0.
+        settings: Batch sizes, augmentation and seed.
+        preprocess: Mean and std.
+        device: Where batches are wanted.
+        share: The part of this process.
+        prior: Share of each class among all training images, float32 (K,), or None.
+        unlabelled: Sets of uint8 (any, S, S, 3) that each unlabelled batch is drawn from, in equal
+            parts; it is as large as a batch of outliers.
+    """
+
+    images: Tensor
+    labels: Tensor
+    outliers: Tensor
+    settings: Settings
+    preprocess: Preprocess
+    device: torch.device
+    share: Share = Share()
+    prior: Tensor | None = None
+    unlabelled: tuple[Tensor, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Training images in the joined batch: all of them where they are few."""
+        processes = self.share.processes
+        return min(self.settings.batch_size, max(1, len(self.images) // processes) * processes)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches until every training image was seen."""
+        return -(-len(self.images) // self.size)
+
+    def at(self, step: int) -> Batch:
+        """This process' share of a batch.
+
+        All batches have the same size: the last of an epoch is filled up from its beginning.
+
+        Args:
+            step: Number of the batch, counted from the start of the run.
+        """
+        epoch, position = divmod(step, self.steps_per_epoch)
+        order = _permutation((self.settings.seed, _ORDER, epoch), len(self.images))
+        chosen = order[(position * self.size + np.arange(self.size)) % len(order)]
+        rows = to_device(self.share.of(torch.from_numpy(chosen)), self.labels.device)
+        return Batch(
+            self._augmented(self.images[rows], (self.settings.seed, _AUGMENTATION, step)),
+            to_device(self.labels[rows], self.device),
+            self._outliers_at(step) if len(self.outliers) else None,
+            self.prior,
+            self._unlabelled_at(step) if self.unlabelled else None,
+        )
+
+    def _outliers_at(self, step: int) -> Tensor:
+        images = self._in_rounds(
+            self.outliers, step, self.settings.outlier_batch_size, (_OUTLIER_ORDER,)
+        )
+        return self._augmented(images, (self.settings.seed, _OUTLIER_AUGMENTATION, step))
+
+    def _unlabelled_at(self, step: int) -> Tensor:
+        count = self.settings.outlier_batch_size // len(self.unlabelled)
+        parts = [
+            self._augmented(
+                self._in_rounds(images, step, count, (_UNLABELLED_ORDER, part)),
+                (self.settings.seed, _UNLABELLED_AUGMENTATION, part, step),
+            )
+            for part, images in enumerate(self.unlabelled)
+        ]
+        return torch.cat(parts)
+
+    def _in_rounds(self, images: Tensor, step: int, count: int, purpose: tuple[int, ...]) -> Tensor:
+        """This process' share of images in shuffled rounds that run on over batches and epochs."""
+        rounds, places = np.divmod(step * count + np.arange(count), len(images))
+        draw = (self.settings.seed, *purpose)
+        chosen = np.concatenate(
+            [
+                _permutation((*draw, int(turn)), len(images))[places[rounds == turn]]
+                for turn in np.unique(rounds)
+            ]
+        )
+        return images[to_device(self.share.of(torch.from_numpy(chosen)), images.device)]
+
+    def _augmented(self, images: Tensor, draw: tuple[int, ...]) -> Tensor:
+        """Crop, flip and normalise, by draws for the joined batch."""
+        images = to_device(images, self.device)
+        side = images.shape[1]
+        padding = side // _CROP_SHARE if "crop" in self.settings.augmentation else 0
+        generator = np.random.default_rng(draw)
+        joined = len(images) * self.share.processes
+        shifts = torch.from_numpy(generator.integers(0, 2 * padding + 1, (joined, 2)))
+        flips = torch.from_numpy(generator.integers(0, 2, joined)).bool()
+        if "flip" not in self.settings.augmentation:
+            flips = torch.zeros_like(flips)
+        if self.settings.augmentation:
+            shifts, flips = self.share.of(shifts), self.share.of(flips)
+            images = _crop_and_flip(
+                images,
+                to_device(shifts, self.device),
+                to_device(flips, self.device),
+                padding=padding,
+            )
+        return normalised(images, self.preprocess)
+
+
+def normalised(images: Tensor, preprocess: Preprocess) -> Tensor:
+    """Network input, float32 (N, 3, S, S) in channels-last memory, of uint8 (N, S, S, 3)."""
+    mean = to_device(torch.tensor(preprocess.mean), images.device)
+    std = to_device(torch.tensor(preprocess.std), images.device)
+    return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2)
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on the device, perhaps still on its way: the host never waits for it.
+
+    From memory that is not pinned, a copy to a GPU waits until all earlier work there is done.
+    """
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """Seed of torch's generator, which draws the dropout, for one step of one process."""
+    state = np.random.SeedSequence((seed, _DROPOUT, step, rank)).generate_state(1, np.uint64)
+    return int(state[0])
+
+
+def _crop_and_flip(images: Tensor, shifts: Tensor, flips: Tensor, *, padding: int) -> Tensor:
+    """Shift each image (N, S, S, 3) inside a black frame, mirror some, in one gather.
+
+    Args:
+        images: Any dtype.
+        shifts: int64 (N, 2), rows and columns, in [0, 2 padding].
+        flips: bool (N,).
+        padding: Width of the frame, in pixels.
+    """
+    count, side = images.shape[:2]
+    framed = torch.nn.functional.pad(images, (0, 0, padding, padding, padding, padding))
+    ahead = torch.arange(side, device=images.device)
+    rows = shifts[:, :1] + ahead
+    columns = shifts[:, 1:] + torch.where(flips[:, None], ahead.flip(0), ahead)
+    batch = torch.arange(count, device=images.device)
+    return framed[batch[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+@lru_cache(maxsize=8)
+def _permutation(draw: tuple[int, ...], count: int) -> NDArray[np.int64]:
+    return np.random.default_rng(draw).permutation(count)

@@ -1,0 +1,106 @@
+"""What training tells its caller, on the way and at the end; without torch."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edge_ood.errors import GuessingError
+from edge_ood.training.run_directory import EpochReport, Run
+
+__all__ = ["SILENT", "Meter", "Progress", "StepReport", "TrainReport", "conclude"]
+
+_REPORT_EVERY_S = 0.25  # reading the loss waits for the device, so not at every step
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """Where training stands; `step` and `epoch` are counted from 1."""
+
+    step: int
+    total_steps: int
+    epoch: int
+    loss: float
+    images_per_s: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the caller wants to hear; the library itself prints nothing.
+
+    Attributes:
+        on_image: Images decoded so far, and in total.
+        on_step: At most four times a second.
+        on_epoch: After each epoch's validation.
+        on_note: A sentence that the user should read.
+    """
+
+    on_image: Callable[[int, int], None] = lambda done, total: None
+    on_step: Callable[[StepReport], None] = lambda report: None
+    on_epoch: Callable[[EpochReport], None] = lambda report: None
+    on_note: Callable[[str], None] = lambda note: None
+
+
+SILENT = Progress()
+"""For callers who want to hear nothing."""
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """A finished run.
+
+    Attributes:
+        run: Its directory.
+        epochs: One report each.
+        validation_accuracy: Of the final weights, in [0, 1]; NaN without validation images.
+        guessing_accuracy: Share of the most frequent class among the validation images.
+    """
+
+    run: Run
+    epochs: tuple[EpochReport, ...]
+    validation_accuracy: float
+    guessing_accuracy: float
+
+
+class Meter:
+    """Speed since the last report, and when the next is due.
+
+    Args:
+        batch_size: Images per step.
+        steps_per_epoch: Steps per epoch.
+        total_steps: Steps of the whole run.
+        step: Steps done before.
+    """
+
+    def __init__(self, batch_size: int, steps_per_epoch: int, total_steps: int, step: int) -> None:
+        self._batch_size = batch_size
+        self._steps_per_epoch = steps_per_epoch
+        self._total_steps = total_steps
+        self._step, self._time_s = step, time.monotonic()
+
+    def is_due(self) -> bool:
+        """Whether a quarter of a second has passed."""
+        return time.monotonic() - self._time_s > _REPORT_EVERY_S
+
+    def report(self, step: int, loss: float) -> StepReport:
+        """The report after `step` steps; the next interval begins."""
+        now_s = time.monotonic()
+        images_per_s = (step - self._step) * self._batch_size / (now_s - self._time_s)
+        self._step, self._time_s = step, now_s
+        epoch = (step - 1) // self._steps_per_epoch + 1
+        return StepReport(step, self._total_steps, epoch, loss, images_per_s)
+
+
+def conclude(run: Run, epochs: tuple[EpochReport, ...]) -> TrainReport:
+    """The outcome of a finished run.
+
+    Raises:
+        GuessingError: If it is no better than guessing.
+    """
+    guessing, accuracy = run.guessing_accuracy, epochs[-1].validation_accuracy
+    if accuracy <= guessing:
+        raise GuessingError(
+            f"validation accuracy {accuracy:.1%} is no better than guessing the most frequent"
+            f" class ({guessing:.1%}); the weights are kept in '{run.path}'",
+            hint="train for more --epochs, lower --lr, or check the labels",
+        )
+    return TrainReport(run, epochs, accuracy, guessing)

@@ -1,0 +1,296 @@
+"""What `train` writes and `export` reads: settings, splits, metrics and weights, without torch.
+
+`config.json` holds everything needed to repeat the run; `splits.json` every training, calibration,
+validation and outlier file with its hash; `metrics.csv` one row an epoch; `energies.json` those of
+some images before and after; `model.safetensors` the trained weights, whose presence means that the
+run is finished; `report.html` a page about all of it; `last.ckpt`, while training, the state after
+the last saved step.
+"""
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_ood.errors import ArtifactError
+from edge_ood.files.output import atomic_output
+from edge_ood.images.folders import ImageSet
+from edge_ood.images.preprocess import Preprocess
+from edge_ood.registry import Spec
+from edge_ood.training.settings import Settings
+
+__all__ = [
+    "PAGE_FILE",
+    "SPLITS",
+    "EpochReport",
+    "Run",
+    "RunConfig",
+    "Start",
+    "read_metrics",
+    "read_run",
+    "write_metrics",
+    "write_run",
+]
+
+SPLITS = ("training", "calibration", "validation", "outliers", "unlabelled", "pretraining")
+
+PAGE_FILE = "report.html"
+
+_LATER_SPLITS = ("unlabelled", "pretraining")  # runs of earlier versions lack them
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Start:
+    """The finished run whose weights another run starts from.
+
+    Attributes:
+        run: Its directory.
+        weights: Content hash of its weights.
+    """
+
+    run: str
+    weights: str
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything needed to repeat a run, apart from the images.
+
+    Attributes:
+        settings: How to train.
+        classes: K class names; a label is an index into them.
+        preprocess: From a file to network input.
+        environment: Versions, device, threads and processes: on the record, not compared.
+        start: Where the first weights come from; None for random ones.
+        measured: Parameters that the objective set by the first weights.
+    """
+
+    settings: Settings
+    classes: tuple[str, ...]
+    preprocess: Preprocess
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    start: Start | None = None
+    measured: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def objective_parameters(self) -> dict[str, Any]:
+        """All parameters of the objective, the measured ones included."""
+        return {**self.settings.objective.parameters, **self.measured}
+
+    def to_json(self) -> dict[str, Any]:
+        """A document that `from_json` reads."""
+        return {"format": _FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "RunConfig":
+        """Read and check what `to_json` wrote; raises what a damaged document provokes."""
+        settings = dict(document["settings"])
+        for name in ("model", "objective"):
+            settings[name] = Spec(str(settings[name]["name"]), dict(settings[name]["parameters"]))
+        settings["augmentation"] = tuple(settings["augmentation"])
+        return cls(
+            settings=Settings(**settings),
+            classes=tuple(str(name) for name in document["classes"]),
+            preprocess=Preprocess.from_json(document["preprocess"]),
+            environment=dict(document["environment"]),
+            start=None if document.get("start") is None else Start(**document["start"]),
+            measured={str(k): float(v) for k, v in document.get("measured", {}).items()},
+        )
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory that was read and checked.
+
+    Attributes:
+        path: The directory.
+        config: Settings, classes and preprocessing.
+        splits: Image sets with hashes: `training` and `validation` with labels, `calibration` with
+            labels where its folders bear class names, the others without; empty if unused.
+            `pretraining` are images that only trained the weights which the run started from.
+    """
+
+    path: Path
+    config: RunConfig
+    splits: Mapping[str, ImageSet]
+
+    @property
+    def weights_path(self) -> Path:
+        """Where the trained weights are once the run is finished."""
+        return self.path / "model.safetensors"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether training came to its end."""
+        return self.weights_path.is_file() and not (self.path / "last.ckpt").exists()
+
+    @property
+    def guessing_accuracy(self) -> float:
+        """Share of the most frequent class among the validation images; NaN where there is none."""
+        labels = self.splits["validation"].labels
+        if labels is None or not len(labels):
+            return math.nan
+        return float(np.bincount(labels).max() / len(labels))
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """One row of `metrics.csv`.
+
+    Attributes:
+        epoch: Counted from 1.
+        learning_rate: Of its last step.
+        training_loss: Mean over its optimiser steps, in nats.
+        validation_accuracy: In [0, 1]; NaN without validation images.
+        images_per_s: Training images, outliers not counted.
+        seconds: Wall time, validation not counted.
+        first_head_accuracy: Like `validation_accuracy`, which is that of the heads' mean logits.
+        second_head_accuracy: NaN with one head, too.
+    """
+
+    epoch: int
+    learning_rate: float
+    training_loss: float
+    validation_accuracy: float
+    images_per_s: float
+    seconds: float
+    first_head_accuracy: float = math.nan
+    second_head_accuracy: float = math.nan
+
+
+def read_run(path: Path) -> Run:
+    """Read a run directory, finished or not.
+
+    Raises:
+        ArtifactError: If a file is missing, damaged or from a newer edge-ood.
+    """
+    config = _read(path / "config.json")
+    splits = _read(path / "splits.json")
+    try:
+        settled = RunConfig.from_json(config)
+        for name in _LATER_SPLITS:
+            splits.setdefault(name, {"root": "", "images": []})
+        images = {name: _images_from_json(splits[name], settled.classes) for name in SPLITS}
+        run = Run(path, settled, images)
+        _check_labels(run)
+    except KeyError as error:
+        raise _damaged(path, f"{error} is missing") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise _damaged(path, str(error)) from error
+    return run
+
+
+def write_run(run: Run) -> None:
+    """Write `splits.json` and `config.json`, in this order: a config means that both are there.
+
+    Raises:
+        DataError: If the folder cannot be written or the disk is full.
+    """
+    splits = {name: _images_to_json(run.splits[name]) for name in SPLITS}
+    for name, document, indent in (
+        ("splits.json", {"format": _FORMAT, **splits}, None),
+        ("config.json", run.config.to_json(), 2),
+    ):
+        with atomic_output(run.path / name) as temporary:
+            temporary.write_text(json.dumps(document, indent=indent) + "\n", "utf-8")
+
+
+def write_metrics(path: Path, epochs: Sequence[EpochReport]) -> None:
+    """Write `metrics.csv` anew, one row an epoch, so that resuming never doubles a row.
+
+    Raises:
+        DataError: If the folder cannot be written or the disk is full.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, [f.name for f in fields(EpochReport)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(epoch) for epoch in epochs)
+    with atomic_output(path / "metrics.csv") as temporary:
+        temporary.write_text(text.getvalue(), "utf-8", newline="")
+
+
+def read_metrics(path: Path) -> tuple[EpochReport, ...]:
+    """The rows of a run's `metrics.csv`.
+
+    Raises:
+        ArtifactError: If the file is missing or damaged.
+    """
+    source = path / "metrics.csv"
+    try:
+        rows = list(csv.DictReader(source.read_text("utf-8").splitlines()))
+        return tuple(
+            EpochReport(int(row.pop("epoch")), **{name: float(row[name]) for name in row})
+            for row in rows
+        )
+    except OSError as error:
+        raise ArtifactError(f"cannot read '{source}': {error.strerror}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(source, repr(error)) from error
+
+
+def _images_to_json(images: ImageSet) -> dict[str, Any]:
+    """A root folder, and `[file below it, hash, label or null]` for every image."""
+    root = os.path.commonpath([path.parent for path in images.paths]) if images.paths else ""
+    labels = [None] * len(images) if images.labels is None else images.labels.tolist()
+    files = [os.path.relpath(path, root) for path in images.paths]
+    rows = zip(files, images.hashes, labels, strict=True)
+    return {"root": root, "images": [list(row) for row in rows]}
+
+
+def _images_from_json(document: Mapping[str, Any], classes: tuple[str, ...]) -> ImageSet:
+    root = Path(document["root"])
+    rows = [(str(file), str(digest), label) for file, digest, label in document["images"]]
+    labelled = [int(label) for _, _, label in rows if label is not None]
+    if len(labelled) not in (0, len(rows)):
+        raise ValueError("some images of a split have a label and some have none")
+    return ImageSet(
+        tuple(root / file for file, _, _ in rows),
+        np.array(labelled, np.int64) if labelled else None,
+        classes,
+        tuple(digest for _, digest, _ in rows),
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ArtifactError(
+            f"'{path.parent}' is not a run directory: no readable {path.name}",
+            hint="a run directory is made by 'edge-ood train DATA -o RUN'",
+        ) from error
+    except ValueError as error:
+        raise _damaged(path, str(error)) from error
+    if not isinstance(document, dict) or not isinstance(document.get("format"), int):
+        raise _damaged(path, "no format number")
+    if document["format"] > _FORMAT:
+        raise ArtifactError(
+            f"'{path}' has format {document['format']}, this edge-ood reads up to {_FORMAT}",
+            hint="pip install --upgrade edge-ood",
+        )
+    return document
+
+
+def _check_labels(run: Run) -> None:
+    classes = len(run.config.classes)
+    for name, images in run.splits.items():
+        if (
+            images.labels is not None
+            and not 0 <= images.labels.min() <= images.labels.max() < classes
+        ):
+            raise ValueError(f"a label of {name} is outside the {classes} classes")
+    if run.splits["training"].labels is None or classes < 2:
+        raise ValueError("no labelled training images of two classes")
+
+
+def _damaged(path: Path, reason: str) -> ArtifactError:
+    return ArtifactError(f"'{path}' is damaged: {reason}", hint="train again")

@@ -1,0 +1,171 @@
+"""What a user may ask for: refused before any work, with the way out in the hint."""
+
+import numpy as np
+import pytest
+from onnx import ModelProto, TensorProto, helper
+
+from edge_ood.attachment.request import Options, Request, bind_head, default_heads, without_combined
+from edge_ood.calibration.guarantee import Guarantee
+from edge_ood.errors import InputError
+from edge_ood.images.folders import ImageSet
+from edge_ood.images.preprocess import Preprocess
+from edge_ood.registry import Spec, parse_specs
+
+
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ("energy:temperature=0", "'temperature' of score head 'energy' is 0.0, expected a number"),
+        ("energy,odin:temperature=-1", "'temperature' of score head 'odin' is -1.0"),
+        ("energy,odin:epsilon=-0.001", "'epsilon' of score head 'odin' is -0.001, expected 0 or"),
+        ("energy,mahalanobis:epsilon=-1", "'epsilon' of score head 'mahalanobis' is -1.0"),
+        ("energy,mahalanobis:weights=adam", "is 'adam', expected one of uniform, fgsm, outliers"),
+    ],
+)
+def test_parameters_out_of_range_are_refused(scores: str, message: str) -> None:
+    """A temperature of 0, a step backwards and unknown weights end the command at once."""
+    with pytest.raises(InputError, match=message) as raised:
+        Options(heads=parse_specs(scores))
+
+    assert "the default is" in str(raised.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("options", "message", "hint"),
+    [
+        ({"epsilon": "best"}, "epsilon by 'best', expected one of", "odin:epsilon=0.002"),
+        ({"epsilon": "auto"}, "no score perturbs", "add odin"),
+        ({"epsilon": "auto", "heads": parse_specs("energy,odin:epsilon=0")}, "no score", "odin"),
+        ({"layers": ("auto",), "heads": parse_specs("energy")}, "reads features", "mahalanobis"),
+    ],
+)
+def test_choices_that_no_score_notices_are_refused(
+    options: dict[str, object], message: str, hint: str
+) -> None:
+    """Asking for a chosen epsilon, or for layers, without a head that uses them is a slip."""
+    with pytest.raises(InputError, match=message) as raised:
+        Options(**options)  # type: ignore[arg-type]  # wrong on purpose
+
+    assert hint in str(raised.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("options", "message", "hint"),
+    [
+        ({"precision": "int4"}, "unknown precision 'int4'", "int8"),
+        ({"precision": "int8", "int8_target": "avx"}, "unknown int8 target 'avx'", "avx2"),
+        ({"int8_target": "arm"}, "an int8 target for a classifier in fp32", "--precision int8"),
+        ({"precision": "fp16", "int8_target": "arm"}, "in fp16", "leave out --int8-target"),
+        ({"max_label_flips": 0.1}, "which nothing converts", "leave out --max-label-flips"),
+        ({"precision": "int8", "max_label_flips": 5}, "at most 5 of the labels", "one image in"),
+        ({"precision": "int8", "max_label_flips": float("nan")}, "at most nan", "one image in"),
+    ],
+)
+def test_unusable_precisions_are_refused(
+    options: dict[str, object], message: str, hint: str
+) -> None:
+    """Names with the nearest, settings that nothing would read, shares that are none."""
+    with pytest.raises(InputError, match=message) as raised:
+        Options(**options)  # type: ignore[arg-type]  # wrong on purpose
+
+    assert hint in str(raised.value.hint)
+
+
+@pytest.mark.parametrize("head", ["odin", "mahalanobis:epsilon=0.001"])
+def test_heads_that_perturb_have_no_gradient_in_int8(head: str) -> None:
+    """The same heads without a step are welcome, and with one in float16."""
+    with pytest.raises(InputError, match=r"along the sign of a gradient.*flat") as raised:
+        Options(heads=parse_specs(f"energy,{head}"), precision="int8")
+
+    assert "out of --scores, set its epsilon to 0, or export with" in str(raised.value.hint)
+    Options(heads=parse_specs(f"energy,{head.split(':')[0]}:epsilon=0"), precision="int8")
+    Options(heads=parse_specs(f"energy,{head}"), precision="fp16")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(heads=parse_specs("energy,odin"), epsilon="outliers"),
+        Options(heads=parse_specs("energy,mahalanobis:weights=outliers")),
+    ],
+    ids=["epsilon", "weights"],
+)
+def test_outliers_that_do_not_exist_are_refused(options: Options) -> None:
+    """A run without outliers cannot choose by them; the hint offers FGSM images."""
+    with pytest.raises(InputError, match="no outliers") as raised:
+        _request(options)
+
+    assert "fgsm" in str(raised.value.hint)
+
+
+def test_heads_that_perturb_are_no_default() -> None:
+    """Without `--scores` an artefact has the closed-form heads alone: one pass, not three."""
+    outputs = ("logits", "logits_pair", "features/penultimate")
+
+    names = [spec.name for spec in default_heads(_classifier(outputs))]
+
+    assert "odin" not in names
+    assert {"energy", "mahalanobis", "mcd_l1", "msp"} <= set(names)
+
+
+def test_a_head_that_perturbs_knows_its_step() -> None:
+    """The step is the parameter `epsilon`, and 0 where a head has no gradient."""
+    found = [bind_head(spec).epsilon for spec in parse_specs("odin,odin:epsilon=0.2,mahalanobis")]
+
+    assert [0.0014, 0.2, 0.0] == found
+    assert 0.0 == bind_head(Spec("energy")).epsilon
+
+
+def _classifier(outputs: tuple[str, ...]) -> ModelProto:
+    graph = helper.make_graph(
+        [], "none", [], [helper.make_tensor_value_info(o, TensorProto.FLOAT, []) for o in outputs]
+    )
+    return helper.make_model(graph)
+
+
+def _request(options: Options) -> Request:
+    images = ImageSet((), np.zeros(0, np.int64), ("a", "b"))
+    return Request(
+        classifier=_classifier(("logits",)),
+        reference=None,  # type: ignore[arg-type]  # never used
+        preprocess=Preprocess(8),
+        classes=("a", "b"),
+        training=images,
+        calibration=images,
+        options=options,
+    )
+
+
+def test_combined_is_taken_out_of_the_scores() -> None:
+    """It is no head: the others are, in their order."""
+    heads, combined = without_combined(parse_specs("energy,combined,msp"))
+
+    assert combined
+    assert ["energy", "msp"] == [spec.name for spec in heads]
+    assert ([], False) == without_combined(())
+
+
+@pytest.mark.parametrize("scores", ["combined", "energy,combined", "combined,combined,energy,msp"])
+def test_a_combination_of_fewer_than_two_is_refused(scores: str) -> None:
+    """One score is its own smallest p-value."""
+    with pytest.raises(InputError, match="'combined'"):
+        without_combined(parse_specs(scores))
+
+
+def test_a_combined_score_has_no_parameters() -> None:
+    """As there is none to give."""
+    with pytest.raises(InputError, match="has no parameters"):
+        without_combined(parse_specs("energy,msp,combined:temperature=2"))
+
+
+def test_only_a_score_that_there_is_can_decide() -> None:
+    """`combined` decides where it was asked for."""
+    heads = parse_specs("energy,msp")
+
+    with pytest.raises(InputError, match="primary head 'combined' is not among"):
+        Options(heads=heads, primary="combined")
+    with pytest.raises(InputError, match="combines two scores or more, got energy"):
+        Options(heads=heads[:1], guarantee=Guarantee(combined=True))
+
+    chosen = Options(heads=heads, primary="combined", guarantee=Guarantee(combined=True))
+    assert "combined" == chosen.primary
