@@ -1,26 +1,25 @@
 """What a command says about an artefact that it has just made."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from edge_ood.cli._comparison import report_comparison
-from edge_ood.cli._page import leave_export_page
 from edge_ood.cli._table import format_table
 
 if TYPE_CHECKING:
     from edge_ood.attachment.attach import Attached
 
-__all__ = ["report_artefact"]
+__all__ = ["report_artifact"]
 
 
-def report_artefact(target: Path, attached: "Attached") -> None:
-    """Print thresholds, errors, guarantee and what was chosen; write the page about it."""
+def report_artifact(attached: "Attached") -> None:
+    """Print thresholds, errors, guarantee and what was chosen."""
     from edge_ood.artifact.guarantee_text import promise
     from edge_ood.files.output import page_path, report_path
 
+    target = attached.path
     _explain_choices(attached.metadata.provenance.get("choices", {}))
     calibration = attached.metadata.calibration
     errors = {d.output: d for d in attached.parity.differences}
@@ -44,7 +43,7 @@ def report_artefact(target: Path, attached: "Attached") -> None:
         )
     typer.echo(promise(attached.metadata))
     typer.echo(f"{report_path(target)}: the images on which each output is furthest off")
-    if leave_export_page(target):
+    if page_path(target).exists():
         typer.echo(f"{page_path(target)}: all of this as a page, and what the thresholds mean")
     if attached.comparison is not None:
         report_comparison(attached.metadata.precision, attached.comparison)

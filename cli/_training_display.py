@@ -10,21 +10,17 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from edge_ood.training.progress import Progress as Callbacks
 from edge_ood.training.progress import StepReport
-from edge_ood.training.run_directory import EpochReport
+from edge_ood.training.run_directory import EpochReport, Run
 
 __all__ = ["TrainingDisplay"]
 
 
 class TrainingDisplay:
-    """Loss, accuracy, images/s and remaining time of a run.
+    """Loss, accuracy, images/s and remaining time of a run."""
 
-    Args:
-        epochs: Of the whole run.
-    """
-
-    def __init__(self, epochs: int) -> None:
+    def __init__(self) -> None:
         console = Console(stderr=True)
-        self._epochs = epochs
+        self._epochs = 0
         self._accuracy = ""
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -38,6 +34,7 @@ class TrainingDisplay:
         self._decoding = self._bar.add_task("decoding", total=None, numbers="")
         self._training = self._bar.add_task("training", total=None, numbers="", visible=False)
         self.callbacks = Callbacks(
+            on_start=self._show_start,
             on_image=self._show_image,
             on_step=self._show_step,
             on_epoch=self._show_epoch,
@@ -55,6 +52,9 @@ class TrainingDisplay:
         traceback: TracebackType | None,
     ) -> None:
         self._bar.stop()
+
+    def _show_start(self, run: Run) -> None:
+        self._epochs = run.config.settings.epochs
 
     def _show_image(self, done: int, total: int) -> None:
         self._bar.update(self._decoding, completed=done, total=total)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from edge_ood.cli._bundles import GroupedCommand
 from edge_ood.cli._errors import INTERRUPTED, OneLineErrors
 
 __all__ = ["app", "main"]
@@ -57,7 +58,8 @@ class _Commands(Mapping[str, Any]):
 
 def _build(name: str) -> Any:
     alone = typer.Typer(**_PLAIN)
-    alone.command(name)(getattr(importlib.import_module(f"edge_ood.cli.{name}"), name))
+    command = getattr(importlib.import_module(f"edge_ood.cli.{name}"), name)
+    alone.command(name, cls=GroupedCommand)(command)
     return typer.main.get_command(alone)
 
 

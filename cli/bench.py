@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_ood.cli._options import Artefact, ProviderOption
+from edge_ood.cli._options import ArtifactArgument, ProviderOption
 from edge_ood.cli._table import format_table
 from edge_ood.files.text import printable
 
@@ -19,7 +19,7 @@ __all__ = ["bench"]
 
 
 def bench(
-    artefact: Artefact,
+    artifact: ArtifactArgument,
     images: Annotated[
         Path | None,
         typer.Argument(help="Files such as are to be scored; built-in pictures by default."),
@@ -41,7 +41,7 @@ def bench(
 
     files = () if images is None else InputFiles([images])
     report = benchmark(
-        artefact,
+        artifact,
         files,
         provider=provider,
         on_step=lambda step: typer.echo(f"measuring {step} ...", err=True),
@@ -50,7 +50,7 @@ def bench(
         json.dump(report.to_json(), sys.stdout, indent=2)
         typer.echo()
     else:
-        typer.echo(_tables(report, shlex.join([str(artefact), str(images or "IMAGES")])))
+        typer.echo(_tables(report, shlex.join([str(artifact), str(images or "IMAGES")])))
 
 
 def _tables(report: "Report", arguments: str) -> str:

@@ -1,32 +1,32 @@
 """`edge-ood calibrate`: thresholds anew, on the device, without torch."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edge_ood.cli._options import (
-    Artefact,
+    ArtifactArgument,
     ConfidenceOption,
     ForceOption,
     PerClassOption,
     ProviderOption,
+    print_note,
 )
-from edge_ood.cli._page import renew_export_page
 from edge_ood.cli._table import format_table
 from edge_ood.files.text import printable
 
 if TYPE_CHECKING:
-    from edge_ood.calibration.guarantee import Changes
     from edge_ood.runtime.calibrate import CalibrationReport
 
 __all__ = ["calibrate"]
 
 
 def calibrate(
-    artefact: Artefact,
+    artifact: ArtifactArgument,
     images: Annotated[
         Path | None,
         typer.Argument(metavar="ID_IMAGES", help="Folder of known images from this device."),
@@ -77,44 +77,41 @@ def calibrate(
 
     Example: edge-ood calibrate exported/oe.onnx --threshold energy=-4.5
     """
-    from edge_ood.calibration.guarantee import Changes
-    from edge_ood.files.output import check_output
+    from edge_ood.api.calibrate import calibrate as calibrate_file
 
-    changes = Changes(alpha, confidence, per_class, combined, _thresholds(threshold or []))
-    if undo and (images is not None or changes != Changes()):
-        raise typer.BadParameter(
-            "--undo restores what was held before; give it without images and other options"
-        )
-    own_alone = changes.thresholds and changes == Changes(thresholds=changes.thresholds)
-    if not undo and images is None and not own_alone:
-        raise typer.BadParameter("give a folder of known images, or --threshold or --undo alone")
-    # Replacing the artefact itself is the purpose of this command, so only OUT needs --force.
-    check_output(output or artefact, force=force or output is None)
-    _report(output or artefact, _calibrated(artefact, images, changes, output, provider))
-    renew_export_page(output or artefact)
-
-
-def _calibrated(
-    artefact: Path, images: Path | None, changes: "Changes", output: Path | None, provider: str
-) -> "CalibrationReport":
-    """Calibrate on images, by thresholds alone, or backwards."""
-    from edge_ood.images.folders import find_images
-    from edge_ood.runtime.calibrate import calibrate_artifact, set_thresholds, undo_calibration
-
-    if images is None and changes.thresholds:
-        return set_thresholds(artefact, changes.thresholds, output=output)
-    if images is None:
-        return undo_calibration(artefact, output=output)
-    paths = find_images(images)
-    with typer.progressbar(length=len(paths), label="calibrating", file=sys.stderr) as bar:
-        return calibrate_artifact(
-            artefact,
-            paths,
-            changes=changes,
+    own = _thresholds(threshold or [])
+    with _progress() as on_image:
+        report = calibrate_file(
+            artifact,
+            images,
             output=output,
+            alpha=alpha,
+            confidence=confidence,
+            per_class=per_class,
+            combined=combined,
+            thresholds=own,
+            undo=undo,
             provider=provider,
-            on_image=lambda: bar.update(1),
+            force=force,
+            on_image=on_image,
+            on_note=print_note,
         )
+    _report(output or artifact, report)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int], None]]:
+    """What moves a bar on by one, which begins with the first image."""
+    with ExitStack() as stack:
+        bars: list[Any] = []
+
+        def on_image(total: int) -> None:
+            if not bars:
+                bar = typer.progressbar(length=total, label="calibrating", file=sys.stderr)
+                bars.append(stack.enter_context(bar))
+            bars[0].update(1)
+
+        yield on_image
 
 
 def _thresholds(texts: Sequence[str]) -> dict[str, float]:

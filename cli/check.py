@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from edge_ood.cli._options import Artefact, ProviderOption
+from edge_ood.cli._options import ArtifactArgument, ProviderOption
 from edge_ood.cli._table import format_table
 from edge_ood.files.text import printable
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["check"]
 
 
-def check(artefact: Artefact, *, provider: ProviderOption = "auto") -> None:
+def check(artifact: ArtifactArgument, *, provider: ProviderOption = "auto") -> None:
     """Tell whether this device reproduces the recorded scores.
 
     Shows which device recorded them and which one this is. Fails if a score or a label is off, and
@@ -26,14 +26,14 @@ def check(artefact: Artefact, *, provider: ProviderOption = "auto") -> None:
     from edge_ood.runtime.probe import run_probe
     from edge_ood.runtime.scorer import Scorer
 
-    result = run_probe(Scorer(artefact, provider=provider))
+    result = run_probe(Scorer(artifact, provider=provider))
     typer.echo(f"{_devices(result)}\n\n{_outcome(result)}\n")
     if not result.passed:
         raise ArtifactError(
-            f"this device does not reproduce {result.wrong} of '{artefact}': {result.cause}",
-            hint=result.remedy(artefact),
+            f"this device does not reproduce {result.wrong} of '{artifact}': {result.cause}",
+            hint=result.remedy(artifact),
         )
-    typer.echo(f"{artefact}: reproduced on this device ({result.here.provider})")
+    typer.echo(f"{artifact}: reproduced on this device ({result.here.provider})")
 
 
 def _devices(result: "ProbeResult") -> str:

@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 
 from edge_ood.cli._options import ForceOption
-from edge_ood.cli._page import PAGE_LIBRARIES
 
 __all__ = ["demo"]
 
@@ -88,6 +87,8 @@ def _commands(output: Path) -> list[list[str]]:
 
 
 def _has_pages() -> bool:
+    from edge_ood.report.leave import PAGE_LIBRARIES
+
     return all(importlib.util.find_spec(name) for name in PAGE_LIBRARIES)
 
 

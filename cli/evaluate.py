@@ -9,16 +9,18 @@ from typing import Annotated
 
 import typer
 
-from edge_ood.cli._options import BatchSizeOption, ForceOption, ProviderOption
+from edge_ood.cli._bundles import with_bundles
+from edge_ood.cli._evaluation_outputs import Outputs
+from edge_ood.cli._options import BatchSizeOption, ForceOption, ProviderOption, announce_step
 from edge_ood.corruptions import CORRUPTIONS
-from edge_ood.files.text import valid_text
 from edge_ood.synthetic import KINDS
 
 __all__ = ["evaluate"]
 
 
+@with_bundles
 def evaluate(
-    artefacts: Annotated[
+    artifacts: Annotated[
         list[Path],
         typer.Argument(metavar="FILE.onnx...", help="The artefact, or several to compare."),
     ],
@@ -72,31 +74,10 @@ def evaluate(
             help="Measure even on images that an artefact was made from; the report says so.",
         ),
     ] = False,
-    json_file: Annotated[
-        str | None,
-        typer.Option("--json", metavar="FILE", help="Write JSON; - writes it in place of tables."),
-    ] = None,
-    csv_file: Annotated[
-        str | None,
-        typer.Option(
-            "--csv",
-            metavar="FILE",
-            help="Write CSV, a row per artefact, set and head; - writes it in place of tables.",
-        ),
-    ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.html", help="Write one page with all figures that needs nothing else."
-        ),
-    ] = None,
-    figures: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Write the figures of the page as PNG and SVG."),
-    ] = None,
     batch_size: BatchSizeOption = 8,
     provider: ProviderOption = "auto",
     force: ForceOption = False,
+    outputs: Outputs,
 ) -> None:
     """Measure how well artefacts tell known from foreign.
 
@@ -104,37 +85,31 @@ def evaluate(
 
     Example: edge-ood evaluate exported/oe.onnx --id data/test --near data/svhn --far dtd=data/dtd
     """
-    from edge_ood.cli._evaluation_outputs import Outputs
-    from edge_ood.evaluation.corrupted import parse_corruptions
-    from edge_ood.evaluation.evaluate import measure_answers, score_plan
-    from edge_ood.evaluation.models import open_models
-    from edge_ood.evaluation.plan import plan_evaluation
-    from edge_ood.evaluation.results import Bootstrap
-    from edge_ood.evaluation.sets import parse_sets
-    from edge_ood.images.folders import read_images
+    from edge_ood.api.evaluate import evaluate as evaluate_artifacts
     from edge_ood.metrics.detection import UndefinedMetricWarning
 
-    outputs = Outputs(json_file, csv_file, report, figures)
-    outputs.check(force=force)
-    sets = parse_sets(ood or [], near or [], far or [])
-    spoilt = parse_corruptions(corrupted) if corrupted else ()
-    models = open_models(artefacts, provider=provider)
-    classes = dict.fromkeys(name for m in models for name in m.scorer.metadata.classes)
-    known = read_images(id_folder, list(classes))
-    typer.echo("checking that no image was seen before ...", err=True)
-    plan = plan_evaluation(
-        models, valid_text(str(id_folder)), known, sets, corrupted=spoilt, allow_seen=allow_seen
-    )
-    n_measured = len(plan.tasks) * len(plan.ood) if bootstrap else 0
+    outputs.check()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UndefinedMetricWarning)
-        with _progress("scoring", plan.n_images) as on_image:
-            answers = score_plan(plan, batch_size=batch_size, on_image=on_image)
-        with _progress("measuring", n_measured) as on_set:
-            result = measure_answers(plan, answers, bootstrap=Bootstrap(bootstrap), on_set=on_set)
+        result = evaluate_artifacts(
+            artifacts,
+            id=id_folder,
+            ood=ood or (),
+            near=near or (),
+            far=far or (),
+            corrupted=corrupted,
+            bootstrap=bootstrap,
+            allow_seen=allow_seen,
+            batch_size=batch_size,
+            provider=provider,
+            force=force,
+            on_step=announce_step,
+            progress=_progress,
+            **outputs.files(),
+        )
     for message in dict.fromkeys(str(warning.message) for warning in caught):
         typer.echo(f"warning: {message}", err=True)
-    outputs.write(result, plan)
+    outputs.print(result)
 
 
 @contextmanager

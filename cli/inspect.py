@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from edge_ood.cli._options import Artefact
+from edge_ood.cli._options import ArtifactArgument
 from edge_ood.cli._table import format_table
 from edge_ood.files.text import printable
 
@@ -20,7 +20,7 @@ __all__ = ["inspect", "report"]
 _MOST_CLASSES = 20
 
 
-def inspect(artefact: Artefact) -> None:
+def inspect(artifact: ArtifactArgument) -> None:
     """Show classes, preprocessing, heads, thresholds, history, and where the bytes are.
 
     Example: edge-ood inspect exported/oe.onnx
@@ -28,12 +28,12 @@ def inspect(artefact: Artefact) -> None:
     from edge_ood.graph.budget import size_budget
     from edge_ood.runtime.scorer import Scorer
 
-    metadata = Scorer(artefact, provider="cpu", calibrated=False).metadata
-    typer.echo(f"{printable(str(artefact))}: {artefact.stat().st_size / 1e6:.2f} MB\n")
+    metadata = Scorer(artifact, provider="cpu", calibrated=False).metadata
+    typer.echo(f"{printable(str(artifact))}: {artifact.stat().st_size / 1e6:.2f} MB\n")
     typer.echo(report(metadata))
     if metadata.calibration.per_class:
-        typer.echo(f"\n{_by_class(artefact, metadata)}")
-    typer.echo(f"\n{_budget(size_budget(artefact, [head.name for head in metadata.heads]))}")
+        typer.echo(f"\n{_by_class(artifact, metadata)}")
+    typer.echo(f"\n{_budget(size_budget(artifact, [head.name for head in metadata.heads]))}")
 
 
 def report(metadata: "Metadata") -> str:
@@ -122,14 +122,14 @@ def _device(calibrated: "Metadata | ArchivedCalibration") -> str:
     )
 
 
-def _by_class(artefact: Path, metadata: "Metadata") -> str:
+def _by_class(artifact: Path, metadata: "Metadata") -> str:
     """Thresholds of every score by predicted class, with the images that gave them."""
     import numpy as np
 
     from edge_ood.graph.decision import read_decision
     from edge_ood.graph.loading import load_model_file
 
-    decision = read_decision(load_model_file(artefact), metadata.head_names)
+    decision = read_decision(load_model_file(artifact), metadata.head_names)
     labels = np.arange(len(metadata.classes))
     columns = [[f"{limit:.6g}" for limit in decision.limits(s, labels)] for s in decision.outputs]
     counts = metadata.calibration.class_counts

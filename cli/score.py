@@ -13,7 +13,7 @@ import typer
 
 from edge_ood.cli._errors import sigterm_interrupts
 from edge_ood.cli._gallery import GalleryPage
-from edge_ood.cli._options import Artefact, ForceOption, ProviderOption, ThreadsOption
+from edge_ood.cli._options import ArtifactArgument, ForceOption, ProviderOption, ThreadsOption
 from edge_ood.cli._tally import Tally
 from edge_ood.errors import DataError
 from edge_ood.files.text import printable, valid_text
@@ -34,7 +34,7 @@ _PATH_COLUMNS = 48
 
 
 def score(
-    artefact: Artefact,
+    artifact: ArtifactArgument,
     paths: Annotated[
         list[str],
         typer.Argument(
@@ -125,13 +125,13 @@ def score(
         target.check(resume=resume, force=force)
     own_files = target.own_files if target else ()
     page = GalleryPage(gallery, gallery_size)
-    page.check((artefact, *own_files), force=force, resume=resume)
+    page.check((artifact, *own_files), force=force, resume=resume)
     roots, listed = _roots(paths)
     everything = InputFiles(roots, skip=(*own_files, *page.own_files))
     heads = None if scores is None else [name.strip() for name in scores.split(",")]
     # One at a time, images want all threads for themselves.
     is_single = batch_size == 1 or (len(roots) == 1 and not is_folder(roots[0]))
-    scorer = Scorer(artefact, provider=provider, heads=heads, threads=threads if is_single else 1)
+    scorer = Scorer(artifact, provider=provider, heads=heads, threads=threads if is_single else 1)
     _warn_about_device(scorer)
     files = ShardFiles(everything, part, batch_size)
     tally, latencies = Tally(page.begin(scorer.metadata)), Latencies()
@@ -149,7 +149,7 @@ def score(
     typer.echo(tally.summary(), err=True)
     if batch_size == 1 and latencies:
         typer.echo(latencies.summary(), err=True)
-    page.finish(artefact)
+    page.finish(artifact)
     if fail_on_ood and tally.flagged:
         raise typer.Exit(_FLAGGED)
 

@@ -5,7 +5,7 @@ become links to their pages, so that a new head or objective leaves this page as
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +56,21 @@ def _command(name: str, command: Any) -> str:
         f"`{' '.join(['edge-ood', name, '[OPTIONS]', *arguments])}`",
         *(_marked_up(paragraph) for paragraph in text),
         "\n".join(["```console", *(f"$ {example}" for example in examples), "```"]),
-        *(_parameter(p) for p in command.params),
+        *_parameters(command.params),
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def _parameters(parameters: Sequence[Any]) -> Iterator[str]:
+    """Arguments and the command's own options, then those of bundles under their headings."""
+    by_heading: dict[str, list[str]] = {}
+    for parameter in parameters:
+        heading = getattr(parameter, "rich_help_panel", None) or ""
+        by_heading.setdefault(heading, []).append(_parameter(parameter))
+    for heading, entries in by_heading.items():
+        if heading:
+            yield f"**{heading}**"
+        yield from entries
 
 
 def _without_examples(text: str) -> tuple[list[str], list[str]]:

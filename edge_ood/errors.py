@@ -1,9 +1,10 @@
 """Every error that edge-ood raises on purpose.
 
-EdgeOodError                 base; `exit_code = 1`, optional `hint`
+EdgeOodError                 base; `exit_code = 1`, of usage 2; optional `hint`
 |- InputError (ValueError)           an argument or array the caller passed is unusable
 |  |- ShapeError                     wrong rank, size or dtype
-|  `- UnknownNameError (LookupError) no such head, model or objective; carries the closest name
+|  |- UnknownNameError (LookupError) no such head, model or objective; carries the closest name
+|  `- UsageError                     options contradict each other, or one is missing
 |- DataError                         images or labels on disk are missing, empty or unreadable
 |  `- GuessingError                  a classifier has learned nothing from them
 |- CalibrationError                  statistics or threshold cannot be estimated from this split
@@ -29,6 +30,7 @@ __all__ = [
     "MissingDependencyError",
     "ShapeError",
     "UnknownNameError",
+    "UsageError",
 ]
 
 
@@ -74,6 +76,12 @@ class UnknownNameError(InputError, LookupError):
         separator = " " if self.closest else "; "
         hint = f"{guess}{separator}{listing}" if listing else guess
         super().__init__(f"unknown {kind} {name!r}", hint=hint)
+
+
+class UsageError(InputError):
+    """Options contradict each other, or one that is needed is missing; ends a command with 2."""
+
+    exit_code = 2
 
 
 class DataError(EdgeOodError):

@@ -13,7 +13,13 @@ from edge_ood import errors
 from edge_ood.calibration.gaussian import ClassGaussian
 from edge_ood.calibration.threshold import fit_knots
 from edge_ood.corruptions import CORRUPTIONS
-from edge_ood.errors import DataError, EdgeOodError, MissingDependencyError, UnknownNameError
+from edge_ood.errors import (
+    DataError,
+    EdgeOodError,
+    MissingDependencyError,
+    UnknownNameError,
+    UsageError,
+)
 from edge_ood.images.folders import find_images
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.scores import HEADS
@@ -49,10 +55,10 @@ def test_public_names_are_the_classes():
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_every_error_exits_with_one(kind):
-    """Any refusal of edge-ood ends a command with the exit code 1."""
+def test_every_error_exits_with_one_but_that_of_usage(kind):
+    """Any refusal ends a command with the exit code 1; 2 says that the command line is at fault."""
     assert issubclass(kind, EdgeOodError)
-    assert kind.exit_code == 1
+    assert kind.exit_code == (2 if kind is UsageError else 1)
 
 
 @pytest.mark.parametrize("kind", CLASSES)

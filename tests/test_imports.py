@@ -23,6 +23,7 @@ LAYERS = (
     ("attachment", "evaluation"),
     ("foreign", "torch_export"),
     ("report",),
+    ("api",),
     ("cli",),
 )
 MOST_TOP_MODULES = 5

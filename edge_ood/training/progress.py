@@ -28,12 +28,14 @@ class Progress:
     """What the caller wants to hear; the library itself prints nothing.
 
     Attributes:
+        on_start: Once, with what is going to be trained on what, before the first step.
         on_image: Images decoded so far, and in total.
         on_step: At most four times a second.
         on_epoch: After each epoch's validation.
         on_note: A sentence that the user should read.
     """
 
+    on_start: Callable[[Run], None] = lambda run: None
     on_image: Callable[[int, int], None] = lambda done, total: None
     on_step: Callable[[StepReport], None] = lambda report: None
     on_epoch: Callable[[EpochReport], None] = lambda report: None

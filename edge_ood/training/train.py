@@ -132,6 +132,7 @@ def train(
     run = _describe(output, config, training_set, fabric)
     if earlier is not None:
         check_same_images(earlier, run)
+    progress.on_start(run)
     for note in (*training_set.notes, *_notes(run, earlier)):
         progress.on_note(note)
     session = start_session(fabric, run.config, training_set, start)

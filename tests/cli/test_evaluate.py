@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-import edge_ood.cli._evaluation_outputs
+import edge_ood.api.evaluation_files
 import edge_ood.evaluation.models
 from edge_ood.artifact.metadata import Manifest
 from edge_ood.artifact.outputs import Scores
@@ -271,7 +271,7 @@ def test_a_page_and_figures_are_written(folders):
 def test_a_missing_library_is_named_first(folders, monkeypatch, option, module):
     """Nothing is opened or scored before, and the hint has the extra."""
     monkeypatch.setattr(
-        edge_ood.cli._evaluation_outputs,
+        edge_ood.api.evaluation_files,
         "find_spec",
         lambda name: None if name.startswith(module) else name,
     )

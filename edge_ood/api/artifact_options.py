@@ -1,0 +1,64 @@
+"""What everybody who makes an artefact may choose, whatever classifier goes into it."""
+
+from collections.abc import Sequence
+from typing import Any, TypedDict, Unpack
+
+from edge_ood.api.plain import specs
+from edge_ood.attachment.request import Options, without_combined
+from edge_ood.calibration.guarantee import Guarantee
+from edge_ood.registry import Spec
+
+__all__ = ["ArtifactOptions", "artifact_options"]
+
+_GUARANTEED = ("scores", "alpha", "confidence", "per_class")
+"""What becomes heads and guarantee; the others are fields of `Options`."""
+
+
+class ArtifactOptions(TypedDict, total=False):
+    """Options of `edge_ood.export` and `edge_ood.attach`.
+
+    Attributes:
+        scores: Heads with parameters, such as `"energy,odin:epsilon=0.002"`, and `combined` for one
+            decision over all of them; every closed-form head that fits by default.
+        primary: The head behind `is_ood` and `pvalue`.
+        alpha: False-alarm rate on ID images, in (0, 1); 0.05 needs 19 calibration images.
+        confidence: Share of calibration sets for which the rate is held, in [0, 1); on average over
+            them by default.
+        per_class: Whether the rate is held within each predicted class.
+        epsilon: Step of heads that perturb: `declared`, or chosen on training images by `auto`,
+            `outliers`, `fgsm` or `id-only`.
+        precision: What the network computes in: `fp32`, `fp16` or `int8`.
+        int8_target: Processor of the device: `vnni`, `avx2` or `arm`.
+        max_label_flips: Largest share of labels that a conversion may change, in [0, 1].
+        provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
+    """
+
+    scores: str | Sequence[str | Spec] | None
+    primary: str
+    alpha: float
+    confidence: float | None
+    per_class: bool | None
+    epsilon: str
+    precision: str
+    int8_target: str | None
+    max_label_flips: float | None
+    provider: str
+
+
+def artifact_options(
+    *, statistics: str = "training", layers: tuple[str, ...] = (), **given: Unpack[ArtifactOptions]
+) -> Options:
+    """The options as the pipeline takes them; what is not given keeps its default there.
+
+    Raises:
+        InputError: If a value is unknown or out of range, or two contradict each other.
+    """
+    heads, combined = without_combined(specs(given.get("scores")))
+    guarantee = Guarantee(
+        given.get("alpha", Guarantee.alpha),
+        given.get("confidence") or 0.0,
+        given.get("per_class") or False,
+        combined,
+    )
+    others: dict[str, Any] = {name: v for name, v in given.items() if name not in _GUARANTEED}
+    return Options(heads=heads, guarantee=guarantee, statistics=statistics, layers=layers, **others)

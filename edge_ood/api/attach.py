@@ -1,0 +1,95 @@
+"""`edge_ood.attach`: somebody else's ONNX classifier becomes a file that decides."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Unpack
+
+from edge_ood.api.artifact_options import ArtifactOptions, artifact_options
+from edge_ood.api.plain import PathLike, Words, path_or_none, rgb, words
+from edge_ood.attachment.attach import Attached
+from edge_ood.files.output import check_artifact
+from edge_ood.foreign.attach_foreign import attach_foreign
+from edge_ood.foreign.conventions import ForeignClassifier
+from edge_ood.foreign.known_images import KnownFolders
+from edge_ood.report.leave import leave_export_page
+
+__all__ = ["attach"]
+
+
+def attach(
+    classifier: PathLike,
+    output: PathLike,
+    *,
+    calibration: PathLike,
+    id: PathLike | None = None,
+    classes: PathLike | None = None,
+    channels: str | None = None,
+    layout: str | None = None,
+    pixels: str | None = None,
+    mean: str | Sequence[float] | None = None,
+    std: str | Sequence[float] | None = None,
+    image_size: int | None = None,
+    resize: str | None = None,
+    logits: str | None = None,
+    features: Words | None = None,
+    force: bool = False,
+    on_step: Callable[[str], None] = lambda name: None,
+    on_note: Callable[[str], None] = lambda note: None,
+    **options: Unpack[ArtifactOptions],
+) -> Attached:
+    """Attach scores, thresholds and a decision to somebody else's ONNX classifier, without torch.
+
+    The parity report lies beside the file, and with the extra `report` a page.
+
+    Args:
+        classifier: ONNX file, as PyTorch, Keras, PaddlePaddle and others export it.
+        output: The artefact.
+        calibration: ID images, none trained on, for thresholds.
+        id: Its training images, `id/<class>/<file>`; without them half of `calibration`, in class
+            folders, fits statistics.
+        classes: File of class names in the order of its outputs, one a line; the sorted class
+            folders if None.
+        channels: What it takes: `rgb` (if None), `bgr` or `gray`.
+        layout: `nchw` or `nhwc`, where its input does not tell.
+        pixels: What it takes pixels as: `unit`, `byte`, `signed` or `imagenet`; the one that
+            labelled images single out if None.
+        mean: Instead of `pixels`, of pixels in [0, 1], in RGB.
+        std: As `mean`.
+        image_size: Side of its input in pixels, where the file leaves it open.
+        resize: `center-crop` (if None) or `stretch`.
+        logits: Tensor of class scores, where the search fails.
+        features: Tensors that heads on features read; what the last linear layer reads if None.
+        force: Replace what is at `output`.
+        on_step: Called with each step's name before it starts.
+        on_note: Called with sentences that you should read.
+        **options: As `ArtifactOptions` lists them: scores, primary, alpha, precision, ...
+
+    Returns:
+        Where the file is, what it holds, and how close it is to its reference.
+
+    Raises:
+        ArtifactError: If the file is no valid ONNX model, or an artefact already.
+        InputError: If it is no classifier of square images, or does not fit the options.
+        DataError: If images are unusable, were trained on, or the network does not know them.
+        CalibrationError: If there are too few calibration images.
+        ExportError: If it cannot be adopted, or the parity gate fails.
+    """
+    source = ForeignClassifier(
+        Path(classifier),
+        channels=channels,
+        layout=layout,
+        pixels=pixels,
+        mean=rgb("--mean", mean),
+        std=rgb("--std", std),
+        size_px=image_size,
+        resize=resize or "center-crop",
+        logits=logits,
+        features=words(features),
+    )
+    target = Path(output)
+    check_artifact(target, force=force)
+    chosen = artifact_options(**options)
+    folders = KnownFolders(Path(calibration), path_or_none(id), path_or_none(classes))
+    attached = attach_foreign(source, folders, target, chosen, on_step=on_step, on_note=on_note)
+    leave_export_page(target, on_note)
+    return attached

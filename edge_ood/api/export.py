@@ -1,0 +1,134 @@
+"""`edge_ood.export`: a trained network becomes one ONNX file that decides."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Unpack
+
+from edge_ood.api.artifact_options import ArtifactOptions, artifact_options
+from edge_ood.api.plain import PathLike, Words, path_or_none, rgb, spec, words
+from edge_ood.attachment.attach import Attached
+from edge_ood.errors import MissingDependencyError, UsageError
+from edge_ood.files.output import check_artifact
+from edge_ood.registry import Spec
+from edge_ood.report.leave import leave_export_page
+
+__all__ = ["export"]
+
+_NEEDED = ("model", "weights", "train", "calibration")
+_FOLDER = "exported"
+
+
+def export(
+    run: PathLike | None = None,
+    output: PathLike | None = None,
+    *,
+    model: str | Spec | None = None,
+    weights: PathLike | None = None,
+    train: PathLike | None = None,
+    calibration: PathLike | None = None,
+    outliers: PathLike | None = None,
+    image_size: int | None = None,
+    resize: str | None = None,
+    mean: str | Sequence[float] | None = None,
+    std: str | Sequence[float] | None = None,
+    statistics: str = "training",
+    layers: Words | None = None,
+    force: bool = False,
+    on_step: Callable[[str], None] = lambda name: None,
+    on_note: Callable[[str], None] = lambda note: None,
+    **options: Unpack[ArtifactOptions],
+) -> Attached:
+    """Export a trained network as one ONNX file: preprocessing, scores, thresholds, decision.
+
+    The network is that of a run directory, or any other, described by `model`, `weights`, `train`
+    and `calibration`. The parity report lies beside the file, and with the extra `report` a page.
+
+    Args:
+        run: What `edge_ood.train` wrote.
+        output: The artefact; in `exported/`, named after the run or the weights, if None.
+        model: Instead of `run`, the name of a network that is trained already, or
+            `"package.module:function"`, which runs your own code.
+        weights: Its weights, as safetensors or a torch state dict.
+        train: Its training images, `train/<class>/<file>`.
+        calibration: ID images, none trained on, for thresholds alone.
+        outliers: Auxiliary outliers, to choose parameters by.
+        image_size: Side of its input in pixels; as published weights of that name, if None.
+        resize: `center-crop` or `stretch`.
+        mean: Per RGB channel, of pixels in [0, 1]; as published, if None.
+        std: As `mean`.
+        statistics: Images that fit statistics: `training` or `calibration`.
+        layers: Feature layers besides the last: `auto`, or names of submodules.
+        force: Replace what is at `output`.
+        on_step: Called with each step's name before it starts.
+        on_note: Called with sentences that you should read.
+        **options: As `ArtifactOptions` lists them: scores, primary, alpha, precision, ...
+
+    Returns:
+        Where the file is, what it holds, and how close it is to its reference.
+
+    Raises:
+        UsageError: If neither a run nor a whole description is given, or both are.
+        ArtifactError: If the run or the weights are damaged or do not fit.
+        InputError: If an option is unknown, out of range or does not fit another.
+        DataError: If images are unusable, or the network does not know its training images.
+        CalibrationError: If there are too few calibration images.
+        ExportError: If the network cannot be exported, or the parity gate fails.
+        MissingDependencyError: If torch is not installed.
+    """
+    described = {
+        "model": model,
+        "weights": weights,
+        "train": train,
+        "calibration": calibration,
+        "outliers": outliers,
+        "image_size": image_size,
+        "resize": resize,
+        "mean": mean,
+        "std": std,
+    }
+    _check_usage(run, described)
+    colours = rgb("--mean", mean), rgb("--std", std)
+    target = Path(output) if output is not None else _named_after(run, weights)
+    check_artifact(target, force=force)
+    try:
+        from edge_ood.torch_export.export import export_network, export_run  # noqa: PLC0415  # torch
+        from edge_ood.torch_export.trained_network import NetworkSource  # noqa: PLC0415  # torch
+        from edge_ood.training.training_set import Folders  # noqa: PLC0415  # beside these
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError("exporting", error.name or "torch", "train") from error
+
+    chosen = artifact_options(statistics=statistics, layers=words(layers), **options)
+    if run is not None:
+        attached = export_run(Path(run), target, chosen, on_step=on_step)
+    else:
+        assert model  # `_check_usage`, for these three
+        assert weights
+        assert train
+        source = NetworkSource(
+            spec(model), Path(weights), image_size, *colours, resize or "center-crop"
+        )
+        folders = Folders(Path(train), path_or_none(outliers), path_or_none(calibration))
+        attached = export_network(source, folders, target, chosen, on_step=on_step, on_note=on_note)
+    leave_export_page(target, on_note)
+    return attached
+
+
+def _check_usage(run: PathLike | None, described: Mapping[str, object]) -> None:
+    """Refuse half a description, and one of a run, which knows it all."""
+    given = [name for name, value in described.items() if value is not None]
+    absent = [name for name in _NEEDED if name not in given]
+    if run is not None and given:
+        raise UsageError(f"a run directory knows its {_options(given)}; leave them out")
+    if run is None and not given:
+        raise UsageError(f"give a run directory, or {_options(_NEEDED)}")
+    if run is None and absent:
+        raise UsageError(f"without a run directory, {_options(absent)} is needed, too")
+
+
+def _options(names: Sequence[str]) -> str:
+    return ", ".join(f"--{name.replace('_', '-')}" for name in names)
+
+
+def _named_after(run: PathLike | None, weights: PathLike | None) -> Path:
+    stem = Path(run).resolve().name if run is not None else Path(str(weights)).stem
+    return Path(_FOLDER, f"{stem}.onnx")
