@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edge_ood.cli._bundles import bundle
-from edge_ood.cli._evaluation_text import evaluation_text
 from edge_ood.errors import UsageError
+from edge_ood.evaluation.text import evaluation_text
 
 if TYPE_CHECKING:
     from edge_ood.evaluation.results import Evaluation

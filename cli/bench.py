@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_ood.cli._options import ArtifactArgument, ProviderOption
-from edge_ood.cli._table import format_table
+from edge_ood.files.plain_table import format_table
 from edge_ood.files.text import printable
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from edge_ood.cli._options import (
     ProviderOption,
     print_note,
 )
-from edge_ood.cli._table import format_table
+from edge_ood.files.plain_table import format_table
 from edge_ood.files.text import printable
 
 if TYPE_CHECKING:

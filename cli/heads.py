@@ -2,7 +2,7 @@
 
 import typer
 
-from edge_ood.cli._table import format_table
+from edge_ood.files.plain_table import format_table
 
 __all__ = ["heads"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from edge_ood.cli._options import ArtifactArgument
-from edge_ood.cli._table import format_table
+from edge_ood.files.plain_table import format_table
 from edge_ood.files.text import printable
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from edge_ood.api.export import export
     from edge_ood.api.train import train
     from edge_ood.artifact.outputs import Row, Scores
-    from edge_ood.attachment.attach import Attached
+    from edge_ood.attachment.attached import Attached
     from edge_ood.errors import EdgeOodError
     from edge_ood.evaluation.results import Evaluation
     from edge_ood.runtime.calibrate import CalibrationReport
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Attached": "attachment.attach",
+    "Attached": "attachment.attached",
     "CalibrationReport": "runtime.calibrate",
     "EdgeOodError": "errors",
     "Evaluation": "evaluation.results",

@@ -6,7 +6,7 @@ from typing import Unpack
 
 from edge_ood.api.artifact_options import ArtifactOptions, artifact_options
 from edge_ood.api.plain import PathLike, Words, path_or_none, rgb, spec, words
-from edge_ood.attachment.attach import Attached
+from edge_ood.attachment.attached import Attached
 from edge_ood.errors import MissingDependencyError, UsageError
 from edge_ood.files.output import check_artifact
 from edge_ood.registry import Spec

@@ -29,6 +29,7 @@ from edge_ood.artifact.metadata import (
     Probe,
     store_metadata,
 )
+from edge_ood.attachment.attached import Attached
 from edge_ood.attachment.request import Options, Request, bind_head, default_heads
 from edge_ood.attachment.tune import tune
 from edge_ood.calibration.combination import COMBINED
@@ -53,7 +54,7 @@ from edge_ood.runtime.calibrate import CalibrationReport, calibrate_artifact
 from edge_ood.runtime.scorer import Scorer
 from edge_ood.scores import BoundHead, Outputs
 
-__all__ = ["STEPS", "Attached", "Draft", "attach", "steps_for"]
+__all__ = ["STEPS", "Draft", "attach", "steps_for"]
 
 _BATCH = 64
 _RANGE_IMAGES, _COMPARED_IMAGES = 256, 512
@@ -80,16 +81,6 @@ class Draft:
     parity: ParityReport | None = None
     parity_hashes: Mapping[str, str] = field(default_factory=dict)
     twin: Request | None = None
-    comparison: Comparison | None = None
-
-
-@dataclass(frozen=True)
-class Attached:
-    """A finished artefact: where it is, how it was calibrated, and how close it is to what."""
-
-    path: Path
-    metadata: Metadata
-    parity: ParityReport
     comparison: Comparison | None = None
 
 

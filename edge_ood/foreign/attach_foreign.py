@@ -9,7 +9,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edge_ood.attachment.attach import Attached, attach
+from edge_ood.attachment.attach import attach
+from edge_ood.attachment.attached import Attached
 from edge_ood.attachment.request import Options, Request, bind_head
 from edge_ood.errors import ExportError, InputError
 from edge_ood.files.paths import file_sha256

@@ -17,7 +17,8 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from edge_ood.attachment.attach import Attached, attach
+from edge_ood.attachment.attach import attach
+from edge_ood.attachment.attached import Attached
 from edge_ood.attachment.request import Options, Request
 from edge_ood.errors import ExportError
 from edge_ood.graph.array import OPSET

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from edge_ood.cli._comparison import report_comparison
+from edge_ood.attachment.text import comparison_text
 from edge_ood.cli.app import app
 from edge_ood.parity import comparison
 from edge_ood.parity.comparison import Comparison, HeadChange
@@ -93,42 +93,39 @@ def comparison_of(
     return Comparison(400, label_flips, 0.0213, heads, 2_500_000, 9_400_000, speed)
 
 
-def test_a_gain_is_reported_without_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
-    """Ranks, flips before and after, labels, sizes and speed, all on stdout."""
-    report_comparison("int8", comparison_of(label_flips=4))
+def test_a_gain_is_reported_without_a_warning() -> None:
+    """Ranks, flips before and after, labels, sizes and speed."""
+    found = comparison_of(label_flips=4)
 
-    said = capsys.readouterr()
-    row = next(line for line in said.out.splitlines() if line.startswith("energy"))
+    said = comparison_text("int8", found)
+
+    row = next(line for line in said.splitlines() if line.startswith("energy"))
     assert ["energy", "0.9988", "1.25%", "0.25%"] == row.split()
-    assert "99.00% of the labels agree, logits differ by 2.13% of their spread" in said.out
-    assert "2.50 MB instead of 9.40 MB; 2.00 x as fast as fp32 on this machine" in said.out
-    assert "" == said.err
+    assert "99.00% of the labels agree, logits differ by 2.13% of their spread" in said
+    assert "2.50 MB instead of 9.40 MB; 2.00 x as fast as fp32 on this machine" in said
+    assert [] == found.warnings("int8")
 
 
-def test_a_slower_network_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_slower_network_is_a_warning() -> None:
     """Fewer bits are no gain on every network; the user is told that this is one."""
-    report_comparison("int8", comparison_of(speed=0.8))
+    found = comparison_of(speed=0.8).warnings("int8")
 
-    said = capsys.readouterr().err
     expected = "int8 makes this network slower on this machine: it takes 1.25 x the time of fp32"
-    assert f"warning: {expected}\n" == said
+    assert [expected] == found
 
 
-def test_many_changed_labels_are_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+def test_many_changed_labels_are_a_warning() -> None:
     """More than one in a hundred; the option that makes it an error is named."""
-    report_comparison("int8", comparison_of(label_flips=5))
+    (said,) = comparison_of(label_flips=5).warnings("int8")
 
-    said = capsys.readouterr().err
-    assert "warning: int8 changes the label of 1.25% of the images (5 of 400)" in said
+    assert said.startswith("int8 changes the label of 1.25% of the images (5 of 400)")
     assert "--max-label-flips" in said
 
 
 @pytest.mark.parametrize(("correlation", "warned"), [(0.96, False), (0.94, True), (-0.2, True)])
-def test_another_ranking_is_a_warning(
-    capsys: pytest.CaptureFixture[str], correlation: float, warned: bool
-) -> None:
+def test_another_ranking_is_a_warning(correlation: float, warned: bool) -> None:
     """Heads whose scores order images otherwise are named with their correlation."""
-    report_comparison("fp16", comparison_of(correlation=correlation))
+    found = comparison_of(correlation=correlation).warnings("fp16")
 
-    expected = f"warning: fp16 ranks images otherwise than fp32 by energy ({correlation:.2f})\n"
-    assert (expected if warned else "") == capsys.readouterr().err
+    expected = f"fp16 ranks images otherwise than fp32 by energy ({correlation:.2f})"
+    assert ([expected] if warned else []) == found

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from edge_ood.cli._rates import percent, percent_range, rate_rows
-from edge_ood.cli._side_by_side import side_by_side
-from edge_ood.cli._table import format_table
+from edge_ood.evaluation.rates import percent, percent_range, rate_rows
+from edge_ood.evaluation.side_by_side import side_by_side
+from edge_ood.files.plain_table import format_table
 from edge_ood.files.text import printable
 
 if TYPE_CHECKING:

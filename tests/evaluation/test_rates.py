@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from edge_ood.cli._rates import percent, percent_range, rate_rows
+from edge_ood.evaluation.rates import percent, percent_range, rate_rows
 from edge_ood.evaluation.values import Interval
 
 

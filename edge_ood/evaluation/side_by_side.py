@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from edge_ood.cli._rates import rate_rows
-from edge_ood.cli._table import format_table
+from edge_ood.evaluation.rates import rate_rows
+from edge_ood.files.plain_table import format_table
 from edge_ood.files.text import printable
 
 if TYPE_CHECKING:

@@ -1,8 +1,11 @@
-"""Plain-text tables."""
+"""Rows as a table: plain text for eyes, a data frame for pandas."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-__all__ = ["format_table"]
+from edge_ood.errors import MissingDependencyError
+
+__all__ = ["data_frame", "format_table"]
 
 
 def format_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -21,6 +24,19 @@ def format_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(cell) for cell in column) for column in zip(*top, *rows, strict=True)]
     rule = ["-" * width for width in widths]
     return "\n".join(_line(cells, widths) for cells in [*top, rule, *rows])
+
+
+def data_frame(rows: Sequence[Mapping[str, Any]]) -> Any:
+    """A `pandas.DataFrame` of rows by column name.
+
+    Raises:
+        MissingDependencyError: If pandas is not installed; nothing else needs it.
+    """
+    try:
+        import pandas  # noqa: PLC0415  # optional and slow
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError("a data frame", "pandas", "pandas") from error
+    return pandas.DataFrame(list(rows))
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
