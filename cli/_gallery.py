@@ -70,7 +70,7 @@ class GalleryPage:
         with typer.progressbar(length=gallery.shown, label="gallery", file=sys.stderr) as bar:
             html = gallery.page(
                 artefact=artefact.name,
-                promise=promise(gallery.metadata),
+                guarantee=promise(gallery.metadata),
                 on_picture=lambda: bar.update(1),
             )
         write_page(self._path, html)

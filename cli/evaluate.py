@@ -105,9 +105,9 @@ def evaluate(
     Example: edge-ood evaluate exported/oe.onnx --id data/test --near data/svhn --far dtd=data/dtd
     """
     from edge_ood.cli._evaluation_outputs import Outputs
+    from edge_ood.evaluation.artifacts import open_artifacts
     from edge_ood.evaluation.corrupted import parse_corruptions
     from edge_ood.evaluation.evaluate import measure_answers, score_plan
-    from edge_ood.evaluation.models import open_models
     from edge_ood.evaluation.plan import plan_evaluation
     from edge_ood.evaluation.results import Bootstrap
     from edge_ood.evaluation.sets import parse_sets
@@ -118,12 +118,12 @@ def evaluate(
     outputs.check(force=force)
     sets = parse_sets(ood or [], near or [], far or [])
     spoilt = parse_corruptions(corrupted) if corrupted else ()
-    models = open_models(artefacts, provider=provider)
+    models = open_artifacts(artefacts, provider=provider)
     classes = dict.fromkeys(name for m in models for name in m.scorer.metadata.classes)
     known = read_images(id_folder, list(classes))
     typer.echo("checking that no image was seen before ...", err=True)
     plan = plan_evaluation(
-        models, valid_text(str(id_folder)), known, sets, corrupted=spoilt, allow_seen=allow_seen
+        models, valid_text(str(id_folder)), known, sets, corrupted=spoilt, allow_overlap=allow_seen
     )
     n_measured = len(plan.tasks) * len(plan.ood) if bootstrap else 0
     with warnings.catch_warnings(record=True) as caught:

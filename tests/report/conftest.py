@@ -24,13 +24,13 @@ from edge_ood.artifact.reader import read_metadata
 from edge_ood.attachment.request import Options
 from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.evaluation.results import (
+    ArtifactResult,
     CorruptedResult,
     CorruptionResult,
     Evaluation,
     GroupResult,
     HeadOnId,
     IdResult,
-    ModelResult,
     OodResult,
     Recommendation,
     Rival,
@@ -260,7 +260,7 @@ def parts_page() -> str:
     for name in HOSTILE:
         with new_figure(3.6, 2.4) as figure:
             axes = figure.subplots()
-            for mean, colour, series in ((0, ID_COLOUR, "known"), (2, OOD_COLOUR, name)):
+            for mean, colour, series in ((0, ID_COLOUR, "ID"), (2, OOD_COLOUR, name)):
                 counts, edges = np.histogram(generator.normal(mean, 1, 4000), 60)
                 shown = {"color": colour, "label": label(series)}
                 axes.stairs(counts / 4000, edges, fill=True, alpha=0.35, **shown)
@@ -300,7 +300,7 @@ def gallery_page(colour_artifact: Path, tmp_path_factory: pytest.TempPathFactory
         values = {"label": HOSTILE[index], "is_ood": index < 5, "pvalue": 0.01 * index + 0.001}
         gallery.add(Row(folder / name, "ok", "", {**values, "energy": 3.0}))
         gallery.add(Row(folder / f"{name}.x", "unreadable", f"cannot read '{name}'", {}))
-    return gallery.page(artefact=HOSTILE[1], promise="\n".join(HOSTILE))
+    return gallery.page(artefact=HOSTILE[1], guarantee="\n".join(HOSTILE))
 
 
 PARTS = """
@@ -459,7 +459,7 @@ def wrong_fields() -> Callable[[str, Any], list[tuple[str, str]]]:
     return check
 
 
-FOREIGN_SETS = {"cats": "near", "noise": "far"}
+OOD_SETS = {"cats": "near", "noise": "far"}
 PAIR_METRICS = (
     *("auroc", "aupr_in", "aupr_out", "fpr95_id_positive", "fpr95_ood_positive"),
     *("detection_error", "flagged"),
@@ -496,7 +496,7 @@ class EvaluationMaker:
         shares = self.random.exponential(size=60)
         return tuple(shares / shares.sum())
 
-    def known_head(self, classes: Sequence[str]) -> HeadOnId:
+    def head_on_id(self, classes: Sequence[str]) -> HeadOnId:
         """A head on ID images."""
         return HeadOnId(
             realised_tpr=self.rate(),
@@ -509,10 +509,10 @@ class EvaluationMaker:
             ),
             pvalues=PValueCurve(tuple(np.linspace(0, 1, 201)), self.rising(201)),
             intervals={"realised_tpr": self.interval(), "accepted_accuracy": self.interval()},
-            suspicious=self.examples("known"),
+            suspicious=self.examples("id"),
         )
 
-    def known(self, heads: Sequence[str], classes: Sequence[str], *, is_labelled: bool) -> IdResult:
+    def on_id(self, heads: Sequence[str], classes: Sequence[str], *, is_labelled: bool) -> IdResult:
         """ID images."""
         rates = [self.rate() if is_labelled else math.nan for _ in range(5)]
         bins = tuple(np.linspace(0.1, 0.9, 15))
@@ -528,10 +528,10 @@ class EvaluationMaker:
             rms_calibration_error=rates[4],
             reliability=Reliability(bins, bins, tuple(range(15))) if is_labelled else Reliability(),
             intervals={"accuracy": self.interval()} if is_labelled else {},
-            heads={head: self.known_head(classes) for head in heads},
+            heads={head: self.head_on_id(classes) for head in heads},
         )
 
-    def foreign(self, heads: Sequence[str], group: str) -> OodResult:
+    def ood(self, heads: Sequence[str], group: str) -> OodResult:
         """An OOD set."""
         return OodResult(
             n=int(self.random.integers(1000, 9999)),
@@ -598,11 +598,11 @@ class EvaluationMaker:
         *,
         is_labelled: bool,
         classes: Sequence[str],
-    ) -> ModelResult:
+    ) -> ArtifactResult:
         """One artefact."""
         groups = {g: [s for s, of in sets.items() if of == g] for g in ("near", "far")}
         groups["all"] = list(sets)
-        return ModelResult(
+        return ArtifactResult(
             name=name,
             path=f"exported/{name}.onnx",
             sha256=self.random.bytes(32).hex(),
@@ -612,8 +612,8 @@ class EvaluationMaker:
             primary=heads[0],
             alpha=0.9912,  # no interval is below such a promise
             objective="outlier-exposure:weight=0.5",
-            id=self.known(heads, classes, is_labelled=is_labelled),
-            ood={set_name: self.foreign(heads, group) for set_name, group in sets.items()},
+            id=self.on_id(heads, classes, is_labelled=is_labelled),
+            ood={set_name: self.ood(heads, group) for set_name, group in sets.items()},
             groups={g: self.group(heads, names) for g, names in groups.items() if names},
             corruptions=(self.corruption("blur", heads),),
         )
@@ -628,7 +628,7 @@ def make_evaluation():
         seed=0,
         models=("digits",),
         heads=("energy", "msp"),
-        sets=FOREIGN_SETS,
+        sets=OOD_SETS,
         is_labelled=True,
         classes=("ant", "bee", "cow"),
     ) -> Evaluation:
