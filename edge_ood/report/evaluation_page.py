@@ -161,9 +161,9 @@ class _Thumbs:
             self._made[key] = self._picture(m, name, path)
         labels = self._show("text", at, "label")
         if not example["true_label"]:
-            labels = "taken for " + labels
+            labels = "predicted as " + labels
         elif example["true_label"] != example["label"]:
-            labels = self._show("text", at, "true_label") + " taken for " + labels
+            labels = self._show("text", at, "true_label") + ", predicted as " + labels
         lines = (
             labels,
             "score " + self._show("number", at, "score"),
