@@ -54,7 +54,7 @@ def export_page(path: Path) -> str:
         show=Fields(document),
         name=shlex.quote(str(path)),
         primary=[score["name"] for score in document["scores"]].index(metadata.primary),
-        guarantee=[_sentence(line) for line in promise(metadata).splitlines()],
+        guarantees=[_sentence(line) for line in promise(metadata).splitlines()],
         exact=_exact(document),
         thumbs=list(_thumbs(document, metadata.preprocess.size_px)),
         origin=list(_origin(described)),

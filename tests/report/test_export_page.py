@@ -259,7 +259,7 @@ def test_a_manual_threshold_guarantees_nothing(copy: Path) -> None:
 
     page, document = page_of(copy), describe(copy).document
 
-    assert "above a manual threshold, for which no rate is guaranteed" in page
+    assert "by a manual threshold, for which no rate is guaranteed" in page
     manual = {score["name"]: score["manual"] for score in document["scores"]}
     assert {"odin": False, "energy": True, "mahalanobis": False, "combined": False} == manual
     assert "false alarms to expect per 1,000" not in page
