@@ -69,8 +69,8 @@ class GalleryPage:
         gallery = self._gallery
         with typer.progressbar(length=gallery.shown, label="gallery", file=sys.stderr) as bar:
             html = gallery.page(
-                artefact=artefact.name,
-                promise=promise(gallery.metadata),
+                artifact=artefact.name,
+                guarantee=promise(gallery.metadata),
                 on_picture=lambda: bar.update(1),
             )
         write_page(self._path, html)

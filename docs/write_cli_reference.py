@@ -35,7 +35,7 @@ _LISTS = {
     "edge_ood.objectives": "[listed with the objectives](objectives.md)",
     "edge_ood.models": "[listed with the models](models.md)",
     "edge_ood.recipes": "[listed with the recipes](recipes.md)",
-    "edge_ood.synthetic": "[listed with the made images](made-images.md)",
+    "edge_ood.synthetic": "[listed with the synthetic images](synthetic-images.md)",
     "edge_ood.corruptions": "[listed with the corruptions](corruptions.md)",
 }
 _KINDS_OF_VALUES = {"path": "PATH", "str": "TEXT", "int": "INTEGER", "float": "NUMBER"}

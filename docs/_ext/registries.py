@@ -122,7 +122,7 @@ def _recipe(recipe: Recipe) -> str:
 
 def _synthetic(kind: Synthetic) -> str:
     words = Docstring.of(kind.make)
-    made_of = {0: "noise", 1: "one known image", 2: "two known images"}[kind.known]
+    made_of = {0: "noise", 1: "one ID image", 2: "two ID images"}[kind.n_sources]
     group = f"; by itself in the group `{kind.group}`" if kind.group else ""
     facts = [f"Each image is made from {made_of}{group}.", words.result]
     return _section(kind.name, kind.make, words.text, facts)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from edge_ood.api.evaluation_files import EvaluationFiles
 from edge_ood.api.plain import PathLike, path_or_none
+from edge_ood.evaluation.artifacts import open_artifacts
 from edge_ood.evaluation.corrupted import parse_corruptions
 from edge_ood.evaluation.evaluate import measure_answers, score_plan
-from edge_ood.evaluation.models import open_models
 from edge_ood.evaluation.plan import plan_evaluation
 from edge_ood.evaluation.results import Bootstrap, Evaluation
 from edge_ood.evaluation.sets import parse_sets
@@ -77,7 +77,7 @@ def evaluate(
         ArtifactError: If an artefact is missing, not ours, damaged or was never calibrated.
         DataError: If a folder holds no image, an image cannot be read, or an artefact was made
             from one.
-        InputError: If a set is unknown or given twice, or a file exists and `force` is not set.
+        InputError: If a set is unid_images or given twice, or a file exists and `force` is not set.
         MissingDependencyError: If a page or figures are asked for without the extra `report`.
     """
     files = EvaluationFiles(
@@ -89,17 +89,17 @@ def evaluate(
     files.check(force=force)
     sets = parse_sets(*(list(_texts(given)) for given in (ood, near, far)))
     corruptions = parse_corruptions(_joined(corrupted)) if corrupted else ()
-    models = open_models(_paths(artifacts), provider=provider)
-    classes = dict.fromkeys(name for m in models for name in m.scorer.metadata.classes)
-    known = read_images(Path(id), list(classes))
+    opened = open_artifacts(_paths(artifacts), provider=provider)
+    classes = dict.fromkeys(name for a in opened for name in a.scorer.metadata.classes)
+    id_images = read_images(Path(id), list(classes))
     on_step("overlap")
     plan = plan_evaluation(
-        models,
+        opened,
         valid_text(str(id)),
-        known,
+        id_images,
         sets,
         corrupted=corruptions,
-        allow_seen=allow_seen,
+        allow_overlap=allow_seen,
     )
     with progress("scoring", plan.n_images) as on_image:
         answers = score_plan(plan, batch_size=batch_size, on_image=on_image)

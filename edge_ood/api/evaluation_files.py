@@ -98,7 +98,7 @@ def _write_report(path: Path, evaluation: Evaluation, plan: Plan) -> None:
     from edge_ood.report.thumbnails import thumbnail, thumbnail_of  # noqa: PLC0415  # with it
 
     def picture(place: int, name: str, image: str) -> str | None:
-        pixels = plan.made_image(place, name, image)
+        pixels = plan.synthetic_image(place, name, image)
         return thumbnail(Path(image)) if pixels is None else thumbnail_of(pixels)
 
     write_page(path, evaluation_page(evaluation, picture))

@@ -1,6 +1,6 @@
-"""Damage to known images at five strengths: one kind per file.
+"""Corruptions of ID images, each at five strengths: one kind per file.
 
-A kind is a function that spoils one image, with values in [0, 1], as far as a constant says. The
+A kind is a function that corrupts one image, with values in [0, 1], as far as a constant says. The
 constants are those of three published sets, which differ by the side of their images: CIFAR-10-C,
 Tiny ImageNet-C and ImageNet-C. `edge_ood.evaluation.corrupted` measures artefacts on them.
 
@@ -21,11 +21,11 @@ STRENGTHS = (1, 2, 3, 4, 5)
 
 @dataclass(frozen=True)
 class Corruption:
-    """One kind of damage.
+    """One kind of corruption.
 
     Attributes:
         name: The registry name.
-        corrupt: `corrupt(generator, image, constant)` gives a spoilt image, float (S, S, 3) with
+        corrupt: `corrupt(generator, image, constant)` gives a corrupted image, float (S, S, 3) with
             values in [0, 1], as the image is.
         constants: Of the five strengths, by the side in pixels of a published set's images.
         unit: What a constant is.

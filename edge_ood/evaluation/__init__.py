@@ -1,1 +1,1 @@
-"""How well artefacts tell known images from foreign ones: what is measured, and how."""
+"""How well artefacts tell OOD images from ID images: what is measured, and how."""

@@ -1,4 +1,4 @@
-"""Known images that are spoilt on purpose, and what an artefact still makes of them."""
+"""ID images after a corruption, and how an artefact does on them."""
 
 import math
 from collections.abc import Callable
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from edge_ood.corruptions import CORRUPTIONS, STRENGTHS, Corruption
 from edge_ood.errors import InputError
-from edge_ood.evaluation.made_images import MadeImages, bind_sampled
 from edge_ood.evaluation.measure import true_labels
 from edge_ood.evaluation.results import CorruptedResult, CorruptionResult
 from edge_ood.evaluation.scored import Scored, score
+from edge_ood.evaluation.synthetic_images import SyntheticImages, bind_sampled
 from edge_ood.images.folders import ImageSet
 from edge_ood.metrics import classification, detection
 from edge_ood.registry import Spec, parse_specs
@@ -26,11 +26,11 @@ _EVERY = "all"
 
 @dataclass(frozen=True)
 class CorruptedSet:
-    """Known images to be spoilt in one way.
+    """ID images under one corruption.
 
     Attributes:
-        corruption: The way.
-        count: How many of them; None for all, and at most `made_images.MOST_IMAGES`.
+        corruption: Which.
+        count: How many of them; None for all, and at most `synthetic_images.MOST_IMAGES`.
         seed: Of what is random, and of the choice of images.
     """
 
@@ -38,25 +38,25 @@ class CorruptedSet:
     count: int | None = None
     seed: int = 0
 
-    def images(self, scorer: Scorer, known: ImageSet, strength: int) -> MadeImages:
+    def images(self, scorer: Scorer, id_images: ImageSet, strength: int) -> SyntheticImages:
         """The images at one strength, at the size of an artefact's input.
 
-        All corruptions and strengths of one seed spoil the same known images, `origins`, and with
-        the same draws where they draw anything.
+        All corruptions and strengths of one seed take the same ID images, `origins`, with the
+        same draws where they draw anything.
 
         Args:
             scorer: The artefact.
-            known: Known images.
+            id_images: The ID images.
             strength: 1 to 5.
 
         Raises:
-            InputError: If there are fewer known images than were asked for.
+            InputError: If there are fewer ID images than were asked for.
         """
         preprocess = scorer.metadata.preprocess
         constant = self.corruption.constant(strength, preprocess.size_px)
         corrupt = partial(_corrupted, self.corruption, constant)
-        return MadeImages(
-            self.corruption.name, corrupt, 1, known, preprocess, self.count, self.seed
+        return SyntheticImages(
+            self.corruption.name, corrupt, 1, id_images, preprocess, self.count, self.seed
         )
 
 
@@ -80,30 +80,30 @@ def parse_corruptions(text: str) -> tuple[CorruptedSet, ...]:
 def measure_corruption(
     corrupted: CorruptedSet,
     scorer: Scorer,
-    known: ImageSet,
+    id_images: ImageSet,
     clean: Scored,
     *,
     batch_size: int,
     on_image: Callable[[], None] = lambda: None,
 ) -> CorruptionResult:
-    """Score spoilt images at all five strengths.
+    """Score corrupted images at all five strengths.
 
     Args:
-        corrupted: What to spoil, and how.
+        corrupted: The corruption, and of how many images.
         scorer: The artefact.
-        known: Known images; labels are used if they are the artefact's.
+        id_images: The ID images; labels are used if they are the artefact's.
         clean: What the artefact says about all of them as they are.
         batch_size: Images per inference.
         on_image: Called after each image, to show progress.
 
     Raises:
         DataError: If a file is no readable image, or a score is not finite.
-        InputError: If there are fewer known images than were asked for.
+        InputError: If there are fewer ID images than were asked for.
     """
-    labels = true_labels(known, scorer.metadata.classes)
+    labels = true_labels(id_images, scorer.metadata.classes)
     results = []
     for strength in STRENGTHS:
-        images = corrupted.images(scorer, known, strength)
+        images = corrupted.images(scorer, id_images, strength)
         scored = score(scorer, images, batch_size=batch_size, on_image=on_image)
         is_right = None if labels is None else scored.label_index == labels[images.origins]
         results.append(_result(strength, clean, scored, is_right))

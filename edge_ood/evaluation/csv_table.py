@@ -1,30 +1,31 @@
 """An evaluation as one CSV table: a row per artefact, set of images and head.
 
-Names and order of the columns are a public contract. A cell is empty where a row has no such value,
-and where it is undefined. Rates are fractions in [0, 1].
+Names and order of the columns are a public contract; `model` and `seen` are older than the words
+artefact and overlap. A cell is empty where a row has no such value, and where it is undefined.
+Rates are fractions in [0, 1].
 
     model       name of the artefact
-    kind        of the row: `id`, the known images; `files`, `synthetic` or `adversarial`, a foreign
-                set; `group`, macro means over foreign sets; `corrupted`, spoilt known images
-    set         name of the foreign set, the group (`near`, `far` or `all`) or the corruption
-    group       `near`, `far` or nothing, of a foreign set
+    kind        of the row: `id`, the ID images; `files`, `synthetic` or `adversarial`, an OOD set;
+                `group`, macro means over OOD sets; `corrupted`, corrupted ID images
+    set         name of the OOD set, the group (`near`, `far` or `all`) or the corruption
+    group       `near`, `far` or nothing, of an OOD set
     strength    1 (weak) to 5 (strong), of a corruption
     head        name of the score; what is not a score's own is repeated for each
     is_primary  whether this score decides `is_ood`
     n           images of the set; of a group, its sets
-    seen        how many of them the artefact was made from, by role, such as `training=2`
+    seen        overlap: how many of them the artefact was made from, by role, such as `training=2`
     auroc, aupr_in, aupr_out, fpr95_id_positive, fpr95_ood_positive, detection_error
-                the set against the known images
+                the set against the ID images
     flagged     fraction of the set flagged by the artefact's own thresholds
-    accuracy    fraction of right predictions on the known or the corrupted images
+    accuracy    fraction of right predictions on the ID or the corrupted images
     mean_max_probability, mean_max_probability_right, mean_max_probability_wrong
                 mean probability of the predicted class, over all, right and wrong predictions
     expected_calibration_error, rms_calibration_error
-                of that probability, on known or corrupted images
+                of that probability, on ID or corrupted images
     realised_tpr, accepted_accuracy
-                fraction of the known images accepted, and accuracy on these
+                fraction of the ID images accepted, and accuracy on these
     misclassification_auroc, misclassification_aupr_right, misclassification_aupr_wrong
-                the score as a detector of wrong predictions on known images
+                the score as a detector of wrong predictions on ID images
 
 Each rate has two more columns behind it, its name with `_low` and `_high`: its interval of
 confidence, where it has one.
@@ -39,7 +40,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from edge_ood.evaluation.results import Evaluation, IdResult, Interval, ModelResult, OodResult
+from edge_ood.evaluation.results import ArtifactResult, Evaluation, IdResult, Interval, OodResult
 from edge_ood.files.text import printable, without_formula
 
 __all__ = ["COLUMNS", "csv_table"]
@@ -69,30 +70,30 @@ def csv_table(evaluation: Evaluation) -> str:
     table = io.StringIO()
     writer = csv.DictWriter(table, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
-    for model in evaluation.models:
-        for row in _rows(model):
-            about = {"model": model.name, "is_primary": row["head"] == model.primary}
+    for artifact in evaluation.models:
+        for row in _rows(artifact):
+            about = {"model": artifact.name, "is_primary": row["head"] == artifact.primary}
             writer.writerow({name: _cell(value) for name, value in (about | row).items()})
     return table.getvalue()
 
 
-def _rows(model: ModelResult) -> Iterator[Cells]:
-    for head in model.heads:
-        yield _id_row(model.id, head)
-    for name, result in model.ood.items():
-        for head in model.heads:
+def _rows(artifact: ArtifactResult) -> Iterator[Cells]:
+    for head in artifact.heads:
+        yield _id_row(artifact.id, head)
+    for name, result in artifact.ood.items():
+        for head in artifact.heads:
             yield {"set": name, **_ood_row(result, head)}
-    for name, group in model.groups.items():
-        for head in model.heads:
+    for name, group in artifact.groups.items():
+        for head in artifact.heads:
             about = {"kind": "group", "set": name, "head": head, "n": len(group.sets)}
             yield about | _rates(asdict(group.metrics[head]), group.intervals.get(head, {}))
-    yield from _corrupted_rows(model)
+    yield from _corrupted_rows(artifact)
 
 
-def _corrupted_rows(model: ModelResult) -> Iterator[Cells]:
-    for corruption in model.corruptions:
+def _corrupted_rows(artifact: ArtifactResult) -> Iterator[Cells]:
+    for corruption in artifact.corruptions:
         for result in corruption.strengths:
-            for head in model.heads:
+            for head in artifact.heads:
                 by_head = {"flagged": result.flagged[head], "auroc": result.auroc[head]}
                 about = {"kind": "corrupted", "set": corruption.name, "head": head}
                 yield asdict(result) | by_head | about
@@ -108,7 +109,7 @@ def _id_row(result: IdResult, head: str) -> Cells:
         "kind": "id",
         "head": head,
         "n": result.n,
-        "seen": _seen(result.seen),
+        "seen": _overlap(result.seen),
         **_rates({name: getattr(result, name) for name in _OF_ID}, result.intervals),
         **_rates({name: getattr(on_id, name) for name in _OF_HEAD}, on_id.intervals),
         **{f"misclassification_{name}": value for name, value in found.items()},
@@ -125,7 +126,7 @@ def _ood_row(result: OodResult, head: str) -> Cells:
         "group": result.group,
         "head": head,
         "n": result.n,
-        "seen": _seen(result.seen),
+        "seen": _overlap(result.seen),
         "mean_max_probability": result.mean_max_probability,
         **_rates(rates, result.intervals.get(head, {})),
     }
@@ -140,8 +141,8 @@ def _rates(rates: Mapping[str, float], intervals: Mapping[str, Interval]) -> Cel
     return cells
 
 
-def _seen(seen: Mapping[str, int]) -> str:
-    return " ".join(f"{role}={count}" for role, count in seen.items())
+def _overlap(counts: Mapping[str, int]) -> str:
+    return " ".join(f"{role}={count}" for role, count in counts.items())
 
 
 def _cell(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""How well artefacts tell known images from foreign ones, on sets of both.
+"""How well artefacts tell OOD images from ID images, on sets of both.
 
 Everything is measured on what the artefacts themselves return for the images: scores, their own
 decisions and their class probabilities. Nothing is tuned here.
@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 
+from edge_ood.evaluation.artifacts import OpenArtifact
 from edge_ood.evaluation.corrupted import measure_corruption
 from edge_ood.evaluation.intervals import AurocReplicates, with_intervals
 from edge_ood.evaluation.measure import group_results, measure_id, measure_ood, true_labels
-from edge_ood.evaluation.models import Model
 from edge_ood.evaluation.plan import ID_SET, Plan, Task
 from edge_ood.evaluation.recommendation import heads_with_gradient, recommend
-from edge_ood.evaluation.results import Bootstrap, CorruptionResult, Evaluation, ModelResult
+from edge_ood.evaluation.results import ArtifactResult, Bootstrap, CorruptionResult, Evaluation
 from edge_ood.evaluation.scored import Scored, score
 from edge_ood.files.text import valid_text
 
@@ -33,7 +33,7 @@ class Answers:
         task: The artefact and its sets.
         inside: Answers for the ID images.
         outside: Answers for the images of each OOD set.
-        corruptions: What is left of it on spoilt ID images.
+        corruptions: What it says about corrupted ID images.
     """
 
     task: Task
@@ -74,31 +74,31 @@ def measure_answers(
         bootstrap: How to make intervals, which takes most of the time.
         on_set: Called after each OOD set of each artefact, to show progress.
     """
-    measured = [_measure(of_model, plan, bootstrap, on_set) for of_model in answers]
-    models = tuple(model for model, _ in measured)
+    measured = [_measure(one, plan, bootstrap, on_set) for one in answers]
+    results = tuple(result for result, _ in measured)
     return Evaluation(
         version=version("edge-ood"),
         id_folder=plan.id_folder,
-        models=models,
+        models=results,
         bootstrap=bootstrap,
         recommendation=recommend(
-            models,
-            {model.name: aurocs for model, aurocs in measured} if bootstrap.replicates else {},
-            {t.model.name: heads_with_gradient(t.model.scorer.metadata) for t in plan.tasks},
+            results,
+            {result.name: aurocs for result, aurocs in measured} if bootstrap.replicates else {},
+            {t.artifact.name: heads_with_gradient(t.artifact.scorer.metadata) for t in plan.tasks},
             level=bootstrap.level,
         ),
-        allowed_seen=plan.allowed_seen,
+        allowed_seen=plan.allowed_overlap,
     )
 
 
 def _score(task: Task, plan: Plan, batch_size: int, on_image: Callable[[], None]) -> Answers:
-    scorer = task.model.scorer
+    scorer = task.artifact.scorer
     run = partial(score, scorer, batch_size=batch_size, on_image=on_image)
-    inside = run(plan.known)
+    inside = run(plan.id_images)
     outside = {name: run(images) for name, images in task.ood.items()}
     corruptions = tuple(
         measure_corruption(
-            corrupted, scorer, plan.known, inside, batch_size=batch_size, on_image=on_image
+            corrupted, scorer, plan.id_images, inside, batch_size=batch_size, on_image=on_image
         )
         for corrupted in plan.corrupted
     )
@@ -107,26 +107,26 @@ def _score(task: Task, plan: Plan, batch_size: int, on_image: Callable[[], None]
 
 def _measure(
     answers: Answers, plan: Plan, bootstrap: Bootstrap, on_set: Callable[[], None]
-) -> tuple[ModelResult, AurocReplicates]:
-    task, model, inside = answers.task, answers.task.model, answers.inside
-    metadata = model.scorer.metadata
-    labels = true_labels(plan.known, metadata.classes)
+) -> tuple[ArtifactResult, AurocReplicates]:
+    task, artifact, inside = answers.task, answers.task.artifact, answers.inside
+    metadata = artifact.scorer.metadata
+    labels = true_labels(plan.id_images, metadata.classes)
     ood = {}
     for name, outside in answers.outside.items():
-        foreign, seen = plan.ood[name], task.seen_counts(name)
-        found = measure_ood(inside, outside, group=foreign.group, kind=foreign.kind, seen=seen)
-        ood[name] = replace(found, source=valid_text(str(foreign.source)))
-    result = ModelResult(
-        name=model.name,
-        path=model.path,
-        sha256=model.sha256,
-        n_bytes=model.n_bytes,
+        given, overlap = plan.ood[name], task.overlap_counts(name)
+        found = measure_ood(inside, outside, group=given.group, kind=given.kind, overlap=overlap)
+        ood[name] = replace(found, source=valid_text(str(given.source)))
+    result = ArtifactResult(
+        name=artifact.name,
+        path=artifact.path,
+        sha256=artifact.sha256,
+        n_bytes=artifact.n_bytes,
         precision=metadata.precision,
-        heads=tuple(model.scorer.heads),
+        heads=tuple(artifact.scorer.heads),
         primary=metadata.primary,
-        alpha=_promised_rate(model),
-        objective=str(model.objective),
-        id=measure_id(inside, labels, model.thresholds, seen=task.seen_counts(ID_SET)),
+        alpha=_guaranteed_rate(artifact),
+        objective=str(artifact.objective),
+        id=measure_id(inside, labels, artifact.thresholds, overlap=task.overlap_counts(ID_SET)),
         ood=ood,
         groups=group_results(ood),
         corruptions=answers.corruptions,
@@ -134,7 +134,7 @@ def _measure(
     return with_intervals(result, inside, labels, answers.outside, bootstrap, on_set=on_set)
 
 
-def _promised_rate(model: Model) -> float:
-    calibration = model.scorer.metadata.calibration
-    is_own = model.scorer.metadata.primary in calibration.own_thresholds
-    return math.nan if is_own else calibration.alpha
+def _guaranteed_rate(artifact: OpenArtifact) -> float:
+    calibration = artifact.scorer.metadata.calibration
+    is_manual = artifact.scorer.metadata.primary in calibration.own_thresholds
+    return math.nan if is_manual else calibration.alpha

@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 
 from edge_ood.evaluation.plan import ID_SET
 from edge_ood.evaluation.results import (
+    ArtifactResult,
     Bootstrap,
     GroupMetrics,
     HeadOnId,
     IdResult,
     Interval,
-    ModelResult,
     OodResult,
 )
 from edge_ood.evaluation.scored import Scored
@@ -58,18 +58,18 @@ _OF_WRONG_AGAINST_RIGHT = {"auroc": "auroc", "aupr_right": "aupr_in", "aupr_wron
 
 
 def with_intervals(
-    model: ModelResult,
+    artifact: ArtifactResult,
     inside: Scored,
     labels: NDArray[np.int64] | None,
     outside: Mapping[str, Scored],
     bootstrap: Bootstrap,
     *,
     on_set: Callable[[], None] = lambda: None,
-) -> tuple[ModelResult, AurocReplicates]:
+) -> tuple[ArtifactResult, AurocReplicates]:
     """The results of one artefact with all intervals, and what it is compared by.
 
     Args:
-        model: As measured, without intervals.
+        artifact: As measured, without intervals.
         inside: What the artefact says about the N ID images.
         labels: Their classes (N,) as indices into the artefact's; None without labels.
         outside: What it says about each OOD set.
@@ -77,37 +77,37 @@ def with_intervals(
         on_set: Called after each OOD set, to show progress.
     """
     if not bootstrap.replicates:
-        return model, {}
-    known = _draws(ID_SET, inside, bootstrap)
+        return artifact, {}
+    id_draws = _draws(ID_SET, inside, bootstrap)
     # Side by side: most of it is NumPy on large arrays, which lets other threads run.
     compared = ordered_map(
         lambda name: _compared(
-            model.ood[name],
+            artifact.ood[name],
             inside,
             outside[name],
-            known,
+            id_draws,
             _draws(name, outside[name], bootstrap),
         ),
-        model.ood,
+        artifact.ood,
         ahead=1,
     )
     sets = {}
-    for name, one in zip(model.ood, compared, strict=True):
+    for name, one in zip(artifact.ood, compared, strict=True):
         sets[name] = one
         on_set()
     level = bootstrap.level
     measured = replace(
-        model,
-        id=_on_id(model.id, inside, labels, known, level),
+        artifact,
+        id=_on_id(artifact.id, inside, labels, id_draws, level),
         ood={
             name: replace(result, intervals=_mean_intervals([sets[name]], level))
-            for name, result in model.ood.items()
+            for name, result in artifact.ood.items()
         },
         groups={
             name: replace(
                 group, intervals=_mean_intervals([sets[member] for member in group.sets], level)
             )
-            for name, group in model.groups.items()
+            for name, group in artifact.groups.items()
         },
     )
     aurocs = {
@@ -146,13 +146,13 @@ def _draws(name: str, scored: Scored, bootstrap: Bootstrap) -> Resamples:
 
 
 def _compared(
-    result: OodResult, inside: Scored, outside: Scored, known: Resamples, foreign: Resamples
+    result: OodResult, inside: Scored, outside: Scored, id_draws: Resamples, ood_draws: Resamples
 ) -> _Compared:
     pairs = {head: (inside.scores[head], outside.scores[head]) for head in result.metrics}
-    ranked = pair_replicates(pairs, known, foreign)
+    ranked = pair_replicates(pairs, id_draws, ood_draws)
     everything = np.ones(len(outside), np.bool_)
     flags = {head: (outside.decisions[head], everything) for head in pairs}
-    flagged = mean_replicates(flags, foreign)
+    flagged = mean_replicates(flags, ood_draws)
     replicates = {head: {**ranked[head], "flagged": flagged[head]} for head in pairs}
     return _Compared(result, len(inside), replicates)
 
@@ -182,7 +182,7 @@ def _on_id(
     result: IdResult,
     inside: Scored,
     labels: NDArray[np.int64] | None,
-    known: Resamples,
+    id_draws: Resamples,
     level: float,
 ) -> IdResult:
     bounds: dict[str, Bounds] = {}
@@ -194,7 +194,7 @@ def _on_id(
         among["mean_max_probability_right"] = is_right
         among["mean_max_probability_wrong"] = ~is_right
     means = mean_replicates(
-        {name: (inside.confidence, mask) for name, mask in among.items()}, known
+        {name: (inside.confidence, mask) for name, mask in among.items()}, id_draws
     )
     for name, replicates in means.items():
         bounds[name] = logit_interval(getattr(result, name), replicates, level)
@@ -204,7 +204,7 @@ def _on_id(
             intervals=_intervals(
                 [
                     *_of_decisions(inside.decisions[head], is_right, level),
-                    *_of_mistakes(on_id, inside.scores[head], is_right, known, level),
+                    *_of_mistakes(on_id, inside.scores[head], is_right, id_draws, level),
                 ]
             ),
         )
@@ -228,14 +228,14 @@ def _of_mistakes(
     on_id: HeadOnId,
     scores: NDArray[np.float32],
     is_right: NDArray[np.bool_] | None,
-    known: Resamples,
+    id_draws: Resamples,
     level: float,
 ) -> list[tuple[str, Bounds]]:
     found = on_id.misclassification
     if is_right is None or not found.n_right or not found.n_wrong:
         return []
     bounds = []
-    for name, replicates in misclassification_replicates(scores, is_right, known).items():
+    for name, replicates in misclassification_replicates(scores, is_right, id_draws).items():
         rate, kind = getattr(found, name), _OF_WRONG_AGAINST_RIGHT[name]
         least = ranking_bounds(kind, rate, n_id=found.n_right, n_ood=found.n_wrong, level=level)
         bounds.append((name, _wider(_sampled(kind, rate, replicates, level), least)))

@@ -1,4 +1,4 @@
-"""What the answers of one artefact amount to, on known images and against foreign ones."""
+"""What the answers of one artefact amount to, on ID images and on OOD images against these."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ def measure_id(
     labels: NDArray[np.int64] | None,
     thresholds: Mapping[str, tuple[float, ...]],
     *,
-    seen: Mapping[str, int],
+    overlap: Mapping[str, int],
 ) -> IdResult:
     """Everything that needs no OOD set, without intervals.
 
@@ -57,12 +57,12 @@ def measure_id(
         scored: What the artefact says about N ID images.
         labels: Their classes (N,) as indices into the artefact's; None without labels.
         thresholds: By head, of each of the K predicted classes.
-        seen: By role, how many of them the artefact was made from.
+        overlap: By role, how many of them the artefact was made from.
     """
     unlabelled = IdResult(
         n=len(scored),
         is_labelled=False,
-        seen=seen,
+        seen=overlap,
         accuracy=math.nan,
         mean_max_probability=float(scored.confidence.mean()),
         mean_max_probability_right=math.nan,
@@ -90,7 +90,7 @@ def measure_id(
 
 
 def measure_ood(
-    inside: Scored, outside: Scored, *, group: str, kind: str, seen: Mapping[str, int]
+    inside: Scored, outside: Scored, *, group: str, kind: str, overlap: Mapping[str, int]
 ) -> OodResult:
     """One OOD set against the ID images, for every head, without intervals.
 
@@ -99,14 +99,14 @@ def measure_ood(
         outside: What it says about the OOD images.
         group: `near`, `far`, or empty.
         kind: `files`, `synthetic` or `adversarial`.
-        seen: By role, how many of the OOD images the artefact was made from.
+        overlap: By role, how many of the OOD images the artefact was made from.
     """
     pairs = {head: (inside.scores[head], outside.scores[head]) for head in inside.scores}
     return OodResult(
         n=len(outside),
         group=group,
         kind=kind,
-        seen=seen,
+        seen=overlap,
         mean_max_probability=float(outside.confidence.mean()),
         flagged={head: float(flags.mean()) for head, flags in outside.decisions.items()},
         metrics={head: detection.pair_metrics(*pair) for head, pair in pairs.items()},

@@ -1,7 +1,7 @@
 """Which head of which artefact to take, by a rule that is fixed before any image is seen.
 
-1. Sets of files decide; made images only where there are no others. Of several artefacts, the sets
-   that all of them have.
+1. Sets of files decide; synthetic images only where there are no others. Of several artefacts, the
+   sets that all of them have.
 2. The measure is the mean AUROC: over the sets of each group (near, far, neither), then over the
    groups, so that five far sets do not drown one near set.
 3. The difference of two means has a bootstrap interval, over draws that both share. A head whose
@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from edge_ood.artifact.metadata import Metadata
 from edge_ood.calibration.combination import COMBINED
 from edge_ood.evaluation.intervals import AurocReplicates
-from edge_ood.evaluation.results import Interval, ModelResult, OodResult, Recommendation, Rival
+from edge_ood.evaluation.results import ArtifactResult, Interval, OodResult, Recommendation, Rival
 from edge_ood.files.text import printable
 from edge_ood.metrics.bootstrap import logit_interval, percentile_interval
 from edge_ood.metrics.exact_intervals import ranking_bounds
@@ -42,7 +42,7 @@ def heads_with_gradient(metadata: Metadata) -> frozenset[str]:
 
 
 def recommend(
-    models: Sequence[ModelResult],
+    artifacts: Sequence[ArtifactResult],
     aurocs: Mapping[str, AurocReplicates],
     gradients: Mapping[str, Collection[str]],
     *,
@@ -51,26 +51,26 @@ def recommend(
     """The head to take, and among several artefacts the one to take.
 
     Args:
-        models: The artefacts, at least one.
-        aurocs: Replicates of AUROC by model, set and head; empty without bootstrap.
-        gradients: By model, the heads that need a gradient.
+        artifacts: At least one.
+        aurocs: Replicates of AUROC by artefact, set and head; empty without bootstrap.
+        gradients: By artefact, the heads that need a gradient.
         level: Of the intervals.
 
     Returns:
         None if there is no OOD set that all artefacts have, or no head with an AUROC on all.
     """
-    groups = _deciding_groups(models)
+    groups = _deciding_groups(artifacts)
     candidates = [
         _Candidate(
-            model=model,
+            artifact=artifact,
             head=head,
             groups=groups,
-            replicates=aurocs.get(model.name, {}),
-            has_gradient=head in gradients.get(model.name, ()),
-            is_one_of_several=len(models) > 1,
+            replicates=aurocs.get(artifact.name, {}),
+            has_gradient=head in gradients.get(artifact.name, ()),
+            is_one_of_several=len(artifacts) > 1,
         )
-        for model in models
-        for head in model.heads
+        for artifact in artifacts
+        for head in artifact.heads
         if groups
     ]
     ranked = sorted((c for c in candidates if not math.isnan(c.mean)), key=lambda c: -c.mean)
@@ -80,17 +80,17 @@ def recommend(
     chosen = min(alike, key=lambda c: (not c.is_primary, c.has_gradient, -c.mean))
     others = [c for c in ranked if c is not chosen]
     return Recommendation(
-        model=chosen.model.name,
+        model=chosen.artifact.name,
         head=chosen.head,
         mean_auroc=chosen.mean,
         interval=chosen.interval(level),
         rivals=tuple(
-            Rival(c.model.name, c.head, chosen.mean - c.mean, chosen.difference(c, level))
+            Rival(c.artifact.name, c.head, chosen.mean - c.mean, chosen.difference(c, level))
             for c in others
         ),
         sentences=(
             _what(chosen, ranked, alike, level),
-            _limits(models[0], [name for group in groups for name in group]),
+            _limits(artifacts[0], [name for group in groups for name in group]),
         ),
     )
 
@@ -99,7 +99,7 @@ def recommend(
 class _Candidate:
     """One head of one artefact, on groups of sets."""
 
-    model: ModelResult
+    artifact: ArtifactResult
     head: str
     groups: Sequence[Sequence[str]]
     replicates: AurocReplicates
@@ -109,12 +109,12 @@ class _Candidate:
     @property
     def title(self) -> str:
         """Names come from files."""
-        of = f" of '{printable(self.model.name)}'" if self.is_one_of_several else ""
+        of = f" of '{printable(self.artifact.name)}'" if self.is_one_of_several else ""
         return f"'{printable(self.head)}'{of}"
 
     @property
     def is_primary(self) -> bool:
-        return self.head == self.model.primary
+        return self.head == self.artifact.primary
 
     @property
     def mean(self) -> float:
@@ -125,7 +125,7 @@ class _Candidate:
         return [name for group in self.groups for name in group]
 
     def auroc(self, name: str) -> float:
-        return self.model.ood[name].metrics[self.head].auroc
+        return self.artifact.ood[name].metrics[self.head].auroc
 
     def interval(self, level: float) -> Interval:
         """Of the mean; sets at 0 or 1, which never vary, add what they may be away from there."""
@@ -156,7 +156,7 @@ class _Candidate:
         return self._macro({name: self.replicates[name][self.head] for name in self.sets})
 
     def _hidden(self, name: str, level: float) -> tuple[float, float]:
-        pair = self.model.ood[name].metrics[self.head]
+        pair = self.artifact.ood[name].metrics[self.head]
         bounds = ranking_bounds("auroc", pair.auroc, n_id=pair.n_id, n_ood=pair.n_ood, level=level)
         return (bounds[0] - pair.auroc, bounds[1] - pair.auroc) if bounds else (0.0, 0.0)
 
@@ -166,12 +166,12 @@ class _Candidate:
         return np.asarray(np.mean(means, axis=0))
 
 
-def _deciding_groups(models: Sequence[ModelResult]) -> list[list[str]]:
+def _deciding_groups(artifacts: Sequence[ArtifactResult]) -> list[list[str]]:
     """Names of the sets that count, by group; those of the first artefact that all others have."""
     shared = {
         name: result
-        for name, result in models[0].ood.items()
-        if all(name in model.ood for model in models)
+        for name, result in artifacts[0].ood.items()
+        if all(name in artifact.ood for artifact in artifacts)
     }
     groups: dict[str, list[str]] = {}
     for name, result in (_files(shared) or shared).items():
@@ -212,17 +212,17 @@ def _what(
     return f"{lead}, and leads {ranked[1].title} by more than chance in these images explains."
 
 
-def _limits(model: ModelResult, sets: Sequence[str]) -> str:
+def _limits(artifact: ArtifactResult, sets: Sequence[str]) -> str:
     """The sentence that says what the choice rests on."""
-    deciding = [model.ood[name] for name in sets]
+    deciding = [artifact.ood[name] for name in sets]
     n_ood = sum(result.n for result in deciding)
-    rests = f"It was chosen on these test images, {model.id.n:,} of ID and {n_ood:,} of OOD"
+    rests = f"It was chosen on these test images, {artifact.id.n:,} of ID and {n_ood:,} of OOD"
     reasons = []
-    if not _files(model.ood):
-        reasons.append("all OOD images were made by a computer")
-    elif len(_files(model.ood)) < len(model.ood):
-        rests += " (made ones did not count)"
-    if min(model.id.n, *(result.n for result in deciding)) < _FEW_IMAGES:
+    if not _files(artifact.ood):
+        reasons.append("all OOD images are synthetic")
+    elif len(_files(artifact.ood)) < len(artifact.ood):
+        rests += " (synthetic ones did not count)"
+    if min(artifact.id.n, *(result.n for result in deciding)) < _FEW_IMAGES:
         reasons.append(f"a set has fewer than {_FEW_IMAGES} images")
     weak = f"; that is weak evidence, because {' and '.join(reasons)}" if reasons else ""
     return f"{rests}, which flatters it a little{weak}."

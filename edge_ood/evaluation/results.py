@@ -1,18 +1,20 @@
 """What an evaluation finds, as plain values: everything that a table, page or figure shows.
 
     Evaluation                          the sets, the bootstrap, the recommendation
-    |- ModelResult                      one artefact
-    |  |- IdResult                      its answers for the known images
+    |- ArtifactResult                   one artefact
+    |  |- IdResult                      its answers for the ID images
     |  |  `- HeadOnId                   one score head on them
-    |  |- OodResult                     one foreign set against the known images
-    |  |- GroupResult                   means over the near, the far and all foreign sets
-    |  `- CorruptionResult              known images, spoilt in one way at five strengths
+    |  |- OodResult                     one OOD set against the ID images
+    |  |- GroupResult                   means over the near, the far and all OOD sets
+    |  `- CorruptionResult              the ID images after one corruption, at five strengths
     `- Recommendation                   the head (and artefact) to take, in two sentences
 
 Rates are fractions in [0, 1], NaN where they are undefined (null in JSON). An `intervals` mapping
 holds the confidence interval of a rate under the name of its field, where it has one (see
 `intervals`), and is empty without bootstrap.
-ID is in-distribution (known), OOD out-of-distribution (foreign).
+ID is in-distribution, OOD out-of-distribution. Some keys are older than the word for what they
+hold: `models` and `model` for artefacts, `seen` and `allowed_seen` for the overlap of test images
+with those an artefact was made from. They stay, because programs read them.
 """
 
 from collections.abc import Mapping
@@ -28,12 +30,14 @@ from edge_ood.evaluation.values import (
     Interval,
     PValueCurve,
     Reliability,
+    Rival,
     ThresholdCurve,
 )
 from edge_ood.files.document import plain_values
 from edge_ood.metrics.detection import Misclassification, PairMetrics
 
 __all__ = [
+    "ArtifactResult",
     "Bootstrap",
     "ClassAlarms",
     "CorruptedResult",
@@ -46,7 +50,6 @@ __all__ = [
     "Histogram",
     "IdResult",
     "Interval",
-    "ModelResult",
     "OodResult",
     "PValueCurve",
     "Recommendation",
@@ -68,7 +71,7 @@ class HeadOnId:
         misclassification: How well the score finds wrong predictions; NaN without labels.
         thresholds: Of each of the K predicted classes; a larger score is flagged.
         classes: K classes, in the artefact's order.
-        pvalues: Whether the p-values keep their promise.
+        pvalues: Whether the p-values keep their guarantee.
         intervals: Of these two rates, and of the rates of `misclassification`.
         suspicious: The 12 images with the largest score, that one first.
     """
@@ -90,7 +93,7 @@ class IdResult:
     Attributes:
         n: Number of images.
         is_labelled: Whether every image lies below a folder named after a class.
-        seen: By role (such as `training`), how many images had that role for the artefact.
+        seen: Overlap: by role (such as `training`), how many images had that role for the artefact.
         accuracy: Fraction of right predictions; NaN without labels.
         mean_max_probability: Mean probability of the predicted class.
         mean_max_probability_right: The same over right predictions; NaN without any.
@@ -124,7 +127,7 @@ class OodResult:
         n: Number of images.
         group: `near`, `far`, or empty.
         kind: `files`, `synthetic` or `adversarial`.
-        seen: By role (such as `outliers`), how many images had that role for the artefact.
+        seen: Overlap: by role (such as `outliers`), how many images had that role for the artefact.
         mean_max_probability: Mean probability of the predicted class.
         flagged: By head, the fraction flagged by the artefact's own thresholds.
         metrics: By head, at all thresholds.
@@ -132,7 +135,7 @@ class OodResult:
         curves: By head.
         histograms: By head.
         trusted: By head, the 12 images with the smallest score, that one first.
-        source: The folder, or the kind of made images with its parameters, as it was given.
+        source: The folder, or the kind of synthetic images with its parameters, as it was given.
     """
 
     n: int
@@ -196,7 +199,7 @@ class CorruptionResult:
 
 
 @dataclass(frozen=True)
-class ModelResult:
+class ArtifactResult:
     """One artefact on the ID set and the OOD sets.
 
     Attributes:
@@ -207,8 +210,8 @@ class ModelResult:
         precision: What its classifier computes in: `fp32`, `fp16` or `int8`.
         heads: Names of the score heads.
         primary: The head behind the artefact's `is_ood`.
-        alpha: False-alarm rate the thresholds were calibrated for; `1 - alpha` is promised. NaN
-            where the primary head decides by a threshold of the user's own.
+        alpha: False-alarm rate the thresholds were calibrated for; `1 - alpha` is guaranteed. NaN
+            where the primary head decides by a manual threshold.
         objective: How the classifier was trained, with all parameters; empty where unknown.
         id: The ID set.
         ood: By name of the OOD set.
@@ -245,23 +248,6 @@ class ModelResult:
 
 
 @dataclass(frozen=True)
-class Rival:
-    """A head (of an artefact) that was not recommended.
-
-    Attributes:
-        model: Name of its artefact.
-        head: Its name.
-        difference: Mean AUROC of the recommended one minus that of this one.
-        interval: Of the difference; both bounds NaN without bootstrap.
-    """
-
-    model: str
-    head: str
-    difference: float
-    interval: Interval
-
-
-@dataclass(frozen=True)
 class Recommendation:
     """The head to take, and among several artefacts the one; see `recommendation` for the rule.
 
@@ -289,7 +275,7 @@ class Evaluation:
     Attributes:
         version: edge-ood that measured.
         id_folder: The folder of ID images, as it was given.
-        models: One or more, in the order given.
+        models: One artefact or more, in the order given.
         bootstrap: How intervals were made.
         recommendation: None without an OOD set.
         allowed_seen: Whether images that an artefact was made from were let in on demand.
@@ -297,7 +283,7 @@ class Evaluation:
 
     version: str
     id_folder: str
-    models: tuple[ModelResult, ...]
+    models: tuple[ArtifactResult, ...]
     bootstrap: Bootstrap
     recommendation: Recommendation | None
     allowed_seen: bool

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from edge_ood.artifact.outputs import Scores
 from edge_ood.errors import DataError
-from edge_ood.evaluation.made_images import MadeImages
-from edge_ood.evaluation.values import MADE, Example
+from edge_ood.evaluation.synthetic_images import SyntheticImages
+from edge_ood.evaluation.values import SYNTHETIC, Example
 from edge_ood.files.paths import shown_path
 from edge_ood.images.folders import ImageSet
 from edge_ood.metrics.classification import max_probability
@@ -78,7 +78,7 @@ class Scored:
 
 def score(
     scorer: Scorer,
-    images: ImageSet | MadeImages,
+    images: ImageSet | SyntheticImages,
     *,
     batch_size: int,
     on_image: Callable[[], None] = lambda: None,
@@ -99,8 +99,8 @@ def score(
         names = tuple(map(shown_path, images.paths))
         scores = scorer.score_files(images.paths, batch_size=batch_size, on_image=on_image)
     else:
-        names = tuple(f"{MADE}{index}" for index in range(len(images)))
-        scores = _score_made(scorer, images.batches(batch_size, on_image), batch_size)
+        names = tuple(f"{SYNTHETIC}{index}" for index in range(len(images)))
+        scores = _score_batches(scorer, images.batches(batch_size, on_image), batch_size)
     _check_finite(scores, names)
     return Scored(
         names=names,
@@ -115,14 +115,14 @@ def score(
 
 def index_of(name: str) -> int:
     """The position in its set of an image that is no file, from its name."""
-    return int(name.removeprefix(MADE))
+    return int(name.removeprefix(SYNTHETIC))
 
 
-def _score_made(scorer: Scorer, made: Iterable[NDArray[np.uint8]], batch_size: int) -> Scores:
+def _score_batches(scorer: Scorer, batches: Iterable[NDArray[np.uint8]], batch_size: int) -> Scores:
     """As many inferences side by side as there are cores; one at a time on a device."""
     run = partial(scorer.score_arrays, batch_size=batch_size)
     threads = None if scorer.provider == "cpu" else 1
-    return Scores.joined(list(ordered_map(run, made, threads=threads, ahead=1)))
+    return Scores.joined(list(ordered_map(run, batches, threads=threads, ahead=1)))
 
 
 def _check_finite(scores: Scores, names: Sequence[str]) -> None:

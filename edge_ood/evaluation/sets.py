@@ -1,4 +1,4 @@
-"""The foreign sets that an evaluation compares with the known images: folders and made images."""
+"""The OOD sets of an evaluation: folders of images, and synthetic images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_ood.errors import InputError, UnknownNameError
-from edge_ood.evaluation.made_images import MadeImages, bind_sampled, make_images
+from edge_ood.evaluation.synthetic_images import SyntheticImages, bind_sampled, make_images
 from edge_ood.files.paths import is_folder
 from edge_ood.files.text import valid_text
 from edge_ood.images.folders import ImageSet, read_images
@@ -14,19 +14,19 @@ from edge_ood.registry import Spec, parse_spec
 from edge_ood.runtime.scorer import Scorer
 from edge_ood.synthetic import KINDS
 
-__all__ = ["MadeImages", "OodSet", "parse_sets"]
+__all__ = ["OodSet", "SyntheticImages", "parse_sets"]
 
 
 @dataclass(frozen=True)
 class OodSet:
-    """One foreign set, before its images are read or made.
+    """One OOD set, before its images are read or made.
 
     Attributes:
         name: What tells it from the other sets.
         group: `near`, `far`, or empty.
         kind: `files`, `synthetic` or `adversarial`.
-        source: A folder, or the name of a kind of made images with what was given for it.
-        parameters: Of made images, all of them.
+        source: A folder, or the name of a kind of synthetic images with what was given for it.
+        parameters: Of synthetic images, all of them.
     """
 
     name: str
@@ -35,31 +35,32 @@ class OodSet:
     source: Path | Spec
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
-    def images(self, scorer: Scorer, known: ImageSet) -> ImageSet | MadeImages:
+    def images(self, scorer: Scorer, id_images: ImageSet) -> ImageSet | SyntheticImages:
         """The images: files as they are, or images made at the size of an artefact's input.
 
         Args:
             scorer: The artefact.
-            known: Known images, which some kinds are made from, and set how many there are.
+            id_images: The ID images. Some kinds are made from them; they set how many there are.
 
         Raises:
             ArtifactError, ExportError: If adversarial images cannot be made for this artefact.
             DataError: If the folder is missing or holds no image.
-            InputError: If there are too few known images.
+            InputError: If there are too few ID images.
         """
         if isinstance(self.source, Path):
             return read_images(self.source)
-        return make_images(KINDS.get(self.source.name), self.parameters, scorer, known)
+        return make_images(KINDS.get(self.source.name), self.parameters, scorer, id_images)
 
 
 def parse_sets(
     ood: Sequence[str], near: Sequence[str] = (), far: Sequence[str] = ()
 ) -> tuple[OodSet, ...]:
-    """Foreign sets from `DIR`, `NAME=DIR`, `KIND`, `KIND:parameters` or `NAME=KIND:parameters`.
+    """OOD sets from `DIR`, `NAME=DIR`, `KIND`, `KIND:parameters` or `NAME=KIND:parameters`.
 
-    A word that names a kind of made images is that kind, never the folder of that name, which is
-    `./word`. What is a folder as it stands is never split at `=`. A kind's set goes by the kind's
-    name; a folder's by its own, with as many parents before it as it takes to tell it from others.
+    A word that names a kind of synthetic images is that kind, never the folder of that name, which
+    is `./word`. What is a folder as it stands is never split at `=`. A kind's set goes by the
+    kind's name; a folder's by its own, with as many parents before it as it takes to tell it from
+    others.
 
     Args:
         ood: Sets of no group, but for the kinds that have one: noise is `far`.
@@ -105,7 +106,7 @@ def _of_kind(name: str, group: str, spec: Spec) -> OodSet:
 
 def _split_name(text: str) -> tuple[str, Path | Spec]:
     """The name that was given, else nothing, and what it was given to."""
-    found = _known_source(text)
+    found = _source(text)
     if found is not None:
         return "", found
     name, equals, rest = text.partition("=")
@@ -115,10 +116,10 @@ def _split_name(text: str) -> tuple[str, Path | Spec]:
         raise InputError(
             f"cannot read OOD set {text!r}", hint="write DIR, NAME=DIR, KIND or NAME=KIND"
         )
-    return name, _known_source(rest) or _missing_source(rest)
+    return name, _source(rest) or _missing_source(rest)
 
 
-def _known_source(text: str) -> Path | Spec | None:
+def _source(text: str) -> Path | Spec | None:
     """A kind by its name, or a folder that is there."""
     word, _, _ = text.partition(":")
     if word.replace("_", "-") in KINDS.names():
@@ -131,7 +132,7 @@ def _missing_source(text: str) -> Path:
     word, colon, _ = text.partition(":")
     if word and Path(word).name == word:
         unknown = UnknownNameError(
-            "folder or kind of made images",
+            "folder or kind of synthetic images",
             word,
             KINDS.names(),
             listing="'edge-ood evaluate --help' lists the kinds",

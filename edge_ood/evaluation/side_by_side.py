@@ -9,7 +9,7 @@ from edge_ood.files.plain_table import format_table
 from edge_ood.files.text import printable
 
 if TYPE_CHECKING:
-    from edge_ood.evaluation.results import ModelResult
+    from edge_ood.evaluation.results import ArtifactResult
 
 __all__ = ["side_by_side"]
 
@@ -22,7 +22,7 @@ _MEANS = {
 _BYTES_PER_MB = 1e6
 
 
-def side_by_side(models: "Sequence[ModelResult]", level: float) -> str:
+def side_by_side(models: "Sequence[ArtifactResult]", level: float) -> str:
     """The artefacts by their primary heads: on the ID set, over all OOD sets, and on each.
 
     Args:
@@ -40,7 +40,7 @@ def side_by_side(models: "Sequence[ModelResult]", level: float) -> str:
     return "\n\n".join(tables)
 
 
-def _rows(model: "ModelResult", means: Sequence[str], level: float) -> list[tuple[str, ...]]:
+def _rows(model: "ArtifactResult", means: Sequence[str], level: float) -> list[tuple[str, ...]]:
     on_id = model.id.heads[model.primary]
     rates = [model.id.accuracy, on_id.realised_tpr]
     intervals = [model.id.intervals.get("accuracy"), on_id.intervals.get("realised_tpr")]
@@ -54,7 +54,7 @@ def _rows(model: "ModelResult", means: Sequence[str], level: float) -> list[tupl
     return rate_rows(title, rates, intervals, level=level)
 
 
-def _by_set(models: "Sequence[ModelResult]", level: float) -> str:
+def _by_set(models: "Sequence[ArtifactResult]", level: float) -> str:
     rows = []
     for name in models[0].ood:
         results = [(model.ood[name], model.primary) for model in models]

@@ -13,10 +13,10 @@ from edge_ood.files.text import printable
 
 if TYPE_CHECKING:
     from edge_ood.evaluation.results import (
+        ArtifactResult,
         Evaluation,
         IdResult,
         Interval,
-        ModelResult,
         OodResult,
     )
 
@@ -80,7 +80,7 @@ def evaluation_text(evaluation: "Evaluation") -> str:
     return "\n\n".join(blocks)
 
 
-def _model_blocks(evaluation: "Evaluation", model: "ModelResult") -> Iterator[str]:
+def _model_blocks(evaluation: "Evaluation", model: "ArtifactResult") -> Iterator[str]:
     level = evaluation.bootstrap.level if evaluation.bootstrap.replicates else math.nan
     if len(evaluation.models) > 1:
         yield f"MODEL {printable(model.name)}: {printable(model.path)}"
@@ -93,7 +93,7 @@ def _model_blocks(evaluation: "Evaluation", model: "ModelResult") -> Iterator[st
         yield _corruptions_block(model)
 
 
-def _id_block(model: "ModelResult", level: float) -> str:
+def _id_block(model: "ArtifactResult", level: float) -> str:
     result = model.id
     rates, intervals = {}, {}
     for head, on_id in result.heads.items():
@@ -133,7 +133,7 @@ def _quality(result: "IdResult") -> list[str]:
     ]
 
 
-def _ood_block(model: "ModelResult", name: str, result: "OodResult", level: float) -> str:
+def _ood_block(model: "ArtifactResult", name: str, result: "OodResult", level: float) -> str:
     group = f"{result.group.upper()} " if result.group else ""
     kind = "" if result.kind == "files" else f" ({result.kind})"
     rates = {h: asdict(pair) | {"flagged": result.flagged[h]} for h, pair in result.metrics.items()}
@@ -148,7 +148,7 @@ def _ood_block(model: "ModelResult", name: str, result: "OodResult", level: floa
     return "\n".join(lines)
 
 
-def _group_block(model: "ModelResult", name: str, level: float) -> str:
+def _group_block(model: "ArtifactResult", name: str, level: float) -> str:
     group = model.groups[name]
     rates = {head: asdict(found) for head, found in group.metrics.items()}
     title = f"MEAN over {'all' if name == 'all' else f'the {name}'} OOD sets: "
@@ -161,7 +161,7 @@ def _group_block(model: "ModelResult", name: str, level: float) -> str:
     )
 
 
-def _corruptions_block(model: "ModelResult") -> str:
+def _corruptions_block(model: "ArtifactResult") -> str:
     first = model.corruptions[0].strengths
     rates = ("accuracy", "flagged", "auroc")
     shown = rates if model.id.is_labelled else rates[1:]
@@ -182,7 +182,7 @@ def _corruptions_block(model: "ModelResult") -> str:
 
 
 def _heads_table(
-    model: "ModelResult",
+    model: "ArtifactResult",
     columns: Mapping[str, str],
     rates: Mapping[str, Mapping[str, float]],
     intervals: "Mapping[str, Mapping[str, Interval]]",
@@ -223,7 +223,7 @@ def _legend(evaluation: "Evaluation") -> str:
     return legend + _INTERVALS.format(level=level, replicates=drawn.replicates)
 
 
-def _objective(model: "ModelResult") -> list[str]:
+def _objective(model: "ArtifactResult") -> list[str]:
     return [f"objective {printable(model.objective)}"] if model.objective else []
 
 

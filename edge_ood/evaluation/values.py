@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 __all__ = [
-    "MADE",
+    "SYNTHETIC",
     "Bootstrap",
     "ClassAlarms",
     "Example",
@@ -12,11 +12,12 @@ __all__ = [
     "Interval",
     "PValueCurve",
     "Reliability",
+    "Rival",
     "ThresholdCurve",
 ]
 
-MADE = "#"
-"""What the name of an image that is no file begins with, before its index in the set."""
+SYNTHETIC = "#"
+"""What the name of a synthetic image begins with, before its index in the set."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,28 @@ class Bootstrap:
 
 
 @dataclass(frozen=True)
+class Rival:
+    """A head (of an artefact) that was not recommended.
+
+    Attributes:
+        model: Name of its artefact.
+        head: Its name.
+        difference: Mean AUROC of the recommended one minus that of this one.
+        interval: Of the difference; both bounds NaN without bootstrap.
+    """
+
+    model: str
+    head: str
+    difference: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
 class Example:
     """One image and what one head says about it.
 
     Attributes:
-        path: As in score tables; of an image that is no file, `#` and its index in the set.
+        path: As in score tables; of a synthetic image, `#` and its index in the set.
         score: Larger is more OOD.
         pvalue: Of the same head.
         label: The predicted class.

@@ -16,7 +16,7 @@ Path = tuple[str | int, ...]
 
 
 class Cells:
-    """Cells of one evaluation's tables; models are named by their place in it.
+    """Cells of one evaluation's tables; artefacts are named by their place in it.
 
     Args:
         evaluation: What the document was made from.
@@ -38,18 +38,18 @@ class Cells:
 
     def head(self, m: int, head: str) -> "Markup":
         """The name of a head, with what it is to the artefact and to the recommendation."""
-        model, best = self.evaluation.models[m], self.evaluation.recommendation
-        badges = ["primary"] if head == model.primary else []
-        if best is not None and (best.model, best.head) == (model.name, head):
+        artifact, best = self.evaluation.models[m], self.evaluation.recommendation
+        badges = ["primary"] if head == artifact.primary else []
+        if best is not None and (best.model, best.head) == (artifact.name, head):
             badges.append("recommended")
-        shown = self.show("text", "models", m, "heads", model.heads.index(head))
+        shown = self.show("text", "models", m, "heads", artifact.heads.index(head))
         return self._marked_up("badged", shown, badges)
 
-    def model(self, m: int, head: str) -> "Markup":
+    def artifact(self, m: int, head: str) -> "Markup":
         """The name of an artefact and of its head, its size and its precision."""
         fields = (("text", "name"), ("megabytes", "n_bytes"), ("text", "precision"))
         shown = (self.show(kind, "models", m, field) for kind, field in fields)
-        return self._marked_up("model", self.head(m, head), *shown)
+        return self._marked_up("artifact", self.head(m, head), *shown)
 
     def promised(self, m: int) -> "Markup":
         """The fraction of ID images that the thresholds were made to accept."""

@@ -14,9 +14,9 @@ def evaluation_command(evaluation: Evaluation) -> str:
     for name, result in first.ood.items():
         options.append([f"--{result.group or 'ood'}", f"{name}={result.source}"])
     if first.corruptions:
-        spoilt = (f"{c.name}:count={c.strengths[0].n}" for c in first.corruptions)
-        options.append(["--corrupted", ",".join(spoilt)])
+        corrupted = (f"{c.name}:count={c.strengths[0].n}" for c in first.corruptions)
+        options.append(["--corrupted", ",".join(corrupted)])
     options.append(["--bootstrap", str(evaluation.bootstrap.replicates)])
     options += [["--allow-seen"]] if evaluation.allowed_seen else []
-    start = ["edge-ood", "evaluate", *(model.path for model in evaluation.models)]
+    start = ["edge-ood", "evaluate", *(artifact.path for artifact in evaluation.models)]
     return " \\\n  ".join(map(shlex.join, [start, *options]))

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_ood.evaluation.results import Evaluation, IdResult, ModelResult, OodResult
-from edge_ood.evaluation.values import MADE
+from edge_ood.evaluation.results import ArtifactResult, Evaluation, IdResult, OodResult
+from edge_ood.evaluation.values import SYNTHETIC
 from edge_ood.report.evaluation_cells import Cells
 from edge_ood.report.evaluation_command import evaluation_command
 from edge_ood.report.evaluation_drawings import Drawing, Key, drawings, shown_heads
@@ -40,8 +40,8 @@ def evaluation_page(evaluation: Evaluation, picture: Picture | None = None) -> s
 
     Args:
         evaluation: What it shows.
-        picture: Makes thumbnails; by default files are read by their paths, and made images have
-            no picture.
+        picture: Makes thumbnails; by default files are read by their paths, and synthetic images
+            have no picture.
 
     Raises:
         MissingDependencyError: If matplotlib or Jinja2 is not installed.
@@ -68,19 +68,19 @@ def evaluation_page(evaluation: Evaluation, picture: Picture | None = None) -> s
 def _featured(evaluation: Evaluation) -> int:
     """The place of the artefact that a page is about: the recommended one, or else the first."""
     best = evaluation.recommendation
-    names = [model.name for model in evaluation.models]
+    names = [artifact.name for artifact in evaluation.models]
     return 0 if best is None else names.index(best.model)
 
 
 def _sections(evaluation: Evaluation) -> list[tuple[str, str]]:
     """Links to the sections, or of several artefacts to the first one of each: id and text."""
     found = [("heads", "What ships")] if evaluation.recommendation else []
-    for m, model in enumerate(evaluation.models):
-        of_model = [(f"groups-{m}", "near and far")] if model.groups else []
-        of_model += [(f"ood-{m}-{i}", name) for i, (name, _) in enumerate(_in_order(model))]
-        of_model += [(f"id-{m}", "known images"), (f"alarms-{m}", "false alarms")]
-        of_model += [(f"corrupted-{m}", "corrupted")] if model.corruptions else []
-        found += [(of_model[0][0], model.name)] if len(evaluation.models) > 1 else of_model
+    for m, artifact in enumerate(evaluation.models):
+        of_artifact = [(f"groups-{m}", "near and far")] if artifact.groups else []
+        of_artifact += [(f"ood-{m}-{i}", name) for i, (name, _) in enumerate(_in_order(artifact))]
+        of_artifact += [(f"id-{m}", "ID images"), (f"alarms-{m}", "false alarms")]
+        of_artifact += [(f"corrupted-{m}", "corrupted")] if artifact.corruptions else []
+        found += [(of_artifact[0][0], artifact.name)] if len(evaluation.models) > 1 else of_artifact
     return [*found, ("glossary", "What the numbers mean"), ("how", "How it was computed")]
 
 
@@ -89,48 +89,48 @@ class _Remarks:
     """What a reader has to know before trusting a number.
 
     Attributes:
-        seen: Place of the artefact, set (empty for ID) and role, where a set has images that the
+        overlap: Place of the artefact, set (empty for ID) and role, where a set has images that the
             artefact was made from.
         few: Sets of few images, empty for ID.
-        is_made_only: Whether no OOD set consists of files.
+        is_synthetic_only: Whether no OOD set consists of files.
         broken: Places of artefacts whose primary head accepts fewer ID images than promised, beyond
             what chance in the ID images explains.
         blind: Places of artefacts and groups of which the primary head flags less than half.
     """
 
-    seen: Sequence[tuple[int, str, str]]
+    overlap: Sequence[tuple[int, str, str]]
     few: Sequence[str]
-    is_made_only: bool
+    is_synthetic_only: bool
     broken: Sequence[int]
     blind: Sequence[tuple[int, str]]
 
 
 def _remarks(evaluation: Evaluation) -> _Remarks:
-    seen = []
-    for m, model in enumerate(evaluation.models):
-        sets: dict[str, IdResult | OodResult] = {"": model.id, **model.ood}
-        seen += [(m, name, role) for name, result in sets.items() for role in result.seen]
+    overlap = []
+    for m, artifact in enumerate(evaluation.models):
+        sets: dict[str, IdResult | OodResult] = {"": artifact.id, **artifact.ood}
+        overlap += [(m, name, role) for name, result in sets.items() for role in result.seen]
     first = evaluation.models[0]
     sizes = {"": first.id.n, **{name: result.n for name, result in first.ood.items()}}
     return _Remarks(
-        seen=seen,
+        overlap=overlap,
         few=[name for name, n in sizes.items() if n < _FEW],
-        is_made_only=bool(first.ood) and all(r.kind != _FILES for r in first.ood.values()),
-        broken=[m for m, model in enumerate(evaluation.models) if _is_broken(model)],
+        is_synthetic_only=bool(first.ood) and all(r.kind != _FILES for r in first.ood.values()),
+        broken=[m for m, artifact in enumerate(evaluation.models) if _is_broken(artifact)],
         blind=[
             (m, group)
-            for m, model in enumerate(evaluation.models)
-            for group in model.distinct_groups
-            if model.groups[group].metrics[model.primary].flagged < _HALF
+            for m, artifact in enumerate(evaluation.models)
+            for group in artifact.distinct_groups
+            if artifact.groups[group].metrics[artifact.primary].flagged < _HALF
         ],
     )
 
 
-def _is_broken(model: ModelResult) -> bool:
+def _is_broken(artifact: ArtifactResult) -> bool:
     """Whether the interval of the accepted ID images ends below what was promised."""
-    interval = model.id.heads[model.primary].intervals.get("realised_tpr")
+    interval = artifact.id.heads[artifact.primary].intervals.get("realised_tpr")
     # Both sides are False for NaN.
-    return interval is not None and interval.high < 1 - model.alpha
+    return interval is not None and interval.high < 1 - artifact.alpha
 
 
 class _Thumbs:
@@ -141,13 +141,13 @@ class _Thumbs:
         self._made: dict[tuple[str | int, ...], str | None] = {}
 
     def suspicious(self, m: int, head: str) -> list[Thumb]:
-        """The ID images that a head finds most foreign."""
+        """The ID images with the largest scores of a head."""
         examples = self._evaluation.models[m].id.heads[head].suspicious
         at = ("models", m, "id", "heads", head, "suspicious")
         return [self._thumb("", (*at, i)) for i in range(len(examples))]
 
     def trusted(self, m: int, name: str, head: str) -> list[Thumb]:
-        """The images of an OOD set that a head finds most familiar."""
+        """The images of an OOD set with the smallest scores of a head."""
         examples = self._evaluation.models[m].ood[name].trusted[head]
         at = ("models", m, "ood", name, "trusted", head)
         return [self._thumb(name, (*at, i)) for i in range(len(examples))]
@@ -155,15 +155,15 @@ class _Thumbs:
     def _thumb(self, name: str, at: tuple[str | int, ...]) -> Thumb:
         example = self._show.value(at)
         m, path = int(at[1]), example["path"]
-        # Made images differ from artefact to artefact, files do not.
-        key = (m, name, path) if path.startswith(MADE) else (path,)
+        # Synthetic images differ from artefact to artefact, files do not.
+        key = (m, name, path) if path.startswith(SYNTHETIC) else (path,)
         if key not in self._made:
             self._made[key] = self._picture(m, name, path)
         labels = self._show("text", at, "label")
         if not example["true_label"]:
-            labels = "taken for " + labels
+            labels = "predicted as " + labels
         elif example["true_label"] != example["label"]:
-            labels = self._show("text", at, "true_label") + " taken for " + labels
+            labels = self._show("text", at, "true_label") + ", predicted as " + labels
         lines = (
             labels,
             "score " + self._show("number", at, "score"),
@@ -174,7 +174,7 @@ class _Thumbs:
 
 
 def _file_picture(_m: int, _name: str, path: str) -> str | None:
-    return None if path.startswith(MADE) else thumbnail(Path(path))
+    return None if path.startswith(SYNTHETIC) else thumbnail(Path(path))
 
 
 def _figure(found: dict[Key, Drawing], *key: str) -> "Markup":
@@ -187,9 +187,9 @@ def _figure(found: dict[Key, Drawing], *key: str) -> "Markup":
     )
 
 
-def _in_order(model: ModelResult) -> list[tuple[str, OodResult]]:
+def _in_order(artifact: ArtifactResult) -> list[tuple[str, OodResult]]:
     """The OOD sets: near ones, far ones, then the others."""
-    return sorted(model.ood.items(), key=lambda item: _ORDER.index(item[1].group))
+    return sorted(artifact.ood.items(), key=lambda item: _ORDER.index(item[1].group))
 
 
 def _ends(thresholds: Sequence[float]) -> list[int]:

@@ -1,4 +1,4 @@
-"""The tables of an evaluation's page; models, sets and heads are named as in the document."""
+"""The tables of an evaluation's page; artefacts, sets and heads are named as in the document."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -45,17 +45,17 @@ _CLASS = (
     ("flagged", "percent", "flagged_true"),
     *_PREDICTED_CLASS,
 )
-_SPOILT = ("accuracy", "mean_max_probability", "expected_calibration_error")
+_OF_CORRUPTED = ("accuracy", "mean_max_probability", "expected_calibration_error")
 _DIGITS = 4
 
 
 def tables(cells: Cells) -> dict[str, Callable[..., Table]]:
     """The tables by name, for a template."""
-    made = (_models, _rivals, _pair, _known, _classes, _confidence, _corrupted)
-    return {make.__name__.removeprefix("_"): partial(make, cells) for make in made}
+    found = (_artifacts, _rivals, _pair, _on_id, _classes, _confidence, _corrupted)
+    return {make.__name__.removeprefix("_"): partial(make, cells) for make in found}
 
 
-def _models(cells: Cells) -> Table:
+def _artifacts(cells: Cells) -> Table:
     """Each artefact with its primary and its best head, side by side."""
     evaluation = cells.evaluation
     groups = evaluation.models[0].distinct_groups
@@ -64,15 +64,15 @@ def _models(cells: Cells) -> Table:
     headings = [cells.heading(f"{group} {column.title}") for group, column in columns]
     rows = [
         [
-            cells.model(m, head),
+            cells.artifact(m, head),
             cells.rate(("models", m, "id", "accuracy")),
             cells.accepted(m, head),
             *(cells.metric(("models", m, "groups", g), head, c.metric) for g, c in columns),
         ]
-        for m, model in enumerate(evaluation.models)
-        for head in shown_heads(evaluation, model)
+        for m, artifact in enumerate(evaluation.models)
+        for head in shown_heads(evaluation, artifact)
     ]
-    return Table("Models and heads", ["model", "accuracy", "ID accepted", *headings], rows)
+    return Table("Artefacts and heads", ["artefact", "accuracy", "ID accepted", *headings], rows)
 
 
 def _rivals(cells: Cells) -> Table:
@@ -115,17 +115,17 @@ def _best(cells: Cells, at: Path, column: _Column) -> set[str]:
     return {head for head, value in values.items() if value == best}
 
 
-def _known(cells: Cells, m: int) -> Table:
+def _on_id(cells: Cells, m: int) -> Table:
     """All heads on the ID images; what needs labels is left out without them."""
-    known, rows = cells.evaluation.models[m].id, []
+    on_id, rows = cells.evaluation.models[m].id, []
     headings = ["head", "accepted", "promised"]
-    if known.is_labelled:
+    if on_id.is_labelled:
         headings += ["accuracy of accepted", "wrong vs right AUROC"]
         headings += ["AUPR, wrong positive", "AUPR, right positive"]
-    for head in known.heads:
+    for head in on_id.heads:
         at: Path = ("models", m, "id", "heads", head)
         row = [cells.head(m, head), cells.rate((*at, "realised_tpr")), cells.promised(m)]
-        if known.is_labelled:
+        if on_id.is_labelled:
             row.append(cells.rate((*at, "accepted_accuracy")))
             row += [
                 cells.rate((*at, "misclassification", metric), (*at, "intervals", metric))
@@ -137,9 +137,9 @@ def _known(cells: Cells, m: int) -> Table:
 
 def _classes(cells: Cells, m: int, head: str) -> Table:
     """False alarms of one head by class."""
-    known, rows = cells.evaluation.models[m].id, []
-    columns = _CLASS if known.is_labelled else _PREDICTED_CLASS
-    for c, _ in enumerate(known.heads[head].classes):
+    on_id, rows = cells.evaluation.models[m].id, []
+    columns = _CLASS if on_id.is_labelled else _PREDICTED_CLASS
+    for c, _ in enumerate(on_id.heads[head].classes):
         at: Path = ("models", m, "id", "heads", head, "classes", c)
         numbers = (cells.show(kind, at, field) for _, kind, field in columns)
         rows.append([cells.show("text", at, "name"), *numbers])
@@ -161,14 +161,14 @@ def _confidence(cells: Cells, m: int) -> Table:
 
 def _corrupted(cells: Cells, m: int, c: int) -> Table:
     """One corruption by strength: the classifier, and what the heads shown first flag."""
-    model, rows = cells.evaluation.models[m], []
-    heads = shown_heads(cells.evaluation, model)
-    for s, _ in enumerate(model.corruptions[c].strengths):
+    artifact, rows = cells.evaluation.models[m], []
+    heads = shown_heads(cells.evaluation, artifact)
+    for s, _ in enumerate(artifact.corruptions[c].strengths):
         at: Path = ("models", m, "corruptions", c, "strengths", s)
         row = [cells.show("count", at, "strength")]
-        row += [cells.show("percent", at, metric) for metric in _SPOILT]
+        row += [cells.show("percent", at, metric) for metric in _OF_CORRUPTED]
         row += [cells.show("percent", at, what, h) for h in heads for what in ("flagged", "auroc")]
         rows.append(row)
     headings = ["strength", "accuracy", "mean probability", "ECE"]
     headings += [f"{what} {head}" for head in heads for what in ("flagged by", "AUROC of")]
-    return Table(model.corruptions[c].name, headings, rows)
+    return Table(artifact.corruptions[c].name, headings, rows)

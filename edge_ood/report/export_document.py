@@ -29,7 +29,7 @@ from edge_ood.graph.loading import load_model_file
 from edge_ood.parity.comparison import Comparison, HeadChange
 from edge_ood.parity.report import read_report
 
-__all__ = ["Described", "KnownScores", "describe", "known_scores"]
+__all__ = ["CalibrationScores", "Described", "calibration_scores", "describe"]
 
 _PER = 1000
 """Images that false alarms are counted for."""
@@ -59,7 +59,7 @@ class Described:
 
 
 @dataclass(frozen=True)
-class KnownScores:
+class CalibrationScores:
     """Calibration scores of the images that one threshold comes from, as far as a file keeps them.
 
     Attributes:
@@ -79,8 +79,8 @@ def describe(path: Path) -> Described:
     """Read an artefact, and the parity report beside it if there is one.
 
     Raises:
-        ArtifactError: If the file is not ours, damaged or was never calibrated, or the report is
-            damaged.
+        ArtifactError: If the file is not written by edge-ood, damaged or was never calibrated, or
+            the report is damaged.
         DataError: If the file cannot be read.
     """
     model = load_model_file(path, external_data=False)
@@ -111,7 +111,7 @@ def describe(path: Path) -> Described:
     return Described({**document, "worst": _worst(document["parity"])}, metadata, decision)
 
 
-def known_scores(described: Described, score: str) -> list[KnownScores]:
+def calibration_scores(described: Described, score: str) -> list[CalibrationScores]:
     """The calibration scores behind every threshold of a score; none where the file lacks them."""
     metadata, decision = described.metadata, described.decision
     calibration = metadata.calibration
@@ -124,10 +124,10 @@ def known_scores(described: Described, score: str) -> list[KnownScores]:
         groups = [("all others" if own else "", first, sample.n), *groups]
     found = []
     for name, label, n in groups:
-        known = decision.known_scores(score, label, n, calibration.guarantee)
-        if known is not None:
+        kept = decision.known_scores(score, label, n, calibration.guarantee)
+        if kept is not None:
             limit = float(decision.limits(score, np.array([label]))[0])
-            found.append(KnownScores(*known, limit, name))
+            found.append(CalibrationScores(*kept, limit, name))
     return found
 
 
@@ -152,15 +152,15 @@ def _score(metadata: Metadata, name: str) -> dict[str, Any]:
     """One score: its threshold, and how many false alarms to expect of it."""
     calibration = metadata.calibration
     sample = calibration.combined_sample if name == COMBINED else calibration.sample
-    is_own = name in calibration.own_thresholds
+    is_manual = name in calibration.own_thresholds
     per_thousand = None
-    if not (is_own or calibration.per_class):
+    if not (is_manual or calibration.per_class):
         rate = rate_in_use(calibration.guarantee, sample.n)
         per_thousand = {key: _PER * value for key, value in asdict(rate).items()}
     return {
         "name": name,
         "threshold": calibration.thresholds[name],
-        "own": is_own,
+        "manual": is_manual,
         "images": sample.n,
         "per_thousand": per_thousand,
     }
@@ -205,7 +205,7 @@ def _pvalues(metadata: Metadata, decision: Decision) -> list[dict[str, Any]]:
 
 
 def _choices(metadata: Metadata) -> dict[str, Any]:
-    """What was chosen on training images, by head; nothing of what is not as we write it."""
+    """What was chosen on training images, by head; nothing that is not as edge-ood writes it."""
     found: dict[str, Any] = {}
     try:
         chosen = Document(dict(metadata.provenance)).get("choices", dict, {})
@@ -246,7 +246,7 @@ def _rank(choice: Document) -> dict[str, Any]:
 
 
 def _comparison(metadata: Metadata) -> Comparison | None:
-    """How a converted classifier differs from float32, if it does; None of what is not ours."""
+    """How a converted classifier differs from float32; None of what edge-ood did not write."""
     try:
         found = Document(dict(metadata.comparison))
         heads = [
@@ -278,7 +278,7 @@ def _calibration(state: Metadata | ArchivedCalibration) -> dict[str, Any]:
         "alpha": calibration.alpha,
         "confidence": calibration.confidence,
         "per_class": calibration.per_class,
-        "own": list(calibration.own_thresholds),
+        "manual": list(calibration.own_thresholds),
         "images": calibration.n,
         "device": str(state.probe.device),
     }

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_ood.report.export_document import KnownScores
+from edge_ood.report.export_document import CalibrationScores
 from edge_ood.report.figure import label, new_figure
 from edge_ood.report.figure_parts import name_rows
 from edge_ood.report.palette import ID_COLOUR, INK, MUTED, OOD_COLOUR, PAPER
@@ -29,7 +29,7 @@ _BINS = 30
 _CRITERIA = {
     "outliers": "AUROC against outliers",
     "fgsm": "AUROC against FGSM images",
-    "id-only": "mean familiarity",
+    "id-only": "minus the mean ID score",
 }
 """What is maximised, by the name of the criterion."""
 
@@ -92,16 +92,16 @@ def shares_figure(shares: Mapping[str, float], title: str) -> "Figure":
     return figure
 
 
-def score_figure(known: KnownScores, name: str) -> "Figure":
+def score_figure(scores: CalibrationScores, name: str) -> "Figure":
     """Histogram of calibration scores with the threshold; what lies beyond it is flagged."""
-    edges = common_edges([known.values, [known.threshold]], _BINS)
-    shares = 100 * shares_in_bins(known.values, known.levels, edges)
+    edges = common_edges([scores.values, [scores.threshold]], _BINS)
+    shares = 100 * shares_in_bins(scores.values, scores.levels, edges)
     with new_figure(_WIDTH_IN, _HEIGHT_IN) as figure:
         axes = figure.subplots()
         axes.stairs(shares, edges, fill=True, color=ID_COLOUR, alpha=0.35)
         axes.stairs(shares, edges, color=ID_COLOUR, linewidth=1)
-        axes.axvline(known.threshold, color=OOD_COLOUR, linewidth=1.4, label="threshold")
-        axes.axvspan(known.threshold, edges[-1], color=OOD_COLOUR, alpha=0.12, linewidth=0)
+        axes.axvline(scores.threshold, color=OOD_COLOUR, linewidth=1.4, label="threshold")
+        axes.axvspan(scores.threshold, edges[-1], color=OOD_COLOUR, alpha=0.12, linewidth=0)
         axes.set_xlim(edges[0], edges[-1])
         axes.set_ylim(0)
         axes.locator_params(axis="x", nbins=5)
@@ -111,21 +111,21 @@ def score_figure(known: KnownScores, name: str) -> "Figure":
     return figure
 
 
-def class_scores_figure(known: Sequence[KnownScores], name: str) -> "Figure":
+def class_scores_figure(classes: Sequence[CalibrationScores], name: str) -> "Figure":
     """Where the calibration scores of each predicted class lie, and its threshold."""
-    rows = np.arange(len(known))
-    with new_figure(_WIDTH_IN, _ROW_IN * len(known) + _MARGIN_IN + 0.2) as figure:
+    rows = np.arange(len(classes))
+    with new_figure(_WIDTH_IN, _ROW_IN * len(classes) + _MARGIN_IN + 0.2) as figure:
         axes = figure.subplots()
-        for row, scores in zip(rows, known, strict=True):
+        for row, scores in zip(rows, classes, strict=True):
             low, middle, high = np.interp([0.05, 0.5, 0.95], scores.levels, scores.values)
             axes.plot(scores.values[[0, -1]], [row, row], color=MUTED, linewidth=0.8)
             axes.plot([low, high], [row, row], color=ID_COLOUR, linewidth=4, solid_capstyle="butt")
             axes.plot(middle, row, "o", color=PAPER, markersize=4)
-        limits = [scores.threshold for scores in known]
+        limits = [scores.threshold for scores in classes]
         (ticks,) = axes.plot(limits, rows, "|", color=OOD_COLOUR, label="threshold")
         ticks.set(markersize=10, markeredgewidth=2)
         axes.set_xlabel(label(name))
-        _name_rows(axes, [scores.name for scores in known])
+        _name_rows(axes, [scores.name for scores in classes])
         figure.legend(loc="outside upper right")
     return figure
 

@@ -11,7 +11,7 @@ from edge_ood.images.decoding.image_file import read_image_file
 from edge_ood.images.reading import content_hash
 from edge_ood.parity.gate import extremes
 from edge_ood.report import numbers
-from edge_ood.report.export_document import Described, describe, known_scores
+from edge_ood.report.export_document import Described, calibration_scores, describe
 from edge_ood.report.export_figures import (
     class_scores_figure,
     epsilon_figure,
@@ -54,7 +54,7 @@ def export_page(path: Path) -> str:
         show=Fields(document),
         name=shlex.quote(str(path)),
         primary=[score["name"] for score in document["scores"]].index(metadata.primary),
-        promises=[_sentence(line) for line in promise(metadata).splitlines()],
+        guarantees=[_sentence(line) for line in promise(metadata).splitlines()],
         exact=_exact(document),
         thumbs=list(_thumbs(document, metadata.preprocess.size_px)),
         origin=list(_origin(described)),
@@ -75,7 +75,7 @@ def _exact(document: Mapping[str, Any]) -> list[str]:
 
 
 def _origin(described: Described) -> Iterator[tuple[str, str]]:
-    """What the metadata say about where the network comes from, and which images it knows."""
+    """What the metadata say about where the network comes from, and which images had which role."""
     metadata = described.metadata
     for name, value in metadata.provenance.items():
         if name != "choices":
@@ -166,16 +166,16 @@ def _choice_figures(head: str, choice: Mapping[str, Any]) -> "Iterator[tuple[str
 def _score_figures(described: Described) -> "Iterator[tuple[Markup, str]]":
     """Calibration scores and thresholds of every score, each with a caption."""
     for score in described.decision.outputs:
-        known = known_scores(described, score)
-        if not known:
+        groups = calibration_scores(described, score)
+        if not groups:
             continue
-        by_class = len(known) > 1
+        by_class = len(groups) > 1
         figure = (
-            class_scores_figure(known[:_MOST_CLASSES], score)
+            class_scores_figure(groups[:_MOST_CLASSES], score)
             if by_class
-            else score_figure(known[0], score)
+            else score_figure(groups[0], score)
         )
         title = f"Calibration scores of {score}" + (" by predicted class" if by_class else "")
-        description = "Where the scores of known images lie, and the threshold"
-        caption = f"The first {_MOST_CLASSES}." if len(known) > _MOST_CLASSES else ""
+        description = "Where the scores of ID images lie, and the threshold"
+        caption = f"The first {_MOST_CLASSES}." if len(groups) > _MOST_CLASSES else ""
         yield svg(figure, name=f"scores/{score}", title=title, description=description), caption

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["training_document", "training_page"]
 
-_KNOWN = ("validation", "training")
+_OF_ID = ("validation", "training")
 _MARGINS = ("m_in", "m_out")
 _ROLES = {
     "training": "every step learns from some of them",
@@ -80,7 +80,7 @@ def training_page(path: Path) -> str:
     energies = read_energies(path) or Energies()
     document = training_document(run, epochs, energies)
     recipe = _recipe(run.config.settings)
-    known = next((split for split in _KNOWN if split in energies.after), None)
+    id_split = next((split for split in _OF_ID if split in energies.after), None)
     return render(
         "training.html",
         show=Fields(document),
@@ -88,9 +88,9 @@ def training_page(path: Path) -> str:
         command=f"edge-ood export {shlex.quote(str(path))}",
         epochs=epochs,
         has_validation=not math.isnan(epochs[-1].validation_accuracy),
-        is_guessing=epochs[-1].validation_accuracy <= run.guessing_accuracy,
+        is_by_chance=epochs[-1].validation_accuracy <= run.guessing_accuracy,
         energies=energies,
-        known=known,
+        id_split=id_split,
         margins=_margins(run),
         measured=_measured(run),
         roles=_ROLES,
@@ -126,7 +126,7 @@ def training_document(
             "classes": len(run.config.classes),
             "seconds": seconds,
             "images_per_s": images / seconds if seconds else math.nan,
-            "guessing_accuracy": run.guessing_accuracy,
+            "chance_level": run.guessing_accuracy,
         },
     }
     found: dict[str, Any] = plain_values(document)
@@ -162,8 +162,8 @@ def _origin(run: Run) -> Iterator[tuple[str, str]]:
 
 
 def _recipe(settings: Settings) -> Recipe | None:
-    known = settings.recipe in RECIPES.names()
-    found: Recipe | None = RECIPES.get(settings.recipe) if known else None
+    is_registered = settings.recipe in RECIPES.names()
+    found: Recipe | None = RECIPES.get(settings.recipe) if is_registered else None
     return found
 
 
@@ -245,7 +245,7 @@ def _figures(run: Run, epochs: Sequence[EpochReport], energies: Energies) -> "di
                 figure,
                 name=f"energies-{moment}",
                 title=f"Energies {moment} training",
-                description="Histograms of the energies of known images and of others",
+                description="Histograms of the energies of ID images and of others",
             )
     return found
 

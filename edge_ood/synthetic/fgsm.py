@@ -1,4 +1,4 @@
-"""Known images that an artefact's own gradient leads its classifier away from."""
+"""ID images that an artefact's own gradient leads its classifier away from."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ _WHITE = 255
 def fgsm(
     scorer: Scorer, *, epsilon: NonNegative = FGSM_EPSILON
 ) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-    """What moves every value of a known image by one step against the predicted class.
+    """What moves every value of an ID image by one step against the predicted class.
 
     Args:
         scorer: The artefact.
@@ -57,5 +57,9 @@ def fgsm(
 
 
 SYNTHETIC = Synthetic(
-    "fgsm", fgsm, known=1, kind="adversarial", source="Goodfellow et al. 2015, 0.05 of the range"
+    "fgsm",
+    fgsm,
+    n_sources=1,
+    kind="adversarial",
+    source="Goodfellow et al. 2015, 0.05 of the range",
 )

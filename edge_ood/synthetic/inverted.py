@@ -1,4 +1,4 @@
-"""A known image with two of its colours inverted."""
+"""An ID image with two of its colours inverted."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +7,7 @@ from edge_ood.synthetic import Synthetic
 
 
 def inverted(generator: np.random.Generator, image: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Take 1 minus the green and the blue of a known image, and its red as it is.
+    """Take 1 minus the green and the blue of an ID image, and its red as it is.
 
     Args:
         generator: Unused.
@@ -23,4 +23,4 @@ def inverted(generator: np.random.Generator, image: NDArray[np.float64]) -> NDAr
     return np.stack([red, 1 - green, 1 - blue], axis=-1)
 
 
-SYNTHETIC = Synthetic("inverted", inverted, known=1, source="Hendrycks et al. 2019")
+SYNTHETIC = Synthetic("inverted", inverted, n_sources=1, source="Hendrycks et al. 2019")

@@ -1,4 +1,4 @@
-"""A known image with its quarters in other places."""
+"""An ID image with its quarters in other places."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +7,7 @@ from edge_ood.synthetic import Synthetic
 
 
 def jigsaw(generator: np.random.Generator, image: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rearrange the quarters of a known image.
+    """Rearrange the quarters of an ID image.
 
     The upper left quarter stays, its upper and lower halves exchanged. The lower left quarter
     moves to the upper right, the lower right to the lower left, and the upper right to the lower
@@ -41,4 +41,4 @@ def _halves_exchanged(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.concatenate([rows[len(rows) - half :], rows[half : len(rows) - half], rows[:half]])
 
 
-SYNTHETIC = Synthetic("jigsaw", jigsaw, known=1, source="Hendrycks et al. 2019")
+SYNTHETIC = Synthetic("jigsaw", jigsaw, n_sources=1, source="Hendrycks et al. 2019")

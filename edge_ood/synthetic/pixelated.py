@@ -1,4 +1,4 @@
-"""A known image in a few large squares."""
+"""An ID image in a few large squares."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ _WHITE = 255
 
 
 def pixelated(generator: np.random.Generator, image: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Reduce a known image to a fifth of its side, by means over boxes, and enlarge it again.
+    """Reduce an ID image to a fifth of its side, by means over boxes, and enlarge it again.
 
     Args:
         generator: Unused.
@@ -30,4 +30,4 @@ def pixelated(generator: np.random.Generator, image: NDArray[np.float64]) -> NDA
     return np.asarray(reduced.resize((size, size), Image.Resampling.BOX), np.float64) / _WHITE
 
 
-SYNTHETIC = Synthetic("pixelated", pixelated, known=1, source="Hendrycks et al. 2019")
+SYNTHETIC = Synthetic("pixelated", pixelated, n_sources=1, source="Hendrycks et al. 2019")

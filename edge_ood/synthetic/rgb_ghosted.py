@@ -1,4 +1,4 @@
-"""A known image with its colours exchanged, one of them mirrored."""
+"""An ID image with its colours exchanged, one of them mirrored."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,4 +23,4 @@ def rgb_ghosted(generator: np.random.Generator, image: NDArray[np.float64]) -> N
     return np.stack([green[:, ::-1], blue, red], axis=-1)
 
 
-SYNTHETIC = Synthetic("rgb-ghosted", rgb_ghosted, known=1, source="Hendrycks et al. 2019")
+SYNTHETIC = Synthetic("rgb-ghosted", rgb_ghosted, n_sources=1, source="Hendrycks et al. 2019")

@@ -1,4 +1,4 @@
-"""A known image under noise that grows with its brightness."""
+"""An ID image under noise that grows with its brightness."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,4 +26,4 @@ def speckled(
     return np.clip(image + image * generator.normal(0, std, image.shape), 0, 1)
 
 
-SYNTHETIC = Synthetic("speckled", speckled, known=1, source="Hendrycks et al. 2019")
+SYNTHETIC = Synthetic("speckled", speckled, n_sources=1, source="Hendrycks et al. 2019")

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import edge_ood.api.evaluation_files
-import edge_ood.evaluation.models
+import edge_ood.evaluation.artifacts
 from edge_ood.artifact.metadata import Manifest
 from edge_ood.artifact.outputs import Scores
 from edge_ood.cli.app import app
@@ -97,7 +97,7 @@ class NamedScorer:
 def folders(tmp_path, monkeypatch):
     """Known, far and near images, in a working directory of their own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(edge_ood.evaluation.models, "Scorer", NamedScorer)
+    monkeypatch.setattr(edge_ood.evaluation.artifacts, "Scorer", NamedScorer)
     names = (
         "known/ant/ant_0.1",
         "known/ant/bee_0.3",
@@ -275,7 +275,7 @@ def test_a_missing_library_is_named_first(folders, monkeypatch, option, module):
         "find_spec",
         lambda name: None if name.startswith(module) else name,
     )
-    monkeypatch.setattr(edge_ood.evaluation.models, "Scorer", None)
+    monkeypatch.setattr(edge_ood.evaluation.artifacts, "Scorer", None)
 
     result = run("--id", "known", option, "made")
 

@@ -1,4 +1,4 @@
-"""Known images spoilt on purpose, scored by a small artefact."""
+"""Corrupted ID images, scored by a small artefact."""
 
 import math
 
@@ -21,35 +21,35 @@ def scorer(colour_artifact):
 
 
 @pytest.fixture(scope="module")
-def known(colours):
+def id_images(colours):
     """18 images of three classes."""
     return read_class_folders(colours / "test")
 
 
 @pytest.fixture(scope="module")
-def clean(scorer, known):
+def clean(scorer, id_images):
     """The artefact's answers for the images as they are."""
-    return score(scorer, known, batch_size=8)
+    return score(scorer, id_images, batch_size=8)
 
 
-def test_each_strength_is_compared_with_the_clean_images(scorer, known, clean):
+def test_each_strength_is_compared_with_the_clean_images(scorer, id_images, clean):
     """Accuracy, alarms and AUROC by scikit-learn and NumPy, on the images made once more."""
     ticks = []
     (corrupted,) = parse_corruptions("noise")
 
     result = measure_corruption(
-        corrupted, scorer, known, clean, batch_size=4, on_image=lambda: ticks.append(1)
+        corrupted, scorer, id_images, clean, batch_size=4, on_image=lambda: ticks.append(1)
     )
 
     assert "noise" == result.name
     assert list(STRENGTHS) == [one.strength for one in result.strengths]
-    assert 5 * len(known) == len(ticks)
+    assert 5 * len(id_images) == len(ticks)
     for one in result.strengths:
-        images = corrupted.images(scorer, known, one.strength)
+        images = corrupted.images(scorer, id_images, one.strength)
         answers = scorer.score_arrays(images.frames(range(len(images))))
-        truth = [known.classes[known.labels[i]] for i in images.origins]
+        truth = [id_images.classes[id_images.labels[i]] for i in images.origins]
         predicted = [answers.classes[i] for i in answers.label_index]
-        assert len(known) == one.n
+        assert len(id_images) == one.n
         assert accuracy_score(truth, predicted) == one.accuracy
         for head in scorer.heads:
             both = np.concatenate([clean.scores[head], answers.scores[head]])
@@ -58,17 +58,17 @@ def test_each_strength_is_compared_with_the_clean_images(scorer, known, clean):
             assert answers.decisions[head].mean() == one.flagged[head]
 
 
-def test_confidence_and_calibration_are_those_of_the_spoilt_images(scorer, known, clean):
+def test_confidence_and_calibration_are_those_of_the_corrupted_images(scorer, id_images, clean):
     """Mean probability of the predicted class, and its error over 15 bins, by hand."""
     (corrupted,) = parse_corruptions("brightness:count=12")
 
-    last = measure_corruption(corrupted, scorer, known, clean, batch_size=8).strengths[-1]
+    last = measure_corruption(corrupted, scorer, id_images, clean, batch_size=8).strengths[-1]
 
-    images = corrupted.images(scorer, known, 5)
+    images = corrupted.images(scorer, id_images, 5)
     answers = scorer.score_arrays(images.frames(range(12)))
     shares = np.exp(answers.logits.astype(float))
     confidence = shares.max(axis=1) / shares.sum(axis=1)
-    is_right = answers.label_index == known.labels[images.origins]
+    is_right = answers.label_index == id_images.labels[images.origins]
     bins = np.ceil(confidence * 15)
     error = sum(
         abs(confidence[bins == b].mean() - is_right[bins == b].mean()) * (bins == b).mean()
@@ -79,12 +79,12 @@ def test_confidence_and_calibration_are_those_of_the_spoilt_images(scorer, known
     assert error == pytest.approx(last.expected_calibration_error)
 
 
-def test_without_labels_there_is_no_accuracy(scorer, known, clean):
+def test_without_labels_there_is_no_accuracy(scorer, id_images, clean):
     """Alarms and AUROC need none."""
     (corrupted,) = parse_corruptions("blur:count=3")
 
     result = measure_corruption(
-        corrupted, scorer, ImageSet(known.paths), clean, batch_size=8
+        corrupted, scorer, ImageSet(id_images.paths), clean, batch_size=8
     ).strengths[0]
 
     assert math.isnan(result.accuracy)
@@ -92,23 +92,23 @@ def test_without_labels_there_is_no_accuracy(scorer, known, clean):
     assert 0 <= result.auroc["energy"] <= 1
 
 
-def test_all_spoil_the_same_images(scorer, known):
-    """Every corruption and strength takes the same part of the known images, by the seed."""
+def test_all_corruptions_take_the_same_images(scorer, id_images):
+    """Every corruption and strength takes the same part of the ID images, by the seed."""
     sets = parse_corruptions("all:count=5,seed=2")
-    expected = np.random.default_rng(2).permutation(len(known))[:5]
+    expected = np.random.default_rng(2).permutation(len(id_images))[:5]
 
     assert CORRUPTIONS.names() == [one.corruption.name for one in sets]
     for strength in STRENGTHS:
         for one in sets:
-            np.testing.assert_array_equal(expected, one.images(scorer, known, strength).origins)
+            np.testing.assert_array_equal(expected, one.images(scorer, id_images, strength).origins)
 
 
-def test_strengths_fit_the_input_of_the_artefact(scorer, known):
+def test_strengths_fit_the_input_of_the_artefact(scorer, id_images):
     """At 16 px noise has the deviation that CIFAR-10-C has."""
     (corrupted,) = parse_corruptions("noise")
     grey = np.full((16, 16, 3), 0.5)
 
-    made = corrupted.images(scorer, known, 5).make(np.random.default_rng(0), grey)
+    made = corrupted.images(scorer, id_images, 5).make(np.random.default_rng(0), grey)
 
     expected = 0.5 + np.random.default_rng(0).normal(0, 0.10, (16, 16, 3))
     np.testing.assert_allclose(made, np.clip(expected, 0, 1))

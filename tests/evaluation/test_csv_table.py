@@ -10,12 +10,12 @@ import pytest
 from edge_ood.evaluation.csv_table import COLUMNS, csv_table
 from edge_ood.evaluation.measure import group_results, measure_id, measure_ood
 from edge_ood.evaluation.results import (
+    ArtifactResult,
     Bootstrap,
     CorruptedResult,
     CorruptionResult,
     Evaluation,
     Interval,
-    ModelResult,
 )
 from edge_ood.evaluation.scored import Scored
 
@@ -37,23 +37,23 @@ def answers(scores: list[float]) -> Scored:
 
 
 @pytest.fixture
-def model() -> ModelResult:
+def artifact() -> ArtifactResult:
     """An artefact on two sets and a corruption, with some intervals."""
     inside, outside = answers([0.1, 0.2, 0.3, 0.6]), answers([0.4, 0.7])
-    known = measure_id(inside, np.array([0, 1, 0, 0]), dict.fromkeys(HEADS, (0.5, 0.5)), seen={})
-    near = measure_ood(inside, outside, group="near", kind="files", seen={"training": 2, "x": 1})
+    on_id = measure_id(inside, np.array([0, 1, 0, 0]), dict.fromkeys(HEADS, (0.5, 0.5)), overlap={})
+    near = measure_ood(inside, outside, group="near", kind="files", overlap={"training": 2, "x": 1})
     ood = {
         "=near": replace(near, intervals={"msp": {"auroc": Interval(0.25, 0.75)}}),
-        "noise": measure_ood(inside, outside, group="far", kind="synthetic", seen={}),
+        "noise": measure_ood(inside, outside, group="far", kind="synthetic", overlap={}),
     }
     on_head = replace(
-        known.heads["msp"],
+        on_id.heads["msp"],
         intervals={"realised_tpr": Interval(0.5, 1.0), "auroc": Interval(0.25, 0.5)},
     )
     corrupted = CorruptedResult(
         3, 4, 0.5, 0.7, math.nan, {"energy": 0.1, "msp": 0.2}, {"energy": 0.3, "msp": 0.4}
     )
-    return ModelResult(
+    return ArtifactResult(
         name="made",
         path="./made.onnx",
         sha256="",
@@ -64,8 +64,8 @@ def model() -> ModelResult:
         alpha=0.05,
         objective="",
         id=replace(
-            known,
-            heads={"energy": known.heads["energy"], "msp": on_head},
+            on_id,
+            heads={"energy": on_id.heads["energy"], "msp": on_head},
             intervals={"accuracy": Interval(0.4, 0.9)},
         ),
         ood=ood,
@@ -74,9 +74,9 @@ def model() -> ModelResult:
     )
 
 
-def rows(*models: ModelResult) -> list[dict[str, str]]:
+def rows(*artifacts: ArtifactResult) -> list[dict[str, str]]:
     """What a reader of CSV sees."""
-    made = csv_table(Evaluation("1", "known", models, Bootstrap(0, 0.95, 0), None, False))
+    made = csv_table(Evaluation("1", "id", artifacts, Bootstrap(0, 0.95, 0), None, False))
     return list(csv.DictReader(made.splitlines()))
 
 
@@ -110,9 +110,9 @@ def test_columns_are_a_contract() -> None:
     ] == list(COLUMNS)
 
 
-def test_one_row_per_artefact_set_and_head(model: ModelResult) -> None:
-    """Known images, foreign sets, groups, corruptions; every artefact in its turn."""
-    found = rows(model, replace(model, name="other"))
+def test_one_row_per_artefact_set_and_head(artifact: ArtifactResult) -> None:
+    """ID images, OOD sets, groups, corruptions; every artefact in its turn."""
+    found = rows(artifact, replace(artifact, name="other"))
 
     expected = [
         ("id", "", ""),
@@ -130,31 +130,33 @@ def test_one_row_per_artefact_set_and_head(model: ModelResult) -> None:
     assert ["false", "true"] == [row["is_primary"] for row in found[:2]]
 
 
-def test_numbers_are_those_of_the_document(model: ModelResult) -> None:
+def test_numbers_are_those_of_the_document(artifact: ArtifactResult) -> None:
     """To the last bit, with intervals where there are any, and empty where there is nothing."""
-    by_key = {(row["set"], row["head"]): row for row in rows(model)}
+    by_key = {(row["set"], row["head"]): row for row in rows(artifact)}
 
-    known, near = by_key["", "msp"], by_key["'=near", "msp"]
-    pair = model.ood["=near"].metrics["msp"]
+    on_id, near = by_key["", "msp"], by_key["'=near", "msp"]
+    pair = artifact.ood["=near"].metrics["msp"]
     for name in ("auroc", "aupr_in", "aupr_out", "detection_error", "fpr95_ood_positive"):
         assert getattr(pair, name) == float(near[name])
     assert ("2", "training=2 x=1", "0.5") == (near["n"], near["seen"], near["flagged"])
     assert ("0.25", "0.75", "") == (near["auroc_low"], near["auroc_high"], near["aupr_in_low"])
     assert "" == by_key["'=near", "energy"]["auroc_low"]
-    assert model.id.accuracy == float(known["accuracy"])
-    assert ("0.4", "0.9") == (known["accuracy_low"], known["accuracy_high"])
-    assert ("0.75", "0.5", "1.0") == tuple(known[f"realised_tpr{x}"] for x in ("", "_low", "_high"))
-    assert model.id.heads["msp"].misclassification.auroc == float(known["misclassification_auroc"])
-    assert "0.25" == known["misclassification_auroc_low"]
-    assert ["", ""] == [known["auroc"], known["auroc_low"]]
+    assert artifact.id.accuracy == float(on_id["accuracy"])
+    assert ("0.4", "0.9") == (on_id["accuracy_low"], on_id["accuracy_high"])
+    assert ("0.75", "0.5", "1.0") == tuple(on_id[f"realised_tpr{x}"] for x in ("", "_low", "_high"))
+    assert artifact.id.heads["msp"].misclassification.auroc == float(
+        on_id["misclassification_auroc"]
+    )
+    assert "0.25" == on_id["misclassification_auroc_low"]
+    assert ["", ""] == [on_id["auroc"], on_id["auroc_low"]]
 
 
-def test_groups_and_corruptions_have_their_own_numbers(model: ModelResult) -> None:
+def test_groups_and_corruptions_have_their_own_numbers(artifact: ArtifactResult) -> None:
     """A group counts its sets; a corrupted set has strength, accuracy and the head's rates."""
-    by_key = {(row["set"], row["head"]): row for row in rows(model)}
+    by_key = {(row["set"], row["head"]): row for row in rows(artifact)}
 
     everything, blurred = by_key["all", "energy"], by_key["blur", "energy"]
-    assert model.groups["all"].metrics["energy"].auroc == float(everything["auroc"])
+    assert artifact.groups["all"].metrics["energy"].auroc == float(everything["auroc"])
     assert "2" == everything["n"]
     assert ("3", "4", "0.5", "0.1", "0.3") == tuple(
         blurred[name] for name in ("strength", "n", "accuracy", "flagged", "auroc")
@@ -163,9 +165,9 @@ def test_groups_and_corruptions_have_their_own_numbers(model: ModelResult) -> No
 
 
 @pytest.mark.parametrize("name", ["=1+1", "@x", "-x", "a,b", 'a"b', "a\nb", "a\rb"])
-def test_odd_names_stay_in_their_cell(model: ModelResult, name: str) -> None:
+def test_odd_names_stay_in_their_cell(artifact: ArtifactResult, name: str) -> None:
     """No name becomes a formula or another row."""
-    found = rows(replace(model, name=name))
+    found = rows(replace(artifact, name=name))
 
     assert 14 == len(found)
     assert 1 == len({row["model"] for row in found})

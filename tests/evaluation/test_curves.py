@@ -46,7 +46,7 @@ def test_many_scores_give_201_points_of_the_roc_curve():
 
 
 def test_a_small_set_far_away_is_resolved():
-    """Ten foreign images above thousands of known ones are passed one by one."""
+    """Ten OOD images above thousands of ID images are passed one by one."""
     found = threshold_curve(np.arange(5000.0), np.arange(5000.0, 5010))
 
     assert set(np.arange(0.0, 1.01, 0.1).round(1)) == set(np.round(found.fpr, 6))

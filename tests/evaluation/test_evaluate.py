@@ -13,8 +13,8 @@ from sklearn.metrics import roc_auc_score
 from edge_ood.artifact.metadata import Manifest
 from edge_ood.artifact.outputs import Scores
 from edge_ood.errors import DataError
+from edge_ood.evaluation.artifacts import OpenArtifact, open_artifacts
 from edge_ood.evaluation.evaluate import measure_answers, score_plan
-from edge_ood.evaluation.models import Model, open_models
 from edge_ood.evaluation.plan import plan_evaluation
 from edge_ood.evaluation.sets import parse_sets
 from edge_ood.evaluation.values import Bootstrap
@@ -70,13 +70,13 @@ def images(*names, labels=None, classes=CLASSES):
     return ImageSet(paths, None if labels is None else np.array(labels), classes, hashes)
 
 
-KNOWN = images("ant_0.1", "bee_0.2", "bee_0.6", "cat_0.7", labels=[0, 1, 0, 2])
-FOREIGN = images("ant_0.4", "cat_0.8", "cat_0.9")
+ID_IMAGES = images("ant_0.1", "bee_0.2", "bee_0.6", "cat_0.7", labels=[0, 1, 0, 2])
+OOD_IMAGES = images("ant_0.4", "cat_0.8", "cat_0.9")
 
 
 @dataclass
 class Files:
-    """A foreign set of these images, as if it were a folder."""
+    """An OOD set of these images, as if it were a folder."""
 
     name: str
     found: ImageSet
@@ -84,7 +84,7 @@ class Files:
     kind: str = "files"
     source: str = "folder"
 
-    def images(self, scorer, known):
+    def images(self, scorer, id_images):
         """The same for every artefact."""
         return self.found
 
@@ -98,21 +98,21 @@ def evaluate(plan, *, on_image=lambda: None, **measuring):
 def named(scorer, name="named"):
     """A scorer as an artefact of that name."""
     thresholds = dict.fromkeys(scorer.heads, (THRESHOLD,) * 3)
-    return Model(name, f"./{name}.onnx", "abc", 7, scorer, thresholds)
+    return OpenArtifact(name, f"./{name}.onnx", "abc", 7, scorer, thresholds)
 
 
-def run(scorers, known, sets, *, allow_seen=False, **options):
+def run(scorers, id_images, sets, *, allow_overlap=False, **options):
     """The evaluation of artefacts on image sets."""
     ood = [Files(name, images) for name, images in sets.items()]
-    models = [named(scorer, name) for name, scorer in scorers.items()]
-    plan = plan_evaluation(models, "set", known, ood, allow_seen=allow_seen)
+    artifacts = [named(scorer, name) for name, scorer in scorers.items()]
+    plan = plan_evaluation(artifacts, "set", id_images, ood, allow_overlap=allow_overlap)
     return evaluate(plan, **options)
 
 
-def measure(scorer, known, sets, **options):
+def measure(scorer, id_images, sets, **options):
     """The result of one artefact."""
-    (model,) = run({"named": scorer}, known, sets, **options).models
-    return model
+    (artifact,) = run({"named": scorer}, id_images, sets, **options).models
+    return artifact
 
 
 def test_each_head_is_compared_on_each_set():
@@ -126,7 +126,7 @@ def test_each_head_is_compared_on_each_set():
         ),
     }
 
-    result = measure(NamedScorer(), KNOWN, {"far": FOREIGN, "near": images("ant_0.1")})
+    result = measure(NamedScorer(), ID_IMAGES, {"far": OOD_IMAGES, "near": images("ant_0.1")})
 
     assert list(result.ood) == ["far", "near"]
     assert expected == result.ood["far"].metrics
@@ -135,7 +135,7 @@ def test_each_head_is_compared_on_each_set():
 
 def test_realised_rates_are_the_artefacts_decisions():
     """TPR and flagged share come from the decisions, not from a threshold found here."""
-    result = measure(NamedScorer(), KNOWN, {"far": FOREIGN})
+    result = measure(NamedScorer(), ID_IMAGES, {"far": OOD_IMAGES})
 
     assert {head: on_id.realised_tpr for head, on_id in result.id.heads.items()} == {
         "energy": 0.5,
@@ -146,7 +146,7 @@ def test_realised_rates_are_the_artefacts_decisions():
 
 def test_accuracy_and_accuracy_of_accepted():
     """Three of four predictions are right, and both accepted ones."""
-    result = measure(NamedScorer(), KNOWN, {})
+    result = measure(NamedScorer(), ID_IMAGES, {})
 
     assert result.id.accuracy == 0.75
     assert result.id.heads["energy"].accepted_accuracy == 1.0
@@ -157,7 +157,7 @@ def test_misclassification_ranks_wrong_above_right():
     """The third image is the wrong one, and the score's AUROC for it is scikit-learn's."""
     expected = roc_auc_score([False, False, True, False], [0.1, 0.2, 0.6, 0.7])
 
-    found = measure(NamedScorer(), KNOWN, {}).id.heads["energy"].misclassification
+    found = measure(NamedScorer(), ID_IMAGES, {}).id.heads["energy"].misclassification
 
     assert expected == pytest.approx(found.auroc, abs=1e-12)
     assert (found.n_right, found.n_wrong) == (3, 1)
@@ -165,7 +165,7 @@ def test_misclassification_ranks_wrong_above_right():
 
 def test_probabilities_of_the_predicted_class():
     """All predictions are half sure and three of four are right, a gap of one quarter."""
-    result = measure(NamedScorer(), KNOWN, {"far": FOREIGN})
+    result = measure(NamedScorer(), ID_IMAGES, {"far": OOD_IMAGES})
 
     assert result.id.mean_max_probability == pytest.approx(0.5, abs=1e-6)  # float32 logits
     assert result.ood["far"].mean_max_probability == pytest.approx(0.5, abs=1e-6)
@@ -174,21 +174,21 @@ def test_probabilities_of_the_predicted_class():
 
 def test_labels_follow_class_names_not_positions():
     """An image set with fewer classes has other indices for the same names."""
-    known = images("bee_0.1", "cat_0.2", "cat_0.3", labels=[0, 1, 0], classes=("bee", "cat"))
+    id_images = images("bee_0.1", "cat_0.2", "cat_0.3", labels=[0, 1, 0], classes=("bee", "cat"))
 
-    assert measure(NamedScorer(), known, {}).id.accuracy == 2 / 3
+    assert measure(NamedScorer(), id_images, {}).id.accuracy == 2 / 3
 
 
 @pytest.mark.parametrize(
-    "known",
+    "id_images",
     [
         images("ant_0.1", "bee_0.2"),
         images("ant_0.1", "bee_0.2", labels=[0, 1], classes=("Ant", "Bee")),
     ],
 )
-def test_without_the_artefacts_classes_there_is_no_accuracy(known):
+def test_without_the_artefacts_classes_there_is_no_accuracy(id_images):
     """Unlabelled images, or other class names, leave NaN and a false mark."""
-    result = measure(NamedScorer(), known, {})
+    result = measure(NamedScorer(), id_images, {})
 
     assert not result.id.is_labelled
     assert math.isnan(result.id.accuracy)
@@ -198,9 +198,9 @@ def test_without_the_artefacts_classes_there_is_no_accuracy(known):
 
 def test_nothing_accepted_has_no_accuracy():
     """An artefact that flags every ID image has no accuracy on accepted ones."""
-    known = images("ant_0.8", "bee_0.9", labels=[0, 0])
+    id_images = images("ant_0.8", "bee_0.9", labels=[0, 0])
 
-    on_id = measure(NamedScorer(), known, {}).id.heads["energy"]
+    on_id = measure(NamedScorer(), id_images, {}).id.heads["energy"]
 
     assert on_id.realised_tpr == 0
     assert math.isnan(on_id.accepted_accuracy)
@@ -208,17 +208,17 @@ def test_nothing_accepted_has_no_accuracy():
 
 def test_no_mistakes_warn_and_are_null_in_json():
     """All predictions right: misclassification is NaN with a warning, and null in the document."""
-    known = images("ant_0.1", "bee_0.2", labels=[0, 1])
+    id_images = images("ant_0.1", "bee_0.2", labels=[0, 1])
 
     with pytest.warns(detection.UndefinedMetricWarning):
-        document = run({"named": NamedScorer()}, known, {}).to_json()
+        document = run({"named": NamedScorer()}, id_images, {}).to_json()
 
     assert document["models"][0]["id"]["heads"]["energy"]["misclassification"]["auroc"] is None
 
 
 def test_document_is_strict_json():
     """The document survives JSON without NaN and names its numbers."""
-    result = run({"named": NamedScorer()}, images("ant_0.1"), {"far": FOREIGN})
+    result = run({"named": NamedScorer()}, images("ant_0.1"), {"far": OOD_IMAGES})
 
     whole = json.loads(json.dumps(result.to_json(), allow_nan=False))
 
@@ -230,12 +230,12 @@ def test_document_is_strict_json():
     assert document["id"]["accuracy"] is None
 
 
-def test_a_threshold_of_ones_own_promises_no_rate():
+def test_a_manual_threshold_guarantees_no_rate():
     """A rate that nothing holds is not held against the results."""
     scorer = NamedScorer()
     scorer.metadata.calibration.own_thresholds = ("energy",)
 
-    (document,) = run({"named": scorer}, KNOWN, {}).to_json()["models"]
+    (document,) = run({"named": scorer}, ID_IMAGES, {}).to_json()["models"]
 
     assert document["alpha"] is None
 
@@ -249,7 +249,7 @@ def test_score_that_is_not_finite_is_refused(value):
         DataError,
         match=rf"score 'energy' of './set/bee_{value}.png' is {value}, .* \(1 of 2 images\)",
     ):
-        measure(NamedScorer(), KNOWN, {"far": broken})
+        measure(NamedScorer(), ID_IMAGES, {"far": broken})
 
 
 def test_empty_set_is_named():
@@ -257,7 +257,7 @@ def test_empty_set_is_named():
     scored = []
 
     with pytest.raises(DataError, match="set 'far' has no images"):
-        measure(NamedScorer(), KNOWN, {"far": images()}, on_image=lambda: scored.append(1))
+        measure(NamedScorer(), ID_IMAGES, {"far": images()}, on_image=lambda: scored.append(1))
 
     assert scored == []
 
@@ -266,7 +266,7 @@ def test_progress_counts_every_image():
     """`on_image` is called once for each image of every set."""
     calls = []
 
-    measure(NamedScorer(), KNOWN, {"far": FOREIGN}, on_image=lambda: calls.append(1))
+    measure(NamedScorer(), ID_IMAGES, {"far": OOD_IMAGES}, on_image=lambda: calls.append(1))
 
     assert len(calls) == 7
 
@@ -282,7 +282,7 @@ def test_a_transductive_result_says_so():
     """Test images of the pool are counted, and the objective stands beside the numbers."""
     scorer = NamedScorer(POOL, TRANSDUCTIVE)
 
-    result = measure(scorer, KNOWN, {"far": FOREIGN}, allow_seen=True)
+    result = measure(scorer, ID_IMAGES, {"far": OOD_IMAGES}, allow_overlap=True)
 
     assert result.id.seen == {"unlabelled": 1}
     assert result.ood["far"].seen == {}
@@ -301,7 +301,7 @@ def test_an_artefact_of_unknown_origin_has_no_objective(provenance):
     """Where the metadata say nothing usable about training, the objective is empty."""
     scorer = NamedScorer(provenance=provenance)
 
-    assert measure(scorer, KNOWN, {"far": FOREIGN}).objective == ""
+    assert measure(scorer, ID_IMAGES, {"far": OOD_IMAGES}).objective == ""
 
 
 def test_artefacts_share_the_sets():
@@ -313,22 +313,22 @@ def test_artefacts_share_the_sets():
 
     result = run(
         {"one": NamedScorer(), "two": other},
-        KNOWN,
-        {"far": FOREIGN},
+        ID_IMAGES,
+        {"far": OOD_IMAGES},
         on_image=lambda: ticks.append(1),
     )
 
-    alone = [measure(scorer, KNOWN, {"far": FOREIGN}) for scorer in (NamedScorer(), other)]
+    alone = [measure(scorer, ID_IMAGES, {"far": OOD_IMAGES}) for scorer in (NamedScorer(), other)]
     assert [("one", ("energy", "msp")), ("two", ("msp",))] == [
-        (model.name, model.heads) for model in result.models
+        (artifact.name, artifact.heads) for artifact in result.models
     ]
-    assert [model.ood for model in alone] == [model.ood for model in result.models]
+    assert [artifact.ood for artifact in alone] == [artifact.ood for artifact in result.models]
     assert 14 == len(ticks)
 
 
 def test_a_head_is_recommended_with_intervals():
     """The best mean AUROC, its interval and its rivals, once images are drawn again."""
-    result = run({"one": NamedScorer()}, KNOWN, {"far": FOREIGN}, bootstrap=Bootstrap(50))
+    result = run({"one": NamedScorer()}, ID_IMAGES, {"far": OOD_IMAGES}, bootstrap=Bootstrap(50))
 
     found = result.recommendation
     assert ("one", "energy") == (found.model, found.head)
@@ -338,22 +338,22 @@ def test_a_head_is_recommended_with_intervals():
     assert "auroc" in result.models[0].ood["far"].intervals["energy"]
 
 
-def test_without_a_foreign_set_nothing_is_recommended():
+def test_without_an_ood_set_nothing_is_recommended():
     """And without bootstrap there are no intervals."""
-    result = run({"one": NamedScorer()}, KNOWN, {})
+    result = run({"one": NamedScorer()}, ID_IMAGES, {})
 
     assert result.recommendation is None
     assert {} == result.models[0].id.intervals
 
 
 def test_measuring_is_counted_by_sets():
-    """Every foreign set of every artefact once, after the images."""
+    """Each OOD set of each artefact once, after the images."""
     heard = []
 
     run(
         {"one": NamedScorer(), "two": NamedScorer()},
-        KNOWN,
-        {"far": FOREIGN, "near": images("ant_0.1")},
+        ID_IMAGES,
+        {"far": OOD_IMAGES, "near": images("ant_0.1")},
         bootstrap=Bootstrap(10),
         on_image=lambda: heard.append("image"),
         on_set=lambda: heard.append("set"),
@@ -367,31 +367,31 @@ def test_artefacts_may_know_other_classes():
     other = NamedScorer()
     other.metadata.classes = ("ant", "bee", "dog")
 
-    result = run({"one": NamedScorer(), "two": other}, KNOWN, {})
+    result = run({"one": NamedScorer(), "two": other}, ID_IMAGES, {})
 
-    assert [True, False] == [model.id.is_labelled for model in result.models]
+    assert [True, False] == [artifact.id.is_labelled for artifact in result.models]
 
 
 def test_artefact_on_real_images(artifact_path, demo_images):
     """The whole way: scikit-learn on the artefact's own scores gives the same AUROC."""
-    (model,) = open_models([artifact_path])
-    scorer = model.scorer
-    known = read_images(demo_images / "test", scorer.metadata.classes)
+    (artifact,) = open_artifacts([artifact_path])
+    scorer = artifact.scorer
+    id_images = read_images(demo_images / "test", scorer.metadata.classes)
     sets = {name: read_images(demo_images / name) for name in ("near", "far")}
     ood = parse_sets([], [str(demo_images / "near")], [str(demo_images / "far")])
 
-    (result,) = evaluate(plan_evaluation([model], "test", known, ood)).models
+    (result,) = evaluate(plan_evaluation([artifact], "test", id_images, ood)).models
 
-    inside = scorer.score_files(known.paths)
+    inside = scorer.score_files(id_images.paths)
     for name, images in sets.items():
         outside = scorer.score_files(images.paths)
-        truth = np.repeat([0, 1], [len(known), len(images)])
+        truth = np.repeat([0, 1], [len(id_images), len(images)])
         for head in scorer.heads:
             pooled = np.concatenate([inside.scores[head], outside.scores[head]])
             assert roc_auc_score(truth, pooled) == pytest.approx(
                 result.ood[name].metrics[head].auroc, abs=1e-12
             )
-    assert np.mean(inside.label_index == known.labels) == result.id.accuracy
+    assert np.mean(inside.label_index == id_images.labels) == result.id.accuracy
     assert result.id.seen == {}
     assert {"near", "far", "all"} == set(result.groups)
     for head, on_id in result.id.heads.items():
@@ -401,14 +401,14 @@ def test_artefact_on_real_images(artifact_path, demo_images):
 
 def test_artefact_knows_its_training_images(artifact_path, demo_images):
     """Images that the artefact was trained or calibrated with are refused, or counted by role."""
-    models = open_models([artifact_path])
+    artifacts = open_artifacts([artifact_path])
     used = read_images(demo_images / "train").subset(np.arange(0, 1000, 20))
     outliers = read_images(demo_images / "outliers").subset(np.arange(9))
     sets = [Files("aux", outliers)]
 
     with pytest.raises(DataError, match=r"9 test images \(.*\) are among the outliers images"):
-        plan_evaluation(models, "train", used, sets)
-    (result,) = evaluate(plan_evaluation(models, "train", used, sets, allow_seen=True)).models
+        plan_evaluation(artifacts, "train", used, sets)
+    (result,) = evaluate(plan_evaluation(artifacts, "train", used, sets, allow_overlap=True)).models
 
     assert result.id.seen.keys() == {"training", "calibration"}
     # One image in twenty was used for validation, which chooses nothing.

@@ -10,7 +10,7 @@ from scipy import stats
 
 from edge_ood.evaluation.intervals import with_intervals
 from edge_ood.evaluation.measure import group_results, measure_id, measure_ood
-from edge_ood.evaluation.results import Bootstrap, Evaluation, GroupMetrics, ModelResult
+from edge_ood.evaluation.results import ArtifactResult, Bootstrap, Evaluation, GroupMetrics
 from edge_ood.evaluation.scored import Scored
 from edge_ood.metrics.detection import UndefinedMetricWarning
 from edge_ood.metrics.exact_intervals import ranking_bounds
@@ -40,10 +40,10 @@ def drawn(shift, n, seed):
     return np.random.default_rng(seed).normal(shift, 1, n)
 
 
-KNOWN = scored({"energy": drawn(0, N_ID, 1), "msp": drawn(0, N_ID, 2)})
-LABELS = np.where(np.arange(N_ID) % 10 > 0, KNOWN.label_index, 1 - KNOWN.label_index)
+INSIDE = scored({"energy": drawn(0, N_ID, 1), "msp": drawn(0, N_ID, 2)})
+LABELS = np.where(np.arange(N_ID) % 10 > 0, INSIDE.label_index, 1 - INSIDE.label_index)
 ONE_HEAD = scored({"energy": drawn(0, N_ID, 1)})
-FOREIGN = {
+OUTSIDE = {
     "svhn": scored({"energy": drawn(1, N_OOD, 3), "msp": drawn(0.5, N_OOD, 4)}),
     "dtd": scored({"energy": drawn(2, 90, 5), "msp": drawn(1, 90, 6)}),
 }
@@ -54,11 +54,11 @@ def measured(inside, labels, outside):
     """The results of one artefact without intervals; every set is a near one but `far`."""
     ood = {
         name: measure_ood(
-            inside, s, group="far" if name == "far" else "near", kind="files", seen={}
+            inside, s, group="far" if name == "far" else "near", kind="files", overlap={}
         )
         for name, s in outside.items()
     }
-    return ModelResult(
+    return ArtifactResult(
         name="oe",
         path="./oe.onnx",
         sha256="",
@@ -68,15 +68,15 @@ def measured(inside, labels, outside):
         primary="energy",
         alpha=0.05,
         objective="",
-        id=measure_id(inside, labels, dict.fromkeys(inside.scores, (1.5, 1.5)), seen={}),
+        id=measure_id(inside, labels, dict.fromkeys(inside.scores, (1.5, 1.5)), overlap={}),
         ood=ood,
         groups=group_results(ood),
     )
 
 
-def run(outside, *, inside=KNOWN, labels=LABELS, bootstrap=BOOTSTRAP):
-    model = measured(inside, labels, outside)
-    return with_intervals(model, inside, labels, outside, bootstrap)
+def run(outside, *, inside=INSIDE, labels=LABELS, bootstrap=BOOTSTRAP):
+    artifact = measured(inside, labels, outside)
+    return with_intervals(artifact, inside, labels, outside, bootstrap)
 
 
 def ends(interval):
@@ -102,63 +102,63 @@ def on_logit_scale(rate, deviation):
 
 def test_shares_of_images_have_exact_intervals():
     """Accuracy, TPR, accuracy of accepted and flagged: Clopper-Pearson of their counts."""
-    model, _ = run(FOREIGN)
-    is_right, accepted = KNOWN.label_index == LABELS, ~KNOWN.decisions["msp"]
-    on_id = model.id.heads["msp"]
+    artifact, _ = run(OUTSIDE)
+    is_right, accepted = INSIDE.label_index == LABELS, ~INSIDE.decisions["msp"]
+    on_id = artifact.id.heads["msp"]
 
-    assert exact(is_right.sum(), N_ID) == ends(model.id.intervals["accuracy"])
+    assert exact(is_right.sum(), N_ID) == ends(artifact.id.intervals["accuracy"])
     assert exact(accepted.sum(), N_ID) == ends(on_id.intervals["realised_tpr"])
     assert exact(is_right[accepted].sum(), accepted.sum()) == ends(
         on_id.intervals["accepted_accuracy"]
     )
-    flagged = FOREIGN["dtd"].decisions["energy"].sum()
-    assert exact(flagged, 90) == ends(model.ood["dtd"].intervals["energy"]["flagged"])
+    flagged = OUTSIDE["dtd"].decisions["energy"].sum()
+    assert exact(flagged, 90) == ends(artifact.ood["dtd"].intervals["energy"]["flagged"])
 
 
 def test_auroc_has_the_interval_of_delong():
     """On the logit scale, with the standard error of the closed form."""
-    model, _ = run(FOREIGN, bootstrap=replace(BOOTSTRAP, replicates=1000))
-    parts = auroc_variances(KNOWN.scores["energy"], FOREIGN["svhn"].scores["energy"])
-    rate = model.ood["svhn"].metrics["energy"].auroc
+    artifact, _ = run(OUTSIDE, bootstrap=replace(BOOTSTRAP, replicates=1000))
+    parts = auroc_variances(INSIDE.scores["energy"], OUTSIDE["svhn"].scores["energy"])
+    rate = artifact.ood["svhn"].metrics["energy"].auroc
     expected = on_logit_scale(rate, math.sqrt(sum(parts)))
 
-    found = ends(model.ood["svhn"].intervals["energy"]["auroc"])
+    found = ends(artifact.ood["svhn"].intervals["energy"]["auroc"])
 
     np.testing.assert_allclose(found, expected, atol=0.1 * (expected[1] - rate))
 
 
-def test_means_over_sets_share_the_known_images():
+def test_means_over_sets_share_the_id_images():
     """Of two sets alike, drawn apart, the errors from ID images add up, those from OOD cancel."""
-    twins = {"one": FOREIGN["svhn"], "two": FOREIGN["svhn"]}
-    model, _ = run(twins, bootstrap=replace(BOOTSTRAP, replicates=1000))
-    of_id, of_ood = auroc_variances(KNOWN.scores["energy"], FOREIGN["svhn"].scores["energy"])
-    rate = model.groups["all"].metrics["energy"].auroc
+    alike = {"one": OUTSIDE["svhn"], "two": OUTSIDE["svhn"]}
+    artifact, _ = run(alike, bootstrap=replace(BOOTSTRAP, replicates=1000))
+    of_id, of_ood = auroc_variances(INSIDE.scores["energy"], OUTSIDE["svhn"].scores["energy"])
+    rate = artifact.groups["all"].metrics["energy"].auroc
     expected = on_logit_scale(rate, math.sqrt(of_id + of_ood / 2))
 
-    found = ends(model.groups["all"].intervals["energy"]["auroc"])
+    found = ends(artifact.groups["all"].intervals["energy"]["auroc"])
 
     np.testing.assert_allclose(found, expected, atol=0.1 * (expected[1] - rate))
 
 
 def test_mean_probability_has_the_interval_of_its_standard_error():
     """Also over right and over wrong predictions alone."""
-    model, _ = run({}, bootstrap=replace(BOOTSTRAP, replicates=1000))
-    is_right = KNOWN.label_index == LABELS
+    artifact, _ = run({}, bootstrap=replace(BOOTSTRAP, replicates=1000))
+    is_right = INSIDE.label_index == LABELS
 
     for name, mask in {"": is_right >= 0, "_right": is_right, "_wrong": ~is_right}.items():
-        values = KNOWN.confidence[mask]
+        values = INSIDE.confidence[mask]
         expected = on_logit_scale(values.mean(), values.std() / math.sqrt(len(values)))
-        found = ends(model.id.intervals[f"mean_max_probability{name}"])
+        found = ends(artifact.id.intervals[f"mean_max_probability{name}"])
         np.testing.assert_allclose(found, expected, atol=0.1 * (expected[1] - values.mean()))
 
 
 def test_every_rate_of_every_head_has_an_interval_around_it():
     """All fields of the metrics, of single sets, of groups and of mistakes."""
-    model, _ = run({**FOREIGN, "far": SEPARATED})
+    artifact, _ = run({**OUTSIDE, "far": SEPARATED})
     names = {field.name for field in fields(GroupMetrics)}
     seen = 0
 
-    for result in (*model.ood.values(), *model.groups.values()):
+    for result in (*artifact.ood.values(), *artifact.groups.values()):
         for head, intervals in result.intervals.items():
             rates = asdict(result.metrics[head])
             rates.setdefault("flagged", getattr(result, "flagged", {}).get(head))
@@ -166,7 +166,7 @@ def test_every_rate_of_every_head_has_an_interval_around_it():
             for name, interval in intervals.items():
                 assert 0 <= interval.low <= rates[name] <= interval.high <= 1
                 seen += 1
-    for on_id in model.id.heads.values():
+    for on_id in artifact.id.heads.values():
         rates = asdict(on_id) | asdict(on_id.misclassification)
         assert {
             "realised_tpr",
@@ -182,28 +182,30 @@ def test_every_rate_of_every_head_has_an_interval_around_it():
 
 def test_a_separated_set_has_the_bounds_at_the_end():
     """Resampling would give [1, 1] and [0, 0] however few images there are."""
-    model, _ = run({"far": SEPARATED})
+    artifact, _ = run({"far": SEPARATED})
 
-    intervals = model.ood["far"].intervals["energy"]
+    intervals = artifact.ood["far"].intervals["energy"]
 
     for name, interval in intervals.items():
-        rate = 1.0 if name == "flagged" else getattr(model.ood["far"].metrics["energy"], name)
+        rate = 1.0 if name == "flagged" else getattr(artifact.ood["far"].metrics["energy"], name)
         if name == "flagged":
             assert exact(40, 40) == ends(interval)
         else:
             assert ranking_bounds(name, rate, n_id=N_ID, n_ood=40, level=0.95) == ends(interval)
-    assert intervals == model.groups["far"].intervals["energy"]
+    assert intervals == artifact.groups["far"].intervals["energy"]
 
 
 def test_separated_sets_have_the_mean_of_their_bounds():
     """As if all of them erred alike."""
-    model, _ = run({"far": SEPARATED, "wide": scored({"energy": drawn(30, 7, 9)})}, inside=ONE_HEAD)
+    artifact, _ = run(
+        {"far": SEPARATED, "wide": scored({"energy": drawn(30, 7, 9)})}, inside=ONE_HEAD
+    )
     least = [
         [ranking_bounds(name, rate, n_id=N_ID, n_ood=n, level=0.95) for n in (40, 7)]
         for name, rate in (("auroc", 1), ("detection_error", 0))
     ]
 
-    intervals = model.groups["all"].intervals["energy"]
+    intervals = artifact.groups["all"].intervals["energy"]
 
     for expected, name in zip(least, ("auroc", "detection_error"), strict=True):
         assert np.mean(expected, axis=0) == pytest.approx(np.array(ends(intervals[name])))
@@ -211,15 +213,15 @@ def test_separated_sets_have_the_mean_of_their_bounds():
 
 def test_a_separated_set_widens_the_mean():
     """By its share of what its bounds leave open, below the interval of what varies."""
-    model, _ = run(
-        {"far": SEPARATED, "svhn": FOREIGN["svhn"]}, bootstrap=replace(BOOTSTRAP, replicates=1000)
+    artifact, _ = run(
+        {"far": SEPARATED, "svhn": OUTSIDE["svhn"]}, bootstrap=replace(BOOTSTRAP, replicates=1000)
     )
-    parts = auroc_variances(KNOWN.scores["energy"], FOREIGN["svhn"].scores["energy"])
-    rate = (1 + model.ood["svhn"].metrics["energy"].auroc) / 2
+    parts = auroc_variances(INSIDE.scores["energy"], OUTSIDE["svhn"].scores["energy"])
+    rate = (1 + artifact.ood["svhn"].metrics["energy"].auroc) / 2
     low, high = on_logit_scale(rate, math.sqrt(sum(parts)) / 2)
     left_open = 1 - ranking_bounds("auroc", 1, n_id=N_ID, n_ood=40, level=0.95)[0]
 
-    found = ends(model.groups["all"].intervals["energy"]["auroc"])
+    found = ends(artifact.groups["all"].intervals["energy"]["auroc"])
 
     np.testing.assert_allclose(found, (low - left_open / 2, high), atol=0.1 * (high - rate))
 
@@ -227,13 +229,13 @@ def test_a_separated_set_widens_the_mean():
 def test_a_false_positive_rate_that_jumps_has_quantiles():
     """They end where the replicates do; on the logit scale the interval would be all of [0, 1]."""
     inside = scored({"energy": np.arange(100.0)})
-    foreign = np.repeat([50, 95.5, 200], [1, 40, 159])
-    outside = {"svhn": scored({"energy": foreign})}
-    model, _ = run(outside, inside=inside, labels=None)
+    far = np.repeat([50, 95.5, 200], [1, 40, 159])
+    outside = {"svhn": scored({"energy": far})}
+    artifact, _ = run(outside, inside=inside, labels=None)
 
-    low, high = ends(model.ood["svhn"].intervals["energy"]["fpr95_id_positive"])
+    low, high = ends(artifact.ood["svhn"].intervals["energy"]["fpr95_id_positive"])
 
-    assert model.ood["svhn"].metrics["energy"].fpr95_id_positive == 0.005
+    assert artifact.ood["svhn"].metrics["energy"].fpr95_id_positive == 0.005
     assert low == 0
     assert 41 / 200 < high < 0.3
 
@@ -242,9 +244,9 @@ def test_a_false_positive_rate_is_never_surer_than_its_count():
     """Images far from the threshold: only their number tells, as at a threshold that is known."""
     inside = scored({"energy": np.zeros(100)})
     outside = {"svhn": scored({"energy": np.r_[np.full(30, -9.0), np.full(70, 9.0)]})}
-    model, _ = run(outside, inside=inside, labels=None)
+    artifact, _ = run(outside, inside=inside, labels=None)
 
-    interval = model.ood["svhn"].intervals["energy"]["fpr95_id_positive"]
+    interval = artifact.ood["svhn"].intervals["energy"]["fpr95_id_positive"]
 
     assert exact(30, 100) == ends(interval)
 
@@ -253,84 +255,84 @@ def test_mistakes_found_without_exception_have_the_bounds_at_the_end():
     """Right predictions stand for ID images there, and wrong ones for OOD."""
     inside = scored({"energy": np.arange(50.0)})
     labels = np.where(np.arange(50) < 45, inside.label_index, 1 - inside.label_index)
-    model, _ = run({}, inside=inside, labels=labels)
+    artifact, _ = run({}, inside=inside, labels=labels)
 
-    found = model.id.heads["energy"].intervals
+    found = artifact.id.heads["energy"].intervals
 
     for name, like in {"auroc": "auroc", "aupr_right": "aupr_in", "aupr_wrong": "aupr_out"}.items():
         assert ranking_bounds(like, 1, n_id=45, n_ood=5, level=0.95) == ends(found[name])
 
 
 def test_a_false_positive_rate_of_zero_reaches_as_far_as_its_replicates():
-    """Its threshold is from a sample: one that lies higher would let foreign images in."""
+    """Its threshold is from a sample: one that lies higher would let OOD images in."""
     inside = scored({"energy": np.arange(100.0)})
     outside = {"svhn": scored({"energy": np.full(2000, 96.5)})}
-    model, _ = run(outside, inside=inside, labels=None)
+    artifact, _ = run(outside, inside=inside, labels=None)
 
-    low, high = ends(model.ood["svhn"].intervals["energy"]["fpr95_id_positive"])
+    low, high = ends(artifact.ood["svhn"].intervals["energy"]["fpr95_id_positive"])
 
-    assert model.ood["svhn"].metrics["energy"].fpr95_id_positive == 0
+    assert artifact.ood["svhn"].metrics["energy"].fpr95_id_positive == 0
     assert (low, high) == (0, 1)
 
 
 def test_a_useless_score_has_no_detection_error_above_one_half():
-    """One half is what guessing has."""
+    """One half is the chance level."""
     outside = {"svhn": scored({"energy": drawn(-0.2, 60, 5), "msp": drawn(0, 60, 6)})}
-    model, _ = run(outside)
+    artifact, _ = run(outside)
 
-    for intervals in model.ood["svhn"].intervals.values():
+    for intervals in artifact.ood["svhn"].intervals.values():
         assert intervals["detection_error"].high <= 0.5
 
 
 @pytest.mark.parametrize("replicates", [1, 2, 39])
 def test_a_handful_of_replicates_claims_little(replicates):
     """No quantiles, so none of FPR95; of one replicate no deviation either."""
-    model, _ = run(
-        {**FOREIGN, "far": SEPARATED}, bootstrap=replace(BOOTSTRAP, replicates=replicates)
+    artifact, _ = run(
+        {**OUTSIDE, "far": SEPARATED}, bootstrap=replace(BOOTSTRAP, replicates=replicates)
     )
 
-    for result in (*model.ood.values(), *model.groups.values()):
+    for result in (*artifact.ood.values(), *artifact.groups.values()):
         for intervals in result.intervals.values():
             assert not {"fpr95_id_positive", "fpr95_ood_positive"} & set(intervals)
-    assert ("auroc" in model.ood["svhn"].intervals["energy"]) == (replicates > 1)
+    assert ("auroc" in artifact.ood["svhn"].intervals["energy"]) == (replicates > 1)
 
 
 def test_without_labels_there_is_nothing_about_classes():
     """Mean probability and TPR remain."""
-    model, _ = run(FOREIGN, labels=None)
+    artifact, _ = run(OUTSIDE, labels=None)
 
-    assert ["mean_max_probability"] == list(model.id.intervals)
-    assert ["realised_tpr"] == list(model.id.heads["msp"].intervals)
+    assert ["mean_max_probability"] == list(artifact.id.intervals)
+    assert ["realised_tpr"] == list(artifact.id.heads["msp"].intervals)
 
 
 def test_nothing_accepted_and_nothing_wrong_have_no_intervals():
     """A rate that is NaN is missing from the mapping, and with it from the document."""
     inside = scored({"energy": drawn(9, 50, 1)})
     with pytest.warns(UndefinedMetricWarning):
-        model, _ = run({}, inside=inside, labels=inside.label_index)
+        artifact, _ = run({}, inside=inside, labels=inside.label_index)
 
-    assert ["realised_tpr"] == list(model.id.heads["energy"].intervals)
+    assert ["realised_tpr"] == list(artifact.id.heads["energy"].intervals)
     assert {"accuracy", "mean_max_probability", "mean_max_probability_right"} == set(
-        model.id.intervals
+        artifact.id.intervals
     )
 
 
 def test_one_image_of_each_kind():
     """Everything is at an end of its range, where bounds are wide and nothing is NaN."""
     inside, outside = scored({"energy": [0.0]}), {"far": scored({"energy": [1.0]})}
-    model, _ = run(outside, inside=inside, labels=None)
+    artifact, _ = run(outside, inside=inside, labels=None)
 
-    intervals = model.ood["far"].intervals["energy"]
+    intervals = artifact.ood["far"].intervals["energy"]
 
     assert ends(intervals["auroc"]) == pytest.approx((0.025, 1))
-    document = Evaluation("1", "", (model,), BOOTSTRAP, None, False).to_json()
+    document = Evaluation("1", "", (artifact,), BOOTSTRAP, None, False).to_json()
     assert "NaN" not in json.dumps(document)
 
 
 def test_other_sets_change_nothing():
     """The intervals of a set are the same whatever else is evaluated."""
-    both, of_both = run(FOREIGN)
-    alone, of_one = run({"dtd": FOREIGN["dtd"]})
+    both, of_both = run(OUTSIDE)
+    alone, of_one = run({"dtd": OUTSIDE["dtd"]})
 
     assert both.ood["dtd"] == alone.ood["dtd"]
     assert both.id.intervals == alone.id.intervals
@@ -339,9 +341,9 @@ def test_other_sets_change_nothing():
 
 def test_artefacts_are_compared_on_the_same_draws():
     """The same scores under another head of another artefact have the same replicates."""
-    _, one = run(FOREIGN)
-    other = scored({"odin": KNOWN.scores["energy"]})
-    _, two = run({"svhn": scored({"odin": FOREIGN["svhn"].scores["energy"]})}, inside=other)
+    _, one = run(OUTSIDE)
+    other = scored({"odin": INSIDE.scores["energy"]})
+    _, two = run({"svhn": scored({"odin": OUTSIDE["svhn"].scores["energy"]})}, inside=other)
 
     np.testing.assert_array_equal(one["svhn"]["energy"], two["svhn"]["odin"])
     assert {"svhn": ["energy", "msp"], "dtd": ["energy", "msp"]} == {
@@ -351,8 +353,8 @@ def test_artefacts_are_compared_on_the_same_draws():
 
 def test_no_replicates_no_intervals():
     """`--bootstrap 0` leaves results as they were measured."""
-    model = measured(KNOWN, LABELS, FOREIGN)
+    artifact = measured(INSIDE, LABELS, OUTSIDE)
 
-    found = with_intervals(model, KNOWN, LABELS, FOREIGN, replace(BOOTSTRAP, replicates=0))
+    found = with_intervals(artifact, INSIDE, LABELS, OUTSIDE, replace(BOOTSTRAP, replicates=0))
 
-    assert (model, {}) == found
+    assert (artifact, {}) == found

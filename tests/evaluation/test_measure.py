@@ -31,14 +31,14 @@ def scored(predicted: list[int], energy: list[float], confidence: list[float]) -
     )
 
 
-KNOWN = scored([0, 1, 1, 2, 2], [0.1, 0.2, 0.6, 0.7, 0.95], [0.9, 0.8, 0.7, 0.6, 0.5])
+INSIDE = scored([0, 1, 1, 2, 2], [0.1, 0.2, 0.6, 0.7, 0.95], [0.9, 0.8, 0.7, 0.6, 0.5])
 LABELS = np.array([0, 1, 0, 2, 0])
 
 
 @pytest.fixture
 def on_id() -> IdResult:
     """Three of five predictions are right."""
-    return measure_id(KNOWN, LABELS, THRESHOLDS, seen={"training": 2})
+    return measure_id(INSIDE, LABELS, THRESHOLDS, overlap={"training": 2})
 
 
 def test_accuracy_of_all_and_of_the_accepted(on_id: IdResult) -> None:
@@ -71,7 +71,7 @@ def test_alarms_by_class(on_id: IdResult) -> None:
 def test_a_class_without_images_has_no_rate() -> None:
     """NaN, and no warning of a division."""
     few = scored([0, 0], [0.1, 0.2], [0.9, 0.8])
-    cat = measure_id(few, np.array([0, 1]), THRESHOLDS, seen={}).heads["energy"].classes[2]
+    cat = measure_id(few, np.array([0, 1]), THRESHOLDS, overlap={}).heads["energy"].classes[2]
 
     assert (0, 0) == (cat.n_true, cat.n_predicted)
     assert math.isnan(cat.flagged_true)
@@ -80,7 +80,7 @@ def test_a_class_without_images_has_no_rate() -> None:
 
 def test_without_labels_what_needs_them_is_undefined() -> None:
     """Rates of alarms by predicted class, probabilities and p-values stay."""
-    found = measure_id(KNOWN, None, THRESHOLDS, seen={})
+    found = measure_id(INSIDE, None, THRESHOLDS, overlap={})
     energy = found.heads["energy"]
 
     assert not found.is_labelled
@@ -99,7 +99,7 @@ def test_without_labels_what_needs_them_is_undefined() -> None:
     assert "" == energy.suspicious[0].true_label
 
 
-def test_the_most_suspicious_known_images(on_id: IdResult) -> None:
+def test_the_most_suspicious_id_images(on_id: IdResult) -> None:
     """Largest score first, with what the image is and what it is taken for."""
     first = on_id.heads["energy"].suspicious[0]
 
@@ -108,13 +108,13 @@ def test_the_most_suspicious_known_images(on_id: IdResult) -> None:
     assert THRESHOLDS["energy"] == on_id.heads["energy"].thresholds
 
 
-def test_a_foreign_set_against_the_known_one() -> None:
+def test_an_ood_set_against_the_id_set() -> None:
     """Counts, flags, AUROC and the most trusted image, each for each head."""
-    foreign = scored([0, 2], [0.3, 0.8], [0.4, 0.6])
+    ood = scored([0, 2], [0.3, 0.8], [0.4, 0.6])
 
-    found = measure_ood(KNOWN, foreign, group="near", kind="files", seen={})
+    found = measure_ood(INSIDE, ood, group="near", kind="files", overlap={})
 
-    pooled = [*KNOWN.scores["energy"], *foreign.scores["energy"]]
+    pooled = [*INSIDE.scores["energy"], *ood.scores["energy"]]
     auroc = roc_auc_score([0] * 5 + [1] * 2, pooled)
     assert (2, "near", 0.5) == (found.n, found.group, found.mean_max_probability)
     assert {"energy": 0.0, "msp": 0.0} == found.flagged
@@ -129,9 +129,9 @@ def test_a_foreign_set_against_the_known_one() -> None:
 def test_groups_are_means_in_which_every_set_counts_once() -> None:
     """Sizes of the sets do not matter, and a group without sets is left out."""
     one = measure_ood(
-        KNOWN, scored([0, 2], [0.3, 0.8], [0.4, 0.6]), group="near", kind="files", seen={}
+        INSIDE, scored([0, 2], [0.3, 0.8], [0.4, 0.6]), group="near", kind="files", overlap={}
     )
-    two = measure_ood(KNOWN, scored([1], [1.5], [0.4]), group="", kind="files", seen={})
+    two = measure_ood(INSIDE, scored([1], [1.5], [0.4]), group="", kind="files", overlap={})
 
     found = group_results({"one": one, "two": two})
 

@@ -8,7 +8,7 @@ import pytest
 
 from edge_ood.artifact.metadata import HeadRecord
 from edge_ood.evaluation.recommendation import heads_with_gradient, recommend
-from edge_ood.evaluation.results import IdResult, ModelResult, OodResult, Reliability
+from edge_ood.evaluation.results import ArtifactResult, IdResult, OodResult, Reliability
 from edge_ood.metrics.detection import PairMetrics
 
 LEVEL = 0.95
@@ -31,10 +31,10 @@ def ood(aurocs, *, n=500, group="", kind="files", n_id=N_ID):
     )
 
 
-def model(sets, *, name="oe", primary="energy", n_id=N_ID):
+def artifact(sets, *, name="oe", primary="energy", n_id=N_ID):
     """An artefact with what it achieves on sets."""
     heads = tuple(next(iter(sets.values())).metrics) if sets else ("energy",)
-    known = IdResult(
+    on_id = IdResult(
         n=n_id,
         is_labelled=False,
         seen={},
@@ -48,7 +48,7 @@ def model(sets, *, name="oe", primary="energy", n_id=N_ID):
         intervals={},
         heads={},
     )
-    return ModelResult(
+    return ArtifactResult(
         name=name,
         path=f"./{name}.onnx",
         sha256="",
@@ -58,34 +58,34 @@ def model(sets, *, name="oe", primary="energy", n_id=N_ID):
         primary=primary,
         alpha=0.05,
         objective="",
-        id=known,
+        id=on_id,
         ood=sets,
     )
 
 
-def replicates(models, deviation=0.01):
+def replicates(artifacts, deviation=0.01):
     """Replicates around every AUROC, whose errors are independent and normal."""
     rng = np.random.default_rng(0)
     return {
-        m.name: {
+        a.name: {
             name: {
                 head: pair.auroc + rng.normal(0, deviation, 2000)
                 for head, pair in r.metrics.items()
             }
-            for name, r in m.ood.items()
+            for name, r in a.ood.items()
         }
-        for m in models
+        for a in artifacts
     }
 
 
-def choose(*models, gradients=None, deviation=0.01, bootstrap=True):
-    aurocs = replicates(models, deviation) if bootstrap else {}
-    return recommend(models, aurocs, gradients or {}, level=LEVEL)
+def choose(*artifacts, gradients=None, deviation=0.01, bootstrap=True):
+    aurocs = replicates(artifacts, deviation) if bootstrap else {}
+    return recommend(artifacts, aurocs, gradients or {}, level=LEVEL)
 
 
 def test_a_clear_winner_is_taken():
     """Also against the primary head; differences are those of the replicates."""
-    found = choose(model({"svhn": ood({"energy": 0.8, "msp": 0.7, "mahalanobis": 0.95})}))
+    found = choose(artifact({"svhn": ood({"energy": 0.8, "msp": 0.7, "mahalanobis": 0.95})}))
 
     assert ("oe", "mahalanobis") == (found.model, found.head)
     assert found.mean_auroc == pytest.approx(0.95)
@@ -104,7 +104,7 @@ def test_a_clear_winner_is_taken():
 
 def test_the_primary_head_wins_a_tie():
     """It is taken though another is higher, if by no more than chance; the rival is above it."""
-    found = choose(model({"svhn": ood({"msp": 0.91, "energy": 0.9, "odin": 0.5})}))
+    found = choose(artifact({"svhn": ood({"msp": 0.91, "energy": 0.9, "odin": 0.5})}))
 
     assert "energy" == found.head
     assert found.rivals[0].head == "msp"
@@ -115,7 +115,7 @@ def test_the_primary_head_wins_a_tie():
 
 def test_a_gradient_loses_a_tie():
     """A head that costs a second pass is not taken for a lead that may be chance."""
-    tied = model({"svhn": ood({"odin": 0.91, "msp": 0.9, "energy": 0.5})})
+    tied = artifact({"svhn": ood({"odin": 0.91, "msp": 0.9, "energy": 0.5})})
 
     found = choose(tied, gradients={"oe": {"odin"}})
 
@@ -126,21 +126,21 @@ def test_a_gradient_loses_a_tie():
 
 def test_the_primary_head_wins_a_tie_with_a_gradient():
     """Its second pass is paid for already."""
-    tied = model({"svhn": ood({"energy": 0.91, "odin": 0.9})}, primary="odin")
+    tied = artifact({"svhn": ood({"energy": 0.91, "odin": 0.9})}, primary="odin")
 
     assert "odin" == choose(tied, gradients={"oe": {"odin"}}).head
 
 
 def test_a_gradient_wins_where_it_is_better():
     """A lead beyond chance is worth a second pass."""
-    better = model({"svhn": ood({"odin": 0.97, "msp": 0.9, "energy": 0.5})})
+    better = artifact({"svhn": ood({"odin": 0.97, "msp": 0.9, "energy": 0.5})})
 
     assert "odin" == choose(better, gradients={"oe": {"odin"}}).head
 
 
 def test_equal_errors_cancel():
     """A small lead that every replicate has is beyond chance, however wide the replicates."""
-    only = model({"svhn": ood({"energy": 0.9, "msp": 0.905})})
+    only = artifact({"svhn": ood({"energy": 0.9, "msp": 0.905})})
     shared = 0.05 * np.random.default_rng(1).normal(size=1000)
     aurocs = {"oe": {"svhn": {"energy": 0.9 + shared, "msp": 0.905 + shared}}}
 
@@ -162,7 +162,7 @@ def test_every_group_has_the_same_weight():
             for i, group in enumerate(groups)
         }
 
-    grouped, flat = choose(model(sets("near", "far", "far"))), choose(model(sets("", "", "")))
+    grouped, flat = choose(artifact(sets("near", "far", "far"))), choose(artifact(sets("", "", "")))
 
     assert ("msp", pytest.approx(0.775)) == (grouped.head, grouped.mean_auroc)
     assert ("energy", pytest.approx(0.8)) == (flat.head, flat.mean_auroc)
@@ -170,7 +170,7 @@ def test_every_group_has_the_same_weight():
     assert "over 3 OOD sets, 80.00%" in flat.sentences[0]
 
 
-def test_files_decide_before_made_images():
+def test_files_decide_before_synthetic_images():
     """A head that is good on noise alone is not taken, and the sentence says what did not count."""
     sets = {
         "svhn": ood({"energy": 0.9, "mahalanobis": 0.7}),
@@ -178,24 +178,24 @@ def test_files_decide_before_made_images():
         "fgsm": ood({"energy": 0.5, "mahalanobis": 0.99}, kind="adversarial"),
     }
 
-    found = choose(model(sets))
+    found = choose(artifact(sets))
 
     assert ("energy", pytest.approx(0.9)) == (found.head, found.mean_auroc)
     assert found.sentences[1] == (
-        "It was chosen on these test images, 1,000 of ID and 500 of OOD (made ones did not count), "
-        "which flatters it a little."
+        "It was chosen on these test images, 1,000 of ID and 500 of OOD "
+        "(synthetic ones did not count), which flatters it a little."
     )
 
 
-def test_made_images_alone_are_weak_evidence():
+def test_synthetic_images_alone_are_weak_evidence():
     """They decide where there is nothing else, and the sentence says so."""
     sets = {"gaussian": ood({"energy": 0.5, "msp": 0.9}, kind="synthetic", n=99)}
 
-    found = choose(model(sets))
+    found = choose(artifact(sets))
 
     assert "msp" == found.head
     assert found.sentences[1].endswith(
-        "; that is weak evidence, because all OOD images were made by a computer and a set has "
+        "; that is weak evidence, because all OOD images are synthetic and a set has "
         "fewer than 100 images."
     )
 
@@ -205,15 +205,15 @@ def test_few_images_are_weak_evidence(n_id, n):
     """Of ID or in any set that decides."""
     sets = {"svhn": ood({"energy": 0.9}), "dtd": ood({"energy": 0.9}, n=n)}
 
-    found = choose(model(sets, n_id=n_id))
+    found = choose(artifact(sets, n_id=n_id))
 
     assert "because a set has fewer than 100 images" in found.sentences[1]
 
 
 def test_several_artefacts_are_compared():
     """The best pair is taken, and the rivals are all the others."""
-    one = model({"svhn": ood({"energy": 0.8, "msp": 0.7})}, name="one")
-    two = model({"svhn": ood({"energy": 0.6, "msp": 0.95})}, name="two")
+    one = artifact({"svhn": ood({"energy": 0.8, "msp": 0.7})}, name="one")
+    two = artifact({"svhn": ood({"energy": 0.6, "msp": 0.95})}, name="two")
 
     found = choose(one, two)
 
@@ -227,8 +227,8 @@ def test_several_artefacts_are_compared():
 
 def test_of_tied_primary_heads_the_higher_is_taken():
     """Every artefact has one."""
-    one = model({"svhn": ood({"energy": 0.900})}, name="one")
-    two = model({"svhn": ood({"energy": 0.901})}, name="two")
+    one = artifact({"svhn": ood({"energy": 0.900})}, name="one")
+    two = artifact({"svhn": ood({"energy": 0.901})}, name="two")
 
     found = choose(one, two)
 
@@ -238,31 +238,31 @@ def test_of_tied_primary_heads_the_higher_is_taken():
 
 def test_only_sets_that_all_artefacts_have_count():
     """A set that one was not run on cannot speak for either; none in common is no answer."""
-    one = model({"svhn": ood({"energy": 0.7}), "dtd": ood({"energy": 1.0})}, name="one")
-    two = model({"svhn": ood({"energy": 0.9})}, name="two")
-    three = model({"lsun": ood({"energy": 0.9})}, name="three")
+    one = artifact({"svhn": ood({"energy": 0.7}), "dtd": ood({"energy": 1.0})}, name="one")
+    two = artifact({"svhn": ood({"energy": 0.9})}, name="two")
+    three = artifact({"lsun": ood({"energy": 0.9})}, name="three")
 
     assert ("two", pytest.approx(0.9)) == (choose(one, two).model, choose(one, two).mean_auroc)
     assert choose(one, two, three) is None
 
 
-def test_no_foreign_images_no_recommendation():
+def test_no_ood_images_no_recommendation():
     """There is nothing to choose by."""
-    assert choose(model({})) is None
+    assert choose(artifact({})) is None
 
 
 def test_a_head_without_auroc_is_left_out():
     """NaN neither wins nor stands among the rivals; if all are NaN there is no answer."""
-    found = choose(model({"svhn": ood({"energy": math.nan, "msp": 0.6, "odin": 0.5})}))
+    found = choose(artifact({"svhn": ood({"energy": math.nan, "msp": 0.6, "odin": 0.5})}))
 
     assert "msp" == found.head
     assert ["odin"] == [rival.head for rival in found.rivals]
-    assert choose(model({"svhn": ood({"energy": math.nan})})) is None
+    assert choose(artifact({"svhn": ood({"energy": math.nan})})) is None
 
 
 def test_a_single_head_is_the_only_one():
     """There is nothing to compare it with."""
-    found = choose(model({"svhn": ood({"energy": 0.9})}))
+    found = choose(artifact({"svhn": ood({"energy": 0.9})}))
 
     assert () == found.rivals
     assert found.sentences[0].startswith(
@@ -274,7 +274,7 @@ def test_one_image_tells_nothing_apart():
     """Drawing one image always gives the same; the bounds of one pair overlap, so primary wins."""
     sets = {"svhn": ood({"energy": 0.0, "msp": 1.0}, n=1, n_id=1)}
 
-    found = choose(model(sets, n_id=1), deviation=0)
+    found = choose(artifact(sets, n_id=1), deviation=0)
 
     assert "energy" == found.head
     assert (0, pytest.approx(0.975)) == (found.interval.low, found.interval.high)
@@ -282,7 +282,7 @@ def test_one_image_tells_nothing_apart():
 
 def test_many_images_at_the_ends_are_told_apart():
     """A perfect head beats one that is always wrong, though no replicate varies."""
-    found = choose(model({"svhn": ood({"energy": 0.0, "msp": 1.0})}), deviation=0)
+    found = choose(artifact({"svhn": ood({"energy": 0.0, "msp": 1.0})}), deviation=0)
 
     assert "msp" == found.head
     assert 0.99 < found.interval.low < found.interval.high == 1
@@ -296,10 +296,10 @@ def test_perfect_sets_add_what_their_bounds_leave_open():
     ends = np.log(mean / (1 - mean)) + np.array([-1, 1]) * reach / (mean * (1 - mean))
 
     def found(sets):
-        aurocs = replicates([model(sets)])
+        aurocs = replicates([artifact(sets)])
         for name in perfect:
             aurocs["oe"][name]["energy"][:] = 1
-        interval = recommend([model(sets)], aurocs, {}, level=LEVEL).interval
+        interval = recommend([artifact(sets)], aurocs, {}, level=LEVEL).interval
         return interval.low, interval.high
 
     assert (1 - left_open * 3 / 2, 1) == pytest.approx(found(perfect), abs=1e-6)
@@ -311,8 +311,8 @@ def test_perfect_sets_add_what_their_bounds_leave_open():
 
 def test_without_bootstrap_the_largest_mean_is_taken():
     """Intervals are NaN, and the sentence says what is missing; equal means are a tie."""
-    found = choose(model({"svhn": ood({"energy": 0.9, "msp": 0.901})}), bootstrap=False)
-    tied = choose(model({"svhn": ood({"msp": 0.9, "energy": 0.9})}), bootstrap=False)
+    found = choose(artifact({"svhn": ood({"energy": 0.9, "msp": 0.901})}), bootstrap=False)
+    tied = choose(artifact({"svhn": ood({"msp": 0.9, "energy": 0.9})}), bootstrap=False)
 
     assert "msp" == found.head
     assert "energy" == tied.head
@@ -326,7 +326,7 @@ def test_without_bootstrap_the_largest_mean_is_taken():
 
 def test_a_handful_of_replicates_tells_nothing_apart():
     """Two draws that agree are no evidence against the primary head."""
-    only = model({"svhn": ood({"energy": 0.5, "msp": 0.9})})
+    only = artifact({"svhn": ood({"energy": 0.5, "msp": 0.9})})
     aurocs = {"oe": {"svhn": {"energy": np.full(2, 0.5), "msp": np.array([0.9, 0.91])}}}
 
     assert "energy" == recommend([only], aurocs, {}, level=LEVEL).head
@@ -336,15 +336,15 @@ def test_many_ties_are_counted():
     """Two are named, in the order of their means."""
     rates = {"energy": 0.9, "msp": 0.899, "odin": 0.898, "mcd_l1": 0.897}
 
-    found = choose(model({"svhn": ood(rates)}))
+    found = choose(artifact({"svhn": ood(rates)}))
 
     assert "do not tell from that of 'msp', 'odin' and 1 more." in found.sentences[0]
 
 
 def test_names_from_files_stay_in_their_line():
-    """Control characters of a model's name stand as escapes in the sentences."""
+    """Control characters of an artefact's name stand as escapes in the sentences."""
     sets = {"svhn": ood({"energy": 0.9})}
-    hostile = [model(sets, name=name) for name in ("a\nb\x1b[2J", "\u202eb")]
+    hostile = [artifact(sets, name=name) for name in ("a\nb\x1b[2J", "\u202eb")]
 
     text = " ".join(choose(*hostile).sentences)
 

@@ -1,4 +1,4 @@
-"""Running sets of files and of made images through an artefact."""
+"""Running sets of files and of synthetic images through an artefact."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ from edge_ood.images.folders import ImageSet, read_images
 from edge_ood.runtime.scorer import Scorer
 
 
-class Made:
+class Counting:
     """Frames that count upwards in red."""
 
     paths = ()
@@ -34,13 +34,13 @@ class Made:
             yield frames
 
 
-def test_made_images_keep_their_order(colour_artifact):
+def test_synthetic_images_keep_their_order(colour_artifact):
     """Made batch by batch and scored side by side, as if scored in one array."""
-    scorer, made, ticks = Scorer(colour_artifact, provider="cpu", threads=1), Made(50), []
-    (everything,) = made.batches(50, lambda: None)
+    scorer, frames, ticks = Scorer(colour_artifact, provider="cpu", threads=1), Counting(50), []
+    (everything,) = frames.batches(50, lambda: None)
     expected = scorer.score_arrays(everything, batch_size=4)
 
-    found = score(scorer, made, batch_size=4, on_image=lambda: ticks.append(1))
+    found = score(scorer, frames, batch_size=4, on_image=lambda: ticks.append(1))
 
     for head in scorer.heads:
         np.testing.assert_allclose(found.scores[head], expected.scores[head], rtol=1e-6)
@@ -62,7 +62,7 @@ def test_files_bear_the_paths_of_score_tables(colour_artifact, colours, monkeypa
     np.testing.assert_allclose(found.confidence, shares.max(axis=1) / shares.sum(axis=1))
 
 
-def test_a_made_image_whose_score_is_not_finite_is_named():
+def test_a_synthetic_image_whose_score_is_not_finite_is_named():
     """By its index; the number of such images stands with it."""
 
     def run(frames, *, batch_size):
@@ -74,7 +74,7 @@ def test_a_made_image_whose_score_is_not_finite_is_named():
     scorer = SimpleNamespace(provider="cpu", score_arrays=run)
 
     with pytest.raises(DataError, match=r"score 'energy' of '#5' is nan, .* \(2 of 7 images\)"):
-        score(scorer, Made(7), batch_size=3)
+        score(scorer, Counting(7), batch_size=3)
 
 
 def test_an_unreadable_file_is_named(colour_artifact, tmp_path):

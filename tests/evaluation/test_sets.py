@@ -120,7 +120,9 @@ def test_a_misspelt_kind_is_told_the_right_one(argument, tmp_path, monkeypatch):
     """Neither a folder nor a kind: the hint has the nearest kind, and where to look."""
     monkeypatch.chdir(tmp_path)
 
-    with pytest.raises(UnknownNameError, match="folder or kind of made images 'gausian'") as caught:
+    with pytest.raises(
+        UnknownNameError, match="folder or kind of synthetic images 'gausian'"
+    ) as caught:
         parse_sets([argument])
 
     assert "did you mean 'gaussian'?" in caught.value.hint

@@ -175,11 +175,11 @@ def score_and_show(path: Path) -> None:
 
 def show_page(path: Path) -> None:
     """What the page about an artefact shows, but for the drawing."""
-    from edge_ood.report.export_document import describe, known_scores
+    from edge_ood.report.export_document import calibration_scores, describe
 
     described = describe(path)
     for score in described.decision.outputs:
-        known_scores(described, score)
+        calibration_scores(described, score)
 
 
 def recalibrate(path: Path) -> None:

@@ -46,7 +46,7 @@ def test_every_number_on_the_page_agrees_with_json(
     assert wrong_fields(html, json.loads(outputs["a.json"].read_text("utf-8"))) == []
 
 
-def test_thumbnails_of_files_and_of_made_images(outputs: dict[str, Path]) -> None:
+def test_thumbnails_of_files_and_of_synthetic_images(outputs: dict[str, Path]) -> None:
     """Every example has its picture, also those that are made anew."""
     html = outputs["a.html"].read_text("utf-8")
 

@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle, StepPatch
 from PIL import Image
 
 from edge_ood.errors import InputError
-from edge_ood.evaluation.results import Evaluation, ModelResult
+from edge_ood.evaluation.results import ArtifactResult, Evaluation
 from edge_ood.report.evaluation_drawings import drawings, shown_heads
 from edge_ood.report.evaluation_figures import (
     MOST_CLASSES,
@@ -31,7 +31,7 @@ from edge_ood.report.palette import ID_COLOUR, OOD_COLOUR
 
 
 @pytest.fixture(scope="module")
-def model(make_evaluation: Callable[..., Evaluation]) -> ModelResult:
+def artifact(make_evaluation: Callable[..., Evaluation]) -> ArtifactResult:
     """One artefact with two heads."""
     return make_evaluation().models[0]
 
@@ -41,10 +41,10 @@ def lines(axes: Any) -> Mapping[str, Any]:
     return {line.get_label(): line for line in axes.lines}
 
 
-def test_scores_are_the_histogram_and_the_curve(model: ModelResult) -> None:
+def test_scores_are_the_histogram_and_the_curve(artifact: ArtifactResult) -> None:
     """Bars are the fractions of the document in percent, lines its rates, ID before OOD."""
-    upper, lower = score_figure(model, "cats", "msp").axes
-    outcome = model.ood["cats"]
+    upper, lower = score_figure(artifact, "cats", "msp").axes
+    outcome = artifact.ood["cats"]
     steps = [patch.get_data() for patch in upper.patches if isinstance(patch, StepPatch)]
     curves = lines(lower)
 
@@ -62,16 +62,16 @@ def test_scores_are_the_histogram_and_the_curve(model: ModelResult) -> None:
     assert curves["FPR, OOD"].get_color() == OOD_COLOUR
 
 
-def with_thresholds(model: ModelResult, thresholds: tuple[float, ...]) -> ModelResult:
+def with_thresholds(artifact: ArtifactResult, thresholds: tuple[float, ...]) -> ArtifactResult:
     """The same artefact with other thresholds of its head energy."""
-    head = replace(model.id.heads["energy"], thresholds=thresholds)
-    return replace(model, id=replace(model.id, heads={**model.id.heads, "energy": head}))
+    head = replace(artifact.id.heads["energy"], thresholds=thresholds)
+    return replace(artifact, id=replace(artifact.id, heads={**artifact.id.heads, "energy": head}))
 
 
-def test_one_threshold_is_a_line_and_several_are_a_band(model: ModelResult) -> None:
+def test_one_threshold_is_a_line_and_several_are_a_band(artifact: ArtifactResult) -> None:
     """The line stands at the threshold, the band goes from the smallest to the largest."""
-    single = score_figure(with_thresholds(model, (1.5, 1.5)), "cats", "energy").axes
-    several = score_figure(with_thresholds(model, (1.5, 2.5, 2.0)), "cats", "energy").axes
+    single = score_figure(with_thresholds(artifact, (1.5, 1.5)), "cats", "energy").axes
+    several = score_figure(with_thresholds(artifact, (1.5, 2.5, 2.0)), "cats", "energy").axes
 
     for axes in single:
         assert list(lines(axes)["threshold"].get_xdata()) == [1.5, 1.5]
@@ -83,19 +83,19 @@ def test_one_threshold_is_a_line_and_several_are_a_band(model: ModelResult) -> N
 
 @pytest.mark.parametrize("thresholds", [(math.inf,) * 3, ()])
 def test_without_a_threshold_none_is_drawn(
-    model: ModelResult, thresholds: tuple[float, ...]
+    artifact: ArtifactResult, thresholds: tuple[float, ...]
 ) -> None:
     """A head that flags nothing has no line."""
-    for axes in score_figure(with_thresholds(model, thresholds), "cats", "energy").axes:
+    for axes in score_figure(with_thresholds(artifact, thresholds), "cats", "energy").axes:
         assert "threshold" not in lines(axes)
 
 
 @pytest.mark.parametrize(("threshold", "is_visible"), [(-1.0, True), (6.0, True), (600.0, False)])
 def test_a_threshold_beside_the_scores_comes_into_view(
-    model: ModelResult, threshold: float, is_visible: bool
+    artifact: ArtifactResult, threshold: float, is_visible: bool
 ) -> None:
     """The axis grows to a near threshold, and not so far that the scores become a line."""
-    upper, _ = score_figure(with_thresholds(model, (threshold,)), "cats", "energy").axes
+    upper, _ = score_figure(with_thresholds(artifact, (threshold,)), "cats", "energy").axes
     low, high = upper.get_xlim()
 
     assert is_visible == (low < threshold < high)
@@ -103,14 +103,14 @@ def test_a_threshold_beside_the_scores_comes_into_view(
     assert 5 <= high < 10
 
 
-def test_roc_has_every_head_and_where_its_threshold_stands(model: ModelResult) -> None:
+def test_roc_has_every_head_and_where_its_threshold_stands(artifact: ArtifactResult) -> None:
     """A curve begins where nothing is accepted; its dot is what the artefact really does."""
-    (axes,) = roc_figure(model, "cats").axes
-    for head, known in model.id.heads.items():
-        curve, line = model.ood["cats"].curves[head], lines(axes)[head]
+    (axes,) = roc_figure(artifact, "cats").axes
+    for head, on_id in artifact.id.heads.items():
+        curve, line = artifact.ood["cats"].curves[head], lines(axes)[head]
         assert [0, *(100 * rate for rate in curve.fpr)] == list(line.get_xdata())
         assert [0, *(100 * rate for rate in curve.tpr)] == list(line.get_ydata())
-        dot = (100 * (1 - model.ood["cats"].flagged[head]), 100 * known.realised_tpr)
+        dot = (100 * (1 - artifact.ood["cats"].flagged[head]), 100 * on_id.realised_tpr)
         assert dot in [
             (one.get_xdata()[0], one.get_ydata()[0])
             for one in axes.lines
@@ -119,13 +119,15 @@ def test_roc_has_every_head_and_where_its_threshold_stands(model: ModelResult) -
 
 
 @pytest.mark.parametrize(("auroc", "is_drawn"), [(0.95, True), (0.85, False)])
-def test_a_crowded_corner_is_drawn_again(model: ModelResult, auroc: float, is_drawn: bool) -> None:
+def test_a_crowded_corner_is_drawn_again(
+    artifact: ArtifactResult, auroc: float, is_drawn: bool
+) -> None:
     """Where all heads are good, the upper left corner has the same curves, larger."""
-    outcome = model.ood["cats"]
+    outcome = artifact.ood["cats"]
     pairs = {"energy": 0.99, "msp": auroc}
     metrics = {head: replace(outcome.metrics[head], auroc=rate) for head, rate in pairs.items()}
     ood = {"cats": replace(outcome, metrics=metrics)}
-    (axes,) = roc_figure(replace(model, ood=ood), "cats").axes
+    (axes,) = roc_figure(replace(artifact, ood=ood), "cats").axes
     corners = axes.child_axes
 
     assert is_drawn == bool(corners)
@@ -137,21 +139,23 @@ def test_a_crowded_corner_is_drawn_again(model: ModelResult, auroc: float, is_dr
         assert corner.get_ylim()[0] >= 80
 
 
-def test_the_primary_head_stands_out(model: ModelResult) -> None:
+def test_the_primary_head_stands_out(artifact: ArtifactResult) -> None:
     """It is thicker than the others, and no two heads look alike."""
-    shown = lines(roc_figure(replace(model, primary="msp"), "cats").axes[0])
+    shown = lines(roc_figure(replace(artifact, primary="msp"), "cats").axes[0])
 
     assert shown["msp"].get_linewidth() > shown["energy"].get_linewidth()
     assert shown["msp"].get_color() != shown["energy"].get_color()
     assert shown["msp"].get_linestyle() != shown["energy"].get_linestyle()
 
 
-def test_reliability_shows_bins_where_they_are(model: ModelResult) -> None:
+def test_reliability_shows_bins_where_they_are(artifact: ArtifactResult) -> None:
     """Each of 15 bars begins at its bin and is as high as its accuracy; an empty bin is bare."""
-    bins = model.id.reliability
+    bins = artifact.id.reliability
     accuracy = (math.nan, *bins.accuracy[1:])
-    known = replace(model.id, reliability=replace(bins, accuracy=accuracy, count=(0,) + (7,) * 14))
-    upper, lower = reliability_figure(known).axes
+    on_id = replace(
+        artifact.id, reliability=replace(bins, accuracy=accuracy, count=(0,) + (7,) * 14)
+    )
+    upper, lower = reliability_figure(on_id).axes
 
     assert [100 * i / 15 for i in range(15)] == pytest.approx([b.get_x() for b in upper.patches])
     heights = [bar.get_height() for bar in upper.patches]
@@ -160,26 +164,26 @@ def test_reliability_shows_bins_where_they_are(model: ModelResult) -> None:
 
 
 def test_confidence_leaves_out_what_is_unknown(
-    make_evaluation: Callable[..., Evaluation], model: ModelResult
+    make_evaluation: Callable[..., Evaluation], artifact: ArtifactResult
 ) -> None:
     """Without labels there are no rows for right and wrong predictions."""
     unlabelled = make_evaluation(is_labelled=False).models[0]
 
-    def rows(one: ModelResult) -> list[str]:
+    def rows(one: ArtifactResult) -> list[str]:
         return [text.get_text() for text in confidence_figure(one).axes[0].get_yticklabels()]
 
-    assert rows(model) == ["ID", "ID, right", "ID, wrong", "cats", "noise"]
+    assert rows(artifact) == ["ID", "ID, right", "ID, wrong", "cats", "noise"]
     assert rows(unlabelled) == ["ID", "cats", "noise"]
 
 
-def test_pvalues_of_every_head_against_the_level(model: ModelResult) -> None:
+def test_pvalues_of_every_head_against_the_level(artifact: ArtifactResult) -> None:
     """The curve is the document's, the diagonal what a calibrated p-value keeps below."""
-    (axes,) = pvalue_figure(model).axes
-    curve = model.id.heads["msp"].pvalues
+    (axes,) = pvalue_figure(artifact).axes
+    curve = artifact.id.heads["msp"].pvalues
 
     assert [100 * rate for rate in curve.flagged] == list(lines(axes)["msp"].get_ydata())
     assert [0, 100] == list(lines(axes)["calibrated"].get_ydata())
-    assert [100 * model.alpha] * 2 == list(lines(axes)["level in use"].get_xdata())
+    assert [100 * artifact.alpha] * 2 == list(lines(axes)["level in use"].get_xdata())
 
 
 def test_classes_with_most_false_alarms_come_first(
@@ -187,10 +191,10 @@ def test_classes_with_most_false_alarms_come_first(
 ) -> None:
     """Of many classes the worst are shown, by the larger of both rates."""
     names = [f"class {i}" for i in range(50)]
-    model = make_evaluation(classes=names).models[0]
-    alarms = model.id.heads["energy"].classes
+    artifact = make_evaluation(classes=names).models[0]
+    alarms = artifact.id.heads["energy"].classes
     worst = sorted(alarms, key=lambda c: -max(c.flagged_true, c.flagged_predicted))
-    (axes,) = class_figure(model, "energy").axes
+    (axes,) = class_figure(artifact, "energy").axes
 
     shown = [text.get_text() for text in axes.get_yticklabels()]
     assert [alarm.name for alarm in worst[:MOST_CLASSES]] == shown
@@ -200,30 +204,30 @@ def test_classes_that_were_not_met_are_left_out(
     make_evaluation: Callable[..., Evaluation],
 ) -> None:
     """Neither a class without images nor, without labels, the true class is drawn."""
-    model = make_evaluation(is_labelled=False, classes=("ant", "bee", "cow")).models[0]
-    head = model.id.heads["energy"]
+    artifact = make_evaluation(is_labelled=False, classes=("ant", "bee", "cow")).models[0]
+    head = artifact.id.heads["energy"]
     counts = ((0, 0), (0, 7), (0, 9))
     classes = tuple(
         replace(alarms, n_true=n_true, flagged_true=math.nan, n_predicted=n_predicted)
         for alarms, (n_true, n_predicted) in zip(head.classes, counts, strict=True)
     )
     heads = {"energy": replace(head, classes=classes)}
-    (axes,) = class_figure(replace(model, id=replace(model.id, heads=heads)), "energy").axes
+    (axes,) = class_figure(replace(artifact, id=replace(artifact.id, heads=heads)), "energy").axes
 
     assert {"bee", "cow"} == {text.get_text() for text in axes.get_yticklabels()}
     assert "by predicted class" in lines(axes)
     assert "by true class" not in lines(axes)
 
 
-def test_corruption_begins_with_the_clean_images(model: ModelResult) -> None:
+def test_corruption_begins_with_the_clean_images(artifact: ArtifactResult) -> None:
     """Strength 0 is the ID images themselves."""
-    (axes,) = corruption_figure(model, model.corruptions[0]).axes
-    flagged = [1 - model.id.heads["msp"].realised_tpr]
-    flagged += [result.flagged["msp"] for result in model.corruptions[0].strengths]
+    (axes,) = corruption_figure(artifact, artifact.corruptions[0]).axes
+    flagged = [1 - artifact.id.heads["msp"].realised_tpr]
+    flagged += [result.flagged["msp"] for result in artifact.corruptions[0].strengths]
 
     assert list(range(6)) == list(lines(axes)["msp"].get_xdata())
     assert [100 * rate for rate in flagged] == list(lines(axes)["msp"].get_ydata())
-    assert lines(axes)["accuracy"].get_ydata()[0] == 100 * model.id.accuracy
+    assert lines(axes)["accuracy"].get_ydata()[0] == 100 * artifact.id.accuracy
 
 
 def changed(value: Any, path: tuple[str | int, ...]) -> Any:
@@ -267,7 +271,7 @@ def test_a_figure_changes_with_its_fields_and_no_other(
     key: tuple[str, ...],
     path: tuple[str | int, ...],
 ) -> None:
-    """A change of one number changes what is drawn of it, and nothing of another model."""
+    """A change of one number changes what is drawn of it, and nothing of another artefact."""
     before = make_evaluation(models=("a", "b"))
     after = changed(before, path)
 

@@ -115,20 +115,20 @@ def test_every_metric_is_on_the_page(evaluation: Evaluation, page: Any) -> None:
     shown = {pointer for pointer, _, _ in page.fields}
     document = evaluation.to_json()
     wanted = set()
-    for m, model in enumerate(document["models"]):
+    for m, artifact in enumerate(document["models"]):
         for place in ("ood", "groups"):
-            for name, result in model[place].items():
+            for name, result in artifact[place].items():
                 if len(result.get("sets", "several")) == 1:
                     continue  # its means are the metrics of its set
                 for head, metrics in result["metrics"].items():
                     at = f"#/models/{m}/{place}/{name}"
                     wanted |= {f"{at}/metrics/{head}/{k}" for k in metrics if k[0] != "n"}
                     wanted |= {f"{at}/intervals/{head}/{k}" for k in result["intervals"][head]}
-        for head, known in model["id"]["heads"].items():
+        for head, on_id in artifact["id"]["heads"].items():
             at = f"#/models/{m}/id/heads/{head}"
             wanted |= {f"{at}/realised_tpr", f"{at}/accepted_accuracy"}
             wanted |= {
-                f"{at}/misclassification/{k}" for k in known["misclassification"] if k[0] != "n"
+                f"{at}/misclassification/{k}" for k in on_id["misclassification"] if k[0] != "n"
             }
         wanted |= {f"#/models/{m}/id/{k}" for k in ("n", "accuracy", "rms_calibration_error")}
 
@@ -161,12 +161,12 @@ def test_what_reads_alike_is_marked_alike(
 ) -> None:
     """Equal as written is equal, a column of equals has no best, and NaN never is."""
     made = make_evaluation(heads=("energy", "msp", "odin"))
-    model = made.models[0]
-    pairs = dict(model.ood["cats"].metrics)
+    artifact = made.models[0]
+    pairs = dict(artifact.ood["cats"].metrics)
     for head, auroc in zip(pairs, aurocs, strict=True):
         pairs[head] = replace(pairs[head], auroc=auroc)
-    ood = {**model.ood, "cats": replace(model.ood["cats"], metrics=pairs)}
-    html = evaluation_page(replace(made, models=(replace(model, ood=ood),)))
+    ood = {**artifact.ood, "cats": replace(artifact.ood["cats"], metrics=pairs)}
+    html = evaluation_page(replace(made, models=(replace(artifact, ood=ood),)))
 
     marked = re.findall(
         r'class="best"><span data-key="#/models/0/ood/cats/metrics/(\w+)/auroc"', html
@@ -215,10 +215,10 @@ def test_a_caption_has_the_ends_of_the_thresholds(
 ) -> None:
     """One number where all classes have one threshold, else the smallest and the largest."""
     made = make_evaluation(heads=("energy",))
-    model = made.models[0]
-    head = replace(model.id.heads["energy"], thresholds=thresholds)
-    known = replace(model.id, heads={"energy": head})
-    html = evaluation_page(replace(made, models=(replace(model, id=known),)))
+    artifact = made.models[0]
+    head = replace(artifact.id.heads["energy"], thresholds=thresholds)
+    on_id = replace(artifact.id, heads={"energy": head})
+    html = evaluation_page(replace(made, models=(replace(artifact, id=on_id),)))
 
     start = "#/models/0/id/heads/energy/thresholds/"
     fields = {pointer: text for pointer, _, text in contents(html).fields}
@@ -269,7 +269,7 @@ def without_intervals(value: Any) -> Any:
 
 @pytest.mark.parametrize(
     ("kind", "n", "text"),
-    [("synthetic", 5000, "made by a computer"), ("files", 20, "Few images")],
+    [("synthetic", 5000, "All OOD images are synthetic"), ("files", 20, "Few images")],
 )
 def test_what_weakens_the_numbers_is_said_before_them(
     make_evaluation: Callable[..., Evaluation], kind: str, n: int, text: str
@@ -289,8 +289,8 @@ def test_seen_images_are_said_before_the_numbers(
 ) -> None:
     """Images that the artefact was made from are counted, by set and role, above all tables."""
     made = make_evaluation()
-    model = made.models[0]
-    seen = replace(model, id=replace(model.id, seen={"training": 37}))
+    artifact = made.models[0]
+    seen = replace(artifact, id=replace(artifact.id, seen={"training": 37}))
     html = evaluation_page(replace(made, models=(seen,), allowed_seen=True))
     top = html[: html.index("<table")]
 
@@ -299,19 +299,19 @@ def test_seen_images_are_said_before_the_numbers(
     assert ("#/models/0/id/seen/training", "count", "37") in contents(html).fields
 
 
-def test_a_broken_promise_is_said_before_the_numbers(
+def test_a_broken_guarantee_is_said_before_the_numbers(
     make_evaluation: Callable[..., Evaluation],
 ) -> None:
     """Accepting fewer ID images than promised, beyond chance, is a warning."""
     made = make_evaluation()
-    model = made.models[0]
+    artifact = made.models[0]
 
     def page_with(high: float, alpha: float) -> str:
-        head = model.id.heads["energy"]
+        head = artifact.id.heads["energy"]
         interval = replace(head.intervals["realised_tpr"], high=high)
-        known = replace(head, intervals={"realised_tpr": interval})
-        heads = {**model.id.heads, "energy": known}
-        changed = replace(model, alpha=alpha, id=replace(model.id, heads=heads))
+        on_id = replace(head, intervals={"realised_tpr": interval})
+        heads = {**artifact.id.heads, "energy": on_id}
+        changed = replace(artifact, alpha=alpha, id=replace(artifact.id, heads=heads))
         return evaluation_page(replace(made, models=(changed,)))
 
     warning = "accepts fewer of these ID images than promised"
@@ -321,12 +321,12 @@ def test_a_broken_promise_is_said_before_the_numbers(
 
 
 @pytest.mark.parametrize(("flagged", "is_said"), [(0.49, True), (0.51, False)])
-def test_what_passes_as_known_is_said_before_the_numbers(
+def test_accepted_ood_images_are_said_before_the_numbers(
     make_evaluation: Callable[..., Evaluation], flagged: float, is_said: bool
 ) -> None:
     """A group of which less than half is flagged is a warning, for the primary head alone."""
     made = make_evaluation()
-    model = made.models[0]
+    artifact = made.models[0]
     groups = {
         name: replace(
             group,
@@ -335,11 +335,11 @@ def test_what_passes_as_known_is_said_before_the_numbers(
                 "msp": replace(group.metrics["msp"], flagged=0.1),
             },
         )
-        for name, group in model.groups.items()
+        for name, group in artifact.groups.items()
     }
-    html = evaluation_page(replace(made, models=(replace(model, groups=groups),)))
+    html = evaluation_page(replace(made, models=(replace(artifact, groups=groups),)))
 
-    assert is_said == ("Most of these foreign images pass as known" in html)
+    assert is_said == ("Most of these OOD images are accepted" in html)
 
 
 def test_thumbnails_come_from_the_paths_of_the_document(
@@ -347,14 +347,14 @@ def test_thumbnails_come_from_the_paths_of_the_document(
 ) -> None:
     """A readable example is a picture with its score and p-value; any other says so."""
     made = make_evaluation()
-    model = made.models[0]
+    artifact = made.models[0]
     path = tmp_path / "x.png"
     Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(path)
-    head = model.id.heads["energy"]
+    head = artifact.id.heads["energy"]
     examples = (replace(head.suspicious[0], path=str(path)), replace(head.suspicious[1], path="#1"))
-    heads = {**model.id.heads, "energy": replace(head, suspicious=examples)}
+    heads = {**artifact.id.heads, "energy": replace(head, suspicious=examples)}
     html = evaluation_page(
-        replace(made, models=(replace(model, id=replace(model.id, heads=heads)),))
+        replace(made, models=(replace(artifact, id=replace(artifact.id, heads=heads)),))
     )
 
     assert html.count("<img") == 1
@@ -366,18 +366,18 @@ def test_thumbnails_come_from_the_paths_of_the_document(
 
 
 def test_pictures_are_asked_for_once(make_evaluation: Callable[..., Evaluation]) -> None:
-    """A file is one picture whoever scored it; a made image is one for each artefact."""
+    """A file is one picture whoever scored it; a synthetic image is one for each artefact."""
     made = make_evaluation(models=("small", "large"))
     asked = []
     models = []
-    for model in made.models:
-        noise = model.ood["noise"]
+    for artifact in made.models:
+        noise = artifact.ood["noise"]
         trusted = {
             head: tuple(replace(one, path=f"#{i}") for i, one in enumerate(examples))
             for head, examples in noise.trusted.items()
         }
-        ood = {**model.ood, "noise": replace(noise, trusted=trusted)}
-        models.append(replace(model, ood=ood))
+        ood = {**artifact.ood, "noise": replace(noise, trusted=trusted)}
+        models.append(replace(artifact, ood=ood))
 
     def picture(place: int, name: str, path: str) -> None:
         asked.append((place, name, path))
@@ -385,7 +385,7 @@ def test_pictures_are_asked_for_once(make_evaluation: Callable[..., Evaluation])
     evaluation_page(replace(made, models=tuple(models)), picture)
 
     files = [path for _, _, path in asked if not path.startswith("#")]
-    assert sorted(["known/0.png", "known/1.png", "near/0.png", "near/1.png"]) == sorted(files)
+    assert sorted(["id/0.png", "id/1.png", "near/0.png", "near/1.png"]) == sorted(files)
     assert [(m, "noise", f"#{i}") for m in range(2) for i in range(2)] == sorted(
         one for one in asked if one[2].startswith("#")
     )

@@ -23,7 +23,7 @@ from edge_ood.images.folders import find_images
 from edge_ood.images.splits import halves_by_hash
 from edge_ood.parity.gate import extremes
 from edge_ood.report import export_page as module
-from edge_ood.report.export_document import Described, describe, known_scores
+from edge_ood.report.export_document import Described, calibration_scores, describe
 from edge_ood.report.export_figures import (
     class_scores_figure,
     epsilon_figure,
@@ -139,7 +139,7 @@ def test_a_pvalue_is_so_small_from_the_score_on(exported: Path, described: Descr
     assert decision.pvalues.min() == np.float32(levels[-1])
 
 
-def test_known_scores_are_those_of_the_calibration_images(
+def test_scores_are_those_of_the_calibration_images(
     exported: Path, colours: Path, described: Described
 ) -> None:
     """All of them, raised by the nudge; of the combined score those of the second half."""
@@ -147,33 +147,33 @@ def test_known_scores_are_those_of_the_calibration_images(
     second = ~halves_by_hash(scores.hashes)
 
     for name in described.decision.outputs:
-        (known,) = known_scores(described, name)
+        (kept,) = calibration_scores(described, name)
         chosen = second if name == "combined" else slice(None)
         expected = np.sort(scores.scores[name][chosen])
         spread = np.ptp(expected)
-        np.testing.assert_allclose(known.values, expected, rtol=1e-5, atol=2 * NUDGE * spread)
-        np.testing.assert_allclose(known.levels * len(expected), np.arange(1, len(expected) + 1))
-        assert described.metadata.calibration.thresholds[name] == known.threshold
+        np.testing.assert_allclose(kept.values, expected, rtol=1e-5, atol=2 * NUDGE * spread)
+        np.testing.assert_allclose(kept.levels * len(expected), np.arange(1, len(expected) + 1))
+        assert described.metadata.calibration.thresholds[name] == kept.threshold
 
 
-def test_each_class_has_its_known_scores(per_class: Path, colours: Path) -> None:
+def test_each_class_has_its_calibration_scores(per_class: Path, colours: Path) -> None:
     """By predicted class, with the class's own threshold and the rate of its own images."""
     described = describe(per_class)
     scores = Scorer(per_class, provider="cpu").score_files(find_images(colours / "calibration"))
 
-    by_class = known_scores(described, "energy")
+    by_class = calibration_scores(described, "energy")
 
-    for label, known in enumerate(by_class):
+    for label, kept in enumerate(by_class):
         expected = np.sort(scores.scores["energy"][scores.label_index == label])
         n = len(expected)
         rank = int(np.ceil((n + 1) * (1 - ALPHA)))
         row = described.document["classes"][label]
-        np.testing.assert_allclose(known.values, expected, atol=2 * NUDGE * np.ptp(expected))
-        assert (described.metadata.classes[label], n) == (known.name, row["images"])
+        np.testing.assert_allclose(kept.values, expected, atol=2 * NUDGE * np.ptp(expected))
+        assert (described.metadata.classes[label], n) == (kept.name, row["images"])
         assert row["rate"]["mean"] == pytest.approx(beta(n + 1 - rank, rank).mean())
         assert (
             row["thresholds"]["energy"]
-            == known.threshold
+            == kept.threshold
             == pytest.approx(expected[rank - 1], abs=0.1)
         )
     assert 3 == len(by_class)
@@ -200,7 +200,7 @@ def test_a_figure_of_many_classes_is_cut_and_says_so(
     drawn: list[int] = []
     monkeypatch.setattr(module, "svg", lambda *_, **__: "")
     monkeypatch.setattr(module, "_MOST_CLASSES", 2)
-    monkeypatch.setattr(module, "class_scores_figure", lambda known, _: drawn.append(len(known)))
+    monkeypatch.setattr(module, "class_scores_figure", lambda scores, _: drawn.append(len(scores)))
 
     captions = [caption for _, caption in module._score_figures(describe(per_class))]
 
@@ -253,15 +253,15 @@ def test_a_page_after_calibration_tells_which_file_was_compared(copy: Path, colo
 
 
 @pytest.mark.usefixtures("no_figures")
-def test_a_threshold_of_ones_own_promises_nothing(copy: Path) -> None:
+def test_a_manual_threshold_guarantees_nothing(copy: Path) -> None:
     """Where the user's threshold decides, no number of false alarms is shown for it."""
     set_thresholds(copy, {"energy": 1.5})
 
     page, document = page_of(copy), describe(copy).document
 
-    assert "by a threshold of your own, for which no rate is promised" in page
-    own = {score["name"]: score["own"] for score in document["scores"]}
-    assert {"odin": False, "energy": True, "mahalanobis": False, "combined": False} == own
+    assert "by a manual threshold, for which no rate is guaranteed" in page
+    manual = {score["name"]: score["manual"] for score in document["scores"]}
+    assert {"odin": False, "energy": True, "mahalanobis": False, "combined": False} == manual
     assert "false alarms to expect per 1,000" not in page
 
 
@@ -372,12 +372,12 @@ def test_figures_show_the_numbers(described: Described) -> None:
 
 def test_flagged_images_lie_beyond_the_line(described: Described, per_class: Path) -> None:
     """The line is the threshold, and the bars hold all images; each class has a tick of its own."""
-    (known,) = known_scores(described, "energy")
-    by_class = known_scores(describe(per_class), "energy")
+    (scores,) = calibration_scores(described, "energy")
+    by_class = calibration_scores(describe(per_class), "energy")
 
-    axes = score_figure(known, "energy").axes[0]
+    axes = score_figure(scores, "energy").axes[0]
     ticks = class_scores_figure(by_class, "energy").axes[0].lines[-1]
 
-    assert known.threshold == axes.lines[0].get_xdata()[0]
+    assert scores.threshold == axes.lines[0].get_xdata()[0]
     assert 100 == pytest.approx(axes.patches[0].get_data().values.sum())
     assert [scores.threshold for scores in by_class] == list(ticks.get_xdata())

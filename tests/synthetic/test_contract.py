@@ -1,4 +1,4 @@
-"""What every kind of made images keeps: a new file gets this battery by its name."""
+"""What every kind of synthetic images keeps: a new file gets this battery by its name."""
 
 from collections.abc import Callable
 
@@ -7,15 +7,15 @@ import pytest
 from typer.testing import CliRunner
 
 from edge_ood.cli.app import app
-from edge_ood.evaluation.made_images import MadeImages
+from edge_ood.evaluation.synthetic_images import SyntheticImages
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import decode_all
 from edge_ood.synthetic import KINDS
 
-Made = Callable[..., MadeImages]
-FROM_KNOWN = [name for name in KINDS.names() if KINDS.get(name).known]
-FROM_NOTHING = [name for name in KINDS.names() if not KINDS.get(name).known]
+Made = Callable[..., SyntheticImages]
+FROM_ID_IMAGES = [name for name in KINDS.names() if KINDS.get(name).n_sources]
+FROM_NOTHING = [name for name in KINDS.names() if not KINDS.get(name).n_sources]
 ANY_SIZE = [name for name in KINDS.names() if KINDS.get(name).kind == "synthetic"]
 
 kinds = pytest.mark.parametrize("name", KINDS.names())
@@ -39,7 +39,7 @@ def test_the_docstring_has_shape_and_source(name: str) -> None:
 
 @kinds
 def test_pixels_have_the_size_of_the_network(name: str, made: Made) -> None:
-    """Images are uint8 (N, S, S, 3), one for each known image."""
+    """Images are uint8 (N, S, S, 3), one for each ID image."""
     images = made(name)
 
     frames = images.frames(range(len(images)))
@@ -80,7 +80,7 @@ def test_a_smaller_set_begins_like_a_larger_one(name: str, made: Made) -> None:
 
 @kinds
 def test_another_seed_makes_other_images(name: str, made: Made) -> None:
-    """The seed reaches the noise, or the choice of known images."""
+    """The seed reaches the noise, or the choice of ID images."""
     assert (made(name).frames([0]) != made(f"{name}:seed=1").frames([0])).any()
 
 
@@ -92,11 +92,11 @@ def test_images_of_a_set_differ(name: str, made: Made) -> None:
     assert len(np.unique(frames.reshape(18, -1), axis=0)) >= 16
 
 
-@pytest.mark.parametrize("name", FROM_KNOWN)
-def test_known_images_do_not_stay_as_they_are(name: str, made: Made, known: ImageSet) -> None:
-    """Each image differs from the known one that it is made from."""
+@pytest.mark.parametrize("name", FROM_ID_IMAGES)
+def test_id_images_do_not_stay_as_they_are(name: str, made: Made, id_images: ImageSet) -> None:
+    """Each image differs from the ID image that it is made from."""
     images = made(name)
-    originals, _ = decode_all([known.paths[i] for i in images.origins], Preprocess(16))
+    originals, _ = decode_all([id_images.paths[i] for i in images.origins], Preprocess(16))
 
     changed = (images.frames(range(18)) != originals).any(axis=(1, 2, 3))
 
@@ -106,7 +106,7 @@ def test_known_images_do_not_stay_as_they_are(name: str, made: Made, known: Imag
 
 @kinds
 def test_noise_is_far_and_altered_images_have_no_group(name: str) -> None:
-    """Only what nothing known went into is far from it by construction."""
+    """Only what no ID image went into is far from them by construction."""
     assert ("far" if name in FROM_NOTHING else "") == KINDS.get(name).group
 
 

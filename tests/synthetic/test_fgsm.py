@@ -1,4 +1,4 @@
-"""`evaluate --ood fgsm`: adversarial versions of the known images as a foreign set."""
+"""`evaluate --ood fgsm`: adversarial versions of the ID images as an OOD set."""
 
 import json
 from collections.abc import Callable
@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from edge_ood.cli.app import app
 from edge_ood.errors import DataError, InputError
-from edge_ood.evaluation.made_images import MadeImages
 from edge_ood.evaluation.sets import parse_sets
+from edge_ood.evaluation.synthetic_images import SyntheticImages
 from edge_ood.images.folders import ImageSet, read_images
 from edge_ood.images.reading import decode_all
 from edge_ood.runtime.scorer import Scorer
@@ -32,11 +32,15 @@ def evaluate(*arguments: object) -> dict[str, object]:
 
 @pytest.mark.parametrize(("epsilon", "levels"), [(0.05, 13), (0.1, 26), (0, 0)])
 def test_every_value_moves_by_the_step(
-    made: Callable[[str], MadeImages], known: ImageSet, scorer: Scorer, epsilon: float, levels: int
+    made: Callable[[str], SyntheticImages],
+    id_images: ImageSet,
+    scorer: Scorer,
+    epsilon: float,
+    levels: int,
 ) -> None:
     """Up or down by the same number of levels, but for what would leave the range."""
     images = made(f"fgsm:epsilon={epsilon}")
-    paths = [known.paths[i] for i in images.origins]
+    paths = [id_images.paths[i] for i in images.origins]
     originals = decode_all(paths, scorer.metadata.preprocess)[0].astype(int)
 
     moved = images.frames(range(len(images))).astype(int)
@@ -47,11 +51,11 @@ def test_every_value_moves_by_the_step(
 
 
 def test_images_are_led_away_from_their_class(
-    made: Callable[[str], MadeImages], scorer: Scorer, known: ImageSet
+    made: Callable[[str], SyntheticImages], scorer: Scorer, id_images: ImageSet
 ) -> None:
     """The probability of the predicted class falls for every image."""
     images = made("fgsm")
-    before = scorer.score_files([known.paths[i] for i in images.origins])
+    before = scorer.score_files([id_images.paths[i] for i in images.origins])
     after = scorer.score_arrays(np.concatenate(list(images.batches(8))))
 
     def confidence(logits: np.ndarray) -> np.ndarray:
@@ -63,14 +67,14 @@ def test_images_are_led_away_from_their_class(
 
 
 def test_the_command_reports_them_as_a_set(
-    made: Callable[[str], MadeImages], scorer: Scorer, colour_artifact: Path, colours: Path
+    made: Callable[[str], SyntheticImages], scorer: Scorer, colour_artifact: Path, colours: Path
 ) -> None:
     """`--ood fgsm` stands beside real folders, with the AUROC of the scores of its images."""
     images = read_images(colours / "test")
-    known = scorer.score_files(images.paths).scores["energy"]
+    inside = scorer.score_files(images.paths).scores["energy"]
     frames = np.concatenate(list(made("fgsm").batches(32)))
-    foreign = scorer.score_arrays(frames).scores["energy"]
-    expected = roc_auc_score(np.arange(len(known) * 2) >= len(known), [*known, *foreign])
+    outside = scorer.score_arrays(frames).scores["energy"]
+    expected = roc_auc_score(np.arange(len(inside) * 2) >= len(inside), [*inside, *outside])
 
     found = evaluate(
         colour_artifact,
@@ -130,7 +134,7 @@ def test_an_unreadable_image_is_named(scorer: Scorer, tmp_path: Path) -> None:
         list(images.batches(4))
 
 
-def test_a_network_without_gradient_is_refused(known: ImageSet) -> None:
+def test_a_network_without_gradient_is_refused(id_images: ImageSet) -> None:
     """Rounding to 8 bits has none; the message names the file, the hint what has one."""
     quantized: Any = SimpleNamespace(
         path=Path("small.onnx"), metadata=SimpleNamespace(precision="int8")
@@ -138,6 +142,6 @@ def test_a_network_without_gradient_is_refused(known: ImageSet) -> None:
     (fgsm,) = parse_sets(["fgsm"])
 
     with pytest.raises(InputError, match=r"'small\.onnx' computes in int8.* no gradient") as caught:
-        fgsm.images(quantized, known)
+        fgsm.images(quantized, id_images)
 
     assert "fp32" in str(caught.value.hint)

@@ -1,4 +1,4 @@
-"""Kinds that alter known images, by hand and in closed form."""
+"""Kinds that alter ID images, by hand and in closed form."""
 
 import numpy as np
 import pytest

@@ -1,47 +1,47 @@
-"""Images that an artefact was made from: no fair test of it, and refused unless allowed."""
+"""Overlap of test images with those an artefact was made from: refused unless allowed."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from edge_ood.errors import DataError
-from edge_ood.evaluation.models import Model
+from edge_ood.evaluation.artifacts import OpenArtifact
 from edge_ood.files.paths import shown_path
 from edge_ood.images.folders import ImageSet
 
-__all__ = ["Seen", "find_seen", "refuse_seen"]
+__all__ = ["Overlap", "find_overlap", "refuse_overlap"]
 
 _SHOWN = 5
 _POOL = "unlabelled"
 _FORBIDS_POOL = "transductive-split"
 
-Seen = Mapping[str, Mapping[str, Sequence[str]]]
+Overlap = Mapping[str, Mapping[str, Sequence[str]]]
 """By set and role, the files that had that role for an artefact; no role without files."""
 
 
-def find_seen(model: Model, sets: Mapping[str, ImageSet]) -> Seen:
+def find_overlap(artifact: OpenArtifact, sets: Mapping[str, ImageSet]) -> Overlap:
     """Find the images of each set that an artefact was made from.
 
     A manifest holds at most 50,000 hashes, so where a role had more images some are not found.
 
     Args:
-        model: The artefact.
+        artifact: Opened.
         sets: Image files with their hashes, by name.
     """
     found: dict[str, dict[str, list[str]]] = {name: {} for name in sets}
-    for role, manifest in model.scorer.metadata.manifests.items():
+    for role, manifest in artifact.scorer.metadata.manifests.items():
         for name, images in sets.items():
-            seen = np.flatnonzero(manifest.overlap(images.hashes))
-            if len(seen):
-                found[name][role] = [shown_path(images.paths[i]) for i in seen]
+            shared = np.flatnonzero(manifest.overlap(images.hashes))
+            if len(shared):
+                found[name][role] = [shown_path(images.paths[i]) for i in shared]
     return found
 
 
-def refuse_seen(found: Sequence[tuple[Model, Seen]], *, allowed: bool) -> None:
+def refuse_overlap(found: Sequence[tuple[OpenArtifact, Overlap]], *, allowed: bool) -> None:
     """Refuse test images that an artefact was made from.
 
     Args:
-        found: Each artefact with what `find_seen` found.
+        found: Each artefact with what `find_overlap` found.
         allowed: Let them in, but for what an artefact's own mode excludes.
 
     Raises:
@@ -49,15 +49,15 @@ def refuse_seen(found: Sequence[tuple[Model, Seen]], *, allowed: bool) -> None:
             classifier learnt from a test image though it was trained to show that it need not.
     """
     parts = []
-    for model, seen in found:
-        for role, files in _by_role(seen).items():
-            if role == _POOL and model.objective.parameters.get("mode") == _FORBIDS_POOL:
+    for artifact, overlap in found:
+        for role, files in _by_role(overlap).items():
+            if role == _POOL and artifact.objective.parameters.get("mode") == _FORBIDS_POOL:
                 raise DataError(
-                    f"{_listed(files)} pool that '{model.path}' learnt from, but its mode is"
+                    f"{_listed(files)} pool that '{artifact.path}' learnt from, but its mode is"
                     f" {_FORBIDS_POOL!r}",
                     hint="test on other images, or train with mode=transductive, which says so",
                 )
-            parts.append(f"{_listed(files)} {role} images of '{model.path}'")
+            parts.append(f"{_listed(files)} {role} images of '{artifact.path}'")
     if parts and not allowed:
         raise DataError(
             "; ".join(parts),
@@ -66,10 +66,10 @@ def refuse_seen(found: Sequence[tuple[Model, Seen]], *, allowed: bool) -> None:
         )
 
 
-def _by_role(seen: Seen) -> dict[str, list[str]]:
+def _by_role(overlap: Overlap) -> dict[str, list[str]]:
     """Files of all sets by role, each once."""
     files: dict[str, dict[str, None]] = {}
-    for roles in seen.values():
+    for roles in overlap.values():
         for role, paths in roles.items():
             files.setdefault(role, {}).update(dict.fromkeys(paths))
     return {role: list(paths) for role, paths in files.items()}

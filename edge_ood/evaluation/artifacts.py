@@ -12,12 +12,12 @@ from edge_ood.files.text import valid_text
 from edge_ood.registry import Spec
 from edge_ood.runtime.scorer import Scorer
 
-__all__ = ["Model", "open_models"]
+__all__ = ["OpenArtifact", "open_artifacts"]
 
 
 @dataclass(frozen=True)
-class Model:
-    """One artefact.
+class OpenArtifact:
+    """One artefact, opened for an evaluation.
 
     Attributes:
         name: What tells it from the others.
@@ -45,7 +45,7 @@ class Model:
         return Spec("")
 
 
-def open_models(paths: Sequence[Path], *, provider: str = "auto") -> tuple[Model, ...]:
+def open_artifacts(paths: Sequence[Path], *, provider: str = "auto") -> tuple[OpenArtifact, ...]:
     """Open artefacts, each named by its file without the ending, with parents where that is shared.
 
     Args:
@@ -53,21 +53,22 @@ def open_models(paths: Sequence[Path], *, provider: str = "auto") -> tuple[Model
         provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
 
     Raises:
-        ArtifactError: If a file is missing, not ours, too new, damaged or was never calibrated.
+        ArtifactError: If a file is missing, not written by edge-ood, too new, damaged or was never
+            calibrated.
         InputError: If a file, or a copy of it, is given twice, or the provider cannot be had.
     """
-    models: dict[str, Model] = {}
+    opened: dict[str, OpenArtifact] = {}
     for path, name in zip(paths, _names(paths), strict=True):
         scorer = Scorer(path, provider=provider, threads=1)
         digest = file_sha256(path)
-        if digest in models:
+        if digest in opened:
             raise InputError(
-                f"'{path}' is the same file as '{models[digest].path}'",
+                f"'{path}' is the same file as '{opened[digest].path}'",
                 hint="give each artefact once",
             )
         size, thresholds = path.stat().st_size, _thresholds(scorer)
-        models[digest] = Model(name, shown_path(path), digest, size, scorer, thresholds)
-    return tuple(models.values())
+        opened[digest] = OpenArtifact(name, shown_path(path), digest, size, scorer, thresholds)
+    return tuple(opened.values())
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

@@ -17,7 +17,7 @@ from edge_ood.registry import Count, bind_to
 from edge_ood.runtime.scorer import Scorer
 from edge_ood.synthetic import Synthetic
 
-__all__ = ["MOST_IMAGES", "MadeImages", "bind_sampled", "make_images"]
+__all__ = ["MOST_IMAGES", "SyntheticImages", "bind_sampled", "make_images"]
 
 MOST_IMAGES = 2_000
 """Images of a set that was asked for without a `count`: as many as Outlier Exposure tests on."""
@@ -26,69 +26,69 @@ _WHITE = 255
 
 
 @dataclass(frozen=True)
-class MadeImages:
-    """Images that are made from noise, or from known images, batch by batch.
+class SyntheticImages:
+    """Images made from noise or from ID images, batch by batch; corrupted ID images, too.
 
-    Image i depends on the seed, the name, the known images and i alone, not on the batch that it
-    is made in or on how many images there are. Sets of one seed make image i from the same known
+    Image i depends on the seed, the name, the ID images and i alone, not on the batch that it
+    is made in or on how many images there are. Sets of one seed make image i from the same ID
     image, the i-th in an order that the seed shuffles, so that a part of them has every class.
 
     Attributes:
         name: What the generators of the images are seeded with, beside `seed`.
-        make: `make(generator, size_px)` or `make(generator, *known)` gives one image, float
-            (S, S, 3) with values in [0, 1], of known ones like it.
-        n_sources: Known images that each image is made from.
-        known: Known images.
+        make: `make(generator, size_px)` or `make(generator, *images)` gives one image, float
+            (S, S, 3) with values in [0, 1], of ID images like it.
+        n_sources: ID images that each image is made from.
+        id_images: The ID images.
         preprocess: What leads from their files to network size.
-        count: N, at most one per known image if it is made from any; None for one per known image,
+        count: N, at most one per ID image if it is made from any; None for one per ID image,
             and at most `MOST_IMAGES`.
         seed: Of all that is random.
-        origins: int64 (N,), the position among the known images of the one that each is made from;
+        origins: int64 (N,), the position among the ID images of the one that each is made from;
             empty where they are made from none.
 
     Raises:
-        InputError: If there are too few known images.
+        InputError: If there are too few ID images.
     """
 
     name: str
     make: Callable[..., NDArray[np.floating[Any]]]
     n_sources: int
-    known: ImageSet
+    id_images: ImageSet
     preprocess: Preprocess
     count: int | None = None
     seed: int = 0
     origins: NDArray[np.int64] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        n_known = len(self.known)
+        n_id = len(self.id_images)
         wanted = max(self.n_sources, len(self)) if self.n_sources else 0
-        if wanted > n_known:
+        if wanted > n_id:
             raise InputError(
-                f"{self.name!r} is to be made from {wanted} known images, and there are {n_known}",
-                hint="give more known images, or ask for fewer with count=",
+                f"{self.name!r} is to be made from {wanted} ID images, and there are {n_id}",
+                hint="give more ID images, or ask for fewer with count=",
             )
-        shuffled = np.random.default_rng(self.seed).permutation(n_known)
+        shuffled = np.random.default_rng(self.seed).permutation(n_id)
         used = shuffled[: len(self)] if self.n_sources else shuffled[:0]
         object.__setattr__(self, "origins", used)
 
     def __len__(self) -> int:
-        return min(len(self.known), MOST_IMAGES) if self.count is None else self.count
+        return min(len(self.id_images), MOST_IMAGES) if self.count is None else self.count
 
     def frames(self, indices: Sequence[int]) -> NDArray[np.uint8]:
         """The images at some positions, uint8 (n, S, S, 3).
 
         Raises:
-            DataError: At the first known image that cannot be decoded.
+            DataError: At the first ID image that cannot be decoded.
         """
         drawn = [self._drawn(index) for index in indices]
-        paths = [self.known.paths[position] for _, positions in drawn for position in positions]
+        paths = [self.id_images.paths[position] for _, positions in drawn for position in positions]
         sources, _ = decode_all(paths, self.preprocess)
         side = self.preprocess.size_px
         frames = np.empty((len(drawn), side, side, 3), np.uint8)
         for row, (generator, _) in enumerate(drawn):
             first = row * self.n_sources
-            known = [pixels / _WHITE for pixels in sources[first : first + self.n_sources]]
-            image = self.make(generator, *(known or [side]))
+            images = [pixels / _WHITE for pixels in sources[first : first + self.n_sources]]
+            image = self.make(generator, *(images or [side]))
             frames[row] = np.rint(image * _WHITE)
         return frames
 
@@ -98,7 +98,7 @@ class MadeImages:
         """All images, in order, uint8 (at most `size`, S, S, 3) at a time.
 
         Raises:
-            DataError: At the first known image that cannot be decoded.
+            DataError: At the first ID image that cannot be decoded.
         """
         for start in range(0, len(self), size):
             frames = self.frames(range(start, min(start + size, len(self))))
@@ -107,38 +107,38 @@ class MadeImages:
                 on_image()
 
     def _drawn(self, index: int) -> tuple[np.random.Generator, list[int]]:
-        """The generator of an image, and the positions of the known images it is made from."""
+        """The generator of an image, and the positions of the ID images it is made from."""
         name = int.from_bytes(self.name.encode(), "big")
         generator = np.random.default_rng([self.seed, name, index])
         if not self.n_sources:
             return generator, []
-        origin, n_known = int(self.origins[index]), len(self.known)
-        offsets = [int(generator.integers(1, n_known)) for _ in range(1, self.n_sources)]
-        return generator, [origin, *((origin + offset) % n_known for offset in offsets)]
+        origin, n_id = int(self.origins[index]), len(self.id_images)
+        offsets = [int(generator.integers(1, n_id)) for _ in range(1, self.n_sources)]
+        return generator, [origin, *((origin + offset) % n_id for offset in offsets)]
 
 
 def make_images(
-    synthetic: Synthetic, parameters: Mapping[str, Any], scorer: Scorer, known: ImageSet
-) -> MadeImages:
+    synthetic: Synthetic, parameters: Mapping[str, Any], scorer: Scorer, id_images: ImageSet
+) -> SyntheticImages:
     """A set of one kind, at the size of an artefact's input.
 
     Args:
         synthetic: The kind.
         parameters: As `bind_sampled` completes them.
         scorer: The artefact.
-        known: Known images.
+        id_images: The ID images.
 
     Raises:
         ArtifactError: If an adversarial kind finds the artefact damaged.
         ExportError: If it has an operator without a gradient rule.
-        InputError: If there are too few known images.
+        InputError: If there are too few ID images.
     """
     own = {name: value for name, value in parameters.items() if name not in ("count", "seed")}
-    return MadeImages(
+    return SyntheticImages(
         synthetic.name,
         _maker(synthetic, scorer, own),
-        synthetic.known,
-        known,
+        synthetic.n_sources,
+        id_images,
         scorer.metadata.preprocess,
         parameters["count"],
         parameters["seed"],
@@ -181,4 +181,4 @@ def bind_sampled(
 
 
 def _sampled(*, count: int | None = None, seed: Count = 0) -> None:
-    """What every set of made images takes."""
+    """What every set of synthetic images takes."""

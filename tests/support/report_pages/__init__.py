@@ -1,0 +1,1 @@
+"""What the tests of pages share: checks of a page, and samples of what pages are made from."""
