@@ -12,7 +12,7 @@ import typer
 
 from edge_ood.cli._options import ForceOption
 from edge_ood.cli._page import leave_training_page
-from edge_ood.errors import GuessingError, InputError, MissingDependencyError
+from edge_ood.errors import ChanceLevelError, InputError, MissingDependencyError
 from edge_ood.recipes import RECIPES, Recipe, choose_settings
 from edge_ood.registry import Registry, Spec, parse_spec
 
@@ -207,7 +207,7 @@ def train(
                 launch=Launch(device, resume=resume, force=force),
                 progress=display.callbacks,
             )
-    except GuessingError:
+    except ChanceLevelError:
         if is_first:
             leave_training_page(output)
         raise

@@ -114,7 +114,7 @@ def export_network(
         ArtifactError: If the weights cannot be read or do not fit.
         InputError: If the model is unknown, or its outputs are not K logits an image.
         DataError: If images are unusable, calibration images were trained on, or the network
-            knows the training images no better than guessing.
+            knows the training images no better than chance.
         CalibrationError: If there are too few calibration images.
         ExportError: If the classifier cannot be exported, or the parity gate fails.
     """

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -14,6 +13,7 @@ from edge_ood.images.folders import ImageSet
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import decode_all
 from edge_ood.images.splits import evenly_spread
+from edge_ood.metrics.classification import chance_level
 from edge_ood.models import (
     Classifier,
     WholeNetworks,
@@ -127,7 +127,7 @@ def check_knowledge(loaded: Loaded, training: ImageSet) -> float:
         training: Its labelled training images.
 
     Raises:
-        DataError: If it is no better than guessing the most frequent class.
+        DataError: If it is no better than chance.
     """
     chosen = evenly_spread(training, _TRIED_IMAGES)
     assert chosen.labels is not None  # training images are in class folders
@@ -138,11 +138,11 @@ def check_knowledge(loaded: Loaded, training: ImageSet) -> float:
             for batch in torch.split(torch.from_numpy(pixels), _IMAGES_AT_ONCE)
         ]
     accuracy = float((torch.cat(found).numpy() == chosen.labels).mean())
-    guessing = float(np.bincount(chosen.labels).max() / len(chosen))
-    if accuracy <= guessing:
+    chance = chance_level(chosen.labels)
+    if accuracy <= chance:
         raise DataError(
             f"{accuracy:.1%} of {len(chosen)} training images are classified correctly, no better "
-            f"than guessing ({guessing:.1%})",
+            f"than chance ({chance:.1%})",
             hint="the class folders, sorted, must be in the order of the outputs; check --mean, "
             "--std and --image-size, too",
         )

@@ -23,6 +23,7 @@ from edge_ood.errors import ArtifactError
 from edge_ood.files.output import atomic_output
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.preprocess import Preprocess
+from edge_ood.metrics.classification import chance_level
 from edge_ood.registry import Spec
 from edge_ood.training.settings import Settings
 
@@ -134,12 +135,10 @@ class Run:
         return self.weights_path.is_file() and not (self.path / "last.ckpt").exists()
 
     @property
-    def guessing_accuracy(self) -> float:
-        """Share of the most frequent class among the validation images; NaN where there is none."""
+    def chance_level(self) -> float:
+        """That of the validation images, in (0, 1]; NaN where there are none."""
         labels = self.splits["validation"].labels
-        if labels is None or not len(labels):
-            return math.nan
-        return float(np.bincount(labels).max() / len(labels))
+        return math.nan if labels is None or not len(labels) else chance_level(labels)
 
 
 @dataclass(frozen=True)

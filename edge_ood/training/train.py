@@ -11,6 +11,7 @@ import safetensors.torch
 import torch
 from lightning_fabric import Fabric
 
+from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.errors import InputError
 from edge_ood.files.output import atomic_output
 from edge_ood.images.preprocess import Preprocess
@@ -64,7 +65,6 @@ _ROLES = {
     "unlabelled": ("unlabelled images", "classifier-discrepancy:mode=transductive"),
 }
 """What messages call images that not every objective uses, and one that does."""
-_FEWEST_CALIBRATION_IMAGES = 19  # smallest n with ceil(0.95 (n + 1)) <= n
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def train(
 
     Raises:
         InputError: If a setting or the output folder is unusable, or the loss is not finite.
-        DataError: If images are unusable, or the classifier is no better than guessing, in which
+        DataError: If images are unusable, or the classifier is no better than chance, in which
             case the run is complete all the same.
         ArtifactError: If the run to be resumed or to start from is damaged or missing.
     """
@@ -315,11 +315,11 @@ def _describe(output: Path, config: RunConfig, training_set: TrainingSet, fabric
 
 def _notes(run: Run, earlier: Run | None) -> list[str]:
     notes = [] if earlier is None else environment_notes(earlier, run)
-    images = len(run.splits["calibration"])
-    if images < _FEWEST_CALIBRATION_IMAGES:
+    images, default = len(run.splits["calibration"]), Guarantee()
+    if images < default.minimum_images:
         notes.append(
-            f"{images} calibration images: a 5% false-alarm rate needs"
-            f" {_FEWEST_CALIBRATION_IMAGES}, so export will ask for more or for a larger --alpha"
+            f"{images} calibration images: a {default.alpha:.0%} false-alarm rate needs"
+            f" {default.minimum_images}, so export will ask for more or for a larger --alpha"
         )
     return notes
 

@@ -60,7 +60,7 @@ def files_of(run: Path) -> dict[str, Any]:
             "classes": len(config["classes"]),
             "seconds": seconds,
             "images_per_s": images / seconds,
-            "guessing_accuracy": max(map(labels.count, labels)) / len(labels) if labels else 0,
+            "chance_level": max(map(labels.count, labels)) / len(labels) if labels else 0,
         },
     }
 

@@ -268,7 +268,7 @@ def test_the_prior_is_the_share_of_each_class(
     objective = OBJECTIVES.get("outlier-exposure")
     monkeypatch.setattr(OBJECTIVES, "get", lambda name: replace(objective, losses=losses))
     chosen = replace(with_outliers, training=fewer)
-    with contextlib.suppress(DataError):  # it may be no better than guessing
+    with contextlib.suppress(DataError):  # it may be no better than chance
         fine_tune(chosen, tmp_path / "run", objective=Spec("outlier-exposure"))
 
     assert heard

@@ -17,7 +17,7 @@ import safetensors.torch
 import torch
 from scipy.special import logsumexp
 
-from edge_ood.errors import ArtifactError, DataError, InputError
+from edge_ood.errors import ArtifactError, ChanceLevelError, DataError, InputError
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import content_hash, decode_all
 from edge_ood.models import build_classifier
@@ -103,7 +103,7 @@ def test_the_reported_accuracy_is_that_of_the_saved_weights(
 
 def test_each_head_has_its_own_accuracy(tiny_images: Path, tmp_path: Path) -> None:
     """The rows have the accuracies of the saved heads, here untrained ones, which differ."""
-    with contextlib.suppress(DataError):  # no better than guessing
+    with contextlib.suppress(DataError):  # no better than chance
         run_training(tiny_images, tmp_path, heads=2, learning_rate=0.0, final_learning_rate=0.0)
     run, row = read_run(tmp_path), read_metrics(tmp_path)[-1]
     validation = run.splits["validation"]
@@ -521,12 +521,15 @@ def test_force_replaces_a_run(tiny_images: Path, tmp_path: Path) -> None:
     assert 1 == len(read_metrics(tmp_path))
 
 
-def test_guessing_is_refused_and_the_weights_are_kept(tiny_images: Path, tmp_path: Path) -> None:
+def test_a_run_at_chance_level_is_refused_and_its_weights_are_kept(
+    tiny_images: Path, tmp_path: Path
+) -> None:
     """A learning rate of zero learns nothing: the error shows both numbers after saving."""
-    with pytest.raises(DataError, match=r"60\.0%|40\.0%") as caught:
+    with pytest.raises(ChanceLevelError, match=r"60\.0%|40\.0%") as caught:
         run_training(tiny_images, tmp_path, epochs=1, learning_rate=0.0, final_learning_rate=0.0)
 
-    assert "no better than guessing the most frequent class (60.0%)" in str(caught.value)
+    said = "no better than chance, the share of the most frequent class (60.0%)"
+    assert said in str(caught.value)
     assert (tmp_path / "model.safetensors").exists()
 
 
