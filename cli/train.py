@@ -190,7 +190,7 @@ def train(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from edge_ood.cli._training_display import TrainingDisplay
-        from edge_ood.training.session import end_processes
+        from edge_ood.training.devices import end_processes
         from edge_ood.training.train import Launch
         from edge_ood.training.train import train as train_classifier
     except ModuleNotFoundError as error:

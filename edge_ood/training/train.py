@@ -18,8 +18,10 @@ from edge_ood.images.preprocess import Preprocess
 from edge_ood.models import bind_model, build_classifier, check_input
 from edge_ood.objectives import OBJECTIVES, Measured, Needs, Objective, bind_objective, needs_of
 from edge_ood.training.batches import step_seed
-from edge_ood.training.compilation import check_compiler
+from edge_ood.training.checkpoint import State, load_checkpoint, new_state, save_checkpoint
+from edge_ood.training.devices import start_fabric
 from edge_ood.training.energies import Energies, write_energies
+from edge_ood.training.evaluation import evaluate, mean_output, measure_energies
 from edge_ood.training.fine_tuning import check_start, read_start, record_start
 from edge_ood.training.progress import SILENT, Meter, Progress, TrainReport, conclude
 from edge_ood.training.resume import (
@@ -38,18 +40,7 @@ from edge_ood.training.run_directory import (
     write_metrics,
     write_run,
 )
-from edge_ood.training.session import (
-    Session,
-    State,
-    evaluate,
-    load_checkpoint,
-    mean_output,
-    measure_energies,
-    new_state,
-    save_checkpoint,
-    start_fabric,
-    start_session,
-)
+from edge_ood.training.session import Session, start_session
 from edge_ood.training.settings import Settings
 from edge_ood.training.training_set import (
     Folders,
@@ -114,8 +105,6 @@ def train(
     start = None if folders.start is None else read_start(folders.start)
     config = _checked(RunConfig(settings, (), preprocess), folders, start)
     fabric = start_fabric(launch.device, config.settings)
-    if config.settings.compile:
-        check_compiler(fabric.device)
     prepare_directory(output, resume=launch.resume, force=launch.force, start=folders.start)
     fabric.barrier()
     if not fabric.is_global_zero:

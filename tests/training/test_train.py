@@ -23,11 +23,11 @@ from edge_ood.images.reading import content_hash, decode_all
 from edge_ood.models import build_classifier
 from edge_ood.registry import Spec
 from edge_ood.training.batches import normalised
+from edge_ood.training.devices import end_processes
 from edge_ood.training.energies import EnergySample, read_energies
 from edge_ood.training.progress import Progress, StepReport, TrainReport
 from edge_ood.training.run_directory import read_metrics, read_run
 from edge_ood.training.run_weights import load_model
-from edge_ood.training.session import end_processes
 from edge_ood.training.settings import Settings
 from edge_ood.training.train import Launch, learning_rate, train
 from edge_ood.training.training_set import Folders
