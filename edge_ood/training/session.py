@@ -9,13 +9,13 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from edge_ood.models import Classifier, IndependentHeads, build_classifier
+from edge_ood.models import Classifier, build_classifier
 from edge_ood.objectives import Model, needs_of
 from edge_ood.scores import Outputs
 from edge_ood.training.batches import Batches, Share
 from edge_ood.training.compilation import compiled
-from edge_ood.training.run_directory import Run, RunConfig
-from edge_ood.training.run_weights import load_weights
+from edge_ood.training.first_weights import RANDOM, FirstWeights
+from edge_ood.training.run_directory import RunConfig
 from edge_ood.training.settings import Settings
 from edge_ood.training.training_set import DECODED_SPLITS, TrainingSet
 
@@ -64,14 +64,10 @@ class _Unpacked(nn.Module):
 
 
 def start_session(
-    fabric: Fabric, config: RunConfig, training_set: TrainingSet, start: Run | None = None
+    fabric: Fabric, config: RunConfig, training_set: TrainingSet, first: FirstWeights = RANDOM
 ) -> Session:
-    """Draw the initial weights or load those of a run, and put everything where it is needed.
-
-    Raises:
-        ArtifactError: If the weights of the run to start from are damaged.
-    """
-    classifier = _first_classifier(config, start)
+    """Draw a network, fill in the first weights, and put everything where it is needed."""
+    classifier = _first_classifier(config, first)
     model, optimizer = _set_up(classifier, fabric, config.settings)
     sets = {name: _on_device(training_set, name, fabric.device) for name in DECODED_SPLITS}
     return Session(
@@ -86,13 +82,12 @@ def start_session(
     )
 
 
-def _first_classifier(config: RunConfig, start: Run | None) -> Classifier:
-    """The network with the weights of before the first step, decided by the seed alone."""
+def _first_classifier(config: RunConfig, first: FirstWeights) -> Classifier:
+    """The network before the first step; what is drawn of it is a function of the seed."""
     settings = config.settings
     torch.manual_seed(settings.seed)
     classifier = build_classifier(settings.model, len(config.classes), heads=settings.heads)
-    if start is not None:
-        _take_weights(classifier, start)
+    first.fill(classifier)
     return classifier.to(memory_format=torch.channels_last)
 
 
@@ -136,18 +131,6 @@ def _batches(
         prior=(torch.bincount(labels) / len(labels)).to(fabric.device),
         unlabelled=tuple(sets[name][0] for name in needs.unlabelled),
     )
-
-
-def _take_weights(classifier: Classifier, start: Run) -> None:
-    """Fill in the trunk and as many heads as the run has; a second head stays as it was drawn."""
-    settings = start.config.settings
-    trained = build_classifier(settings.model, len(start.config.classes), heads=settings.heads)
-    load_weights(trained, start)
-    classifier.trunk.load_state_dict(trained.trunk.state_dict())
-    assert isinstance(classifier.heads, IndependentHeads)
-    assert isinstance(trained.heads, IndependentHeads)
-    for head, source in zip(classifier.heads.linear, trained.heads.linear, strict=False):
-        head.load_state_dict(source.state_dict())
 
 
 def _observed(pixels: Mapping[str, Tensor]) -> dict[str, Tensor]:

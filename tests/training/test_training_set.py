@@ -10,10 +10,10 @@ import pytest
 from edge_ood.errors import DataError
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import content_hash
-from edge_ood.training import training_set
+from edge_ood.training import pixels, training_set
+from edge_ood.training.pixels import channel_statistics
 from edge_ood.training.training_set import (
     Folders,
-    channel_statistics,
     plan_splits,
     read_splits,
     read_training_set,
@@ -215,7 +215,7 @@ def test_short_memory_moves_the_pixels_to_a_file(
 ) -> None:
     """Arrays that do not fit half of the free memory are mapped, equal, and leave no file."""
     in_memory = read(Folders(tiny_images / "train"), tmp_path)
-    monkeypatch.setattr(training_set, "_free_memory", lambda: 0)
+    monkeypatch.setattr(pixels, "_free_memory", lambda: 0)
 
     mapped = read(Folders(tiny_images / "train"), tmp_path)
 
