@@ -86,7 +86,7 @@ def plan_splits(folders: Folders, seed: int, past: Past = UNKNOWN_PAST) -> dict[
 
     Raises:
         DataError: If a folder is missing, empty or lacks the training classes it must have, or
-            nothing but images that trained the start weights is left to calibrate with.
+            no image is left to calibrate with or to train on.
     """
     labelled = read_class_folders(folders.training.absolute())
     past.check_classes(folders.training, labelled.classes)
@@ -111,6 +111,12 @@ def plan_splits(folders: Folders, seed: int, past: Past = UNKNOWN_PAST) -> dict[
     if folders.validation is None:
         taken = left & _validation_mask(labelled, left, seed, past)
         splits["validation"], left = labelled.subset(taken), left & ~taken
+    if not left.any():
+        raise DataError(
+            f"all {len(labelled)} images of '{folders.training}' calibrate or validate"
+            f" {past.source}, expected some to train on",
+            hint="add images that the run does not have, or that trained it",
+        )
     return {"training": labelled.subset(left), **splits}
 
 
