@@ -135,10 +135,10 @@ def _batches(
 
 def _observed(pixels: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Images whose energies say what training did, spread evenly over each split that there is."""
-    known = "validation" if len(pixels["validation"]) else "training"
+    in_distribution = "validation" if len(pixels["validation"]) else "training"
     return {
         split: pixels[split][:: -(-len(pixels[split]) // _MOST_OBSERVED)]
-        for split in (known, "outliers", "unlabelled")
+        for split in (in_distribution, "outliers", "unlabelled")
         if len(pixels[split])
     }
 

@@ -137,7 +137,7 @@ def test_a_run_is_not_resumed_with_another_choice(tiny_images: Path, eager_run: 
 
 @pytest.mark.slow
 def test_each_shape_is_compiled_once(tiny_images: Path, tmp_path: Path) -> None:
-    """Known images alone and joined with outliers are two graphs, however often they alternate."""
+    """ID images alone and joined with outliers are two graphs, however often they alternate."""
     from torch._dynamo.utils import counters
 
     fabric = start_fabric("cpu", SETTINGS)

@@ -60,7 +60,7 @@ def edited(path: Path, **changes: Any) -> str:
     ],
 )
 def test_damage_is_reported(tmp_path: Path, changes: dict[str, Any]) -> None:
-    """Missing, falling and foreign values are named as damage, with a way on."""
+    """Missing and falling values, and those of another type, are named as damage, with a way on."""
     write_energies(tmp_path, some_energies())
     path = tmp_path / "energies.json"
     path.write_text(edited(path, **changes), "utf-8")
