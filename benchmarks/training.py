@@ -43,13 +43,16 @@ from edge_ood.images.preprocess import Preprocess
 from edge_ood.objectives import Batch
 from edge_ood.registry import Spec
 from edge_ood.training.batches import Batches
+from edge_ood.training.checkpoint import new_state
 from edge_ood.training.compilation import compiled
+from edge_ood.training.devices import start_fabric
+from edge_ood.training.pixels import channel_statistics
 from edge_ood.training.progress import Progress
 from edge_ood.training.run_directory import EpochReport, RunConfig
-from edge_ood.training.session import Session, new_state, start_fabric, start_session
+from edge_ood.training.session import Session, start_session
 from edge_ood.training.settings import Settings
 from edge_ood.training.train import Launch, train_steps
-from edge_ood.training.training_set import Folders, channel_statistics, read_training_set
+from edge_ood.training.training_set import Folders, read_training_set
 
 SIDE_PX = 32
 EPOCH_IMAGES = 50_000  # CIFAR-10

@@ -183,8 +183,8 @@ def train(
     try:
         from edge_ood.api.train import train as train_run
         from edge_ood.cli._training_display import TrainingDisplay
+        from edge_ood.training.devices import end_processes
         from edge_ood.training.run_directory import PAGE_FILE
-        from edge_ood.training.session import end_processes
     except ModuleNotFoundError as error:
         raise MissingDependencyError("training", error.name or "torch", "train") from error
 

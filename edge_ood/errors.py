@@ -6,7 +6,7 @@ EdgeOodError                 base; `exit_code = 1`, of usage 2; optional `hint`
 |  |- UnknownNameError (LookupError) no such head, model or objective; carries the closest name
 |  `- UsageError                     options contradict each other, or one is missing
 |- DataError                         images or labels on disk are missing, empty or unreadable
-|  `- GuessingError                  a classifier has learned nothing from them
+|  `- ChanceLevelError               a classifier has learned nothing from them
 |- CalibrationError                  statistics or threshold cannot be estimated from this split
 |- ArtifactError                     a saved file is missing, corrupt or from another run
 |- ExportError                       the graph is invalid, or torch and onnxruntime disagree
@@ -22,10 +22,10 @@ from typing import Any
 __all__ = [
     "ArtifactError",
     "CalibrationError",
+    "ChanceLevelError",
     "DataError",
     "EdgeOodError",
     "ExportError",
-    "GuessingError",
     "InputError",
     "MissingDependencyError",
     "ShapeError",
@@ -111,8 +111,8 @@ class ExportError(EdgeOodError):
     """The graph is invalid, or the exported file disagrees with its reference."""
 
 
-class GuessingError(DataError):
-    """A classifier is no better than guessing; its run is complete all the same."""
+class ChanceLevelError(DataError):
+    """A classifier is no better than chance; its run is complete all the same."""
 
 
 class MissingDependencyError(EdgeOodError, ImportError):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_ood.api.plain import PathLike, Words, path_or_none, spec, words
-from edge_ood.errors import GuessingError, InputError, MissingDependencyError
+from edge_ood.errors import ChanceLevelError, InputError, MissingDependencyError
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.recipes import RECIPES, Recipe, choose_settings
 from edge_ood.registry import Spec
@@ -149,7 +149,7 @@ def train(
     launch = Launch(device, resume=resume, force=force)
     try:
         report = train_run(folders, settings, preprocess, output, launch=launch, progress=progress)
-    except GuessingError:  # the run is there all the same, and its page says what went wrong
+    except ChanceLevelError:  # the run is there all the same, and its page says what went wrong
         _leave_page(output, progress)
         raise
     _leave_page(output, progress)

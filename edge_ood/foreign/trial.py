@@ -17,6 +17,7 @@ from edge_ood.foreign.known_images import KnownImages
 from edge_ood.graph.intake import LAYOUTS
 from edge_ood.images.reading import decode_all
 from edge_ood.images.splits import evenly_spread
+from edge_ood.metrics.classification import chance_level
 
 __all__ = ["Trial", "check_convention", "choose_pixels", "try_network"]
 
@@ -144,18 +145,17 @@ def check_convention(
         The share in [0, 1] that it classifies correctly, and a sentence about it.
 
     Raises:
-        DataError: If it is no better than guessing, or less than half of what another order of
+        DataError: If it is no better than chance, or less than half of what another order of
             channels, layout or normalisation gives; the hint names the suspected cause.
     """
     found = predicted(network(pixels, convention))
     right = found == labels
     accuracy = float(right.mean())
-    guessing = float(np.bincount(labels).max() / len(labels))
-    noise = _DEVIATIONS * float(np.sqrt(guessing * (1 - guessing) / len(labels)))
-    by_chance = guessing + noise
-    is_guess = accuracy <= by_chance
+    chance = chance_level(labels)
+    noise = _DEVIATIONS * float(np.sqrt(chance * (1 - chance) / len(labels)))
+    is_by_chance = accuracy <= chance + noise
     # Nothing is twice as good as a half, but a network may know much in spite of swapped colours.
-    thorough = is_guess or accuracy < _HALF
+    thorough = is_by_chance or accuracy < _HALF
     others = {
         other: _right(network, other, pixels, labels)
         for other in _alternatives(network, convention, pixels, thorough=thorough)
@@ -163,14 +163,14 @@ def check_convention(
     said = f"{accuracy:.1%} of {len(labels)} labelled images are classified correctly"
     best = max(others, key=lambda other: float(others[other].mean()), default=convention)
     better = float(others[best].mean()) if others else 0.0
-    if better > by_chance and _is_better(others[best], than=right):
+    if better > chance + noise and _is_better(others[best], than=right):
         options = best.difference(convention)
         said = f"{said}; as {options} it would be {better:.1%}"
-        if is_guess or accuracy < _HALF * better:
+        if is_by_chance or accuracy < _HALF * better:
             raise DataError(said, hint=options)
-    elif is_guess:
+    elif is_by_chance:
         raise DataError(
-            f"{said}, no better than guessing ({guessing:.1%})",
+            f"{said}, no better than chance ({chance:.1%})",
             hint=_other_order(found, labels, classes)
             or "check --classes or the class folders, which sorted must be in the order of the "
             "outputs; --mean, --std, --channels and --image-size, too",

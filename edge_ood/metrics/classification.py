@@ -14,6 +14,7 @@ from edge_ood.metrics.checks import checked_marks, checked_vector, fraction
 __all__ = [
     "RELIABILITY_BINS",
     "accuracy",
+    "chance_level",
     "expected_calibration_error",
     "max_probability",
     "reliability",
@@ -30,6 +31,18 @@ _PREDICTIONS_OF_A_BIN = 100
 def accuracy(is_right: ArrayLike) -> float:
     """Fraction in [0, 1] of predictions (N,) that are right; at least one is needed."""
     return fraction(is_right, "predictions")
+
+
+def chance_level(labels: ArrayLike) -> float:
+    """Accuracy in (0, 1] of always naming the most frequent of the labels (N,).
+
+    Raises:
+        InputError: If there is no label.
+    """
+    classes = np.asarray(labels)
+    if not len(classes):
+        raise InputError("no labels, expected at least one")
+    return float(np.bincount(classes).max() / len(classes))
 
 
 def max_probability(logits: ArrayLike) -> NDArray[np.float64]:

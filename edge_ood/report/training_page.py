@@ -88,7 +88,7 @@ def training_page(path: Path) -> str:
         command=f"edge-ood export {shlex.quote(str(path))}",
         epochs=epochs,
         has_validation=not math.isnan(epochs[-1].validation_accuracy),
-        is_by_chance=epochs[-1].validation_accuracy <= run.guessing_accuracy,
+        is_by_chance=epochs[-1].validation_accuracy <= run.chance_level,
         energies=energies,
         id_split=id_split,
         margins=_margins(run),
@@ -126,7 +126,7 @@ def training_document(
             "classes": len(run.config.classes),
             "seconds": seconds,
             "images_per_s": images / seconds if seconds else math.nan,
-            "chance_level": run.guessing_accuracy,
+            "chance_level": run.chance_level,
         },
     }
     found: dict[str, Any] = plain_values(document)

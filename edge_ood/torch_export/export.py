@@ -27,7 +27,7 @@ from edge_ood.images.preprocess import Preprocess
 from edge_ood.parity.torch_reference import torch_reference
 from edge_ood.scores import Outputs
 from edge_ood.torch_export.layers import WithLayers, choose_layers
-from edge_ood.torch_export.trained_network import NetworkSource, check_knowledge, load_network
+from edge_ood.torch_export.trained_network import NetworkSource, check_accuracy, load_network
 from edge_ood.training.run_directory import Run, read_run
 from edge_ood.training.run_weights import load_model
 from edge_ood.training.training_set import Folders, read_splits
@@ -115,7 +115,7 @@ def export_network(
         ArtifactError: If the weights cannot be read or do not fit.
         InputError: If the model is unknown, or its outputs are not K logits an image.
         DataError: If images are unusable, calibration images were trained on, or the network
-            knows the training images no better than guessing.
+            classifies the training images no better than chance.
         CalibrationError: If there are too few calibration images.
         ExportError: If the classifier cannot be exported, or the parity gate fails.
     """
@@ -125,7 +125,7 @@ def export_network(
         on_note(note)
     on_step("images")
     splits = read_splits(folders)
-    accuracy = check_knowledge(loaded, splits["training"])
+    accuracy = check_accuracy(loaded, splits["training"])
     on_note(f"{accuracy:.1%} of the training images that were tried are classified correctly")
     trained = _Trained(loaded.classifier, loaded.preprocess, splits, loaded.provenance)
     return _export(trained, output, options, on_step)

@@ -105,8 +105,8 @@ def check_network(name: str, network: nn.Module, size_px: int, classes: int) -> 
     """Run a network on noise, in both precisions that its export is compared with.
 
     Raises:
-        InputError: If it does not run in float32 and float64, gives anything but K logits, or
-            gives an image other logits when asked again or without its neighbour.
+        InputError: If it does not run in float32 and float64, gives anything but K logits, is not
+            deterministic, or depends on the batch.
     """
     try:
         inspect.signature(network.forward).bind(None)
@@ -122,13 +122,13 @@ def check_network(name: str, network: nn.Module, size_px: int, classes: int) -> 
     together = _tried(name, precise, images).logits
     if not torch.allclose(together, _tried(name, precise, images).logits):
         raise InputError(
-            f"model {name!r} gives the same images other logits when asked again",
+            f"model {name!r} is not deterministic: the same images get other logits a second time",
             hint="switch random layers off in evaluation: dropout(x, training=self.training)",
         )
     alone = [_tried(name, precise, image[None]).logits for image in images]
     if not torch.allclose(together, torch.cat(alone)):
         raise InputError(
-            f"model {name!r} gives an image other logits alone than beside another",
+            f"model {name!r} depends on the batch: an image alone has other logits",
             hint="keep running statistics: BatchNorm2d(..., track_running_stats=True)",
         )
 

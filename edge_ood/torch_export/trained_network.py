@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -14,6 +13,7 @@ from edge_ood.images.folders import ImageSet
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import decode_all
 from edge_ood.images.splits import evenly_spread
+from edge_ood.metrics.classification import chance_level
 from edge_ood.models import (
     Classifier,
     WholeNetworks,
@@ -27,7 +27,7 @@ from edge_ood.torch_export.penultimate import check_network, find_features
 from edge_ood.torch_export.weights import Weights, load_into, read_weights
 from edge_ood.training.batches import normalised
 
-__all__ = ["Loaded", "NetworkSource", "check_knowledge", "load_network"]
+__all__ = ["Loaded", "NetworkSource", "check_accuracy", "load_network"]
 
 RGB = tuple[float, float, float]
 
@@ -41,7 +41,7 @@ _IMAGENET = "--mean 0.485,0.456,0.406 --std 0.229,0.224,0.225"
 
 @dataclass(frozen=True)
 class NetworkSource:
-    """A finished network as its owner describes it.
+    """A trained network as its owner describes it.
 
     Attributes:
         model: A name that `edge_ood.models` knows, or `package.module:function`.
@@ -63,7 +63,7 @@ class NetworkSource:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A finished network, ready to be exported.
+    """A trained network, ready to be exported.
 
     Attributes:
         classifier: Maps normalised images (N, 3, S, S) to `Outputs`, in evaluation mode.
@@ -116,18 +116,18 @@ def load_network(source: NetworkSource, classes: int) -> Loaded:
     return Loaded(classifier, preprocess, provenance, (*weights.notes, *notes))
 
 
-def check_knowledge(loaded: Loaded, training: ImageSet) -> float:
+def check_accuracy(loaded: Loaded, training: ImageSet) -> float:
     """Share in [0, 1] of at most 128 training images that the network classifies correctly.
 
-    Class folders in another order than the outputs, and another normalisation than in training,
-    show nowhere else.
+    Nothing else shows that the class folders are in another order than the outputs, or that the
+    network was trained with another normalisation.
 
     Args:
-        loaded: A finished network.
+        loaded: A trained network.
         training: Its labelled training images.
 
     Raises:
-        DataError: If it is no better than guessing the most frequent class.
+        DataError: If it is no better than chance.
     """
     chosen = evenly_spread(training, _TRIED_IMAGES)
     assert chosen.labels is not None  # training images are in class folders
@@ -138,11 +138,11 @@ def check_knowledge(loaded: Loaded, training: ImageSet) -> float:
             for batch in torch.split(torch.from_numpy(pixels), _IMAGES_AT_ONCE)
         ]
     accuracy = float((torch.cat(found).numpy() == chosen.labels).mean())
-    guessing = float(np.bincount(chosen.labels).max() / len(chosen))
-    if accuracy <= guessing:
+    chance = chance_level(chosen.labels)
+    if accuracy <= chance:
         raise DataError(
             f"{accuracy:.1%} of {len(chosen)} training images are classified correctly, no better "
-            f"than guessing ({guessing:.1%})",
+            f"than chance ({chance:.1%})",
             hint="the class folders, sorted, must be in the order of the outputs; check --mean, "
             "--std and --image-size, too",
         )

@@ -58,7 +58,7 @@ class EnergySample:
 class Energies:
     """Samples by the split of the run that they come from.
 
-    The known images are in `validation`, or in `training` where nothing was held out; the others in
+    The ID images are in `validation`, or in `training` where nothing was held out; the others in
     `outliers` and `unlabelled`.
 
     Attributes:

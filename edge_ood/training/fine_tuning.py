@@ -1,10 +1,11 @@
-"""What a run takes over from the finished run that it starts from; without torch.
+"""What a run takes over from the weights that it starts from; without torch.
 
-Its weights are tied to the network, the classes and the preprocessing. Its splits are kept by
-content: an image that trained the weights must not set a threshold later.
+Trained weights are tied to a network, to classes and to a preprocessing. Images keep their roles by
+content: one that trained the weights must not set a threshold later.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +18,58 @@ from edge_ood.images.reading import content_hash
 from edge_ood.training.run_directory import Run, Start, read_run
 from edge_ood.training.settings import Settings
 
-__all__ = [
-    "check_classes",
-    "check_start",
-    "only_pretrained",
-    "read_start",
-    "record_start",
-    "same_role",
-]
+__all__ = ["UNKNOWN_PAST", "Past", "check_start", "past_of", "read_start", "record_start"]
+
+_KEPT_ROLES = ("calibration", "validation")
+
+
+@dataclass(frozen=True)
+class Past:
+    """What images have been to the first weights; with nothing given, nobody knows.
+
+    Attributes:
+        source: What messages call the weights.
+        classes: Those that their heads tell apart; None where new heads learn any.
+        trained_on: Files that trained them, by content hash, those of earlier runs included.
+        kept: Content hashes by role of images that go on in it: they are not drawn anew, and no
+            other image can take it. Roles are `calibration` and `validation`.
+    """
+
+    source: str = ""
+    classes: tuple[str, ...] | None = None
+    trained_on: Mapping[str, Path] = field(default_factory=dict)
+    kept: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def check_classes(self, folder: Path, classes: Sequence[str]) -> None:
+        """Refuse images of other classes than the weights tell apart.
+
+        Raises:
+            DataError: Naming both, as far as they differ.
+        """
+        if self.classes is None:
+            return
+        lacking = sorted(set(self.classes) - set(classes))
+        added = sorted(set(classes) - set(self.classes))
+        if lacking or added:
+            raise DataError(
+                f"'{folder}' and {self.source} have different classes: {added or 'none'} only in"
+                f" the first, {lacking or 'none'} only in the second",
+                hint="fine-tune on folders of the classes that the run was trained on",
+            )
+
+    def had_role(self, role: str, hashes: Sequence[str]) -> NDArray[np.bool_]:
+        """Mask (N,) of the images that go on in a role, by content."""
+        return np.isin(np.array(hashes, np.str_), np.array(self.kept[role], np.str_))
+
+    def only_pretrained(self, training: ImageSet) -> ImageSet:
+        """The images that trained the weights, and train no longer."""
+        goes_on = set(training.hashes)
+        left = {h: path for h, path in self.trained_on.items() if h not in goes_on}
+        return ImageSet(tuple(left.values()), None, training.classes, tuple(left))
+
+
+UNKNOWN_PAST = Past()
+"""Of random weights, and of others whose images nobody knows."""
 
 
 def read_start(path: Path) -> Run:
@@ -43,7 +88,7 @@ def read_start(path: Path) -> Run:
 
 
 def check_start(start: Run, settings: Settings, preprocess: Preprocess) -> None:
-    """Refuse another network or preprocessing than the start weights have.
+    """Refuse another network or preprocessing than the weights of a finished run have.
 
     Args:
         start: A finished run.
@@ -72,39 +117,17 @@ def check_start(start: Run, settings: Settings, preprocess: Preprocess) -> None:
         )
 
 
-def check_classes(start: Run, folder: Path, classes: Sequence[str]) -> None:
-    """Refuse images of other classes than the start weights know.
-
-    Raises:
-        DataError: Naming both, as far as they differ.
-    """
-    lacking = sorted(set(start.config.classes) - set(classes))
-    added = sorted(set(classes) - set(start.config.classes))
-    if lacking or added:
-        raise DataError(
-            f"'{folder}' and '{start.path}' have different classes: {added or 'none'} only in the"
-            f" first, {lacking or 'none'} only in the second",
-            hint="fine-tune on folders of the classes that the run was trained on",
-        )
-
-
 def record_start(start: Run) -> Start:
-    """What the configuration of a run keeps of the run that it starts from."""
+    """What the configuration of a run keeps of the finished run that it starts from."""
     return Start(str(start.path), content_hash(start.weights_path.read_bytes()))
 
 
-def same_role(start: Run, role: str, hashes: Sequence[str]) -> NDArray[np.bool_]:
-    """Mask (N,) of the images that had a role in the run that is started from, by content."""
-    return np.isin(np.array(hashes, np.str_), np.array(start.splits[role].hashes, np.str_))
-
-
-def only_pretrained(start: Run, training: ImageSet) -> ImageSet:
-    """Images that trained the start weights, or those before them, and train no longer."""
-    kept = set(training.hashes)
-    earlier = {
+def past_of(start: Run) -> Past:
+    """What images have been to the weights of a finished run."""
+    trained_on = {
         digest: path
         for role in ("training", "pretraining")
         for path, digest in zip(start.splits[role].paths, start.splits[role].hashes, strict=True)
-        if digest not in kept
     }
-    return ImageSet(tuple(earlier.values()), None, training.classes, tuple(earlier))
+    kept = {role: start.splits[role].hashes for role in _KEPT_ROLES}
+    return Past(f"'{start.path}'", start.config.classes, trained_on, kept)

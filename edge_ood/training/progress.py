@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edge_ood.errors import GuessingError
+from edge_ood.errors import ChanceLevelError
 from edge_ood.training.run_directory import EpochReport, Run
 
 __all__ = ["SILENT", "Meter", "Progress", "StepReport", "TrainReport", "conclude"]
@@ -54,13 +54,13 @@ class TrainReport:
         run: Its directory.
         epochs: One report each.
         validation_accuracy: Of the final weights, in [0, 1]; NaN without validation images.
-        guessing_accuracy: Share of the most frequent class among the validation images.
+        chance_level: Accuracy of always naming the most frequent class of the validation images.
     """
 
     run: Run
     epochs: tuple[EpochReport, ...]
     validation_accuracy: float
-    guessing_accuracy: float
+    chance_level: float
 
 
 class Meter:
@@ -96,13 +96,13 @@ def conclude(run: Run, epochs: tuple[EpochReport, ...]) -> TrainReport:
     """The outcome of a finished run.
 
     Raises:
-        GuessingError: If it is no better than guessing.
+        ChanceLevelError: If it is no better than chance.
     """
-    guessing, accuracy = run.guessing_accuracy, epochs[-1].validation_accuracy
-    if accuracy <= guessing:
-        raise GuessingError(
-            f"validation accuracy {accuracy:.1%} is no better than guessing the most frequent"
-            f" class ({guessing:.1%}); the weights are kept in '{run.path}'",
+    accuracy = epochs[-1].validation_accuracy
+    if accuracy <= run.chance_level:
+        raise ChanceLevelError(
+            f"validation accuracy {accuracy:.1%} is no better than chance, the share of the"
+            f" most frequent class ({run.chance_level:.1%}); the weights are kept in '{run.path}'",
             hint="train for more --epochs, lower --lr, or check the labels",
         )
-    return TrainReport(run, epochs, accuracy, guessing)
+    return TrainReport(run, epochs, accuracy, run.chance_level)

@@ -53,10 +53,10 @@ def prepare_directory(path: Path, *, resume: bool, force: bool, start: Path | No
         ) from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise InputError(f"cannot write '{path}': no permission", hint="choose another with -o")
-    foreign = [name for name in entries if name not in _RUN_FILES and not name.endswith(".part")]
-    if foreign:
+    others = [name for name in entries if name not in _RUN_FILES and not name.endswith(".part")]
+    if others:
         raise InputError(
-            f"'{path}' is not a run directory: it holds {foreign[0]!r}",
+            f"'{path}' is not a run directory: it holds {others[0]!r}",
             hint="choose another folder with -o",
         )
     if entries and not (resume or force):

@@ -11,19 +11,18 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edge_ood.errors import ArtifactError
 from edge_ood.files.output import atomic_output
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.preprocess import Preprocess
+from edge_ood.metrics.classification import chance_level
 from edge_ood.registry import Spec
+from edge_ood.training.image_lists import images_from_json, images_to_json
 from edge_ood.training.settings import Settings
 
 __all__ = [
@@ -134,12 +133,10 @@ class Run:
         return self.weights_path.is_file() and not (self.path / "last.ckpt").exists()
 
     @property
-    def guessing_accuracy(self) -> float:
-        """Share of the most frequent class among the validation images; NaN where there is none."""
+    def chance_level(self) -> float:
+        """That of the validation images, in (0, 1]; NaN where there are none."""
         labels = self.splits["validation"].labels
-        if labels is None or not len(labels):
-            return math.nan
-        return float(np.bincount(labels).max() / len(labels))
+        return math.nan if labels is None or not len(labels) else chance_level(labels)
 
 
 @dataclass(frozen=True)
@@ -179,7 +176,7 @@ def read_run(path: Path) -> Run:
         settled = RunConfig.from_json(config)
         for name in _LATER_SPLITS:
             splits.setdefault(name, {"root": "", "images": []})
-        images = {name: _images_from_json(splits[name], settled.classes) for name in SPLITS}
+        images = {name: images_from_json(splits[name], settled.classes) for name in SPLITS}
         run = Run(path, settled, images)
         _check_labels(run)
     except KeyError as error:
@@ -195,7 +192,7 @@ def write_run(run: Run) -> None:
     Raises:
         DataError: If the folder cannot be written or the disk is full.
     """
-    splits = {name: _images_to_json(run.splits[name]) for name in SPLITS}
+    splits = {name: images_to_json(run.splits[name]) for name in SPLITS}
     for name, document, indent in (
         ("splits.json", {"format": _FORMAT, **splits}, None),
         ("config.json", run.config.to_json(), 2),
@@ -235,29 +232,6 @@ def read_metrics(path: Path) -> tuple[EpochReport, ...]:
         raise ArtifactError(f"cannot read '{source}': {error.strerror}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(source, repr(error)) from error
-
-
-def _images_to_json(images: ImageSet) -> dict[str, Any]:
-    """A root folder, and `[file below it, hash, label or null]` for every image."""
-    root = os.path.commonpath([path.parent for path in images.paths]) if images.paths else ""
-    labels = [None] * len(images) if images.labels is None else images.labels.tolist()
-    files = [os.path.relpath(path, root) for path in images.paths]
-    rows = zip(files, images.hashes, labels, strict=True)
-    return {"root": root, "images": [list(row) for row in rows]}
-
-
-def _images_from_json(document: Mapping[str, Any], classes: tuple[str, ...]) -> ImageSet:
-    root = Path(document["root"])
-    rows = [(str(file), str(digest), label) for file, digest, label in document["images"]]
-    labelled = [int(label) for _, _, label in rows if label is not None]
-    if len(labelled) not in (0, len(rows)):
-        raise ValueError("some images of a split have a label and some have none")
-    return ImageSet(
-        tuple(root / file for file, _, _ in rows),
-        np.array(labelled, np.int64) if labelled else None,
-        classes,
-        tuple(digest for _, digest, _ in rows),
-    )
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,25 +1,30 @@
-"""Training: image folders become a run directory. The loop is `train_steps`."""
+"""Training: image folders become a run directory. The loop is `train_steps`.
+
+`train` reads, starts, measures, trains and finishes, a paragraph each.
+"""
 
 import math
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 
 import safetensors.torch
 import torch
 from lightning_fabric import Fabric
 
+from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.errors import InputError
 from edge_ood.files.output import atomic_output
 from edge_ood.images.preprocess import Preprocess
-from edge_ood.models import bind_model, build_classifier, check_input
-from edge_ood.objectives import OBJECTIVES, Measured, Needs, Objective, bind_objective, needs_of
+from edge_ood.objectives import OBJECTIVES, Measured, Objective
 from edge_ood.training.batches import step_seed
-from edge_ood.training.compilation import check_compiler
+from edge_ood.training.checkpoint import State, load_checkpoint, new_state, save_checkpoint
+from edge_ood.training.configuration import complete, configure
+from edge_ood.training.devices import start_fabric
 from edge_ood.training.energies import Energies, write_energies
-from edge_ood.training.fine_tuning import check_start, read_start, record_start
+from edge_ood.training.evaluation import evaluate, mean_output, measure_energies
 from edge_ood.training.progress import SILENT, Meter, Progress, TrainReport, conclude
 from edge_ood.training.resume import (
     check_same_images,
@@ -37,34 +42,11 @@ from edge_ood.training.run_directory import (
     write_metrics,
     write_run,
 )
-from edge_ood.training.session import (
-    Session,
-    State,
-    evaluate,
-    load_checkpoint,
-    mean_output,
-    measure_energies,
-    new_state,
-    save_checkpoint,
-    start_fabric,
-    start_session,
-)
+from edge_ood.training.session import Session, start_session
 from edge_ood.training.settings import Settings
-from edge_ood.training.training_set import (
-    Folders,
-    TrainingSet,
-    channel_statistics,
-    read_training_set,
-)
+from edge_ood.training.training_set import Folders, read_training_set
 
 __all__ = ["Launch", "learning_rate", "train", "train_steps"]
-
-_ROLES = {
-    "outliers": ("outliers", "outlier-exposure"),
-    "unlabelled": ("unlabelled images", "classifier-discrepancy:mode=transductive"),
-}
-"""What messages call images that not every objective uses, and one that does."""
-_FEWEST_CALIBRATION_IMAGES = 19  # smallest n with ceil(0.95 (n + 1)) <= n
 
 
 @dataclass(frozen=True)
@@ -107,42 +89,47 @@ def train(
 
     Raises:
         InputError: If a setting or the output folder is unusable, or the loss is not finite.
-        DataError: If images are unusable, or the classifier is no better than guessing, in which
+        DataError: If images are unusable, or the classifier is no better than chance, in which
             case the run is complete all the same.
         ArtifactError: If the run to be resumed or to start from is damaged or missing.
     """
-    start = None if folders.start is None else read_start(folders.start)
-    config = _checked(RunConfig(settings, (), preprocess), folders, start)
+    config, first = configure(settings, preprocess, folders)
     fabric = start_fabric(launch.device, config.settings)
-    if config.settings.compile:
-        check_compiler(fabric.device)
+    progress = progress if fabric.is_global_zero else SILENT
     prepare_directory(output, resume=launch.resume, force=launch.force, start=folders.start)
     fabric.barrier()
-    if not fabric.is_global_zero:
-        progress = SILENT
-    earlier = find_run(output) if launch.resume else None
-    if earlier is not None:
-        check_same_options(earlier, config)
-        if earlier.is_finished:
-            progress.on_note(f"'{output}' is already finished")
-            return conclude(earlier, read_metrics(output))
-    training_set = read_training_set(
-        folders, config.preprocess, settings.seed, output, start=start, on_image=progress.on_image
+    earlier = _run_to_resume(output, config) if launch.resume else None
+    if earlier is not None and earlier.is_finished:
+        progress.on_note(f"'{output}' is already finished")
+        return conclude(earlier, read_metrics(output))
+    images = read_training_set(
+        folders,
+        config.preprocess,
+        settings.seed,
+        output,
+        past=first.past,
+        on_image=progress.on_image,
     )
-    run = _describe(output, config, training_set, fabric)
+    run = Run(output, complete(config, images, first, fabric), images.splits)
     if earlier is not None:
         check_same_images(earlier, run)
     progress.on_start(run)
-    for note in (*training_set.notes, *_notes(run, earlier)):
+    for note in (*images.notes, *_notes(run, earlier)):
         progress.on_note(note)
-    session = start_session(fabric, run.config, training_set, start)
-    run = _measured(run, session, earlier, progress)
+
+    session = start_session(fabric, run.config, images, first)
+
+    measured = _measured(session, progress) if earlier is None else earlier.config.measured
+    run = replace(run, config=replace(run.config, measured=measured))
     session = replace(session, parameters=run.config.objective_parameters)
-    state = _open(run, session, earlier)
+
+    _replace_or_keep_run(run, fabric, earlier)
+    state = _starting_state(session, output, earlier)
     train_steps(session, state, output, launch=launch, progress=progress)
+
     energies = Energies(state.energies, measure_energies(session))
     if fabric.is_global_zero:
-        _finish(output, session, state, energies)
+        _write_finished(output, session, state, energies)
     fabric.barrier()
     return conclude(run, tuple(state.epochs))
 
@@ -150,36 +137,6 @@ def train(
 def learning_rate(step: int, *, peak: float, final: float, total_steps: int) -> float:
     """Cosine from `peak` at step 0 towards `final` at `total_steps`."""
     return final + (peak - final) * 0.5 * (1 + math.cos(math.pi * step / total_steps))
-
-
-def _measured(run: Run, session: Session, earlier: Run | None, progress: Progress) -> Run:
-    """The run with what the objective finds out about its first weights, once and for all."""
-    settings = run.config.settings
-    measure = OBJECTIVES.get(settings.objective.name).measure
-    if earlier is not None:
-        return replace(run, config=replace(run.config, measured=earlier.config.measured))
-    if measure is None:
-        return run
-    found: Measured = measure(partial(mean_output, session), **settings.objective.parameters)
-    progress.on_note(found.note)
-    return replace(run, config=replace(run.config, measured=found.parameters))
-
-
-def _open(run: Run, session: Session, earlier: Run | None) -> State:
-    """The state before the first step, or where the earlier run was saved last."""
-    session.fabric.barrier()  # every process has looked for an earlier run: one may write now
-    if session.fabric.is_global_zero:
-        clear_run(run.path, keep_run=earlier is not None)
-    if earlier is not None:
-        state = load_checkpoint(run.path / "last.ckpt", session)
-        session.fabric.barrier()  # every process has read it: one may replace it now
-    else:
-        state = new_state(session)
-        if session.fabric.is_global_zero:
-            write_run(run)
-    if not state.step:
-        state.energies = measure_energies(session)
-    return state
 
 
 def train_steps(
@@ -252,77 +209,56 @@ def _close_epoch(session: Session, state: State, rate: float) -> EpochReport:
     return report
 
 
-def _checked(config: RunConfig, folders: Folders, start: Run | None) -> RunConfig:
-    """The configuration with every parameter filled in; refuses what does not fit together."""
-    objective = bind_objective(config.settings.objective)
-    settings = config.settings
-    _check_needs(needs_of(objective), settings, folders)
-    settings = replace(settings, model=bind_model(settings.model), objective=objective)
-    build_classifier(settings.model, 2, heads=settings.heads)
-    check_input(settings.model, config.preprocess.size_px, settings.batch_size)
-    if start is None:
-        return replace(config, settings=settings)
-    check_start(start, settings, config.preprocess)
-    return RunConfig(settings, (), start.config.preprocess, start=record_start(start))
+def _run_to_resume(output: Path, config: RunConfig) -> Run | None:
+    """The run in a directory, which must have these options; None where there is none yet."""
+    earlier = find_run(output)
+    if earlier is not None:
+        check_same_options(earlier, config)
+    return earlier
 
 
-def _check_needs(needs: Needs, settings: Settings, folders: Folders) -> None:
-    """Refuse images that nothing uses, and an objective without what it needs."""
-    objective = settings.objective.name
-    for role, (images, example) in _ROLES.items():
-        folder = getattr(folders, role)
-        if folder is not None and role not in needs.folders:
-            raise InputError(
-                f"objective {objective!r} makes no use of {images}, got '{folder}'",
-                hint=f"drop --{role}, or --objective {example}",
-            )
-        if folder is None and role in needs.folders:
-            raise InputError(
-                f"objective {objective!r} needs {images}, got none",
-                hint=f"--{role} DIR, or --objective cross-entropy",
-            )
-    if settings.heads < needs.heads:
-        raise InputError(
-            f"objective {objective!r} needs {needs.heads} heads, got {settings.heads}",
-            hint=f"--heads {needs.heads}",
-        )
-    if needs.trained and folders.start is None:
-        raise InputError(
-            f"objective {objective!r} needs the weights of a finished run, got none",
-            hint=f"--from RUN, or --objective {needs.trained}",
+def _notes(run: Run, earlier: Run | None) -> Iterator[str]:
+    """What the user should know of a run before its first step."""
+    if earlier is not None:
+        yield from environment_notes(earlier, run)
+    images, default = len(run.splits["calibration"]), Guarantee()
+    if images < default.minimum_images:
+        yield (
+            f"{images} calibration images: a {default.alpha:.0%} false-alarm rate needs"
+            f" {default.minimum_images}, so export will ask for more or for a larger --alpha"
         )
 
 
-def _describe(output: Path, config: RunConfig, training_set: TrainingSet, fabric: Fabric) -> Run:
-    preprocess = config.preprocess
-    if config.start is None:
-        mean, std = channel_statistics(training_set.pixels["training"])
-        preprocess = replace(preprocess, mean=mean, std=std)
-    environment = {
-        "edge_ood": metadata.version("edge-ood"),
-        "torch": torch.__version__,
-        "device": fabric.device.type,
-        "threads": torch.get_num_threads(),
-        "processes": fabric.world_size,
-    }
-    config = replace(
-        config,
-        classes=training_set.splits["training"].classes,
-        preprocess=preprocess,
-        environment=environment,
-    )
-    return Run(output, config, training_set.splits)
+def _measured(session: Session, progress: Progress) -> Mapping[str, float]:
+    """What the objective finds out about its first weights, once and for all."""
+    objective = session.batches.settings.objective
+    measure = OBJECTIVES.get(objective.name).measure
+    if measure is None:
+        return {}
+    found: Measured = measure(partial(mean_output, session), **objective.parameters)
+    progress.on_note(found.note)
+    return found.parameters
 
 
-def _notes(run: Run, earlier: Run | None) -> list[str]:
-    notes = [] if earlier is None else environment_notes(earlier, run)
-    images = len(run.splits["calibration"])
-    if images < _FEWEST_CALIBRATION_IMAGES:
-        notes.append(
-            f"{images} calibration images: a 5% false-alarm rate needs"
-            f" {_FEWEST_CALIBRATION_IMAGES}, so export will ask for more or for a larger --alpha"
-        )
-    return notes
+def _replace_or_keep_run(run: Run, fabric: Fabric, earlier: Run | None) -> None:
+    """Delete what is in the output folder and write this run there, unless the earlier goes on."""
+    fabric.barrier()  # every process has looked for an earlier run: one may write now
+    if fabric.is_global_zero:
+        clear_run(run.path, keep_run=earlier is not None)
+        if earlier is None:
+            write_run(run)
+
+
+def _starting_state(session: Session, output: Path, earlier: Run | None) -> State:
+    """The state before the first step, or where the earlier run was saved last."""
+    if earlier is None:
+        state = new_state(session)
+    else:
+        state = load_checkpoint(output / "last.ckpt", session)
+        session.fabric.barrier()  # every process has read it: one may replace it now
+    if not state.step:
+        state.energies = measure_energies(session)
+    return state
 
 
 def _save(output: Path, session: Session, state: State) -> None:
@@ -331,7 +267,7 @@ def _save(output: Path, session: Session, state: State) -> None:
         write_metrics(output, state.epochs)
 
 
-def _finish(output: Path, session: Session, state: State, energies: Energies) -> None:
+def _write_finished(output: Path, session: Session, state: State, energies: Energies) -> None:
     """Write the weights; the checkpoint goes last, so that a kill in between loses nothing."""
     write_metrics(output, state.epochs)
     write_energies(output, energies)

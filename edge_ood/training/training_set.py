@@ -1,6 +1,5 @@
 """The images of a training run: split, checked against each other, decoded once, without torch."""
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,13 +12,13 @@ from edge_ood.images.folders import ImageSet, read_class_folders, read_images
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import decode_all, with_hashes
 from edge_ood.images.splits import stratified_split
-from edge_ood.training.fine_tuning import check_classes, only_pretrained, same_role
-from edge_ood.training.run_directory import SPLITS, Run
+from edge_ood.training.fine_tuning import UNKNOWN_PAST, Past
+from edge_ood.training.pixels import pixel_array
+from edge_ood.training.run_directory import SPLITS
 
 __all__ = [
     "Folders",
     "TrainingSet",
-    "channel_statistics",
     "plan_splits",
     "read_splits",
     "read_training_set",
@@ -38,9 +37,6 @@ _NEVER_AMONG = (
 _CALIBRATION_SHARE = 0.1
 _VALIDATION_SHARE = 0.05
 _FEWEST_FOR_VALIDATION = 3  # images of a class: one to train, one to calibrate, one to validate
-_IMAGES_PER_CHUNK = 1024
-_SMALLEST_STD = 0.01
-_DECIMALS = 4
 
 
 @dataclass(frozen=True)
@@ -80,42 +76,48 @@ class TrainingSet:
     notes: tuple[str, ...] = ()
 
 
-def plan_splits(folders: Folders, seed: int, start: Run | None = None) -> dict[str, ImageSet]:
+def plan_splits(folders: Folders, seed: int, past: Past = UNKNOWN_PAST) -> dict[str, ImageSet]:
     """Decide which file plays which role.
 
     Args:
         folders: Where the images are.
         seed: Of the draw, by names alone: no file is opened.
-        start: The run to start from, whose splits are taken over in place of a draw, by content.
+        past: What images have been to the first weights; a role that they keep is not drawn anew.
 
     Raises:
         DataError: If a folder is missing, empty or lacks the training classes it must have, or
-            nothing but images that trained the start weights is left to calibrate with.
+            no image is left to calibrate with or to train on.
     """
-    known = read_class_folders(folders.training.absolute())
-    if start is not None:
-        check_classes(start, folders.training, known.classes)
-        known = with_hashes(known)
-    splits = {}
+    labelled = read_class_folders(folders.training.absolute())
+    past.check_classes(folders.training, labelled.classes)
+    if past.kept:
+        labelled = with_hashes(labelled)
+    classes, splits = labelled.classes, {}
     for name in ("outliers", "unlabelled", "calibration", "validation"):
         folder = getattr(folders, name)
         splits[name] = ImageSet(())
         if folder is not None:
-            classes = known.classes if name in ("calibration", "validation") else ()
-            splits[name] = replace(read_images(folder.absolute(), classes), classes=known.classes)
+            wanted = classes if name in ("calibration", "validation") else ()
+            splits[name] = replace(read_images(folder.absolute(), wanted), classes=classes)
     if folders.validation is not None and splits["validation"].labels is None:
         raise DataError(
             f"'{folders.validation}' has images outside folders named after the training classes",
-            hint=f"arrange them as <class>/<file>, with classes such as {known.classes[0]!r}",
+            hint=f"arrange them as <class>/<file>, with classes such as {classes[0]!r}",
         )
-    left = np.ones(len(known), np.bool_)
+    left = np.ones(len(labelled), np.bool_)
     if folders.calibration is None:
-        taken = _calibration_mask(known, seed, start)
-        splits["calibration"], left = known.subset(taken), ~taken
+        taken = _calibration_mask(labelled, seed, past)
+        splits["calibration"], left = labelled.subset(taken), ~taken
     if folders.validation is None:
-        taken = left & _validation_mask(known, left, seed, start)
-        splits["validation"], left = known.subset(taken), left & ~taken
-    return {"training": known.subset(left), **splits}
+        taken = left & _validation_mask(labelled, left, seed, past)
+        splits["validation"], left = labelled.subset(taken), left & ~taken
+    if not left.any():
+        raise DataError(
+            f"all {len(labelled)} images of '{folders.training}' calibrate or validate"
+            f" {past.source}, expected some to train on",
+            hint="add images that the run does not have, or that trained it",
+        )
+    return {"training": labelled.subset(left), **splits}
 
 
 def read_training_set(
@@ -124,7 +126,7 @@ def read_training_set(
     seed: int,
     scratch: Path,
     *,
-    start: Run | None = None,
+    past: Past = UNKNOWN_PAST,
     on_image: Callable[[int, int], None] = lambda done, total: None,
 ) -> TrainingSet:
     """Split, decode and check the images of a run.
@@ -134,13 +136,13 @@ def read_training_set(
         preprocess: Decode rules and size S.
         seed: Of the splits.
         scratch: Folder for arrays that are too large for memory; nothing is left in it.
-        start: The run to start from, if any.
+        past: What images have been to the first weights.
         on_image: Called with the number of images decoded so far and in total.
 
     Raises:
         DataError: If a folder or an image is unusable, or an image plays two roles.
     """
-    splits = plan_splits(folders, seed, start)
+    splits = plan_splits(folders, seed, past)
     total = sum(len(splits[name]) for name in DECODED_SPLITS)
     done = 0
 
@@ -149,16 +151,14 @@ def read_training_set(
         done += 1
         on_image(done, total)
 
-    if start is None or folders.calibration is not None:
-        splits["calibration"] = with_hashes(splits["calibration"])
+    splits["calibration"] = with_hashes(splits["calibration"])
     pixels = {}
     for name in DECODED_SPLITS:
         images = splits[name]
-        out = _array((len(images), preprocess.size_px, preprocess.size_px, 3), scratch)
+        out = pixel_array(len(images), preprocess.size_px, scratch)
         pixels[name], hashes = decode_all(images.paths, preprocess, out=out, on_image=count)
         splits[name] = replace(images, hashes=tuple(hashes))
-    empty = ImageSet((), None, splits["training"].classes)
-    splits["pretraining"] = only_pretrained(start, splits["training"]) if start else empty
+    splits["pretraining"] = past.only_pretrained(splits["training"])
     _check_roles(splits)
     return _without_duplicates(TrainingSet(splits, pixels), folders)
 
@@ -172,65 +172,39 @@ def read_splits(folders: Folders) -> Mapping[str, ImageSet]:
     Raises:
         DataError: If a folder or a file is unusable, or an image plays two roles.
     """
-    known = read_class_folders(folders.training.absolute())
-    splits = {"training": known}
+    training = read_class_folders(folders.training.absolute())
+    splits = {"training": training}
     for name in SPLITS[1:]:
         folder = getattr(folders, name, None)
-        classes = () if name == "outliers" else known.classes
+        classes = () if name == "outliers" else training.classes
         images = ImageSet(()) if folder is None else read_images(folder.absolute(), classes)
-        splits[name] = replace(images, classes=known.classes)
+        splits[name] = replace(images, classes=training.classes)
     splits = {name: with_hashes(images) for name, images in splits.items()}
     _check_roles(splits)
     return _without_duplicates(TrainingSet(splits, {}), folders).splits
 
 
-def channel_statistics(
-    images: NDArray[np.uint8],
-) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Mean and standard deviation of each RGB channel, in units of [0, 1] pixel values.
-
-    Args:
-        images: uint8 (N, S, S, 3), N >= 1.
-
-    Returns:
-        Both rounded to 4 decimals, so that they read well; the deviation is at least 0.01.
-    """
-    counts = np.zeros((3, 256), np.int64)
-    for start in range(0, len(images), _IMAGES_PER_CHUNK):
-        chunk = images[start : start + _IMAGES_PER_CHUNK]
-        for channel in range(3):
-            counts[channel] += np.bincount(chunk[..., channel].ravel(), minlength=256)
-    levels = np.arange(256) / 255
-    total = counts.sum(1)
-    mean = counts @ levels / total
-    variance = counts @ levels**2 / total - mean**2
-    std = np.maximum(np.sqrt(np.maximum(variance, 0)), _SMALLEST_STD)
-    red, green, blue = (round(float(value), _DECIMALS) for value in mean)
-    red_std, green_std, blue_std = (round(float(value), _DECIMALS) for value in std)
-    return (red, green, blue), (red_std, green_std, blue_std)
-
-
-def _calibration_mask(known: ImageSet, seed: int, start: Run | None) -> NDArray[np.bool_]:
-    """A stratified 10 % of all images, or what calibrates the run to start from."""
-    if start is None:
-        return stratified_split(_labels(known), _CALIBRATION_SHARE, seed)
-    taken = same_role(start, "calibration", known.hashes)
+def _calibration_mask(labelled: ImageSet, seed: int, past: Past) -> NDArray[np.bool_]:
+    """A stratified 10 % of all images, or those that go on calibrating."""
+    if "calibration" not in past.kept:
+        return stratified_split(_labels(labelled), _CALIBRATION_SHARE, seed)
+    taken = past.had_role("calibration", labelled.hashes)
     if not taken.any():
         raise DataError(
-            f"none of the {len(start.splits['calibration'])} calibration images of '{start.path}'"
-            f" is among the {len(known)} images given, and other images may have trained it",
+            f"none of the {len(past.kept['calibration'])} calibration images of {past.source}"
+            f" is among the {len(labelled)} images given, and other images may have trained it",
             hint="--calibration DIR, with images that took no part in training",
         )
     return taken
 
 
 def _validation_mask(
-    known: ImageSet, left: NDArray[np.bool_], seed: int, start: Run | None
+    labelled: ImageSet, left: NDArray[np.bool_], seed: int, past: Past
 ) -> NDArray[np.bool_]:
     """A stratified 5 % of all images, drawn from those that are left of the larger classes."""
-    if start is not None:
-        return same_role(start, "validation", known.hashes)
-    labels = _labels(known)
+    if "validation" in past.kept:
+        return past.had_role("validation", labelled.hashes)
+    labels = _labels(labelled)
     large = np.bincount(labels)[labels] >= _FEWEST_FOR_VALIDATION
     members = np.flatnonzero(left & large)
     mask = np.zeros(len(labels), np.bool_)
@@ -283,31 +257,3 @@ def _without_duplicates(training_set: TrainingSet, folders: Folders) -> Training
 def _labels(images: ImageSet) -> NDArray[np.int64]:
     assert images.labels is not None
     return images.labels
-
-
-def _array(shape: tuple[int, ...], scratch: Path) -> NDArray[np.uint8]:
-    """An array in memory, or in a file that is already unlinked where memory is short."""
-    nbytes = int(np.prod(shape))
-    if nbytes <= _free_memory() // 2:
-        return np.empty(shape, np.uint8)
-    path = scratch / f".pixels.{os.getpid()}.part"
-    try:
-        with path.open("w+b") as file:
-            path.unlink()
-            # Reserved now: writing to a hole on a full disk would kill the process (SIGBUS).
-            os.posix_fallocate(file.fileno(), 0, nbytes)
-            return np.memmap(file, np.uint8, "r+", shape=shape)
-    except OSError as error:
-        raise DataError(
-            f"cannot keep {nbytes >> 20} MiB of decoded images in '{scratch}': {error.strerror}",
-            hint="free some space, or lower --image-size",
-        ) from error
-
-
-def _free_memory() -> int:
-    """Bytes that can be used without swapping."""
-    for line in Path("/proc/meminfo").read_text("ascii").splitlines():
-        name, _, amount = line.partition(":")
-        if name == "MemAvailable":
-            return int(amount.split()[0]) << 10
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

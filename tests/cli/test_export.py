@@ -248,7 +248,7 @@ def test_class_folders_in_another_order_are_refused(
     done = run_export(*words, "-o", tmp_path / "x.onnx")
 
     assert 1 == done.exit_code
-    assert "no better than guessing (50.0%)" in done.stderr
+    assert "no better than chance (50.0%)" in done.stderr
     assert not (tmp_path / "x.onnx").exists()
 
 

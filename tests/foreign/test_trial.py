@@ -173,7 +173,7 @@ def test_classes_in_another_order_are_suspected(
     (convention,) = described(model, pixels="unit")
     pixels, labels = labelled
 
-    with pytest.raises(DataError, match=r"0\.0% of 60 .* no better than guessing") as caught:
+    with pytest.raises(DataError, match=r"0\.0% of 60 .* no better than chance") as caught:
         check_convention(loaded(model), convention, pixels, (labels + 1) % 3, CLASSES)
 
     assert "output 0 is mostly 'red'" in str(caught.value.hint)
@@ -187,7 +187,7 @@ def test_a_network_that_knows_nothing_is_refused(
     model = foreign_network(weights=np.zeros((3, 3)))
     (convention,) = described(model, pixels="unit")
 
-    with pytest.raises(DataError, match=r"33\.3% of 60 .* no better than guessing \(33\.3%\)") as c:
+    with pytest.raises(DataError, match=r"33\.3% of 60 .* no better than chance \(33\.3%\)") as c:
         check_convention(loaded(model), convention, *labelled, CLASSES)
 
     assert "in the order of the outputs" in str(c.value.hint)

@@ -25,6 +25,17 @@ def test_accuracy_of_nothing_is_refused():
         classification.accuracy([])
 
 
+def test_chance_level_is_the_share_of_the_most_frequent_class():
+    """Class 2 has three of five labels; class 1 has none."""
+    assert classification.chance_level([2, 0, 2, 3, 2]) == 0.6
+
+
+def test_chance_level_of_nothing_is_refused():
+    """Without labels there is no most frequent class."""
+    with pytest.raises(InputError, match="no labels, expected at least one"):
+        classification.chance_level([])
+
+
 def test_max_probability_by_hand():
     """Logits log 1, log 2, log 5 have the largest probability 5/8, whatever is added to them."""
     logits = np.log([[1, 2, 5]]) + np.array([[0], [1e3], [-1e4]])

@@ -119,7 +119,7 @@ def test_a_run_that_learned_nothing_has_a_page(tiny_images: Path, tmp_path: Path
     result = train(tiny_images, tmp_path / "run", "--lr=0", "--final-lr=0")
 
     assert 1 == result.exit_code
-    assert "no better than guessing" in result.stderr
+    assert "no better than chance" in result.stderr
     page = (tmp_path / "run" / "report.html").read_text("utf-8")
     assert "has learned no more than that" in page
 

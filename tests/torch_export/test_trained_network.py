@@ -23,7 +23,7 @@ from edge_ood.torch_export.penultimate import find_features
 from edge_ood.torch_export.trained_network import (
     Loaded,
     NetworkSource,
-    check_knowledge,
+    check_accuracy,
     load_network,
 )
 
@@ -352,8 +352,8 @@ def test_without_a_last_linear_layer_there_are_no_features(
         ("Maps", r"logits of shape \(2, 3, 8, 8\) for 2 images, expected \(2, K\)"),
         ("Probabilities", "gives probabilities, which sum to one, expected logits"),
         ("Constant", "does not run in float64, which its export is compared with: expected"),
-        ("Dropping", "gives the same images other logits when asked again"),
-        ("Neighbourly", "gives an image other logits alone than beside another"),
+        ("Dropping", "is not deterministic: the same images get other logits a second time"),
+        ("Neighbourly", "depends on the batch: an image alone has other logits"),
         ("Pair", "cannot be called with images alone: missing a required argument: 'sizes'"),
         ("Fixed", r"cannot take images of 8 px: shape '\[-1, 3, 9, 9\]' is invalid"),
     ],
@@ -422,7 +422,7 @@ def test_what_a_network_knows_is_tried_on_training_images(tiny_images: Path) -> 
     """Two classes that brightness tells apart are all known to a network that looks at it."""
     training = read_class_folders(tiny_images / "train")
 
-    assert 1.0 == check_knowledge(by_brightness(1.0), training)
+    assert 1.0 == check_accuracy(by_brightness(1.0), training)
 
 
 def test_classes_in_another_order_are_noticed(tiny_images: Path) -> None:
@@ -430,6 +430,6 @@ def test_classes_in_another_order_are_noticed(tiny_images: Path) -> None:
     training = read_class_folders(tiny_images / "train")
 
     with pytest.raises(DataError, match=r"0\.0% of 48 training images .* \(50\.0%\)") as caught:
-        check_knowledge(by_brightness(-1.0), training)
+        check_accuracy(by_brightness(-1.0), training)
 
     assert "order of the outputs" in str(caught.value.hint)

@@ -13,10 +13,11 @@ from edge_ood.cli.app import app
 from edge_ood.errors import InputError
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.registry import Spec
+from edge_ood.training.devices import start_fabric
 from edge_ood.training.progress import SILENT, Progress, StepReport
 from edge_ood.training.run_directory import RunConfig, read_metrics, read_run
 from edge_ood.training.run_weights import load_model
-from edge_ood.training.session import start_fabric, start_session
+from edge_ood.training.session import start_session
 from edge_ood.training.settings import Settings
 from edge_ood.training.train import Launch, train
 from edge_ood.training.training_set import Folders, read_training_set
@@ -136,7 +137,7 @@ def test_a_run_is_not_resumed_with_another_choice(tiny_images: Path, eager_run: 
 
 @pytest.mark.slow
 def test_each_shape_is_compiled_once(tiny_images: Path, tmp_path: Path) -> None:
-    """Known images alone and joined with outliers are two graphs, however often they alternate."""
+    """ID images alone and joined with outliers are two graphs, however often they alternate."""
     from torch._dynamo.utils import counters
 
     fabric = start_fabric("cpu", SETTINGS)

@@ -35,7 +35,7 @@ def test_energies_are_read_back(tmp_path: Path) -> None:
     assert some_energies() == read_energies(tmp_path)
 
 
-def test_runs_of_before_have_none(tmp_path: Path) -> None:
+def test_a_run_without_energies_is_read(tmp_path: Path) -> None:
     """A run directory without the file is no damage."""
     assert read_energies(tmp_path) is None
 
@@ -59,8 +59,8 @@ def edited(path: Path, **changes: Any) -> str:
         {"n": True},
     ],
 )
-def test_damage_is_reported(tmp_path: Path, changes: dict[str, Any]) -> None:
-    """Missing, falling and foreign values are named as damage, with a way on."""
+def test_damaged_samples_are_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    """Missing and falling values, and those of another type, are named as damage, with a way on."""
     write_energies(tmp_path, some_energies())
     path = tmp_path / "energies.json"
     path.write_text(edited(path, **changes), "utf-8")
@@ -72,7 +72,7 @@ def test_damage_is_reported(tmp_path: Path, changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"[]", b'{"format": 1}', b'{"format": "1"}'])
-def test_another_file_is_damage(tmp_path: Path, content: bytes) -> None:
+def test_a_file_without_energies_is_refused(tmp_path: Path, content: bytes) -> None:
     """Bytes, lists and half a document are refused."""
     (tmp_path / "energies.json").write_bytes(content)
 
@@ -80,7 +80,7 @@ def test_another_file_is_damage(tmp_path: Path, content: bytes) -> None:
         read_energies(tmp_path)
 
 
-def test_a_newer_format_is_named(tmp_path: Path) -> None:
+def test_a_newer_format_asks_for_an_upgrade(tmp_path: Path) -> None:
     """It is no damage, and the hint is to upgrade."""
     (tmp_path / "energies.json").write_text('{"format": 2}')
 

@@ -174,7 +174,7 @@ def test_images_of_the_first_of_three_runs_cannot_calibrate_the_last(
         fine_tune(third, tmp_path / "third")
 
 
-def test_without_a_known_calibration_image_nothing_is_drawn(
+def test_where_no_calibration_image_goes_on_nothing_is_drawn(
     start: Path, tiny_images: Path, tmp_path: Path
 ) -> None:
     """A folder that shares no calibration image with the run needs a folder of its own."""
@@ -184,6 +184,20 @@ def test_without_a_known_calibration_image_nothing_is_drawn(
         fine_tune(folders, tmp_path / "run")
 
     assert "--calibration DIR" in str(caught.value.hint)
+
+
+def test_images_that_all_have_another_role_cannot_train(
+    folders: Folders, start: Path, tmp_path: Path
+) -> None:
+    """Of the images that calibrate and validate the run none is left to go on with."""
+    splits = read_run(start).splits
+    held_out = [*splits["calibration"].paths, *splits["validation"].paths]
+    for path in held_out:
+        (tmp_path / "held_out" / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, tmp_path / "held_out" / path.parent.name)
+
+    with pytest.raises(DataError, match=r"all 6 images of .* calibrate or validate '.*run'"):
+        fine_tune(replace(folders, training=tmp_path / "held_out"), tmp_path / "run")
 
 
 def test_measured_margins_are_the_mean_energies(
@@ -268,7 +282,7 @@ def test_the_prior_is_the_share_of_each_class(
     objective = OBJECTIVES.get("outlier-exposure")
     monkeypatch.setattr(OBJECTIVES, "get", lambda name: replace(objective, losses=losses))
     chosen = replace(with_outliers, training=fewer)
-    with contextlib.suppress(DataError):  # it may be no better than guessing
+    with contextlib.suppress(DataError):  # it may be no better than chance
         fine_tune(chosen, tmp_path / "run", objective=Spec("outlier-exposure"))
 
     assert heard

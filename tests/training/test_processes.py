@@ -27,9 +27,10 @@ GRADIENTS = """
     from edge_ood.objectives import OBJECTIVES, bind_objective
     from edge_ood.images.preprocess import Preprocess
     from edge_ood.registry import Spec
+    from edge_ood.training.devices import end_processes, start_fabric
     from edge_ood.training.run_directory import RunConfig
     from edge_ood.training.settings import Settings
-    from edge_ood.training.session import end_processes, start_fabric, start_session
+    from edge_ood.training.session import start_session
     from edge_ood.training.training_set import Folders, read_training_set
 
     images, output = Path(sys.argv[1]), Path(sys.argv[2])
@@ -63,28 +64,30 @@ GRADIENTS = """
 ENERGIES = """
     import sys
     from pathlib import Path
-    from edge_ood.training import session as training_session
+    from edge_ood.training import evaluation
+    from edge_ood.training.devices import end_processes, start_fabric
     from edge_ood.training.energies import Energies, write_energies
     from edge_ood.objectives import bind_objective
     from edge_ood.images.preprocess import Preprocess
     from edge_ood.registry import Spec
     from edge_ood.training.run_directory import RunConfig
+    from edge_ood.training.session import start_session
     from edge_ood.training.settings import Settings
     from edge_ood.training.training_set import Folders, read_training_set
 
-    training_session._EVALUATION_BATCH = 4
+    evaluation._EVALUATION_BATCH = 4
     images, output = Path(sys.argv[1]), Path(sys.argv[2])
     parts = ("train", "outliers", "calibration", "validation")
     settings = Settings(Spec("wrn-10-1"), bind_objective("outlier-exposure"), batch_size=14)
-    fabric = training_session.start_fabric("cpu", settings)
+    fabric = start_fabric("cpu", settings)
     folders = Folders(*(images / part for part in parts))
     training_set = read_training_set(folders, Preprocess(8), 0, output)
     config = RunConfig(settings, training_set.splits["training"].classes, Preprocess(8))
-    session = training_session.start_session(fabric, config, training_set)
-    energies = Energies(training_session.measure_energies(session))
+    session = start_session(fabric, config, training_set)
+    energies = Energies(evaluation.measure_energies(session))
     if fabric.is_global_zero:
         write_energies(output / str(fabric.world_size), energies)
-    training_session.end_processes()
+    end_processes()
 """
 OBJECTIVES = (
     "cross-entropy",

@@ -24,7 +24,7 @@ def test_a_new_folder_is_made(tmp_path: Path) -> None:
     assert (tmp_path / "runs" / "first").is_dir()
 
 
-def test_an_existing_run_needs_a_decision(tmp_path: Path) -> None:
+def test_an_existing_run_is_refused_without_resume_or_force(tmp_path: Path) -> None:
     """A folder with a run is refused with a hint that names both ways on."""
     (tmp_path / "config.json").touch()
 
@@ -36,7 +36,7 @@ def test_an_existing_run_needs_a_decision(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("resume", [True, False])
-def test_a_decision_is_accepted_and_nothing_is_removed_yet(tmp_path: Path, resume: bool) -> None:
+def test_resume_and_force_remove_nothing_yet(tmp_path: Path, resume: bool) -> None:
     """An old run stays until the new one has passed its checks."""
     (tmp_path / "config.json").write_text("precious")
 

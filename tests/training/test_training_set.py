@@ -10,10 +10,9 @@ import pytest
 from edge_ood.errors import DataError
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import content_hash
-from edge_ood.training import training_set
 from edge_ood.training.training_set import (
     Folders,
-    channel_statistics,
+    TrainingSet,
     plan_splits,
     read_splits,
     read_training_set,
@@ -22,7 +21,7 @@ from edge_ood.training.training_set import (
 SIDE = 8
 
 
-def read(folders: Folders, scratch: Path) -> training_set.TrainingSet:
+def read(folders: Folders, scratch: Path) -> TrainingSet:
     return read_training_set(folders, Preprocess(SIDE), 0, scratch=scratch)
 
 
@@ -210,20 +209,6 @@ def test_a_broken_training_image_is_named(tiny_images: Path, tmp_path: Path) -> 
         read(folders, tmp_path)
 
 
-def test_short_memory_moves_the_pixels_to_a_file(
-    tiny_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Arrays that do not fit half of the free memory are mapped, equal, and leave no file."""
-    in_memory = read(Folders(tiny_images / "train"), tmp_path)
-    monkeypatch.setattr(training_set, "_free_memory", lambda: 0)
-
-    mapped = read(Folders(tiny_images / "train"), tmp_path)
-
-    assert isinstance(mapped.pixels["training"], np.memmap)
-    np.testing.assert_array_equal(in_memory.pixels["training"], mapped.pixels["training"])
-    assert [] == list(tmp_path.iterdir())
-
-
 def test_progress_counts_every_decoded_image(tiny_images: Path, tmp_path: Path) -> None:
     """The callback hears of each decoded image and of the right total."""
     heard: list[tuple[int, int]] = []
@@ -234,25 +219,6 @@ def test_progress_counts_every_decoded_image(tiny_images: Path, tmp_path: Path) 
     )
 
     assert [(done + 1, 48) for done in range(48)] == heard
-
-
-def test_channel_statistics_are_numpys() -> None:
-    """Mean and deviation of each channel equal NumPy's over more images than one chunk."""
-    images = np.random.default_rng(0).integers(0, 256, (1100, 3, 3, 3), np.uint8)
-
-    mean, std = channel_statistics(images)
-
-    half_a_digit = 0.5e-4  # they are rounded to four decimals
-    flat = images.reshape(-1, 3) / 255
-    np.testing.assert_allclose(flat.mean(0), mean, rtol=0, atol=half_a_digit)
-    np.testing.assert_allclose(flat.std(0), std, rtol=0, atol=half_a_digit)
-
-
-def test_a_constant_channel_keeps_a_usable_deviation() -> None:
-    """Black images do not lead to a division by zero."""
-    _, std = channel_statistics(np.zeros((2, 4, 4, 3), np.uint8))
-
-    assert (0.01, 0.01, 0.01) == std
 
 
 def test_splits_of_relative_folders_are_absolute(

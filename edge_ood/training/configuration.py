@@ -1,0 +1,94 @@
+"""The configuration of a run: checked before any image is read, and completed by the images."""
+
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+
+from edge_ood.errors import InputError
+from edge_ood.images.preprocess import Preprocess
+from edge_ood.models import bind_model, build_classifier, check_input
+from edge_ood.objectives import Needs, bind_objective, needs_of
+from edge_ood.training.first_weights import FirstWeights, first_weights
+from edge_ood.training.pixels import channel_statistics
+from edge_ood.training.run_directory import RunConfig
+from edge_ood.training.settings import Settings
+from edge_ood.training.training_set import Folders, TrainingSet
+
+__all__ = ["complete", "configure"]
+
+_ROLES = {
+    "outliers": ("outliers", "outlier-exposure"),
+    "unlabelled": ("unlabelled images", "classifier-discrepancy:mode=transductive"),
+}
+"""What messages call images that not every objective uses, and one that does."""
+
+
+def configure(
+    settings: Settings, preprocess: Preprocess, folders: Folders
+) -> tuple[RunConfig, FirstWeights]:
+    """Fill in every parameter, find the first weights, and refuse what does not fit together.
+
+    Returns:
+        The configuration, still without classes, and what training starts from.
+
+    Raises:
+        InputError: If a setting, the image size or a folder does not fit the others.
+        ArtifactError: If the run to start from is damaged, unfinished or missing.
+    """
+    objective = bind_objective(settings.objective)
+    needs = needs_of(objective)
+    _check_needs(needs, settings, folders)
+    settings = replace(settings, model=bind_model(settings.model), objective=objective)
+    build_classifier(settings.model, 2, heads=settings.heads)
+    check_input(settings.model, preprocess.size_px, settings.batch_size)
+    first = first_weights(folders.start, settings, preprocess)
+    if needs.trained and not first.heads:
+        raise InputError(
+            f"objective {objective.name!r} needs the weights of a finished run, got none",
+            hint=f"--from RUN, or --objective {needs.trained}",
+        )
+    return RunConfig(settings, (), first.preprocess or preprocess, start=first.record), first
+
+
+def complete(
+    config: RunConfig, training_set: TrainingSet, first: FirstWeights, fabric: Fabric
+) -> RunConfig:
+    """Add what the images say, and on which device and by how many processes they are learned."""
+    preprocess = config.preprocess
+    if first.preprocess is None:
+        mean, std = channel_statistics(training_set.pixels["training"])
+        preprocess = replace(preprocess, mean=mean, std=std)
+    environment = {
+        "edge_ood": metadata.version("edge-ood"),
+        "torch": torch.__version__,
+        "device": fabric.device.type,
+        "threads": torch.get_num_threads(),
+        "processes": fabric.world_size,
+    }
+    classes = training_set.splits["training"].classes
+    return replace(config, classes=classes, preprocess=preprocess, environment=environment)
+
+
+def _check_needs(needs: Needs, settings: Settings, folders: Folders) -> None:
+    """Refuse images that nothing uses, and an objective without what it needs."""
+    objective = settings.objective.name
+    for role, (images, example) in _ROLES.items():
+        folder: Path | None = getattr(folders, role)
+        if folder is not None and role not in needs.folders:
+            raise InputError(
+                f"objective {objective!r} makes no use of {images}, got '{folder}'",
+                hint=f"drop --{role}, or --objective {example}",
+            )
+        if folder is None and role in needs.folders:
+            raise InputError(
+                f"objective {objective!r} needs {images}, got none",
+                hint=f"--{role} DIR, or --objective cross-entropy",
+            )
+    if settings.heads < needs.heads:
+        raise InputError(
+            f"objective {objective!r} needs {needs.heads} heads, got {settings.heads}",
+            hint=f"--heads {needs.heads}",
+        )

@@ -1,0 +1,106 @@
+"""What the present weights of a session give: accuracies, means and energies, without training."""
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from edge_ood.objectives import logits_by_head
+from edge_ood.scores import Outputs
+from edge_ood.training.batches import normalised
+from edge_ood.training.energies import EnergySample
+from edge_ood.training.session import Session
+
+__all__ = ["evaluate", "mean_output", "measure_energies"]
+
+_EVALUATION_BATCH = 256
+_MOST_MEASURED = 10_000  # images: the mean of an energy is then known to about 0.03
+
+
+def evaluate(session: Session) -> tuple[float, float, float]:
+    """Accuracies on the validation images, in [0, 1], shared among the processes.
+
+    Returns:
+        Of the heads' mean logits, of the first and of the second head; NaN where there are no
+        validation images or no second head. The classifier is left in training mode.
+    """
+    images, labels = session.validation
+
+    def correct(rows: slice, outputs: Outputs) -> Tensor:
+        logits = torch.cat([outputs.logits.unsqueeze(1), logits_by_head(outputs)], dim=1)
+        return logits.argmax(-1) == labels[rows, None].to(logits.device)
+
+    heads = session.batches.settings.heads
+    mean, first, *second = _means(session, images, correct, columns=1 + heads)
+    return mean, first, second[0] if second else math.nan
+
+
+def mean_output(session: Session, split: str, function: Callable[[Outputs], Tensor]) -> float:
+    """Mean of `function(outputs) -> (N,)` over at most 10,000 images, spread evenly over a split.
+
+    Args:
+        session: Its present weights count, in evaluation mode and without augmentation.
+        split: `training` or `outliers`.
+        function: What to average.
+    """
+    images = {"training": session.batches.images, "outliers": session.batches.outliers}[split]
+    chosen = images[:: -(-len(images) // _MOST_MEASURED)]
+    (mean,) = _means(
+        session, chosen, lambda rows, outputs: function(outputs).unsqueeze(1), columns=1
+    )
+    return mean
+
+
+def measure_energies(session: Session) -> dict[str, EnergySample]:
+    """Energies of the observed images, shared among the processes; no random number is drawn.
+
+    They are those of the classifier's logits at temperature 1, the mean of the heads' logits where
+    there are two, as the exported score `energy` has them. A split of which one is not finite is
+    left out. The classifier is left in training mode.
+    """
+    found = {}
+    for split, images in session.observed.items():
+        energies = torch.zeros(len(images), dtype=torch.float64, device=session.fabric.device)
+        session.classifier.eval()
+        for rows, outputs in _outputs(session, images):
+            energies[rows] = -outputs.logits.double().logsumexp(1)
+        session.classifier.train()
+        joined = session.fabric.all_reduce(energies, reduce_op="sum")  # zero where not ours
+        assert isinstance(joined, Tensor)
+        if joined.isfinite().all():
+            found[split] = EnergySample.of(joined.cpu().numpy())
+    return found
+
+
+def _means(
+    session: Session,
+    images: Tensor,
+    function: Callable[[slice, Outputs], Tensor],
+    *,
+    columns: int,
+) -> list[float]:
+    """Column means of `function(rows, outputs) -> (rows, columns)`, shared among the processes."""
+    total = torch.zeros(columns, dtype=torch.float64, device=session.fabric.device)
+    session.classifier.eval()
+    for rows, outputs in _outputs(session, images):
+        total += function(rows, outputs).double().sum(0)
+    session.classifier.train()
+    joined = session.fabric.all_reduce(total, reduce_op="sum")
+    assert isinstance(joined, Tensor)
+    means: list[float] = (joined / len(images)).tolist()
+    return means
+
+
+@torch.inference_mode()
+def _outputs(session: Session, images: Tensor) -> Iterator[tuple[slice, Outputs]]:
+    """This process' share of images uint8 (N, S, S, 3), in batches: which rows, and outputs."""
+    share = session.batches.share
+    for start in range(
+        share.rank * _EVALUATION_BATCH, len(images), share.processes * _EVALUATION_BATCH
+    ):
+        rows = slice(start, start + _EVALUATION_BATCH)
+        batch = normalised(images[rows].to(session.fabric.device), session.batches.preprocess)
+        with session.fabric.autocast():
+            outputs = session.classifier(batch)
+        yield rows, outputs

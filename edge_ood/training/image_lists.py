@@ -1,0 +1,36 @@
+"""Image sets as `splits.json` lists them: every file with its hash and its label; without torch."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_ood.images.folders import ImageSet
+
+__all__ = ["images_from_json", "images_to_json"]
+
+
+def images_to_json(images: ImageSet) -> dict[str, Any]:
+    """A document of a root folder, and `[file below it, hash, label or null]` for every image."""
+    root = os.path.commonpath([path.parent for path in images.paths]) if images.paths else ""
+    labels = [None] * len(images) if images.labels is None else images.labels.tolist()
+    files = [os.path.relpath(path, root) for path in images.paths]
+    rows = zip(files, images.hashes, labels, strict=True)
+    return {"root": root, "images": [list(row) for row in rows]}
+
+
+def images_from_json(document: Mapping[str, Any], classes: tuple[str, ...]) -> ImageSet:
+    """Read and check what `images_to_json` wrote; raises what a damaged document provokes."""
+    root = Path(document["root"])
+    rows = [(str(file), str(digest), label) for file, digest, label in document["images"]]
+    labelled = [int(label) for _, _, label in rows if label is not None]
+    if len(labelled) not in (0, len(rows)):
+        raise ValueError("some images of a split have a label and some have none")
+    return ImageSet(
+        tuple(root / file for file, _, _ in rows),
+        np.array(labelled, np.int64) if labelled else None,
+        classes,
+        tuple(digest for _, digest, _ in rows),
+    )

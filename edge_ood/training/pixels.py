@@ -1,0 +1,79 @@
+"""Decoded images as one array, in memory or in a file, and what its channels hold, torch-free."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ood.errors import DataError
+
+__all__ = ["channel_statistics", "pixel_array"]
+
+_IMAGES_PER_CHUNK = 1024
+_SMALLEST_STD = 0.01
+_DECIMALS = 4
+
+
+def pixel_array(images: int, size_px: int, scratch: Path) -> NDArray[np.uint8]:
+    """An array uint8 (N, S, S, 3) to fill, in a file where it takes half of the free memory.
+
+    Args:
+        images: N.
+        size_px: S.
+        scratch: Folder of the file, which is unlinked from the beginning: nothing is left there.
+
+    Raises:
+        DataError: If the disk is too full for the file.
+    """
+    shape = (images, size_px, size_px, 3)
+    nbytes = int(np.prod(shape))
+    if nbytes <= _free_memory() // 2:
+        return np.empty(shape, np.uint8)
+    path = scratch / f".pixels.{os.getpid()}.part"
+    try:
+        with path.open("w+b") as file:
+            path.unlink()
+            # Reserved now: writing to a hole on a full disk would kill the process (SIGBUS).
+            os.posix_fallocate(file.fileno(), 0, nbytes)
+            return np.memmap(file, np.uint8, "r+", shape=shape)
+    except OSError as error:
+        raise DataError(
+            f"cannot keep {nbytes >> 20} MiB of decoded images in '{scratch}': {error.strerror}",
+            hint="free some space, or lower --image-size",
+        ) from error
+
+
+def channel_statistics(
+    images: NDArray[np.uint8],
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Mean and standard deviation of each RGB channel, in units of [0, 1] pixel values.
+
+    Args:
+        images: uint8 (N, S, S, 3), N >= 1.
+
+    Returns:
+        Both rounded to 4 decimals, so that they read well; the deviation is at least 0.01.
+    """
+    counts = np.zeros((3, 256), np.int64)
+    for start in range(0, len(images), _IMAGES_PER_CHUNK):
+        chunk = images[start : start + _IMAGES_PER_CHUNK]
+        for channel in range(3):
+            counts[channel] += np.bincount(chunk[..., channel].ravel(), minlength=256)
+    levels = np.arange(256) / 255
+    total = counts.sum(1)
+    mean = counts @ levels / total
+    variance = counts @ levels**2 / total - mean**2
+    std = np.maximum(np.sqrt(np.maximum(variance, 0)), _SMALLEST_STD)
+    red, green, blue = (round(float(value), _DECIMALS) for value in mean)
+    red_std, green_std, blue_std = (round(float(value), _DECIMALS) for value in std)
+    return (red, green, blue), (red_std, green_std, blue_std)
+
+
+def _free_memory() -> int:
+    """Bytes that can be used without swapping."""
+    for line in Path("/proc/meminfo").read_text("ascii").splitlines():
+        name, _, amount = line.partition(":")
+        if name == "MemAvailable":
+            return int(amount.split()[0]) << 10
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
