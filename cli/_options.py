@@ -18,6 +18,7 @@ __all__ = [
     "Preprocessing",
     "ProviderOption",
     "ThreadsOption",
+    "TrustOption",
     "announce_step",
     "print_note",
 ]
@@ -32,6 +33,14 @@ ProviderOption = Annotated[
 BatchSizeOption = Annotated[int, typer.Option(min=1, help="Images per inference.")]
 ThreadsOption = Annotated[
     int | None, typer.Option(min=1, help="Processor cores to keep busy; all by default.")
+]
+TrustOption = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Run code that RUN names: it is yours. Otherwise a network of your own, "
+        "package.module:function, runs only when --model names it again.",
+    ),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 ConfidenceOption = Annotated[

@@ -13,6 +13,7 @@ from edge_ood.cli._options import (
     ForceOption,
     Preprocessing,
     ProviderOption,
+    TrustOption,
     announce_step,
     print_note,
 )
@@ -73,6 +74,7 @@ def export(
             "-o", "--output", help="The artefact; by default in exported/, named after RUN or FILE."
         ),
     ] = None,
+    trust: TrustOption = False,
     provider: ProviderOption = "auto",
     force: ForceOption = False,
     decision: Decision,
@@ -97,6 +99,7 @@ def export(
     attached = export_network(
         run,
         output,
+        trust=trust,
         provider=provider,
         force=force,
         on_step=announce_step,

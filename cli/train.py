@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from edge_ood.cli._bundles import bundle, options_of, with_bundles
-from edge_ood.cli._options import ForceOption
+from edge_ood.cli._options import ForceOption, TrustOption
 from edge_ood.errors import MissingDependencyError
 from edge_ood.recipes import RECIPES
 from edge_ood.registry import Registry
@@ -150,6 +150,7 @@ def train(
             "10 epochs and --lr 0.001 unless given.",
         ),
     ] = None,
+    trust: TrustOption = False,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -196,6 +197,7 @@ def train(
             objective=objective,
             model=model,
             start=start,
+            trust=trust,
             recipe=recipe,
             epochs=epochs,
             resume=resume,
@@ -213,4 +215,13 @@ def train(
     )
     if (output / PAGE_FILE).exists():
         typer.echo(f"{output / PAGE_FILE}: learning curves, energies and settings as a page")
-    typer.echo(f"next: edge-ood export {shlex.quote(str(output))}", err=True)
+    typer.echo(f"next: edge-ood export {shlex.quote(str(output))}{_word(model)}", err=True)
+
+
+def _word(model: str | None) -> str:
+    """The option that an export needs again where the network is code of the user's own."""
+    from edge_ood.models import family_of
+    from edge_ood.registry import parse_spec
+
+    runs_code = model is not None and family_of(parse_spec(model).name).runs_code
+    return f" --model {shlex.quote(str(model))}" if runs_code else ""

@@ -63,10 +63,18 @@ Positive = Annotated[float, Bound(0, excluded=True)]
 
 @dataclass(frozen=True)
 class Spec:
-    """A registered name with the parameters that a caller gave it, as text."""
+    """A registered name with the parameters that a caller gave it, as text.
+
+    Attributes:
+        name: Of a registry, or of a function of the user's own.
+        parameters: By name.
+        origin: The file that says so; empty where the user does. A name that a file brought is
+            data: it never runs code of its own, see `edge_ood.training.trust`.
+    """
 
     name: str
     parameters: Mapping[str, str] = field(default_factory=dict)
+    origin: str = field(default="", compare=False, repr=False)
 
     def __str__(self) -> str:
         given = [f"{name}={value}" for name, value in self.parameters.items()]

@@ -31,6 +31,7 @@ def export(
     resize: str | None = None,
     mean: str | Sequence[float] | None = None,
     std: str | Sequence[float] | None = None,
+    trust: bool = False,
     statistics: str = "training",
     layers: Words | None = None,
     force: bool = False,
@@ -47,7 +48,8 @@ def export(
         run: What `edge_ood.train` wrote.
         output: The artefact; in `exported/`, named after the run or the weights, if None.
         model: Instead of `run`, the name of a network that is trained already, or
-            `"package.module:function"`, which runs your own code.
+            `"package.module:function"`, which runs your own code. With `run`, the same as it was
+            trained with, where that is code: a run directory alone runs none.
         weights: Its weights, as safetensors or a torch state dict.
         train: Its training images, `train/<class>/<file>`.
         calibration: ID images, none trained on, for thresholds alone.
@@ -56,6 +58,7 @@ def export(
         resize: `center-crop` or `stretch`.
         mean: Per RGB channel, of pixels in [0, 1]; as published, if None.
         std: As `mean`.
+        trust: Whether the run may name code to run, in place of repeating `model`.
         statistics: Images that fit statistics: `training` or `calibration`.
         layers: Feature layers besides the last: `auto`, or names of submodules.
         force: Replace what is at `output`.
@@ -99,7 +102,14 @@ def export(
 
     chosen = artifact_options(statistics=statistics, layers=words(layers), **options)
     if run is not None:
-        attached = export_run(Path(run), target, chosen, on_step=on_step)
+        attached = export_run(
+            Path(run),
+            target,
+            chosen,
+            model=None if model is None else spec(model),
+            trust=trust,
+            on_step=on_step,
+        )
     else:
         assert model  # `_check_usage`, for these three
         assert weights
@@ -117,8 +127,9 @@ def _check_usage(run: PathLike | None, described: Mapping[str, object]) -> None:
     """Refuse half a description, and one of a run, which knows it all."""
     given = [name for name, value in described.items() if value is not None]
     absent = [name for name in _NEEDED if name not in given]
-    if run is not None and given:
-        raise UsageError(f"a run directory knows its {_options(given)}; leave them out")
+    known = [name for name in given if name != "model"]
+    if run is not None and known:
+        raise UsageError(f"a run directory knows its {_options(known)}; leave them out")
     if run is None and not given:
         raise UsageError(f"give a run directory, or {_options(_NEEDED)}")
     if run is None and absent:

@@ -41,6 +41,7 @@ def train(
     validation: PathLike | None = None,
     unlabelled: PathLike | None = None,
     start: PathLike | None = None,
+    trust: bool = False,
     recipe: str | None = None,
     objective: str | Spec | None = None,
     model: str | Spec | None = None,
@@ -76,6 +77,8 @@ def train(
         validation: `validation/<class>/<file>`; a further 5 % of `data` if None.
         unlabelled: Folder of the pool that transductive objectives learn from.
         start: A finished run to fine-tune; its splits, network and preprocessing go on.
+        trust: Whether `start` may name code to run, if its network is a function of somebody's own
+            and `model` does not name it again.
         recipe: Name of a published way to train.
         objective: Name and parameters, such as `"outlier-exposure:weight=0.5"`.
         model: Name and parameters, or `"package.module:function"`, which runs your own code.
@@ -124,7 +127,7 @@ def train(
         "compile": compile,
         "seed": seed,
     }
-    settings, preprocess = _settled(path_or_none(start), recipe, chosen)
+    settings, preprocess = _settled(path_or_none(start), recipe, chosen, trust=trust)
     preprocess = replace(
         preprocess,
         size_px=preprocess.size_px if image_size is None else image_size,
@@ -157,7 +160,7 @@ def train(
 
 
 def _settled(
-    start: Path | None, recipe: str | None, chosen: Mapping[str, Any]
+    start: Path | None, recipe: str | None, chosen: Mapping[str, Any], *, trust: bool
 ) -> tuple[Settings, Preprocess]:
     """Settings and preprocessing: as given, else as the recipe or the run to start from has it."""
     defaults, preprocess = _DEFAULTS, Preprocess(_IMAGE_SIZE_PX)
@@ -165,6 +168,8 @@ def _settled(
         config = read_start(start).config
         preprocess = config.preprocess
         kept = {name: getattr(config.settings, name) for name in _KEPT}
+        if trust:
+            kept["model"] = replace(kept["model"], origin="")
         defaults = {**_DEFAULTS, **_FINE_TUNING, **kept}
     return choose_settings(defaults, _recipe(recipe, start), chosen), preprocess
 

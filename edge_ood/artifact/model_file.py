@@ -39,8 +39,8 @@ _HOLDS: Mapping[str, Mapping[int, str]] = {
 """By message, the fields that hold messages."""
 
 _OPERATOR, _NODE_DOMAIN, _OPSET_DOMAIN, _EXTERNAL_DATA, _DATA_LOCATION = 4, 7, 1, 13, 14
-_OWN_DOMAINS = (b"", b"ai.onnx")
-_LOOPS = (b"Loop", b"Scan")
+_OWN_DOMAINS = ("", "ai.onnx")
+_LOOPS = ("Loop", "Scan")
 
 
 def check_model_bytes(content: bytes, source: str) -> None:
@@ -75,8 +75,8 @@ def _check(content: memoryview, kind: str, source: str, depth: int) -> None:
             _check(_as_message(value), inner, source, depth - 1)
         elif kind == "node":
             _check_node(number, value, source)
-        elif kind == "opset" and number == _OPSET_DOMAIN and value not in _OWN_DOMAINS:
-            raise _refused(source, f"operators of the domain {_shown(value)}")
+        elif kind == "opset" and number == _OPSET_DOMAIN and _text(value) not in _OWN_DOMAINS:
+            raise _refused(source, f"operators of the domain {_text(value)!r}")
         elif kind == "tensor" and (
             number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value)
         ):
@@ -89,10 +89,10 @@ def _check_tensor(number: int, value: memoryview | int, source: str) -> None:
 
 
 def _check_node(number: int, value: memoryview | int, source: str) -> None:
-    if number == _OPERATOR and value in _LOOPS:
-        raise _refused(source, f"the operator {_shown(value)}")
-    if number == _NODE_DOMAIN and value not in _OWN_DOMAINS:
-        raise _refused(source, f"an operator of the domain {_shown(value)}")
+    if number == _OPERATOR and _text(value) in _LOOPS:
+        raise _refused(source, f"the operator {_text(value)!r}")
+    if number == _NODE_DOMAIN and _text(value) not in _OWN_DOMAINS:
+        raise _refused(source, f"an operator of the domain {_text(value)!r}")
 
 
 def _fields(content: memoryview) -> Iterator[tuple[int, memoryview | int]]:
@@ -132,12 +132,12 @@ def _varint(content: memoryview, position: int) -> tuple[int, int]:
 
 def _as_message(value: memoryview | int) -> memoryview:
     if isinstance(value, int):
-        raise ValueError("a number in place of a message")
+        raise ValueError("a number in place of bytes")
     return value
 
 
-def _shown(value: memoryview | int) -> str:
-    return repr(value if isinstance(value, int) else str(value, "utf-8", "backslashreplace"))
+def _text(value: memoryview | int) -> str:
+    return str(_as_message(value), "utf-8", "backslashreplace")
 
 
 def _refused(source: str, what: str) -> ArtifactError:

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from edge_ood.errors import UnknownNameError
+from edge_ood.errors import InputError, UnknownNameError
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.models._classifier import Trunk
 from edge_ood.registry import Registry, Spec, bind_parameters, parse_spec
@@ -60,6 +60,7 @@ class ModelFamily:
             on; shapes alone are tried if None.
         whole: How networks of this family are built with a head of their own, for weights that
             were trained elsewhere; None where there are none.
+        runs_code: Whether its names are code that lies outside edge-ood.
     """
 
     pattern: str
@@ -71,6 +72,7 @@ class ModelFamily:
     bind: Callable[[str, Mapping[str, Any]], dict[str, Any]] | None = None
     check: Callable[[str, Trunk, int, int], None] | None = None
     whole: WholeNetworks | None = None
+    runs_code: bool = False
 
 
 def model_families() -> list[ModelFamily]:
@@ -103,10 +105,16 @@ def bind_model(model: str | Spec) -> Spec:
 
     Raises:
         UnknownNameError: If no family answers to the name, or a parameter does not exist.
-        InputError: If a parameter has the wrong type.
+        InputError: If a parameter has the wrong type, or the name is code that only a file asks
+            for: it runs on the user's own word alone.
     """
     spec = parse_spec(model) if isinstance(model, str) else model
     family = family_of(spec.name)
+    if family.runs_code and spec.origin:
+        raise InputError(
+            f"'{spec.origin}' names code to run, {spec.name!r}, and files may come from anybody",
+            hint="repeat the --model that it was trained with, or pass --trust if it is yours",
+        )
     if family.bind is not None:
         return Spec(spec.name, family.bind(spec.name, spec.parameters))
     return Spec(spec.name, bind_parameters(family.trunk, spec.parameters, owner=spec.name))

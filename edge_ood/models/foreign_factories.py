@@ -176,4 +176,5 @@ FAMILY = ModelFamily(
     bind=_bind,
     check=_check,
     whole=WholeNetworks(_whole_network),
+    runs_code=True,
 )

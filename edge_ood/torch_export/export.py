@@ -25,12 +25,14 @@ from edge_ood.graph.array import OPSET
 from edge_ood.images.folders import ImageSet, read_class_folders
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.parity.torch_reference import torch_reference
+from edge_ood.registry import Spec
 from edge_ood.scores import Outputs
 from edge_ood.torch_export.layers import WithLayers, choose_layers
 from edge_ood.torch_export.trained_network import NetworkSource, check_accuracy, load_network
 from edge_ood.training.run_directory import Run, read_run
 from edge_ood.training.run_weights import load_model
 from edge_ood.training.training_set import Folders, read_splits
+from edge_ood.training.trust import trusted_run
 
 __all__ = ["export_classifier", "export_network", "export_run", "request_of"]
 
@@ -73,6 +75,8 @@ def export_run(
     output: Path,
     options: Options,
     *,
+    model: Spec | None = None,
+    trust: bool = False,
     on_step: Callable[[str], None] = lambda name: None,
 ) -> Attached:
     """Export a finished run.
@@ -81,14 +85,18 @@ def export_run(
         run_path: A run directory.
         output: Where the artefact goes; an existing file is replaced.
         options: Heads, primary head, false-alarm rate and the like.
+        model: The network that it was trained with, where its owner names it again.
+        trust: Whether the run may name code to run.
         on_step: Called with each step's name before it starts.
 
     Raises:
         ArtifactError: If the run is unfinished or damaged.
+        InputError: If the run names code that nobody vouches for.
         CalibrationError: If there are too few calibration images.
         ExportError: If the classifier cannot be exported, or the parity gate fails.
     """
-    return _export(_trained(read_run(run_path)), output, options, on_step)
+    run = trusted_run(read_run(run_path), model=model, trust=trust)
+    return _export(_trained(run), output, options, on_step)
 
 
 def export_network(

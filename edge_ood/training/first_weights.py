@@ -71,12 +71,13 @@ def first_weights(run: Path | None, settings: Settings, preprocess: Preprocess) 
         return RANDOM
     start = read_start(run)
     check_start(start, settings, preprocess)
-    return _of_run(start)
+    return _of_run(start, settings)
 
 
-def _of_run(start: Run) -> FirstWeights:
-    settings = start.config.settings
-    trained = build_classifier(settings.model, len(start.config.classes), heads=settings.heads)
+def _of_run(start: Run, settings: Settings) -> FirstWeights:
+    # The new run's model is the same, and the user's own word where it is code.
+    heads, classes = start.config.settings.heads, len(start.config.classes)
+    trained = build_classifier(settings.model, classes, heads=heads)
     load_weights(trained, start)
     assert isinstance(trained.heads, IndependentHeads)  # as a run saves them
     return FirstWeights(

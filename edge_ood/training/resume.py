@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +118,7 @@ def environment_notes(run: Run, current: Run) -> list[str]:
 
 def _options(config: RunConfig) -> dict[str, Any]:
     return {
-        **asdict(config.settings),
+        **config.settings.to_json(),
         "size_px": config.preprocess.size_px,
         "resize": config.preprocess.resize,
         "start weights": config.start and config.start.weights,

@@ -87,14 +87,20 @@ class RunConfig:
 
     def to_json(self) -> dict[str, Any]:
         """A document that `from_json` reads."""
-        return {"format": _FORMAT, **asdict(self)}
+        return {"format": _FORMAT, **asdict(self), "settings": self.settings.to_json()}
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> "RunConfig":
-        """Read and check what `to_json` wrote; raises what a damaged document provokes."""
+    def from_json(cls, document: Mapping[str, Any], origin: str) -> "RunConfig":
+        """Read and check what `to_json` wrote; raises what a damaged document provokes.
+
+        Args:
+            document: Anything.
+            origin: The file that it comes from, which the names in it keep.
+        """
         settings = dict(document["settings"])
         for name in ("model", "objective"):
-            settings[name] = Spec(str(settings[name]["name"]), dict(settings[name]["parameters"]))
+            spec = settings[name]
+            settings[name] = Spec(str(spec["name"]), dict(spec["parameters"]), origin)
         settings["augmentation"] = tuple(settings["augmentation"])
         return cls(
             settings=Settings(**settings),
@@ -173,7 +179,7 @@ def read_run(path: Path) -> Run:
     config = _read(path / "config.json")
     splits = _read(path / "splits.json")
     try:
-        settled = RunConfig.from_json(config)
+        settled = RunConfig.from_json(config, str(path / "config.json"))
         for name in _LATER_SPLITS:
             splits.setdefault(name, {"root": "", "images": []})
         images = {name: images_from_json(splits[name], settled.classes) for name in SPLITS}

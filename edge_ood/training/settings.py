@@ -1,7 +1,8 @@
 """How to train: one checked value for the command line, the loop and the run directory."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from edge_ood.errors import InputError
 from edge_ood.registry import Spec
@@ -54,6 +55,14 @@ class Settings:
     compile: bool = False
     seed: int = 0
     recipe: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values by field; models and objectives as their name and parameters."""
+        specs = {
+            name: {"name": spec.name, "parameters": dict(spec.parameters)}
+            for name, spec in (("model", self.model), ("objective", self.objective))
+        }
+        return {**asdict(self), **specs}
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "outlier_batch_size", "heads"):

@@ -215,7 +215,10 @@ def build(num_classes, width=4):
         app, ["train", str(tiny_images / "train"), "-o", str(run), *roles, *words]
     )
     assert 0 == done.exit_code, done.output
-    assert 0 == run_export(run, "-o", tmp_path / "run.onnx").exit_code
+    assert "next: edge-ood export" in done.stderr
+    assert "--model mine:build:width=6" in done.stderr
+    named = ("--model", "mine:build:width=6")
+    assert 0 == run_export(run, "-o", tmp_path / "run.onnx", *named).exit_code
     state = safetensors.torch.load_file(run / "model.safetensors")
     own = {
         name.replace("trunk.network.", "").replace("heads.linear.0", "5"): array
@@ -287,7 +290,7 @@ class Bright(nn.Module):
     ("words", "message"),
     [
         ("", "give a run directory, or --model, --weights, --train, --calibration"),
-        ("run --model resnet18", "a run directory knows its --model"),
+        ("run --model resnet18 --weights w", "a run directory knows its --weights; leave"),
         ("run --mean 1,2,3 --resize stretch", "a run directory knows its --resize, --mean"),
         ("--model resnet18 --weights w.pth", "--train, --calibration is needed, too"),
         (
