@@ -135,11 +135,10 @@ def test_resuming_runs_what_was_typed(own_run: tuple[Path, Path], tiny_images: P
 
 
 def test_a_function_of_the_standard_library_is_code(
-    run_path: Path, demo_images: Path, tmp_path: Path
+    own_run: tuple[Path, Path], tiny_images: Path, tmp_path: Path
 ) -> None:
     """No file of an attacker's is needed for it."""
-    run, mark = tmp_path / "run", tmp_path / "mark"
-    shutil.copytree(run_path, run)
+    run, mark = own_run[0], tmp_path / "mark"
     config = json.loads((run / "config.json").read_text("utf-8"))
     statement = f"open({str(mark)!r}, 'w').write('ran')"
     parameters = {"stmt": statement, "number": "1"}
@@ -148,7 +147,7 @@ def test_a_function_of_the_standard_library_is_code(
 
     for command in (
         ["export", str(run), "-o", str(tmp_path / "x.onnx")],
-        ["train", str(demo_images / "train"), "--from", str(run), "-o", str(tmp_path / "second")],
+        ["train", str(tiny_images / "train"), "--from", str(run), "-o", str(tmp_path / "second")],
     ):
         result = CliRunner().invoke(app, command)
         assert 1 == result.exit_code
@@ -157,15 +156,14 @@ def test_a_function_of_the_standard_library_is_code(
         assert not mark.exists()
 
 
-def test_names_of_edge_ood_need_no_word(run_path: Path) -> None:
-    """A network of the library is no code of anybody's."""
-    run = read_run(run_path)
+def test_names_of_edge_ood_need_no_word(
+    run_training: Callable[..., object], tiny_images: Path, tmp_path: Path
+) -> None:
+    """A network of the library is no code of anybody's; a wrong name for it is said."""
+    run_training(tiny_images, tmp_path / "run", epochs=1)
+    run = read_run(tmp_path / "run")
 
     assert run == trusted_run(run)
     load_model(run)
-
-
-def test_a_wrong_name_for_a_network_of_ours_is_said(run_path: Path) -> None:
-    """`export RUN --model` compares there, too."""
     with pytest.raises(InputError, match="was trained with another model than --model wrn-16-1"):
-        trusted_run(read_run(run_path), model=Spec("wrn-16-1"))
+        trusted_run(run, model=Spec("wrn-16-1"))
