@@ -1,6 +1,5 @@
 """`edge-ood train`: image folders become a run directory."""
 
-import math
 import os
 import shlex
 from pathlib import Path
@@ -208,11 +207,7 @@ def train(
     end_processes()
     if os.environ.get("RANK", "0") != "0":  # torchrun starts many of us, and one speaks
         return
-    accuracy = report.validation_accuracy
-    typer.echo(
-        f"wrote '{output}'"
-        + ("" if math.isnan(accuracy) else f": validation accuracy {accuracy:.1%}")
-    )
+    typer.echo(str(report))
     if (output / PAGE_FILE).exists():
         typer.echo(f"{output / PAGE_FILE}: learning curves, energies and settings as a page")
     typer.echo(f"next: edge-ood export {shlex.quote(str(output))}{_word(model)}", err=True)

@@ -1,10 +1,15 @@
 """What training tells its caller, on the way and at the end; without torch."""
 
+import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 from edge_ood.errors import ChanceLevelError
+from edge_ood.files.document import plain_values
+from edge_ood.files.plain_table import data_frame
 from edge_ood.training.run_directory import EpochReport, Run
 
 __all__ = ["SILENT", "Meter", "Progress", "StepReport", "TrainReport", "conclude"]
@@ -48,7 +53,7 @@ SILENT = Progress()
 
 @dataclass(frozen=True)
 class TrainReport:
-    """A finished run.
+    """A finished run; `print` says how well it came out.
 
     Attributes:
         run: Its directory.
@@ -61,6 +66,40 @@ class TrainReport:
     epochs: tuple[EpochReport, ...]
     validation_accuracy: float
     chance_level: float
+
+    def __str__(self) -> str:
+        accuracy = (
+            ""
+            if math.isnan(self.validation_accuracy)
+            else f": validation accuracy {self.validation_accuracy:.1%}"
+        )
+        return f"wrote '{self.path}'{accuracy}"
+
+    @property
+    def path(self) -> Path:
+        """The run directory."""
+        return self.run.path
+
+    def to_dict(self) -> dict[str, Any]:
+        """Where it is, how well it came out, and its epochs: plain values, None for NaN."""
+        found: dict[str, Any] = plain_values(
+            {
+                "path": str(self.path),
+                "classes": list(self.run.config.classes),
+                "validation_accuracy": self.validation_accuracy,
+                "chance_level": self.chance_level,
+                "epochs": [asdict(epoch) for epoch in self.epochs],
+            }
+        )
+        return found
+
+    def to_pandas(self) -> Any:
+        """A `pandas.DataFrame` with a row for each epoch: loss, accuracies, learning rate, speed.
+
+        Raises:
+            MissingDependencyError: If pandas is not installed.
+        """
+        return data_frame([asdict(epoch) for epoch in self.epochs])
 
 
 class Meter:
