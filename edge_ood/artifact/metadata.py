@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ood.artifact.contract import columns
 from edge_ood.artifact.device import Device
-from edge_ood.artifact.outputs import columns
 from edge_ood.calibration.combination import COMBINED
 from edge_ood.calibration.decision import Decision
 from edge_ood.calibration.guarantee import Guarantee, Sample

@@ -21,6 +21,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from edge_ood.artifact.contract import INPUT_NAME
 from edge_ood.artifact.metadata import (
     Calibration,
     HeadRecord,
@@ -36,7 +37,6 @@ from edge_ood.errors import DataError, ExportError, InputError
 from edge_ood.files.output import atomic_output, report_path
 from edge_ood.files.paths import shown_path
 from edge_ood.graph.assemble import assemble, assemble_reader
-from edge_ood.graph.network import INPUT_NAME
 from edge_ood.graph.precision import INT8_TARGETS, quantised, with_float16
 from edge_ood.graph.simplify import simplify
 from edge_ood.images.folders import ImageSet

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from edge_ood.artifact.contract import INPUT_NAME
 from edge_ood.attachment.request import Request
 from edge_ood.calibration.epsilon import (
     EPSILON_GRID,
@@ -22,7 +23,6 @@ from edge_ood.calibration.epsilon import (
 from edge_ood.calibration.fusion import logistic_weights, uniform_weights
 from edge_ood.graph.adversary import ADVERSARIAL, assemble_adversary
 from edge_ood.graph.assemble import assemble_scores
-from edge_ood.graph.network import INPUT_NAME
 from edge_ood.images.reading import decode_all
 from edge_ood.images.splits import evenly_spread
 from edge_ood.onnx_session import open_session

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from edge_ood.artifact.contract import INPUT_NAME
 from edge_ood.attachment.attach import Attached, attach
 from edge_ood.attachment.request import Options, Request, bind_head
 from edge_ood.errors import ExportError, InputError
@@ -20,7 +21,6 @@ from edge_ood.graph.adopt import adopt
 from edge_ood.graph.assemble import assemble_reader
 from edge_ood.graph.endings import Ending, find_ending
 from edge_ood.graph.intake import image_input, normal_form, read_model
-from edge_ood.graph.network import INPUT_NAME
 from edge_ood.onnx_session import open_session, translated_errors
 from edge_ood.parity.onnx_reference import onnx_reference
 from edge_ood.registry import Spec

@@ -4,11 +4,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
+from edge_ood.artifact.contract import INPUT_NAME
 from edge_ood.errors import ArtifactError
 from edge_ood.graph.array import GraphArray, GraphBuilder, GraphNamespace
 from edge_ood.graph.gradient import append_gradient
 from edge_ood.graph.network import (
-    INPUT_NAME,
     PREPROCESSED,
     GraphOutput,
     build_with_shapes,

@@ -13,6 +13,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from edge_ood.artifact.contract import contract_outputs, decision_of, pvalue_of
 from edge_ood.calibration.combination import COMBINED, Combination
 from edge_ood.calibration.decision import Decision
 from edge_ood.calibration.threshold import pvalues_of_weights
@@ -30,6 +31,12 @@ _WEIGHTS, _TOTAL = "knot_weights", "knot_total"
 _MAP_KNOTS, _SURPRISE, _SLOPES = "map_knots", "surprise", "slopes"
 _NAMES = (_THRESHOLDS, _KNOTS, _PVALUES, _GROUPS, _WEIGHTS, _TOTAL, _MAP_KNOTS, _SURPRISE, _SLOPES)
 """Initializers of a decision; those of the combined score have its name in front."""
+
+_ELEMENT_TYPES = {
+    "tensor(int64)": TensorProto.INT64,
+    "tensor(bool)": TensorProto.BOOL,
+    "tensor(float)": TensorProto.FLOAT,
+}
 
 
 def with_decision(model: onnx.ModelProto, decision: Decision, *, primary: str) -> onnx.ModelProto:
@@ -54,8 +61,8 @@ def with_decision(model: onnx.ModelProto, decision: Decision, *, primary: str) -
     if decision.combination and decision.combined:
         _record_combination(builder, decision.combination)
         _record(builder, decision.combined, prefix=f"{COMBINED}/")
-    builder.add("Identity", [f"{primary}_pvalue"], name="pvalue")
-    builder.add("Identity", [f"{primary}_is_ood"], name="is_ood")
+    builder.add("Identity", [pvalue_of(primary)], name="pvalue")
+    builder.add("Identity", [decision_of(primary)], name="is_ood")
     made = build_model(builder, _contract_outputs(decision), model)
     made.graph.value_info.extend(pruned.graph.value_info)
     made.metadata_props.extend(model.metadata_props)
@@ -171,8 +178,8 @@ def _record(builder: GraphBuilder, decision: Decision, prefix: str = "") -> None
     table = builder.initializer(prefix + _PVALUES, decision.pvalues.ravel())
     counted = _record_counts(builder, column, knots, decision.knots.shape[2])
     pvalues = builder.add("Gather", [table, _record_index(builder, counted, decision)])
-    _record_rows(builder, pvalues, [f"{name}_pvalue" for name in names])
-    _record_rows(builder, flagged, [f"{name}_is_ood" for name in names])
+    _record_rows(builder, pvalues, [pvalue_of(name) for name in names])
+    _record_rows(builder, flagged, [decision_of(name) for name in names])
 
 
 def _record_counts(builder: GraphBuilder, column: str, knots: str, most: int) -> str:
@@ -212,16 +219,8 @@ def _record_rows(builder: GraphBuilder, matrix: str, names: Sequence[str]) -> No
 
 
 def _contract_outputs(decision: Decision) -> list[GraphOutput]:
-    outputs = [
-        GraphOutput("label", TensorProto.INT64),
-        GraphOutput("is_ood", TensorProto.BOOL),
-        GraphOutput("pvalue", TensorProto.FLOAT),
-        GraphOutput("logits", TensorProto.FLOAT, ("N", len(decision.groups))),
+    shapes = {"logits": ("N", len(decision.groups))}
+    return [
+        GraphOutput(name, _ELEMENT_TYPES[kind], shapes.get(name, ("N",)))
+        for name, kind in contract_outputs(decision.outputs).items()
     ]
-    for head in decision.outputs:
-        outputs += [
-            GraphOutput(head, TensorProto.FLOAT),
-            GraphOutput(f"{head}_pvalue", TensorProto.FLOAT),
-            GraphOutput(f"{head}_is_ood", TensorProto.BOOL),
-        ]
-    return outputs

@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from PIL import Image
 
+from edge_ood.artifact.contract import INPUT_NAME, decision_of, pvalue_of
 from edge_ood.calibration.combination import COMBINED
 from edge_ood.calibration.decision import Decision
 from edge_ood.errors import ExportError
 from edge_ood.graph.decision import read_decision
-from edge_ood.graph.network import INPUT_NAME, PREPROCESSED, inner_output, moved_output
+from edge_ood.graph.network import PREPROCESSED, inner_output, moved_output
 from edge_ood.onnx_session import open_session
 from edge_ood.parity.gradient_check import GradientReport
 from edge_ood.parity.limits import Expected, Reference, Subject, own_outputs
@@ -213,18 +214,19 @@ def _compare(expected: Expected, found: Mapping[str, NDArray[Any]], size: int) -
     flipped = {"label": int(errors["label"][0].sum())}
     for head in expected.subject.heads:
         decision, name, label = expected.subject.decision, head.name, found["label"]
-        flips = found[f"{name}_is_ood"] != decision.is_ood(name, expected.values[name], label)
-        flipped[f"{name}_is_ood"] = int(flips.sum())
+        flips = found[decision_of(name)] != decision.is_ood(name, expected.values[name], label)
+        flipped[decision_of(name)] = int(flips.sum())
         if head.epsilon:  # a decision may flip where the score is as near to the threshold
             distance = np.abs(expected.values[name] - decision.limits(name, label))
             flips &= distance > expected.allowed[name]
-        errors[f"{name}_is_ood"] = _exactly(flips)
-        errors[f"{name}_pvalue"] = _exactly(
-            found[f"{name}_pvalue"] != decision.pvalue(name, found[name], label)
+        errors[decision_of(name)] = _exactly(flips)
+        errors[pvalue_of(name)] = _exactly(
+            found[pvalue_of(name)] != decision.pvalue(name, found[name], label)
         )
     combined = _combined_errors(expected.subject.decision, found)
     errors |= combined
-    flipped |= {name: int(e.sum()) for name, (e, _) in combined.items() if name.endswith("_is_ood")}
+    if combined:
+        flipped[decision_of(COMBINED)] = int(combined[decision_of(COMBINED)][0].sum())
     return [
         Compared(output, size, error, allowed, flipped.get(output))
         for output, (error, allowed) in errors.items()
@@ -240,8 +242,8 @@ def _combined_errors(
     score, label = found[COMBINED], found["label"]
     expected = {
         COMBINED: decision.combination.score(found),
-        f"{COMBINED}_is_ood": decision.is_ood(COMBINED, score, label),
-        f"{COMBINED}_pvalue": decision.pvalue(COMBINED, score, label),
+        decision_of(COMBINED): decision.is_ood(COMBINED, score, label),
+        pvalue_of(COMBINED): decision.pvalue(COMBINED, score, label),
     }
     return {name: _exactly(found[name] != value) for name, value in expected.items()}
 
@@ -317,15 +319,15 @@ def _check_same(found: Decision, expected: Decision) -> None:
         of_file, fitted = found.thresholds[row], expected.thresholds[row]
         if not np.array_equal(of_file, fitted):
             raise ExportError(
-                f"'{head}_is_ood': the file's threshold is {of_file.tolist()}, its calibration "
-                f"images give {fitted.tolist()}",
+                f"{decision_of(head)!r}: the file's threshold is {of_file.tolist()}, its "
+                f"calibration images give {fitted.tolist()}",
                 hint="calibrate the file again",
             )
         same = np.array_equal(found.groups, expected.groups)
         same &= np.array_equal(found.pvalues, expected.pvalues)
         if not same or not np.array_equal(found.knots[row], expected.knots[row]):
             raise ExportError(
-                f"'{head}_pvalue': the file's knots are not those of its calibration images",
+                f"{pvalue_of(head)!r}: the file's knots are not those of its calibration images",
                 hint="calibrate the file again",
             )
 
@@ -355,7 +357,7 @@ def _check_resizing(
         )
     return [
         (output, name)
-        for output in (f"{head}_is_ood" for head in subject.decision.outputs)
+        for output in map(decision_of, subject.decision.outputs)
         for name, flip in zip(images, in_graph[output] != by_pillow[output], strict=True)
         if flip
     ]

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ood.artifact.contract import INPUT_NAME, contract_outputs
 from edge_ood.artifact.metadata import Metadata
-from edge_ood.artifact.outputs import Row, Scores, contract_outputs
+from edge_ood.artifact.outputs import Row, Scores
 from edge_ood.artifact.reader import read_metadata
 from edge_ood.errors import ArtifactError, DataError, InputError, ShapeError, UnknownNameError
 from edge_ood.files.paths import is_folder
@@ -22,7 +23,6 @@ from edge_ood.threads import available_cores
 
 __all__ = ["Scorer"]
 
-_INPUT = "images"
 _BATCH = 8  # images per inference: more do not stay in a processor's caches
 
 
@@ -190,7 +190,7 @@ class Scorer:
 
     def _run(self, images: NDArray[np.uint8]) -> Scores:
         with translated_errors(f"'{self.path}' cannot run"):
-            results = self._session.run(list(self._outputs), {_INPUT: images})
+            results = self._session.run(list(self._outputs), {INPUT_NAME: images})
         if {len(result) for result in results} != {len(images)}:
             lengths = [len(result) for result in results]
             raise ArtifactError(
@@ -227,8 +227,8 @@ class Scorer:
             inputs = {value.name: value.type for value in self._session.get_inputs()}
             outputs = {value.name: value.type for value in self._session.get_outputs()}
             shapes = {value.name: value.shape for value in self._session.get_outputs()}
-        if inputs != {_INPUT: "tensor(uint8)"}:
-            raise self._broken_contract(f"inputs {inputs}, expected '{_INPUT}' of uint8 alone")
+        if inputs != {INPUT_NAME: "tensor(uint8)"}:
+            raise self._broken_contract(f"inputs {inputs}, expected '{INPUT_NAME}' of uint8 alone")
         if list(outputs.items()) != list(self._outputs.items()):
             raise self._broken_contract(f"outputs {outputs}, its metadata promises {self._outputs}")
         if any(len(shape) != 1 + (name == "logits") for name, shape in shapes.items()):

@@ -11,6 +11,7 @@ import onnx
 import pytest
 from PIL import Image
 
+from edge_ood.artifact.contract import columns, contract_outputs
 from edge_ood.artifact.device import Device
 from edge_ood.artifact.metadata import (
     FORMAT,
@@ -22,7 +23,7 @@ from edge_ood.artifact.metadata import (
     PackedArray,
     Probe,
 )
-from edge_ood.artifact.outputs import Row, columns, contract_outputs
+from edge_ood.artifact.outputs import Row
 from edge_ood.evaluation.csv_table import COLUMNS
 from edge_ood.images.decoding.open_image import MAX_PIXELS
 from edge_ood.images.preprocess import Preprocess
