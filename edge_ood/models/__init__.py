@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from edge_ood.errors import InputError, UnknownNameError
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.registry import Registry, Spec, bind_parameters, parse_spec
-from edge_ood.scores import Outputs
+from edge_ood.scores import PENULTIMATE, Outputs
 
 __all__ = [
     "FAMILIES",
@@ -32,9 +32,6 @@ __all__ = [
     "merge_heads",
     "model_families",
 ]
-
-PENULTIMATE = "penultimate"
-"""The layer that the linear heads read; always the last feature."""
 
 _IMAGENET_PX = 224
 _LARGEST_TRIED_PX = 512
