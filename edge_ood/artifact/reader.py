@@ -1,6 +1,5 @@
 """Reading an artefact's metadata: a file is untrusted until it passed through here."""
 
-import re
 from collections.abc import Mapping
 from functools import partial
 
@@ -22,12 +21,10 @@ from edge_ood.artifact.metadata import (
 from edge_ood.calibration.decision import Decision
 from edge_ood.calibration.threshold import Knots, pvalues_of_weights
 from edge_ood.errors import ArtifactError, EdgeOodError, InputError
-from edge_ood.files.document import Document
+from edge_ood.files.document import Document, newer_format
 from edge_ood.images.preprocess import Preprocess
 
 __all__ = ["read_metadata"]
-
-_VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc|\.dev|\.post)\d+)?")
 
 
 def read_metadata(properties: Mapping[str, str], *, source: str) -> Metadata:
@@ -50,17 +47,12 @@ def read_metadata(properties: Mapping[str, str], *, source: str) -> Metadata:
         number = document.get("format", int)
         if number <= FORMAT:
             return _metadata(document, number)
-        wanted = document.get("version", str, "")
+        version = document.get("version", str, "")
     except EdgeOodError as error:
         raise ArtifactError(
             f"the metadata of '{source}' is damaged: {error}", hint="export it again"
         ) from error
-    # The version is untrusted, and the hint invites to paste it into a shell.
-    requirement = f"'edge-ood>={wanted}'" if _VERSION.fullmatch(wanted) else "edge-ood"
-    raise ArtifactError(
-        f"'{source}' has artefact format {number}, this edge-ood reads formats up to {FORMAT}",
-        hint=f"pip install --upgrade {requirement}",
-    )
+    raise newer_format(source, number, FORMAT, version=version)
 
 
 def _metadata(document: Document, number: int) -> Metadata:

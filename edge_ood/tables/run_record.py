@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edge_ood.errors import ArtifactError, InputError
-from edge_ood.files.document import Document
+from edge_ood.files.document import Document, read_document
 from edge_ood.files.output import replacing
 from edge_ood.tables.formats import FORMATS
 from edge_ood.tables.shards import Shard
@@ -103,24 +103,13 @@ def read_record(path: Path) -> RunRecord:
     Raises:
         ArtifactError: If it is missing, damaged, or of a newer edge-ood.
     """
-    try:
-        document = Document.parse(path.read_text("utf-8"))
-        number = document.get("format", int)
-        if number == _FORMAT:
-            return _record(document)
-    except FileNotFoundError as error:
+    record = read_document(path, _record, newest=_FORMAT, hint="score again with --force")
+    if record is None:
         raise ArtifactError(
             f"no file '{path}', which says what made the table",
             hint="keep the .run.json of a table beside it",
-        ) from error
-    except (ValueError, OSError) as error:
-        raise ArtifactError(
-            f"cannot read '{path}': {error}", hint="score again with --force"
-        ) from error
-    raise ArtifactError(
-        f"'{path}' has record format {number}, this edge-ood reads format {_FORMAT}",
-        hint="pip install --upgrade edge-ood",
-    )
+        )
+    return record
 
 
 def _record(document: Document) -> RunRecord:

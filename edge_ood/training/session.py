@@ -15,6 +15,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from edge_ood.errors import ArtifactError, InputError
+from edge_ood.files.document import newer_format
 from edge_ood.files.output import atomic_output
 from edge_ood.models import Classifier, IndependentHeads, build_classifier
 from edge_ood.objectives import Model, logits_by_head, needs_of
@@ -339,10 +340,7 @@ def load_checkpoint(path: Path, session: Session) -> State:
             io.BytesIO(path.read_bytes()), map_location=session.fabric.device, weights_only=True
         )
         if content["format"] > _CHECKPOINT_FORMAT:
-            raise ArtifactError(
-                f"'{path}' has format {content['format']}, this edge-ood reads 1",
-                hint="pip install --upgrade edge-ood",
-            )
+            raise newer_format(path, content["format"], _CHECKPOINT_FORMAT)
         session.classifier.load_state_dict(content["classifier"])
         session.optimizer.load_state_dict(content["optimizer"])
         return State(
