@@ -25,6 +25,7 @@ from edge_ood.onnx_session import open_session, translated_errors
 from edge_ood.parity.onnx_reference import onnx_reference
 from edge_ood.registry import Spec
 from edge_ood.scores import HEADS, ScoreHead
+from edge_ood.scores._softmax import logsumexp
 
 __all__ = ["attach_foreign"]
 
@@ -160,8 +161,7 @@ def _activated(logits: NDArray[np.float64], activation: str) -> NDArray[np.float
         return np.asarray(1 / (1 + np.exp(-logits)))
     if activation == "":
         return logits
-    below = logits - logits.max(axis=1, keepdims=True)
-    shares = below - np.log(np.exp(below).sum(axis=1, keepdims=True))
+    shares = logits - logsumexp(np, logits)[:, None]
     return np.asarray(shares if activation == "log_softmax" else np.exp(shares))
 
 

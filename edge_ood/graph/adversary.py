@@ -18,6 +18,7 @@ from edge_ood.graph.network import (
 )
 from edge_ood.graph.simplify import prune
 from edge_ood.images.preprocess import Preprocess
+from edge_ood.scores._softmax import below_peak, log_total
 
 __all__ = ["ADVERSARIAL", "FGSM_EPSILON", "adversary_of", "assemble_adversary"]
 
@@ -82,8 +83,7 @@ def _adversary(
 ) -> onnx.ModelProto:
     """The recorded classifier, led away from its prediction."""
     xp = GraphNamespace()
-    below = logits - xp.max(logits, axis=1, keepdims=True)
-    loss = xp.log(xp.sum(xp.exp(below), axis=1))
+    loss = log_total(xp, below_peak(xp, logits))
     gradient = append_gradient(
         builder,
         of=loss.name,
