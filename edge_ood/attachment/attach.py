@@ -33,15 +33,14 @@ from edge_ood.artifact.metadata import (
 from edge_ood.attachment.request import Options, Request, bind_head, default_heads
 from edge_ood.attachment.tune import tune
 from edge_ood.calibration.combination import COMBINED
-from edge_ood.errors import DataError, ExportError, InputError
+from edge_ood.errors import ExportError, InputError
 from edge_ood.files.output import atomic_output, report_path
 from edge_ood.files.paths import shown_path
 from edge_ood.graph.assemble import assemble, assemble_reader
 from edge_ood.graph.precision import INT8_TARGETS, quantised, with_float16
 from edge_ood.graph.simplify import simplify
 from edge_ood.images.folders import ImageSet
-from edge_ood.images.preprocess import Preprocess
-from edge_ood.images.reading import DecodedImage, decode_all, decode_stream, with_hashes
+from edge_ood.images.reading import DecodedImage, decode_all, decode_each, with_hashes
 from edge_ood.images.splits import evenly_spread, halves_by_hash
 from edge_ood.onnx_session import open_session
 from edge_ood.parity.comparison import Comparison, compare
@@ -52,6 +51,7 @@ from edge_ood.parity.report import parity_document, write_report
 from edge_ood.runtime.calibrate import CalibrationReport, calibrate_artifact
 from edge_ood.runtime.scorer import Scorer
 from edge_ood.scores import BoundHead, Outputs
+from edge_ood.threads import slices
 
 __all__ = ["STEPS", "Attached", "Draft", "attach", "steps_for"]
 
@@ -307,9 +307,9 @@ def _fit_stream(request: Request, images: ImageSet, accumulators: Sequence[Any])
     session = open_session(reader.SerializeToString(), provider=request.options.provider)
     names = [output.name for output in session.get_outputs()]
     assert images.labels is not None  # training images are labelled, others were checked
-    decoded = _decoded(images.paths, request.preprocess)
-    for start in range(0, len(images), _BATCH):
-        labels = images.labels[start : start + _BATCH]
+    decoded = decode_each(images.paths, request.preprocess)
+    for part in slices(len(images), _BATCH):
+        labels = images.labels[part]
         batch = np.stack([next(decoded).pixels for _ in labels])
         arrays = session.run(names, {INPUT_NAME: batch})
         outputs = Outputs.from_named(dict(zip(names, arrays, strict=True)))
@@ -317,17 +317,10 @@ def _fit_stream(request: Request, images: ImageSet, accumulators: Sequence[Any])
             accumulator.update(outputs, labels)
 
 
-def _decoded(paths: Sequence[Path], preprocess: Preprocess) -> Iterator[DecodedImage]:
-    for item in decode_stream(paths, preprocess):
-        if isinstance(item, DataError):
-            raise item
-        yield item
-
-
 def _parity_images(request: Request) -> dict[str, DecodedImage]:
     """Training images spread evenly over the set, so that every class is likely among them."""
     chosen = evenly_spread(request.training, request.reference.images).paths
-    decoded = _decoded(chosen, request.preprocess)
+    decoded = decode_each(chosen, request.preprocess)
     return {shown_path(path): item for path, item in zip(chosen, decoded, strict=True)}
 
 

@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from PIL import Image
 
-from edge_ood.artifact.contract import INPUT_NAME, decision_of, pvalue_of
+from edge_ood.artifact.contract import decision_of, pvalue_of
 from edge_ood.calibration.combination import COMBINED
 from edge_ood.calibration.decision import Decision
 from edge_ood.errors import ExportError
 from edge_ood.graph.decision import read_decision
 from edge_ood.graph.network import PREPROCESSED, inner_output, moved_output
-from edge_ood.onnx_session import open_session
+from edge_ood.onnx_session import open_session, run_in_batches
 from edge_ood.parity.gradient_check import GradientReport
 from edge_ood.parity.limits import Expected, Reference, Subject, own_outputs
 from edge_ood.scores import FEATURES_PREFIX
@@ -274,15 +274,8 @@ def _exposed(model: onnx.ModelProto, moving: Sequence[str]) -> bytes:
 
 
 def _run(session: Any, batch: NDArray[np.uint8], size: int) -> dict[str, NDArray[Any]]:
-    names = [output.name for output in session.get_outputs()]
-    parts = [
-        session.run(names, {INPUT_NAME: batch[start : start + size]})
-        for start in range(0, len(batch), size)
-    ]
-    return {
-        inner_output(name) or name: np.concatenate(arrays)
-        for name, arrays in zip(names, zip(*parts, strict=True), strict=True)
-    }
+    found = run_in_batches(session, batch, size)
+    return {inner_output(name) or name: array for name, array in found.items()}
 
 
 def _per_image(difference: NDArray[Any]) -> NDArray[np.float64]:

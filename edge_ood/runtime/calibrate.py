@@ -16,7 +16,7 @@ from edge_ood.artifact.metadata import (
     store_metadata,
 )
 from edge_ood.artifact.outputs import Scores
-from edge_ood.calibration.combination import COMBINED
+from edge_ood.calibration.combination import COMBINED, FEWEST_COMBINED
 from edge_ood.calibration.decision import Decision, fit_combined, fit_decision
 from edge_ood.calibration.guarantee import Changes, Guarantee
 from edge_ood.errors import ArtifactError, CalibrationError, InputError
@@ -30,7 +30,6 @@ __all__ = ["CalibrationReport", "calibrate_artifact", "set_thresholds", "undo_ca
 _MOST_HISTORY = 10
 _MOST_HISTORY_BYTES = 1 << 22
 _NO_CHANGES = Changes()
-_FEWEST_COMBINED = 2
 
 
 @dataclass(frozen=True)
@@ -209,7 +208,7 @@ def _second_half(hashes: Sequence[str], guarantee: Guarantee) -> NDArray[np.bool
 
 def _check_combined(metadata: Metadata, guarantee: Guarantee) -> None:
     """Refuse a combined score of one head, and to drop the one that decides."""
-    if guarantee.combined and len(metadata.heads) < _FEWEST_COMBINED:
+    if guarantee.combined and len(metadata.heads) < FEWEST_COMBINED:
         raise InputError(
             f"{COMBINED!r} combines scores, and this file has {metadata.heads[0].name!r} alone",
             hint="export it with two scores or more",

@@ -1,9 +1,9 @@
 """`Scorer`: an artefact in onnxruntime, over arrays, files and streams of files. Torch-free."""
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ from edge_ood.errors import ArtifactError, DataError, InputError, ShapeError, Un
 from edge_ood.files.paths import is_folder
 from edge_ood.images.folders import find_images
 from edge_ood.onnx_session import open_session, provider_name, read_properties, translated_errors
-from edge_ood.runtime.pipeline import Batch, Schedule, run_files
-from edge_ood.threads import available_cores
+from edge_ood.runtime.pipeline import Batch, Schedule, check_batch_size, run_files
+from edge_ood.threads import available_cores, batched, slices
 
 __all__ = ["Scorer"]
 
@@ -103,9 +103,10 @@ class Scorer:
         else:
             items.extend(images)
         if items and all(isinstance(item, np.ndarray) for item in items):
+            check_batch_size(batch_size)
             stacks = [_checked_frames(item) for item in items]
             same_size = groupby(stacks, key=lambda stack: stack.shape[1:])
-            chunks = (chunk for _, group in same_size for chunk in _chunks(group, batch_size))
+            chunks = (chunk for _, group in same_size for chunk in batched(group, batch_size))
             joined = (np.concatenate(c) if len(c) > 1 else c[0] for c in chunks)
             return Scores.joined([self.score_arrays(j, batch_size=batch_size) for j in joined])
         paths = [found for item in items for found in _expanded(item)]
@@ -117,9 +118,9 @@ class Scorer:
         Raises:
             ShapeError: If the array has another shape or dtype.
         """
+        check_batch_size(batch_size)
         frames = _checked_frames(images)
-        starts = range(0, len(frames), _checked_size(batch_size))
-        return Scores.joined([self._run(frames[start : start + batch_size]) for start in starts])
+        return Scores.joined([self._run(frames[part]) for part in slices(len(frames), batch_size)])
 
     def score_files(
         self,
@@ -260,15 +261,3 @@ def _expanded(item: Any) -> list[Path]:
         )
     path = Path(item)
     return find_images(path) if is_folder(path) else [path]
-
-
-def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    remaining = iter(items)
-    while chunk := list(islice(remaining, _checked_size(size))):
-        yield chunk
-
-
-def _checked_size(batch_size: int) -> int:
-    if batch_size < 1:
-        raise InputError(f"batch size {batch_size}, expected 1 or more")
-    return batch_size

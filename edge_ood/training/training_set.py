@@ -13,6 +13,7 @@ from edge_ood.images.folders import ImageSet, read_class_folders, read_images
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import decode_all, with_hashes
 from edge_ood.images.splits import stratified_split
+from edge_ood.threads import slices
 from edge_ood.training.fine_tuning import check_classes, only_pretrained, same_role
 from edge_ood.training.run_directory import SPLITS, Run
 
@@ -196,8 +197,8 @@ def channel_statistics(
         Both rounded to 4 decimals, so that they read well; the deviation is at least 0.01.
     """
     counts = np.zeros((3, 256), np.int64)
-    for start in range(0, len(images), _IMAGES_PER_CHUNK):
-        chunk = images[start : start + _IMAGES_PER_CHUNK]
+    for part in slices(len(images), _IMAGES_PER_CHUNK):
+        chunk = images[part]
         for channel in range(3):
             counts[channel] += np.bincount(chunk[..., channel].ravel(), minlength=256)
     levels = np.arange(256) / 255
