@@ -283,7 +283,7 @@ class Metadata:
         probe: Reproducible scores.
         parity: Summary of the parity report.
         precision: What the classifier computes in, one of `PRECISIONS`.
-        comparison: How a converted classifier differs from its float32 twin; empty for fp32.
+        comparison: How a converted classifier differs from its fp32 reference; empty for fp32.
         provider: onnxruntime execution provider that calibrated it.
         provenance: Model, objective, seed and the like.
         history: Earlier calibrations, oldest first.

@@ -6,7 +6,7 @@ fit        statistics of the heads, through onnxruntime, in one pass over the im
 assemble   classifier + preprocessing + heads + decision, as one graph
 calibrate  thresholds, p-values and probe, through the assembled file
 verify     the parity gate, on the assembled file
-compare    a converted file with its float32 twin, which goes the same way
+compare    a converted file with its fp32 reference, which goes the same way
 write      a summary of the report into the metadata, then file and report under their final names
 """
 
@@ -53,7 +53,7 @@ from edge_ood.runtime.scorer import Scorer
 from edge_ood.scores import BoundHead, Outputs
 from edge_ood.threads import slices
 
-__all__ = ["STEPS", "Attached", "Draft", "attach", "steps_for"]
+__all__ = ["STEPS", "Attached", "Unfinished", "attach", "steps_for"]
 
 _BATCH = 64
 _RANGE_IMAGES, _COMPARED_IMAGES = 256, 512
@@ -63,11 +63,11 @@ _LEAST_RANK_CORRELATION = 0.99
 
 
 @dataclass(frozen=True)
-class Draft:
+class Unfinished:
     """An artefact in the making: what the steps have found out so far.
 
     Attributes:
-        twin: What was asked for, but in float32; None unless the classifier is converted.
+        fp32_request: What was asked for, but in fp32; None unless the classifier is converted.
     """
 
     request: Request
@@ -79,7 +79,7 @@ class Draft:
     calibration: CalibrationReport | None = None
     parity: ParityReport | None = None
     parity_hashes: Mapping[str, str] = field(default_factory=dict)
-    twin: Request | None = None
+    fp32_request: Request | None = None
     comparison: Comparison | None = None
 
 
@@ -110,43 +110,43 @@ def attach(
         DataError: If an image cannot be read, or the file cannot be written.
     """
     with atomic_output(report_path(output)) as report, atomic_output(output) as temporary:
-        draft = Draft(request, temporary)
+        unfinished = Unfinished(request, temporary)
         for name, step in steps_for(request.options):
             on_step(name)
-            draft = step(draft)
-        assert draft.parity is not None  # the last step but one sets it
+            unfinished = step(unfinished)
+        assert unfinished.parity is not None  # the last step but one sets it
         metadata = Scorer(temporary, provider=request.options.provider).metadata
-        document = parity_document(draft.parity, metadata, draft.parity_hashes, temporary)
+        document = parity_document(unfinished.parity, metadata, unfinished.parity_hashes, temporary)
         write_report(report, document)
-    return Attached(output, metadata, draft.parity, draft.comparison)
+    return Attached(output, metadata, unfinished.parity, unfinished.comparison)
 
 
-def simplify_classifier(draft: Draft) -> Draft:
+def simplify_classifier(unfinished: Unfinished) -> Unfinished:
     """Leave the classifier less to compute; the parity gate compares with it as it came."""
-    lighter = simplify(draft.request.classifier)
-    return replace(draft, request=replace(draft.request, classifier=lighter))
+    lighter = simplify(unfinished.request.classifier)
+    return replace(unfinished, request=replace(unfinished.request, classifier=lighter))
 
 
-def convert(draft: Draft) -> Draft:
+def convert(unfinished: Unfinished) -> Unfinished:
     """Put the classifier into the precision that was asked for, and remember it in float32."""
-    request = draft.request
+    request = unfinished.request
     options = request.options
     if options.precision == "fp16":
         converted = with_float16(request.classifier)
     else:
         images = _ranging_input(request)
         converted = quantised(request.classifier, images, INT8_TARGETS[_int8_target(options)])
-    float32 = replace(options, precision="fp32", int8_target=None, max_label_flips=None)
+    fp32 = replace(options, precision="fp32", int8_target=None, max_label_flips=None)
     return replace(
-        draft,
+        unfinished,
         request=replace(request, classifier=converted),
-        twin=replace(request, options=float32),
+        fp32_request=replace(request, options=fp32),
     )
 
 
-def fit(draft: Draft) -> Draft:
+def fit(unfinished: Unfinished) -> Unfinished:
     """Bind parameters and fit statistics; decide which images set the thresholds."""
-    request = draft.request
+    request = unfinished.request
     specs = request.options.heads or default_heads(request.classifier)
     bound = [bind_head(spec) for spec in specs]
     images, thresholds_from = _statistics_images(request)
@@ -165,27 +165,27 @@ def fit(draft: Draft) -> Draft:
         for head in bound
     )
     hashes = with_hashes(request.training).hashes
-    return replace(draft, heads=heads, thresholds_from=thresholds_from, training_hashes=hashes)
+    return replace(unfinished, heads=heads, thresholds_from=thresholds_from, training_hashes=hashes)
 
 
-def choose_parameters(draft: Draft) -> Draft:
+def choose_parameters(unfinished: Unfinished) -> Unfinished:
     """Choose epsilon and layer weights on training images."""
-    tuning = tune(draft.request, draft.heads)
-    return replace(draft, heads=tuning.heads, choices=tuning.choices)
+    tuning = tune(unfinished.request, unfinished.heads)
+    return replace(unfinished, heads=tuning.heads, choices=tuning.choices)
 
 
-def assemble_file(draft: Draft) -> Draft:
+def assemble_file(unfinished: Unfinished) -> Unfinished:
     """Write the uncalibrated artefact."""
-    request, options = draft.request, draft.request.options
+    request, options = unfinished.request, unfinished.request.options
     combined = options.guarantee.combined
     model = assemble(
         request.classifier,
         request.preprocess,
-        draft.heads,
+        unfinished.heads,
         primary=options.primary,
         combined=combined,
     )
-    names = [*(head.name for head in draft.heads), *[COMBINED] * combined]
+    names = [*(head.name for head in unfinished.heads), *[COMBINED] * combined]
     unknown = Calibration(
         **asdict(options.guarantee),
         n=0,
@@ -195,11 +195,11 @@ def assemble_file(draft: Draft) -> Draft:
     metadata = Metadata(
         classes=request.classes,
         preprocess=request.preprocess,
-        heads=tuple(HeadRecord(h.name, h.parameters) for h in draft.heads),
+        heads=tuple(HeadRecord(h.name, h.parameters) for h in unfinished.heads),
         primary=options.primary,
         calibration=unknown,
         manifests={
-            request.training_role: Manifest.of(draft.training_hashes),
+            request.training_role: Manifest.of(unfinished.training_hashes),
             "outliers": Manifest.of(request.outliers.hashes),
             **{role: Manifest.of(i.hashes) for role, i in request.others.items() if len(i)},
         },
@@ -209,64 +209,68 @@ def assemble_file(draft: Draft) -> Draft:
             "statistics": options.statistics,
             **request.provenance,
             **({"int8_target": _int8_target(options)} if options.precision == "int8" else {}),
-            **({"choices": draft.choices} if draft.choices else {}),
+            **({"choices": unfinished.choices} if unfinished.choices else {}),
         },
         version=version("edge-ood"),
     )
     store_metadata(model, metadata)
-    onnx.save(model, draft.path)
-    return draft
+    onnx.save(model, unfinished.path)
+    return unfinished
 
 
-def calibrate(draft: Draft) -> Draft:
+def calibrate(unfinished: Unfinished) -> Unfinished:
     """Set thresholds and p-values through the file."""
     report = calibrate_artifact(
-        draft.path, draft.thresholds_from.paths, provider=draft.request.options.provider
+        unfinished.path,
+        unfinished.thresholds_from.paths,
+        provider=unfinished.request.options.provider,
     )
-    return replace(draft, calibration=report)
+    return replace(unfinished, calibration=report)
 
 
-def check_parity(draft: Draft) -> Draft:
+def check_parity(unfinished: Unfinished) -> Unfinished:
     """Hold the file against its reference."""
-    assert draft.calibration is not None  # an earlier step
-    request = draft.request
-    subject = Subject(request.preprocess, draft.heads, draft.calibration.decision)
+    assert unfinished.calibration is not None  # an earlier step
+    request = unfinished.request
+    subject = Subject(request.preprocess, unfinished.heads, unfinished.calibration.decision)
     decoded = _parity_images(request)
     images = {name: item.pixels for name, item in decoded.items()}
-    reference = None if draft.twin else request.reference
-    report = verify(draft.path, subject, reference, images, provider=request.options.provider)
-    gradients = tuple(_checked_gradients(draft, images)) if reference else ()
+    reference = None if unfinished.fp32_request else request.reference
+    report = verify(unfinished.path, subject, reference, images, provider=request.options.provider)
+    gradients = tuple(_checked_gradients(unfinished, images)) if reference else ()
     hashes = {name: item.content_hash for name, item in decoded.items()}
-    return replace(draft, parity=replace(report, gradients=gradients), parity_hashes=hashes)
+    return replace(unfinished, parity=replace(report, gradients=gradients), parity_hashes=hashes)
 
 
-def compare_with_twin(draft: Draft) -> Draft:
-    """Make the same artefact in float32, hold the file against it, and forget it."""
-    assert draft.twin is not None  # an earlier step
-    options = draft.request.options
-    held = _compared_images(draft.twin).paths
+def compare_with_fp32(unfinished: Unfinished) -> Unfinished:
+    """Make the same artefact in fp32, hold the file against this reference, and forget it."""
+    assert unfinished.fp32_request is not None  # an earlier step
+    options = unfinished.request.options
+    held = _compared_images(unfinished.fp32_request).paths
     with tempfile.TemporaryDirectory() as folder:
-        twin = Draft(draft.twin, Path(folder, "float32.onnx"))
+        reference = Unfinished(unfinished.fp32_request, Path(folder, "fp32.onnx"))
         for step in (fit, choose_parameters, assemble_file, calibrate):
-            twin = step(twin)
-        comparison = compare(draft.path, twin.path, held, provider=options.provider)
+            reference = step(reference)
+        comparison = compare(unfinished.path, reference.path, held, provider=options.provider)
     _check_label_flips(comparison, options.precision, options.max_label_flips)
-    _check_ranking(comparison, options.precision, [h.name for h in draft.heads if h.epsilon])
-    return replace(draft, comparison=comparison)
+    _check_ranking(comparison, options.precision, [h.name for h in unfinished.heads if h.epsilon])
+    return replace(unfinished, comparison=comparison)
 
 
-def write(draft: Draft) -> Draft:
+def write(unfinished: Unfinished) -> Unfinished:
     """Add parity report and comparison to the metadata."""
-    assert draft.parity is not None  # an earlier step
-    compared = draft.comparison.to_json() if draft.comparison else {}
-    model = onnx.load(draft.path)
-    metadata = Scorer(draft.path, provider=draft.request.options.provider).metadata
-    store_metadata(model, replace(metadata, parity=draft.parity.to_json(), comparison=compared))
-    onnx.save(model, draft.path)
-    return draft
+    assert unfinished.parity is not None  # an earlier step
+    compared = unfinished.comparison.to_json() if unfinished.comparison else {}
+    model = onnx.load(unfinished.path)
+    metadata = Scorer(unfinished.path, provider=unfinished.request.options.provider).metadata
+    store_metadata(
+        model, replace(metadata, parity=unfinished.parity.to_json(), comparison=compared)
+    )
+    onnx.save(model, unfinished.path)
+    return unfinished
 
 
-STEPS: tuple[tuple[str, Callable[[Draft], Draft]], ...] = (
+STEPS: tuple[tuple[str, Callable[[Unfinished], Unfinished]], ...] = (
     ("simplify", simplify_classifier),
     ("convert", convert),
     ("fit", fit),
@@ -274,12 +278,12 @@ STEPS: tuple[tuple[str, Callable[[Draft], Draft]], ...] = (
     ("assemble", assemble_file),
     ("calibrate", calibrate),
     ("verify", check_parity),
-    ("compare", compare_with_twin),
+    ("compare", compare_with_fp32),
     ("write", write),
 )
 
 
-def steps_for(options: Options) -> list[tuple[str, Callable[[Draft], Draft]]]:
+def steps_for(options: Options) -> list[tuple[str, Callable[[Unfinished], Unfinished]]]:
     """The steps that these options need, in order; float32 is neither converted nor compared."""
     converted = options.precision != "fp32"
     return [step for step in STEPS if converted or step[0] not in _OF_CONVERSION]
@@ -325,11 +329,11 @@ def _parity_images(request: Request) -> dict[str, DecodedImage]:
 
 
 def _checked_gradients(
-    draft: Draft, images: Mapping[str, NDArray[np.uint8]]
+    unfinished: Unfinished, images: Mapping[str, NDArray[np.uint8]]
 ) -> Iterator[GradientReport]:
     """What differences say about heads that perturb, where the reference has no own gradient."""
-    request = draft.request
-    for head in draft.heads:
+    request = unfinished.request
+    for head in unfinished.heads:
         if head.epsilon and request.reference.by_differences:
             yield from check_gradient(
                 request.classifier,

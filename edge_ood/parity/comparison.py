@@ -1,6 +1,6 @@
-"""A converted artefact beside its float32 twin: what changed, and what was gained. Torch-free.
+"""A converted artefact beside its fp32 reference: what changed, and what was gained. Torch-free.
 
-The twin is the same classifier in float32 with the same heads, fitted and calibrated on the same
+The reference is the same classifier in fp32 with the same heads, fitted and calibrated on the same
 images by the same steps.
 """
 
@@ -37,7 +37,7 @@ class HeadChange:
         head: Its name.
         rank_correlation: Spearman's, of the scores in both files, in [-1, 1].
         flips_before: Share of decisions that differ if the converted file keeps the thresholds of
-            its twin: what conversion without calibration does.
+            its fp32 reference: what conversion without calibration does.
         flips_after: Share of decisions that differ with its own thresholds.
     """
 
@@ -57,9 +57,9 @@ class Comparison:
         logits_error: Root mean square difference of the logits, of their standard deviation.
         heads: Scores and decisions, in output order.
         size_bytes: Of the file.
-        float32_bytes: Of its twin.
-        speed: Least time of the twin over that of the file, batch 1, images of the network's own
-            size; below 1 the file is slower on this machine.
+        float32_bytes: Of its fp32 reference.
+        speed: Least time of the reference over that of the file, batch 1, images of the network's
+            own size; below 1 the file is slower on this machine.
     """
 
     images: int
@@ -103,21 +103,21 @@ class Comparison:
         return asdict(self)
 
 
-def compare(path: Path, twin: Path, images: Sequence[Path], *, provider: str) -> Comparison:
+def compare(path: Path, reference: Path, images: Sequence[Path], *, provider: str) -> Comparison:
     """Score the same images with both files, and time both.
 
     Args:
         path: A calibrated artefact.
-        twin: The same in float32, calibrated on the same images.
+        reference: The same in fp32, calibrated on the same images.
         images: One or more image files.
         provider: `auto`, `cpu` or `cuda`.
 
     Raises:
         DataError: If an image cannot be read.
     """
-    ours, theirs = (Scorer(file, provider=provider) for file in (path, twin))
+    ours, theirs = (Scorer(file, provider=provider) for file in (path, reference))
     found, expected = (scorer.score_files(images) for scorer in (ours, theirs))
-    unchanged = _decisions_of(twin, theirs.heads, found)
+    unchanged = _decisions_of(reference, theirs.heads, found)
     heads = [
         HeadChange(
             head,
@@ -135,7 +135,7 @@ def compare(path: Path, twin: Path, images: Sequence[Path], *, provider: str) ->
         logits_error=float(np.sqrt((difference**2).mean())) / spread,
         heads=tuple(heads),
         size_bytes=path.stat().st_size,
-        float32_bytes=twin.stat().st_size,
+        float32_bytes=reference.stat().st_size,
         speed=_speed(ours, theirs),
     )
 
@@ -154,9 +154,11 @@ def rank_correlation(first: NDArray[Any], second: NDArray[Any]) -> float:
     return float(a @ b) / scale
 
 
-def _decisions_of(twin: Path, heads: Sequence[str], found: Scores) -> dict[str, NDArray[np.bool_]]:
+def _decisions_of(
+    reference: Path, heads: Sequence[str], found: Scores
+) -> dict[str, NDArray[np.bool_]]:
     """What a file's thresholds say about scores of another; its combined score is made anew."""
-    decision = read_decision(onnx.load(twin), heads)
+    decision = read_decision(onnx.load(reference), heads)
     scores = dict(found.scores)
     if decision.combination is not None:
         scores[COMBINED] = decision.combination.score(scores)

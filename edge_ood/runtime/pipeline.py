@@ -24,7 +24,7 @@ from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import content_hash
 from edge_ood.threads import batched, ordered_map
 
-__all__ = ["Batch", "Schedule", "check_batch_size", "run_files"]
+__all__ = ["FileBatch", "Schedule", "check_batch_size", "run_files"]
 
 _BATCHES_AHEAD = 4  # of each worker, so that one slow batch does not stop the others
 
@@ -55,7 +55,7 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Batch(Generic[R]):
+class FileBatch(Generic[R]):
     """Files with what came of them.
 
     Attributes:
@@ -85,7 +85,7 @@ def run_files(
     schedule: Schedule,
     *,
     hashing: bool = False,
-) -> Generator[Batch[R], None, None]:
+) -> Generator[FileBatch[R], None, None]:
     """Decode files and run the network on them, in order; memory does not grow with the number.
 
     Args:
@@ -104,7 +104,7 @@ def run_files(
         arrays.put(np.empty((schedule.batch_size, size, size, 3), np.uint8))
     gate = BoundedSemaphore(schedule.runs_at_once)
 
-    def work(chunk: Sequence[Path]) -> Batch[R]:
+    def work(chunk: Sequence[Path]) -> FileBatch[R]:
         pixels = arrays.get()
         started = time.perf_counter()
         try:
@@ -120,7 +120,7 @@ def run_files(
                 result = run(images) if readable else None
         finally:
             arrays.put(pixels)
-        return Batch(chunk, errors, hashes, result, time.perf_counter() - started)
+        return FileBatch(chunk, errors, hashes, result, time.perf_counter() - started)
 
     chunks = batched(paths, schedule.batch_size)
     yield from ordered_map(work, chunks, threads=schedule.workers, ahead=_BATCHES_AHEAD)

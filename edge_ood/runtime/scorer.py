@@ -18,7 +18,7 @@ from edge_ood.errors import ArtifactError, DataError, InputError, ShapeError, Un
 from edge_ood.files.paths import is_folder
 from edge_ood.images.folders import find_images
 from edge_ood.onnx_session import open_session, provider_name, read_properties, translated_errors
-from edge_ood.runtime.pipeline import Batch, Schedule, check_batch_size, run_files
+from edge_ood.runtime.pipeline import FileBatch, Schedule, check_batch_size, run_files
 from edge_ood.threads import available_cores, batched, slices
 
 __all__ = ["Scorer"]
@@ -180,7 +180,7 @@ class Scorer:
 
     def _batches(
         self, paths: Iterable[Path], batch_size: int, threads: int | None, *, hashing: bool = False
-    ) -> Generator[Batch[Scores], None, None]:
+    ) -> Generator[FileBatch[Scores], None, None]:
         """Side by side as far as the threads of each inference leave cores for it."""
         workers = available_cores() if threads is None else threads
         if self.provider != "cpu":
