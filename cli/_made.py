@@ -18,7 +18,7 @@ __all__ = ["report_artefact"]
 
 def report_artefact(target: Path, attached: "Attached") -> None:
     """Print thresholds, errors, guarantee and what was chosen; write the page about it."""
-    from edge_ood.artifact.guarantee_text import promise
+    from edge_ood.artifact.guarantee_text import guarantee_text
     from edge_ood.files.output import page_path, report_path
 
     _explain_choices(attached.metadata.provenance.get("choices", {}))
@@ -42,7 +42,7 @@ def report_artefact(target: Path, attached: "Attached") -> None:
             f"{gradient.allowed:.0%}) along {gradient.compared} directions on {gradient.images} "
             f"images; {gradient.kinks} more at kinks"
         )
-    typer.echo(promise(attached.metadata))
+    typer.echo(guarantee_text(attached.metadata))
     typer.echo(f"{report_path(target)}: the images on which each output is furthest off")
     if leave_export_page(target):
         typer.echo(f"{page_path(target)}: all of this as a page, and what the thresholds mean")

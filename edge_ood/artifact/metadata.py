@@ -27,6 +27,7 @@ __all__ = [
     "METADATA_KEY",
     "PRECISIONS",
     "PROBE_IMAGES",
+    "STORED_NAMES",
     "ArchivedCalibration",
     "Calibration",
     "HeadRecord",
@@ -47,6 +48,10 @@ PRECISIONS = ("fp32", "fp16", "int8")
 """What a classifier computes in, and `--precision` takes; the first is the default."""
 
 PROBE_IMAGES = 4
+
+STORED_NAMES = {"manual_thresholds": "own_thresholds"}
+"""Fields of a calibration that format 2 knows by another name."""
+
 _HASH_BYTES = 6
 _COLUMNS_OF_A_HEAD = 3
 _MOST_HASHES = 50_000
@@ -77,7 +82,7 @@ class Calibration:
         confidence: Probability over calibration sets with which alpha is held; 0 for on average.
         per_class: Whether alpha is held within predicted classes.
         class_counts: Calibration images by predicted class (K,) if `per_class`, else empty.
-        own_thresholds: Heads whose threshold is the user's and not from images.
+        manual_thresholds: Heads whose threshold is the user's and not from images.
         combined: Whether there is a combined score.
         combined_n: Images that its threshold comes from, the second half.
         combined_class_counts: These by predicted class (K,) if `per_class`, else empty.
@@ -90,14 +95,14 @@ class Calibration:
     confidence: float = 0.0
     per_class: bool = False
     class_counts: tuple[int, ...] = ()
-    own_thresholds: tuple[str, ...] = ()
+    manual_thresholds: tuple[str, ...] = ()
     combined: bool = False
     combined_n: int = 0
     combined_class_counts: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if not set(self.own_thresholds) <= set(self.thresholds):
-            raise InputError(f"own thresholds of {self.own_thresholds}, which are no scores")
+        if not set(self.manual_thresholds) <= set(self.thresholds):
+            raise InputError(f"manual thresholds of {self.manual_thresholds}, which are no scores")
         if not 0 <= self.n <= _MOST_IMAGES:
             raise InputError(f"calibration with {self.n} images")
         for head, threshold in self.thresholds.items():
@@ -121,7 +126,7 @@ class Calibration:
 
     @property
     def guarantee(self) -> Guarantee:
-        """What the calibration promises."""
+        """What the calibration guarantees."""
         return Guarantee(self.alpha, self.confidence, self.per_class, self.combined)
 
     @property
@@ -357,7 +362,12 @@ def store_metadata(model: Any, metadata: Metadata) -> None:
 
 def write_metadata(metadata: Metadata) -> str:
     """The JSON document of the metadata; `read_metadata` reads it back to an equal object."""
-    return json.dumps({"format": FORMAT, **asdict(metadata)}, ensure_ascii=False, allow_nan=False)
+    document = {"format": FORMAT, **asdict(metadata)}
+    for state in (document, *document["history"]):
+        state["calibration"] = {
+            STORED_NAMES.get(name, name): value for name, value in state["calibration"].items()
+        }
+    return json.dumps(document, ensure_ascii=False, allow_nan=False)
 
 
 def unpack_numbers(text: str) -> NDArray[np.float32]:

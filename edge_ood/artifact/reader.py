@@ -103,7 +103,7 @@ def _calibration(document: Document) -> Calibration:
         confidence=document.get("confidence", float, 0.0),
         per_class=document.get("per_class", bool, default=False),
         class_counts=tuple(document.each("class_counts", int, [])),
-        own_thresholds=tuple(document.each("own_thresholds", str, [])),
+        manual_thresholds=tuple(document.each("own_thresholds", str, [])),
         combined=document.get("combined", bool, default=False),
         combined_n=document.get("combined_n", int, 0),
         combined_class_counts=tuple(document.each("combined_class_counts", int, [])),

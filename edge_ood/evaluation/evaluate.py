@@ -136,5 +136,5 @@ def _measure(
 
 def _promised_rate(model: Model) -> float:
     calibration = model.scorer.metadata.calibration
-    is_own = model.scorer.metadata.primary in calibration.own_thresholds
-    return math.nan if is_own else calibration.alpha
+    is_manual = model.scorer.metadata.primary in calibration.manual_thresholds
+    return math.nan if is_manual else calibration.alpha

@@ -208,7 +208,7 @@ class ModelResult:
         heads: Names of the score heads.
         primary: The head behind the artefact's `is_ood`.
         alpha: False-alarm rate the thresholds were calibrated for; `1 - alpha` is promised. NaN
-            where the primary head decides by a threshold of the user's own.
+            where the primary head decides by a manual threshold.
         objective: How the classifier was trained, with all parameters; empty where unknown.
         id: The ID set.
         ood: By name of the OOD set.

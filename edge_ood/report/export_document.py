@@ -18,7 +18,7 @@ from edge_ood.artifact.metadata import ArchivedCalibration, Metadata, write_meta
 from edge_ood.artifact.reader import read_metadata
 from edge_ood.calibration.combination import COMBINED
 from edge_ood.calibration.decision import Decision
-from edge_ood.calibration.statement import rate_in_use
+from edge_ood.calibration.guarantee_sentences import rate_in_use
 from edge_ood.errors import ArtifactError, InputError
 from edge_ood.files.document import Document
 from edge_ood.files.output import report_path
@@ -152,15 +152,15 @@ def _score(metadata: Metadata, name: str) -> dict[str, Any]:
     """One score: its threshold, and how many false alarms to expect of it."""
     calibration = metadata.calibration
     sample = calibration.combined_sample if name == COMBINED else calibration.sample
-    is_own = name in calibration.own_thresholds
+    is_manual = name in calibration.manual_thresholds
     per_thousand = None
-    if not (is_own or calibration.per_class):
+    if not (is_manual or calibration.per_class):
         rate = rate_in_use(calibration.guarantee, sample.n)
         per_thousand = {key: _PER * value for key, value in asdict(rate).items()}
     return {
         "name": name,
         "threshold": calibration.thresholds[name],
-        "own": is_own,
+        "manual": is_manual,
         "images": sample.n,
         "per_thousand": per_thousand,
     }
@@ -278,7 +278,7 @@ def _calibration(state: Metadata | ArchivedCalibration) -> dict[str, Any]:
         "alpha": calibration.alpha,
         "confidence": calibration.confidence,
         "per_class": calibration.per_class,
-        "own": list(calibration.own_thresholds),
+        "manual": list(calibration.manual_thresholds),
         "images": calibration.n,
         "device": str(state.probe.device),
     }

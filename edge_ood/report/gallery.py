@@ -86,13 +86,13 @@ class Gallery:
         self._add(_Suspect(row.path, None, label, row.is_ood, pvalue, score))
 
     def page(
-        self, *, artefact: str, promise: str, on_picture: Callable[[], None] = lambda: None
+        self, *, artefact: str, guarantee: str, on_picture: Callable[[], None] = lambda: None
     ) -> str:
         """The page as HTML; only now the images are read.
 
         Args:
             artefact: What the page calls the artefact.
-            promise: What its calibration promises, in lines.
+            guarantee: What its calibration guarantees, in lines.
             on_picture: Called after each image, to show progress.
 
         Raises:
@@ -107,7 +107,7 @@ class Gallery:
         return render(
             "gallery.html",
             artefact=artefact,
-            promise=promise.splitlines(),
+            guarantee=guarantee.splitlines(),
             primary=self.metadata.primary,
             folder=folder,
             flagged=[thumb for thumb in thumbs if thumb.is_marked],

@@ -38,7 +38,7 @@ class NamedScorer:
             provenance=provenance or {},
             classes=CLASSES,
             primary="energy",
-            calibration=SimpleNamespace(alpha=0.05, own_thresholds=()),
+            calibration=SimpleNamespace(alpha=0.05, manual_thresholds=()),
             manifests=manifests or {},
         )
 
@@ -230,10 +230,10 @@ def test_document_is_strict_json():
     assert document["id"]["accuracy"] is None
 
 
-def test_a_threshold_of_ones_own_promises_no_rate():
+def test_a_manual_threshold_guarantees_no_rate():
     """A rate that nothing holds is not held against the results."""
     scorer = NamedScorer()
-    scorer.metadata.calibration.own_thresholds = ("energy",)
+    scorer.metadata.calibration.manual_thresholds = ("energy",)
 
     (document,) = run({"named": scorer}, KNOWN, {}).to_json()["models"]
 

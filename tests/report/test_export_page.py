@@ -253,15 +253,15 @@ def test_a_page_after_calibration_tells_which_file_was_compared(copy: Path, colo
 
 
 @pytest.mark.usefixtures("no_figures")
-def test_a_threshold_of_ones_own_promises_nothing(copy: Path) -> None:
+def test_a_manual_threshold_guarantees_nothing(copy: Path) -> None:
     """Where the user's threshold decides, no number of false alarms is shown for it."""
     set_thresholds(copy, {"energy": 1.5})
 
     page, document = page_of(copy), describe(copy).document
 
-    assert "by a threshold of your own, for which no rate is promised" in page
-    own = {score["name"]: score["own"] for score in document["scores"]}
-    assert {"odin": False, "energy": True, "mahalanobis": False, "combined": False} == own
+    assert "by a manual threshold, for which no rate is guaranteed" in page
+    manual = {score["name"]: score["manual"] for score in document["scores"]}
+    assert {"odin": False, "energy": True, "mahalanobis": False, "combined": False} == manual
     assert "false alarms to expect per 1,000" not in page
 
 

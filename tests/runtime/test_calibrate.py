@@ -452,7 +452,7 @@ def test_a_threshold_of_ones_own_decides(path: Path, known: list[Path]) -> None:
     assert (before.scores["msp"] > np.float32(value)).tolist() == found.decisions["msp"].tolist()
     assert before.decisions["energy"].tolist() == found.decisions["energy"].tolist()
     assert before.pvalues["msp"].tolist() == found.pvalues["msp"].tolist()
-    assert ("msp",) == metadata.calibration.own_thresholds == report.after.own_thresholds
+    assert ("msp",) == metadata.calibration.manual_thresholds == report.after.manual_thresholds
     assert float(np.float32(value)) == metadata.calibration.thresholds["msp"]
 
 
@@ -464,8 +464,8 @@ def test_images_bring_their_own_threshold_back(path: Path, known: list[Path]) ->
     last = change(path, known).after
 
     assert (-1.0, expected["msp"]) == (both.thresholds["energy"], both.thresholds["msp"])
-    assert ("energy",) == both.own_thresholds
-    assert (expected, ()) == (last.thresholds, last.own_thresholds)
+    assert ("energy",) == both.manual_thresholds
+    assert (expected, ()) == (last.thresholds, last.manual_thresholds)
 
 
 @pytest.mark.parametrize(
