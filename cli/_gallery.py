@@ -69,7 +69,7 @@ class GalleryPage:
         gallery = self._gallery
         with typer.progressbar(length=gallery.shown, label="gallery", file=sys.stderr) as bar:
             html = gallery.page(
-                artefact=artefact.name,
+                artifact=artefact.name,
                 guarantee=guarantee_text(gallery.metadata),
                 on_picture=lambda: bar.update(1),
             )

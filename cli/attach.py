@@ -110,12 +110,12 @@ def attach(
     --pixels imagenet -o exported/resnet18.onnx
     """
     colours = {name: parse_colours(name, text) for name, text in (("--mean", mean), ("--std", std))}
-    from edge_ood.files.output import check_artefact
+    from edge_ood.files.output import check_artifact
     from edge_ood.foreign.attach_foreign import attach_foreign
     from edge_ood.foreign.conventions import ForeignClassifier
     from edge_ood.foreign.known_images import KnownFolders
 
-    check_artefact(output, force=force)
+    check_artifact(output, force=force)
     source = ForeignClassifier(
         classifier,
         channels=channels,

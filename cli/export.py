@@ -106,7 +106,7 @@ def export(
     --calibration data/calibration -o exported/resnet18.onnx
     """
     from edge_ood.errors import MissingDependencyError
-    from edge_ood.files.output import check_artefact
+    from edge_ood.files.output import check_artifact
     from edge_ood.registry import parse_spec
 
     described = {
@@ -123,7 +123,7 @@ def export(
     stem = _check_usage(run, described)
     colours = {name: parse_colours(name, text) for name, text in (("--mean", mean), ("--std", std))}
     target = output or Path("exported", f"{stem}.onnx")
-    check_artefact(target, force=force)
+    check_artifact(target, force=force)
     try:
         from edge_ood.torch_export.export import export_network, export_run
         from edge_ood.torch_export.trained_network import NetworkSource

@@ -13,7 +13,7 @@ from edge_ood.errors import DataError, InputError
 
 __all__ = [
     "atomic_output",
-    "check_artefact",
+    "check_artifact",
     "check_output",
     "check_writable",
     "discard",
@@ -48,7 +48,7 @@ def check_output(path: Path, *, force: bool) -> None:
     check_writable(path)
 
 
-def check_artefact(path: Path, *, force: bool) -> None:
+def check_artifact(path: Path, *, force: bool) -> None:
     """As `check_output`, for an artefact with the parity report and the page beside it.
 
     Raises:
@@ -151,18 +151,18 @@ def is_unfinished(name: str) -> bool:
     return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
 
 
-def report_path(artefact: Path) -> Path:
+def report_path(artifact: Path) -> Path:
     """Where the parity report of an artefact lies: `x.parity.json` beside `x.onnx`."""
-    return _beside(artefact, "parity.json")
+    return _beside(artifact, "parity.json")
 
 
-def page_path(artefact: Path) -> Path:
+def page_path(artifact: Path) -> Path:
     """Where the page about an artefact lies: `x.report.html` beside `x.onnx`."""
-    return _beside(artefact, "report.html")
+    return _beside(artifact, "report.html")
 
 
-def _beside(artefact: Path, ending: str) -> Path:
-    return artefact.with_name(f"{artefact.name.removesuffix('.onnx')}.{ending}")
+def _beside(artifact: Path, ending: str) -> Path:
+    return artifact.with_name(f"{artifact.name.removesuffix('.onnx')}.{ending}")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -51,7 +51,7 @@ def assemble_adversary(
 
 
 def adversary_of(
-    artefact: onnx.ModelProto, preprocess: Preprocess, *, epsilon: float = FGSM_EPSILON
+    artifact: onnx.ModelProto, preprocess: Preprocess, *, epsilon: float = FGSM_EPSILON
 ) -> onnx.ModelProto:
     """As `assemble_adversary`, for the classifier inside a finished artefact.
 
@@ -59,7 +59,7 @@ def adversary_of(
         ArtifactError: If the graph lacks the tensor that enters the classifier, or the logits.
         ExportError: If an operator of the network has no gradient rule; it is named.
     """
-    computed = {name for node in artefact.graph.node for name in node.output}
+    computed = {name for node in artifact.graph.node for name in node.output}
     missing = [name for name in (PREPROCESSED, "logits") if name not in computed]
     if missing:
         raise ArtifactError(
@@ -67,10 +67,10 @@ def adversary_of(
             hint="export it again",
         )
     builder = GraphBuilder(prefix=ADVERSARIAL)
-    builder.nodes.extend(artefact.graph.node)
-    builder.initializers.extend(artefact.graph.initializer)
+    builder.nodes.extend(artifact.graph.node)
+    builder.initializers.extend(artifact.graph.initializer)
     logits = GraphArray(builder, "logits")
-    return _adversary(builder, logits, preprocess, artefact, epsilon=epsilon)
+    return _adversary(builder, logits, preprocess, artifact, epsilon=epsilon)
 
 
 def _adversary(

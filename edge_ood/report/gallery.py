@@ -86,12 +86,12 @@ class Gallery:
         self._add(_Suspect(row.path, None, label, row.is_ood, pvalue, score))
 
     def page(
-        self, *, artefact: str, guarantee: str, on_picture: Callable[[], None] = lambda: None
+        self, *, artifact: str, guarantee: str, on_picture: Callable[[], None] = lambda: None
     ) -> str:
         """The page as HTML; only now the images are read.
 
         Args:
-            artefact: What the page calls the artefact.
+            artifact: What the page calls the artefact.
             guarantee: What its calibration guarantees, in lines.
             on_picture: Called after each image, to show progress.
 
@@ -106,7 +106,7 @@ class Gallery:
             on_picture()
         return render(
             "gallery.html",
-            artefact=artefact,
+            artifact=artifact,
             guarantee=guarantee.splitlines(),
             primary=self.metadata.primary,
             folder=folder,

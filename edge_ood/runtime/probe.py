@@ -79,11 +79,11 @@ class ProbeResult:
             return "int8 sums saturated where the scores were recorded, without VNNI"
         return f"the scores were recorded on {self.recorded}, this is {self.here}"
 
-    def remedy(self, artefact: Path) -> str:
+    def remedy(self, artifact: Path) -> str:
         """What to do about a failure."""
         if self.here == self.recorded:
             return "restore the file, or export it again"
-        here = f"edge-ood calibrate {artefact} ID_IMAGES sets thresholds that hold here"
+        here = f"edge-ood calibrate {artifact} ID_IMAGES sets thresholds that hold here"
         if self.wide_int8 and self.here.saturates:
             return f"export it again with --int8-target {_SEVEN_BITS}, or: {here}"
         return here

@@ -300,7 +300,7 @@ def gallery_page(colour_artifact: Path, tmp_path_factory: pytest.TempPathFactory
         values = {"label": HOSTILE[index], "is_ood": index < 5, "pvalue": 0.01 * index + 0.001}
         gallery.add(Row(folder / name, "ok", "", {**values, "energy": 3.0}))
         gallery.add(Row(folder / f"{name}.x", "unreadable", f"cannot read '{name}'", {}))
-    return gallery.page(artefact=HOSTILE[1], guarantee="\n".join(HOSTILE))
+    return gallery.page(artifact=HOSTILE[1], guarantee="\n".join(HOSTILE))
 
 
 PARTS = """

@@ -58,7 +58,7 @@ def page_of(metadata: Metadata, rows: Sequence[Row], size: int = 200) -> str:
     gallery = Gallery(metadata, size)
     for item in rows:
         gallery.add(item)
-    return gallery.page(artefact="a.onnx", guarantee="")
+    return gallery.page(artifact="a.onnx", guarantee="")
 
 
 def shown_names(page: str) -> list[str]:
@@ -124,7 +124,7 @@ def test_rows_of_a_table_are_as_good_as_new_ones(
     for index, saved in enumerate(table.saved()):
         gallery.take_over(saved) if index < 130 else gallery.add(rows[index])
 
-    page = gallery.page(artefact="a.onnx", guarantee="")
+    page = gallery.page(artifact="a.onnx", guarantee="")
     assert page_of(metadata, rows, 120) == page
     assert page.count("<img ") == 2
     assert "./x,\\n.png" in page
@@ -197,7 +197,7 @@ def test_a_damaged_row_is_no_image(metadata: Metadata) -> None:
         gallery.take_over(SavedRow("./x.png", "ok", False, cells))
 
     assert gallery.shown == 0
-    assert "./x.png" in gallery.page(artefact="a", guarantee="")
+    assert "./x.png" in gallery.page(artifact="a", guarantee="")
 
 
 def test_memory_does_not_grow_with_the_number_of_images(metadata: Metadata) -> None:

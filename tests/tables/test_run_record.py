@@ -13,7 +13,7 @@ from edge_ood.tables.shards import Shard
 
 RECORD = RunRecord(
     version="0.1.0",
-    artefact="ab" * 32,
+    artifact="ab" * 32,
     provider="cpu",
     table="csv",
     scores=("energy", "msp"),
@@ -24,7 +24,7 @@ RECORD = RunRecord(
 )
 OTHERS: dict[str, Any] = {
     "version": "0.2.0",
-    "artefact": "ef" * 32,
+    "artifact": "ef" * 32,
     "provider": "cuda",
     "table": "jsonl",
     "scores": ("energy",),
@@ -44,6 +44,14 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path, finished: Finished |
 
     assert record == read_record(tmp_path / "run.json")
     assert [tmp_path / "run.json"] == list(tmp_path.iterdir())
+
+
+def test_a_record_has_the_keys_that_it_always_had(tmp_path: Path) -> None:
+    """Tables that were begun by an earlier version are gone on with, and the other way round."""
+    write_record(tmp_path / "run.json", RECORD)
+
+    keys = ["format", "version", "artefact", "provider", "table", "scores", "batch_size", "paths"]
+    assert [*keys, "listed", "shard"] == list(json.loads((tmp_path / "run.json").read_text()))
 
 
 def test_the_same_options_are_the_same_run() -> None:

@@ -23,7 +23,7 @@ from edge_ood.tables.writer import TableWriter
 FORMATS = ("csv", "jsonl", "parquet")
 RECORD = RunRecord(
     version="0.1.0",
-    artefact="ab" * 32,
+    artifact="ab" * 32,
     provider="cpu",
     table="csv",
     scores=("energy",),

@@ -25,7 +25,7 @@ writer.SAVE_EVERY_S = 0
 os.fsync = lambda _: None  # a kill loses nothing that the kernel was given
 FILES = ShardFiles([Path(f'{i:02}\n".png') for i in range(9)], Shard(), 3)
 NEW = RunRecord("0.1.0", "new", "cpu", FORMAT, ("energy",), 3, ("images",), "", Shard())
-OLD = replace(NEW, artefact="old")
+OLD = replace(NEW, artifact="old")
 folder = Path(sys.argv[3])
 
 
