@@ -16,13 +16,24 @@ from numpy.typing import NDArray
 
 from edge_ood.artifact.outputs import Scores
 from edge_ood.calibration.combination import COMBINED
+from edge_ood.errors import ExportError
 from edge_ood.graph.decision import read_decision
 from edge_ood.runtime.scorer import Scorer
 
-__all__ = ["Comparison", "HeadChange", "compare", "rank_correlation"]
+__all__ = [
+    "Comparison",
+    "HeadChange",
+    "check_label_flips",
+    "check_ranking",
+    "compare",
+    "rank_correlation",
+]
 
 _MANY_LABELS = 0.01
 _LOW_RANK_CORRELATION = 0.95
+_LEAST_RANK_CORRELATION = 0.99
+"""Of scores along a gradient with those in fp32; the gate cannot see how an image was moved."""
+
 _ROUNDS = 9
 _LEAST_S = 0.03
 _PAUSE_S = 0.05
@@ -138,6 +149,36 @@ def compare(path: Path, reference: Path, images: Sequence[Path], *, provider: st
         float32_bytes=reference.stat().st_size,
         speed=_speed(ours, theirs),
     )
+
+
+def check_label_flips(comparison: Comparison, precision: str, limit: float | None) -> None:
+    """Refuse a converted file that says another class too often.
+
+    Raises:
+        ExportError: If more than this share of the labels differ; None allows any.
+    """
+    if limit is not None and comparison.flip_rate > limit:
+        raise ExportError(
+            f"{precision} changes the label of {comparison.flip_rate:.2%} of the images that were "
+            f"compared ({comparison.label_flips} of {comparison.images}), allowed {limit:.2%}",
+            hint="nothing was written; try another --precision, or allow more",
+        )
+
+
+def check_ranking(comparison: Comparison, precision: str, perturbing: Sequence[str]) -> None:
+    """Refuse a converted file in which a head that follows a gradient ranks images otherwise.
+
+    Raises:
+        ExportError: If the rank correlation of one of the heads `perturbing` is below 0.99.
+    """
+    for head in comparison.heads:
+        if head.head in perturbing and not head.rank_correlation >= _LEAST_RANK_CORRELATION:
+            raise ExportError(
+                f"{head.head!r} does not keep its ranking in {precision}: its rank correlation "
+                f"with fp32 is {head.rank_correlation:.4f}, expected {_LEAST_RANK_CORRELATION} or "
+                "more",
+                hint=f"leave {head.head!r} out of --scores, or export with --precision fp32",
+            )
 
 
 def rank_correlation(first: NDArray[Any], second: NDArray[Any]) -> float:
