@@ -12,7 +12,8 @@ from edge_ood.cli._table import format_table
 from edge_ood.files.text import printable
 
 if TYPE_CHECKING:
-    from edge_ood.artifact.metadata import ArchivedCalibration, Calibration, HeadRecord, Metadata
+    from edge_ood.artifact.calibration_record import ArchivedCalibration, Calibration
+    from edge_ood.artifact.metadata import HeadRecord, Metadata
     from edge_ood.graph.budget import Part
 
 __all__ = ["inspect", "report"]

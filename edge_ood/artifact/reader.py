@@ -5,19 +5,10 @@ from functools import partial
 
 import numpy as np
 
+from edge_ood.artifact.calibration_record import ArchivedCalibration, Calibration, Probe
 from edge_ood.artifact.device import Device
-from edge_ood.artifact.metadata import (
-    FORMAT,
-    METADATA_KEY,
-    ArchivedCalibration,
-    Calibration,
-    HeadRecord,
-    Manifest,
-    Metadata,
-    PackedArray,
-    Probe,
-    unpack_numbers,
-)
+from edge_ood.artifact.metadata import FORMAT, METADATA_KEY, HeadRecord, Metadata
+from edge_ood.artifact.packed import Manifest, PackedArray, unpack_numbers
 from edge_ood.calibration.decision import Decision
 from edge_ood.calibration.threshold import Knots, pvalues_of_weights
 from edge_ood.errors import ArtifactError, EdgeOodError, InputError

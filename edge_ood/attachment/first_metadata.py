@@ -5,7 +5,9 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
-from edge_ood.artifact.metadata import Calibration, HeadRecord, Manifest, Metadata, Probe
+from edge_ood.artifact.calibration_record import Calibration, Probe
+from edge_ood.artifact.metadata import HeadRecord, Metadata
+from edge_ood.artifact.packed import Manifest
 from edge_ood.attachment.request import Request
 from edge_ood.calibration.combination import COMBINED
 from edge_ood.graph.precision import INT8_TARGETS

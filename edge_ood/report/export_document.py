@@ -14,7 +14,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edge_ood.artifact.metadata import ArchivedCalibration, Metadata, write_metadata
+from edge_ood.artifact.calibration_record import ArchivedCalibration
+from edge_ood.artifact.metadata import Metadata, write_metadata
 from edge_ood.artifact.reader import read_metadata
 from edge_ood.calibration.combination import COMBINED
 from edge_ood.calibration.decision import Decision

@@ -8,14 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ood.artifact.metadata import (
-    ArchivedCalibration,
-    Calibration,
-    Manifest,
-    Metadata,
-    store_metadata,
-)
+from edge_ood.artifact.calibration_record import ArchivedCalibration, Calibration
+from edge_ood.artifact.metadata import Metadata, store_metadata
 from edge_ood.artifact.outputs import Scores
+from edge_ood.artifact.packed import Manifest
 from edge_ood.calibration.combination import COMBINED, FEWEST_COMBINED
 from edge_ood.calibration.decision import Decision, fit_combined, fit_decision
 from edge_ood.calibration.guarantee import Changes, Guarantee

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ood.artifact.calibration_record import PROBE_IMAGES, Probe
 from edge_ood.artifact.device import Device, library_marks, this_device
-from edge_ood.artifact.metadata import PROBE_IMAGES, Probe
 from edge_ood.artifact.outputs import Scores
 from edge_ood.errors import ArtifactError, ExportError
 from edge_ood.runtime.scorer import Scorer

@@ -13,17 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edge_ood.artifact.calibration_record import ArchivedCalibration, Calibration, Probe
 from edge_ood.artifact.device import Device
-from edge_ood.artifact.metadata import (
-    METADATA_KEY,
-    ArchivedCalibration,
-    Calibration,
-    Manifest,
-    Metadata,
-    PackedArray,
-    Probe,
-    write_metadata,
-)
+from edge_ood.artifact.metadata import METADATA_KEY, Metadata, write_metadata
+from edge_ood.artifact.packed import Manifest, PackedArray
 from edge_ood.artifact.reader import read_metadata
 from edge_ood.calibration.decision import fit_decision
 from edge_ood.calibration.guarantee import Guarantee

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 import edge_ood.cli._evaluation_outputs
 import edge_ood.evaluation.models
-from edge_ood.artifact.metadata import Manifest
 from edge_ood.artifact.outputs import Scores
+from edge_ood.artifact.packed import Manifest
 from edge_ood.cli.app import app
 from edge_ood.images.reading import content_hash
 

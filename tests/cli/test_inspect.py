@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from edge_ood.artifact.calibration_record import ArchivedCalibration
 from edge_ood.artifact.device import Device
-from edge_ood.artifact.metadata import ArchivedCalibration, Manifest, Metadata
+from edge_ood.artifact.metadata import Metadata
+from edge_ood.artifact.packed import Manifest
 from edge_ood.calibration.decision import fit_decision
 from edge_ood.calibration.guarantee import Guarantee, Sample
 from edge_ood.calibration.guarantee_sentences import guarantee_sentence

@@ -11,20 +11,12 @@ import onnx
 import pytest
 from PIL import Image
 
+from edge_ood.artifact.calibration_record import ArchivedCalibration, Calibration, Probe
 from edge_ood.artifact.contract import columns, contract_outputs
 from edge_ood.artifact.device import Device
-from edge_ood.artifact.metadata import (
-    FORMAT,
-    STORED_NAMES,
-    ArchivedCalibration,
-    Calibration,
-    HeadRecord,
-    Manifest,
-    Metadata,
-    PackedArray,
-    Probe,
-)
+from edge_ood.artifact.metadata import FORMAT, STORED_NAMES, HeadRecord, Metadata
 from edge_ood.artifact.outputs import Row
+from edge_ood.artifact.packed import Manifest, PackedArray
 from edge_ood.evaluation.csv_table import COLUMNS
 from edge_ood.images.decoding.open_image import MAX_PIXELS
 from edge_ood.images.preprocess import Preprocess

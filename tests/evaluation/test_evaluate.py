@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from edge_ood.artifact.metadata import Manifest
 from edge_ood.artifact.outputs import Scores
+from edge_ood.artifact.packed import Manifest
 from edge_ood.errors import DataError
 from edge_ood.evaluation.evaluate import measure_answers, score_plan
 from edge_ood.evaluation.models import Model, open_models

@@ -12,8 +12,10 @@ import pytest
 from onnx import numpy_helper
 from PIL import Image
 
+from edge_ood.artifact.calibration_record import Probe
 from edge_ood.artifact.device import Device, this_device
-from edge_ood.artifact.metadata import Manifest, Metadata, Probe, store_metadata
+from edge_ood.artifact.metadata import Metadata, store_metadata
+from edge_ood.artifact.packed import Manifest
 from edge_ood.calibration.guarantee import Changes, Guarantee
 from edge_ood.errors import CalibrationError, DataError, InputError
 from edge_ood.graph.decision import keep_heads, read_decision
