@@ -38,7 +38,8 @@ from edge_ood.graph.simplify import simplify
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.reading import with_hashes
 from edge_ood.parity.comparison import Comparison, check_label_flips, check_ranking, compare
-from edge_ood.parity.gate import ParityReport, verify
+from edge_ood.parity.differences import ParityReport
+from edge_ood.parity.gate import verify
 from edge_ood.parity.gradient_check import GradientReport, check_gradient
 from edge_ood.parity.limits import Subject
 from edge_ood.parity.report import parity_document, write_report

@@ -9,7 +9,7 @@ from edge_ood.files.paths import shown_path
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.reading import DecodedImage, decode_all, decode_each, with_hashes
 from edge_ood.images.splits import evenly_spread, halves_by_hash
-from edge_ood.parity.gate import extremes
+from edge_ood.parity.extremes import extremes
 
 __all__ = ["compared_images", "parity_images", "ranging_input", "statistics_images"]
 

@@ -68,8 +68,8 @@ class HeadOnId:
         misclassification: How well the score finds wrong predictions; NaN without labels.
         thresholds: Of each of the K predicted classes; a larger score is flagged.
         classes: K classes, in the artefact's order.
-        pvalues: Whether the p-values keep their promise.
-        intervals: Of these two rates, and of the rates of `misclassification`.
+        pvalues: The fraction of ID images that each rate on p-values would flag.
+        intervals: Of `realised_tpr`, `accepted_accuracy` and the rates of `misclassification`.
         suspicious: The 12 images with the largest score, that one first.
     """
 

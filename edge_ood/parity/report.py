@@ -14,7 +14,7 @@ from typing import Any
 from edge_ood.artifact.metadata import Metadata
 from edge_ood.files.document import Document, plain_values, read_document
 from edge_ood.files.paths import file_sha256
-from edge_ood.parity.gate import ParityReport
+from edge_ood.parity.differences import ParityReport
 
 __all__ = ["REPORT_FORMAT", "parity_document", "read_report", "write_report"]
 

@@ -9,7 +9,7 @@ from edge_ood.artifact.guarantee_text import guarantee_text
 from edge_ood.errors import DataError
 from edge_ood.images.decoding.image_file import read_image_file
 from edge_ood.images.reading import content_hash
-from edge_ood.parity.gate import extremes
+from edge_ood.parity.extremes import extremes
 from edge_ood.report import numbers
 from edge_ood.report.export_document import Described, describe, known_scores
 from edge_ood.report.export_figures import (

@@ -15,7 +15,7 @@ from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.errors import ExportError
 from edge_ood.graph.network import PREPROCESSED
 from edge_ood.images.preprocess import Preprocess
-from edge_ood.parity.gate import extremes
+from edge_ood.parity.extremes import extremes
 from edge_ood.registry import parse_specs
 from edge_ood.torch_export.export import request_of
 from edge_ood.training.run_directory import read_run

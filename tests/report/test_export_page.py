@@ -21,7 +21,7 @@ from edge_ood.files.output import report_path
 from edge_ood.graph.decision import read_decision
 from edge_ood.images.folders import find_images
 from edge_ood.images.splits import halves_by_hash
-from edge_ood.parity.gate import extremes
+from edge_ood.parity.extremes import extremes
 from edge_ood.report import export_page as module
 from edge_ood.report.export_document import Described, describe, known_scores
 from edge_ood.report.export_figures import (
