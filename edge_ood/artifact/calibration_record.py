@@ -155,7 +155,7 @@ class ArchivedCalibration:
     ) -> "ArchivedCalibration":
         """Pack a calibration."""
         arrays = {name: PackedArray.of(array) for name, array in decision.to_arrays().items()}
-        return cls(calibration, images, provider, decision.heads, arrays)
+        return cls(calibration, images, provider, decision.table.heads, arrays)
 
     @property
     def packed_bytes(self) -> int:

@@ -10,6 +10,7 @@ from edge_ood.artifact.device import Device
 from edge_ood.artifact.metadata import FORMAT, METADATA_KEY, HeadRecord, Metadata
 from edge_ood.artifact.packed import Manifest, PackedArray, unpack_numbers
 from edge_ood.calibration.decision import Decision
+from edge_ood.calibration.decision_table import DecisionTable
 from edge_ood.calibration.threshold import Knots, pvalues_of_weights
 from edge_ood.errors import ArtifactError, EdgeOodError, InputError
 from edge_ood.files.document import Document, newer_format
@@ -128,7 +129,7 @@ def _archived_in_format_1(document: Document, num_classes: int) -> ArchivedCalib
         calibration,
         _manifest(document.document("images")),
         document.get("provider", str),
-        Decision.of(knots, np.zeros(num_classes)),
+        Decision(DecisionTable.of(knots, np.zeros(num_classes))),
     )
 
 

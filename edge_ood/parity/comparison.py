@@ -201,8 +201,8 @@ def _decisions_of(
     """What a file's thresholds say about scores of another; its combined score is made anew."""
     decision = read_decision(onnx.load(reference), heads)
     scores = dict(found.scores)
-    if decision.combination is not None:
-        scores[COMBINED] = decision.combination.score(scores)
+    if decision.combined is not None:
+        scores[COMBINED] = decision.combined.combination.score(scores)
     return {head: decision.is_ood(head, scores[head], found.label_index) for head in heads}
 
 

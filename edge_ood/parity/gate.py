@@ -24,6 +24,7 @@ from PIL import Image
 from edge_ood.artifact.contract import decision_of, pvalue_of
 from edge_ood.calibration.combination import COMBINED
 from edge_ood.calibration.decision import Decision
+from edge_ood.calibration.decision_table import DecisionTable
 from edge_ood.errors import ExportError
 from edge_ood.graph.decision import read_decision
 from edge_ood.graph.network import PREPROCESSED, inner_output, moved_output
@@ -131,11 +132,11 @@ def _combined_errors(
     decision: Decision, found: Mapping[str, NDArray[Any]]
 ) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """The combined score against the formula on the file's own scores, to the bit."""
-    if not decision.combination:
+    if not decision.combined:
         return {}
     score, label = found[COMBINED], found["label"]
     expected = {
-        COMBINED: decision.combination.score(found),
+        COMBINED: decision.combined.combination.score(found),
         decision_of(COMBINED): decision.is_ood(COMBINED, score, label),
         pvalue_of(COMBINED): decision.pvalue(COMBINED, score, label),
     }
@@ -184,9 +185,9 @@ def _exactly(wrong: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.
 
 def _check_decision(model: onnx.ModelProto, expected: Decision) -> None:
     found = read_decision(model, expected.outputs)
-    _check_same(found, expected)
+    _check_same(found.table, expected.table)
     if expected.combined and found.combined:
-        _check_same(found.combined, expected.combined)
+        _check_same(found.combined.table, expected.combined.table)
         maps, fitted = found.to_arrays(), expected.to_arrays()
         if not all(np.array_equal(maps[name], fitted[name]) for name in fitted):
             raise ExportError(
@@ -195,7 +196,7 @@ def _check_decision(model: onnx.ModelProto, expected: Decision) -> None:
             )
 
 
-def _check_same(found: Decision, expected: Decision) -> None:
+def _check_same(found: DecisionTable, expected: DecisionTable) -> None:
     for row, head in enumerate(expected.heads):
         of_file, fitted = found.thresholds[row], expected.thresholds[row]
         if not np.array_equal(of_file, fitted):

@@ -187,8 +187,8 @@ def _pvalues(metadata: Metadata, decision: Decision) -> list[dict[str, Any]]:
 
     The last is the smallest p-value that there is.
     """
-    table = decision.combined if metadata.primary == COMBINED else decision
-    if table is None or table.num_groups > 1:
+    table = decision.table_of(metadata.primary)
+    if table.num_groups > 1:
         return []
     pvalues = table.pvalues[0]
     knots = table.knots[table.heads.index(metadata.primary), 0]

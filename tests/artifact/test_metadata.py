@@ -62,7 +62,7 @@ def metadata(colour_artifact: Path) -> Metadata:
     decision = fit_decision(
         dict(zip(HEADS, scores, strict=True)), np.zeros(25, np.int64), 3, Guarantee()
     )
-    thresholds = dict(zip(HEADS, decision.thresholds[:, 0].tolist(), strict=True))
+    thresholds = dict(zip(HEADS, decision.table.thresholds[:, 0].tolist(), strict=True))
     past = Calibration(0.05, 25, thresholds, "2026-01-01T00:00:00")
     archived = ArchivedCalibration.of(past, Manifest.of(["ab" * 32]), "cpu", decision)
     provenance = {"model": "wrn-10-1", "seed": 0}
@@ -260,7 +260,7 @@ def test_a_decision_that_nothing_could_have_fitted_is_damage(
     metadata: Metadata, document: dict[str, Any], name: str, damage: str
 ) -> None:
     """Knots and p-values ascend, all numbers are finite, and p-values lie between 0 and 1."""
-    array = getattr(metadata.history[0].decision(), name).copy()
+    array = metadata.history[0].decision().to_arrays()[name].copy()
     if damage == "descending":
         array = array[..., ::-1]
     elif damage == "infinite":

@@ -136,7 +136,7 @@ def test_a_pvalue_is_so_small_from_the_score_on(exported: Path, described: Descr
         assert decision.pvalue("energy", [at], label)[0] > level
     threshold = Scorer(exported).metadata.calibration.thresholds["energy"]
     assert threshold == next(row["above"] for row in rows if row["level"] == ALPHA)
-    assert decision.pvalues.min() == np.float32(levels[-1])
+    assert decision.table.pvalues.min() == np.float32(levels[-1])
 
 
 def test_known_scores_are_those_of_the_calibration_images(

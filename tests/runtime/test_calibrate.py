@@ -89,10 +89,11 @@ def test_metadata_graph_and_report_agree(path: Path, known: list[Path]) -> None:
     assert report.after == metadata.calibration
     assert len(known) == metadata.calibration.n
     stored = read_decision(onnx.load(path), HEADS)
-    assert HEADS == report.decision.heads
-    assert stored.thresholds[:, 0].tolist() == list(metadata.calibration.thresholds.values())
+    assert HEADS == report.decision.table.heads
+    assert stored.table.thresholds[:, 0].tolist() == list(metadata.calibration.thresholds.values())
     for name in ("thresholds", "knots", "pvalues", "groups"):
-        assert getattr(stored, name).tolist() == getattr(report.decision, name).tolist()
+        found, fitted = (decision.to_arrays()[name] for decision in (stored, report.decision))
+        assert found.tolist() == fitted.tolist()
 
 
 def test_the_file_says_which_images_set_its_thresholds(path: Path, known: list[Path]) -> None:
