@@ -27,7 +27,9 @@ from edge_ood.evaluation.values import (
     Histogram,
     Interval,
     PValueCurve,
+    Recommendation,
     Reliability,
+    Rival,
     ThresholdCurve,
 )
 from edge_ood.files.document import plain_values
@@ -242,44 +244,6 @@ class ModelResult:
     def mean_groups(self) -> tuple[str, ...]:
         """Those of several sets: of a single one the means are its own rates."""
         return tuple(name for name in self.distinct_groups if len(self.groups[name].sets) > 1)
-
-
-@dataclass(frozen=True)
-class Rival:
-    """A head (of an artefact) that was not recommended.
-
-    Attributes:
-        model: Name of its artefact.
-        head: Its name.
-        difference: Mean AUROC of the recommended one minus that of this one.
-        interval: Of the difference; both bounds NaN without bootstrap.
-    """
-
-    model: str
-    head: str
-    difference: float
-    interval: Interval
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """The head to take, and among several artefacts the one; see `recommendation` for the rule.
-
-    Attributes:
-        model: Name of the artefact.
-        head: Name of the head.
-        mean_auroc: Mean over the groups of OOD sets of their mean.
-        interval: Of the mean; both bounds NaN without bootstrap.
-        rivals: All others, best first.
-        sentences: What to take, and why.
-    """
-
-    model: str
-    head: str
-    mean_auroc: float
-    interval: Interval
-    rivals: tuple[Rival, ...]
-    sentences: tuple[str, str]
 
 
 @dataclass(frozen=True)
