@@ -32,7 +32,8 @@ from heads import CLOSED_FORM, Network, artefact, network
 from photographs import FOLDERS, Photographs
 from promises import CLOCKS, Promise, at_least, at_most
 
-from edge_ood.artifact.metadata import Calibration, HeadRecord, Metadata, Probe, store_metadata
+from edge_ood.artifact.calibration_record import Calibration, Probe
+from edge_ood.artifact.metadata import HeadRecord, Metadata, store_metadata
 from edge_ood.graph.precision import INT8_TARGETS, quantised
 from edge_ood.images.decoding.image_file import read_image_file
 from edge_ood.images.preprocess import Preprocess

@@ -25,10 +25,13 @@ from numpy.typing import NDArray
 from edge_ood.calibration.threshold import kept_ranks
 from edge_ood.errors import InputError
 
-__all__ = ["COMBINED", "Combination", "fit_combination"]
+__all__ = ["COMBINED", "FEWEST_COMBINED", "Combination", "fit_combination"]
 
 COMBINED = "combined"
 """Name of the combined score, its output and its columns."""
+
+FEWEST_COMBINED = 2
+"""Scores that it takes."""
 
 _MOST_KNOTS = 256
 _LEAST_SPREAD = 1e-6

@@ -1,4 +1,4 @@
-"""What a calibration promises: the false-alarm rate, and in which sense it is held."""
+"""What a calibration guarantees: the false-alarm rate, and in which sense it is held."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -104,7 +104,7 @@ class Changes:
         confidence: None keeps it.
         per_class: None keeps it.
         combined: None keeps it.
-        thresholds: The user's own, by head: they decide in place of those that images give.
+        thresholds: Manual ones, by head: they decide in place of those that images give.
     """
 
     alpha: float | None = None

@@ -63,14 +63,14 @@ class GalleryPage:
         """Read the images that were kept, and write the page."""
         if self._path is None or self._gallery is None:
             return
-        from edge_ood.artifact.guarantee_text import promise
+        from edge_ood.artifact.guarantee_text import guarantee_text
         from edge_ood.report.page import write_page
 
         gallery = self._gallery
         with typer.progressbar(length=gallery.shown, label="gallery", file=sys.stderr) as bar:
             html = gallery.page(
                 artifact=artefact.name,
-                guarantee=promise(gallery.metadata),
+                guarantee=guarantee_text(gallery.metadata),
                 on_picture=lambda: bar.update(1),
             )
         write_page(self._path, html)

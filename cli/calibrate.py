@@ -53,8 +53,8 @@ def calibrate(
         list[str] | None,
         typer.Option(
             metavar="HEAD=VALUE",
-            help="Decide by a threshold of your own, for which no rate is held; repeat it for "
-            "several heads. ID_IMAGES are not needed then.",
+            help="Decide by a manual threshold, for which no rate is held; repeat it for several "
+            "heads. ID_IMAGES are not needed then.",
         ),
     ] = None,
     undo: Annotated[
@@ -129,7 +129,7 @@ def _thresholds(texts: Sequence[str]) -> dict[str, float]:
 
 
 def _report(target: Path, report: "CalibrationReport") -> None:
-    from edge_ood.artifact.guarantee_text import promise
+    from edge_ood.artifact.guarantee_text import guarantee_text
 
     after, before = report.after, report.before.thresholds
     rows = [
@@ -141,5 +141,5 @@ def _report(target: Path, report: "CalibrationReport") -> None:
         f"{target}: calibrated on {after.n} images, "
         f"of which {after.guarantee.needed_images} are needed at least"
     )
-    typer.echo(promise(report.metadata))
+    typer.echo(guarantee_text(report.metadata))
     typer.echo(f"recorded on {printable(str(report.metadata.probe.device))}")

@@ -12,7 +12,8 @@ from edge_ood.files.plain_table import format_table
 from edge_ood.files.text import printable
 
 if TYPE_CHECKING:
-    from edge_ood.artifact.metadata import ArchivedCalibration, Calibration, HeadRecord, Metadata
+    from edge_ood.artifact.calibration_record import ArchivedCalibration, Calibration
+    from edge_ood.artifact.metadata import HeadRecord, Metadata
     from edge_ood.graph.budget import Part
 
 __all__ = ["inspect", "report"]
@@ -47,7 +48,7 @@ def report(metadata: "Metadata") -> str:
 
 
 def _facts(metadata: "Metadata") -> dict[str, str]:
-    from edge_ood.artifact.guarantee_text import promise
+    from edge_ood.artifact.guarantee_text import guarantee_text
 
     classes = ", ".join(metadata.classes[:_MOST_CLASSES])
     more = len(metadata.classes) - _MOST_CLASSES
@@ -59,7 +60,7 @@ def _facts(metadata: "Metadata") -> dict[str, str]:
         "std": _listed(preprocess.std),
         "decides by": f"{metadata.primary}, at a false-alarm rate of {calibration.alpha:.3g}",
         "calibrated": f"{calibration.date} on {calibration.n} images" if calibration.n else "never",
-        "guarantee": promise(metadata).replace("\n", "; "),
+        "guarantee": guarantee_text(metadata).replace("\n", "; "),
         "precision": metadata.precision,
         **_compared(metadata.comparison),
         **{f"{role} images": str(images.count) for role, images in metadata.manifests.items()},
@@ -107,7 +108,7 @@ def _held(calibration: "Calibration") -> str:
         f"for {100 * calibration.confidence:.4g} %": calibration.confidence,
         "per class": calibration.per_class,
         "combined": calibration.combined,
-        "own thresholds": calibration.own_thresholds,
+        "manual thresholds": calibration.manual_thresholds,
     }
     return ", ".join(
         [f"{calibration.alpha:.3g}", *(sense for sense, held in senses.items() if held)]

@@ -187,7 +187,7 @@ def _record(
 
     return RunRecord(
         version=metadata.version("edge-ood"),
-        artefact=file_sha256(scorer.path),
+        artifact=file_sha256(scorer.path),
         provider=scorer.provider,
         table=table_format,
         scores=tuple(scorer.heads),

@@ -11,8 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge_ood.errors import ArtifactError, InputError, MissingDependencyError
 from edge_ood.files.paths import is_file
+from edge_ood.threads import slices
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -25,6 +29,7 @@ __all__ = [
     "open_session",
     "provider_name",
     "read_properties",
+    "run_in_batches",
     "translated_errors",
 ]
 
@@ -201,6 +206,17 @@ def _choose(provider: str, available: list[str]) -> str:
             hint=PROVIDERS[provider].source,
         )
     return provider
+
+
+def run_in_batches(
+    session: "onnxruntime.InferenceSession", images: NDArray[Any], size: int
+) -> dict[str, NDArray[Any]]:
+    """Every output of a session, by name, from its one input (N, ...) in batches of `size`."""
+    (entry,) = [value.name for value in session.get_inputs()]
+    names = [value.name for value in session.get_outputs()]
+    parts = [session.run(names, {entry: images[part]}) for part in slices(len(images), size)]
+    joined = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return dict(zip(names, joined, strict=True))
 
 
 def load_onnxruntime() -> Any:  # the module

@@ -1,4 +1,4 @@
-"""Work for the processor's cores: how many there are, and one function over many items."""
+"""Work in pieces, for the processor's cores: batches of items, and one function over many."""
 
 import os
 from collections import deque
@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
-__all__ = ["available_cores", "ordered_map"]
+__all__ = ["available_cores", "batched", "ordered_map", "slices"]
 
 _AHEAD_PER_THREAD = 16
 
@@ -18,6 +18,18 @@ R = TypeVar("R")
 def available_cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of `size` consecutive items, the last perhaps shorter: `itertools.batched` of 3.12."""
+    remaining = iter(items)
+    while batch := list(islice(remaining, size)):
+        yield batch
+
+
+def slices(count: int, size: int) -> Iterator[slice]:
+    """What cuts an array of `count` rows into batches of `size`, the last perhaps shorter."""
+    return (slice(start, start + size) for start in range(0, count, size))
 
 
 def ordered_map(

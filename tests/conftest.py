@@ -10,14 +10,9 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from PIL import Image
 
-from edge_ood.artifact.metadata import (
-    Calibration,
-    HeadRecord,
-    Manifest,
-    Metadata,
-    Probe,
-    store_metadata,
-)
+from edge_ood.artifact.calibration_record import Calibration, Probe
+from edge_ood.artifact.metadata import HeadRecord, Metadata, store_metadata
+from edge_ood.artifact.packed import Manifest
 from edge_ood.graph.assemble import assemble
 from edge_ood.images.demo import write_images
 from edge_ood.images.folders import read_class_folders

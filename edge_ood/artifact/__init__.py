@@ -1,1 +1,1 @@
-"""What an artefact holds besides its graph: metadata, outputs, devices, and what it promises."""
+"""What an artefact holds besides its graph: metadata, outputs, devices, and what it guarantees."""

@@ -1,4 +1,4 @@
-"""What an artefact says: the contract's outputs, the typed result, a table's rows and columns."""
+"""What an artefact says about images: the typed result, and the rows of a table."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Row", "Scores", "columns", "contract_outputs"]
+from edge_ood.artifact.contract import contract_outputs, decision_of, pvalue_of
+
+__all__ = ["Row", "Scores"]
 
 _NOT_FINITE = "a score or logit is not a finite number"
 
@@ -45,16 +47,16 @@ class Scores:
         cls, classes: tuple[str, ...], heads: Sequence[str], outputs: Sequence[NDArray[Any]]
     ) -> "Scores":
         """The result of one inference, whose outputs stand in the contract's order."""
-        label, is_ood, pvalue, logits, *rest = outputs
+        found = dict(zip(contract_outputs(heads), outputs, strict=True))
         return cls(
             classes=classes,
-            label_index=label,
-            is_ood=is_ood,
-            pvalue=pvalue,
-            logits=logits,
-            scores=dict(zip(heads, rest[::3], strict=True)),
-            pvalues=dict(zip(heads, rest[1::3], strict=True)),
-            decisions=dict(zip(heads, rest[2::3], strict=True)),
+            label_index=found["label"],
+            is_ood=found["is_ood"],
+            pvalue=found["pvalue"],
+            logits=found["logits"],
+            scores={head: found[head] for head in heads},
+            pvalues={head: found[pvalue_of(head)] for head in heads},
+            decisions={head: found[decision_of(head)] for head in heads},
         )
 
     @classmethod
@@ -100,8 +102,8 @@ class Scores:
         }
         for head, scores in self.scores.items():
             by_column[head] = scores
-            by_column[f"{head}_pvalue"] = self.pvalues[head]
-            by_column[f"{head}_is_ood"] = self.decisions[head].tolist()
+            by_column[pvalue_of(head)] = self.pvalues[head]
+            by_column[decision_of(head)] = self.decisions[head].tolist()
         cells = zip(*by_column.values(), strict=True)
         for path, finite, row in zip(paths, self.is_finite, cells, strict=True):
             values = dict(zip(by_column, row, strict=True))
@@ -125,18 +127,3 @@ class Row:
     status: str
     error: str
     values: Mapping[str, Any]
-
-
-def columns(heads: Sequence[str]) -> list[str]:
-    """Names and order of a score table's columns, a public contract."""
-    scored = [name for name in contract_outputs(heads) if name not in ("label", "logits")]
-    return ["path", "status", "error", "label", "label_index", *scored]
-
-
-def contract_outputs(heads: Sequence[str]) -> dict[str, str]:
-    """The artefact's outputs by name and in order, with their types as onnxruntime names them."""
-    decision, number = "tensor(bool)", "tensor(float)"
-    outputs = {"label": "tensor(int64)", "is_ood": decision, "pvalue": number, "logits": number}
-    for head in heads:
-        outputs |= {head: number, f"{head}_pvalue": number, f"{head}_is_ood": decision}
-    return outputs

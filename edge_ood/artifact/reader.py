@@ -1,33 +1,22 @@
 """Reading an artefact's metadata: a file is untrusted until it passed through here."""
 
-import re
 from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
 
+from edge_ood.artifact.calibration_record import ArchivedCalibration, Calibration, Probe
 from edge_ood.artifact.device import Device
-from edge_ood.artifact.metadata import (
-    FORMAT,
-    METADATA_KEY,
-    ArchivedCalibration,
-    Calibration,
-    HeadRecord,
-    Manifest,
-    Metadata,
-    PackedArray,
-    Probe,
-    unpack_numbers,
-)
+from edge_ood.artifact.metadata import FORMAT, METADATA_KEY, HeadRecord, Metadata
+from edge_ood.artifact.packed import Manifest, PackedArray, unpack_numbers
 from edge_ood.calibration.decision import Decision
+from edge_ood.calibration.decision_table import DecisionTable
 from edge_ood.calibration.threshold import Knots, pvalues_of_weights
 from edge_ood.errors import ArtifactError, EdgeOodError, InputError
-from edge_ood.files.document import Document
+from edge_ood.files.document import Document, newer_format
 from edge_ood.images.preprocess import Preprocess
 
 __all__ = ["read_metadata"]
-
-_VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc|\.dev|\.post)\d+)?")
 
 
 def read_metadata(properties: Mapping[str, str], *, source: str) -> Metadata:
@@ -50,17 +39,12 @@ def read_metadata(properties: Mapping[str, str], *, source: str) -> Metadata:
         number = document.get("format", int)
         if number <= FORMAT:
             return _metadata(document, number)
-        wanted = document.get("version", str, "")
+        version = document.get("version", str, "")
     except EdgeOodError as error:
         raise ArtifactError(
             f"the metadata of '{source}' is damaged: {error}", hint="export it again"
         ) from error
-    # The version is untrusted, and the hint invites to paste it into a shell.
-    requirement = f"'edge-ood>={wanted}'" if _VERSION.fullmatch(wanted) else "edge-ood"
-    raise ArtifactError(
-        f"'{source}' has artefact format {number}, this edge-ood reads formats up to {FORMAT}",
-        hint=f"pip install --upgrade {requirement}",
-    )
+    raise newer_format(source, number, FORMAT, version=version)
 
 
 def _metadata(document: Document, number: int) -> Metadata:
@@ -111,7 +95,7 @@ def _calibration(document: Document) -> Calibration:
         confidence=document.get("confidence", float, 0.0),
         per_class=document.get("per_class", bool, default=False),
         class_counts=tuple(document.each("class_counts", int, [])),
-        own_thresholds=tuple(document.each("own_thresholds", str, [])),
+        manual_thresholds=tuple(document.each("own_thresholds", str, [])),
         combined=document.get("combined", bool, default=False),
         combined_n=document.get("combined_n", int, 0),
         combined_class_counts=tuple(document.each("combined_class_counts", int, [])),
@@ -145,7 +129,7 @@ def _archived_in_format_1(document: Document, num_classes: int) -> ArchivedCalib
         calibration,
         _manifest(document.document("images")),
         document.get("provider", str),
-        Decision.of(knots, np.zeros(num_classes)),
+        Decision(DecisionTable.of(knots, np.zeros(num_classes))),
     )
 
 

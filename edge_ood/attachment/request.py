@@ -7,7 +7,7 @@ from typing import Any
 import onnx
 
 from edge_ood.artifact.metadata import PRECISIONS
-from edge_ood.calibration.combination import COMBINED
+from edge_ood.calibration.combination import COMBINED, FEWEST_COMBINED
 from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.errors import InputError, UnknownNameError
 from edge_ood.graph.precision import INT8_TARGETS
@@ -29,7 +29,6 @@ __all__ = [
 
 STATISTICS_SOURCES = ("training", "calibration")
 EPSILON_CRITERIA = ("declared", "auto", "outliers", "fgsm", "id-only")
-_FEWEST_COMBINED = 2
 
 
 @dataclass(frozen=True)
@@ -211,7 +210,7 @@ def without_combined(specs: Sequence[Spec]) -> tuple[list[Spec], bool]:
 
 
 def _check_combinable(heads: Sequence[str]) -> None:
-    if len(heads) < _FEWEST_COMBINED:
+    if len(heads) < FEWEST_COMBINED:
         raise InputError(
             f"{COMBINED!r} combines two scores or more, got {', '.join(heads) or 'none'}",
             hint=f"name others beside it: --scores energy,mahalanobis,{COMBINED}",

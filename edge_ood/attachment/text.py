@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from edge_ood.artifact.guarantee_text import promise
+from edge_ood.artifact.guarantee_text import guarantee_text
 from edge_ood.artifact.metadata import Metadata
 from edge_ood.files.output import page_path, report_path
 from edge_ood.files.plain_table import format_table
@@ -39,7 +39,7 @@ def attached_text(
         f"{parity.resized_flips} of {parity.resized_decisions} decisions differ "
         "between resizing by Pillow and in the graph",
         *_gradients(parity),
-        promise(metadata),
+        guarantee_text(metadata),
         f"{report_path(path)}: the images on which each output is furthest off",
     ]
     if page_path(path).exists():

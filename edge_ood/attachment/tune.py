@@ -22,10 +22,9 @@ from edge_ood.calibration.epsilon import (
 from edge_ood.calibration.fusion import logistic_weights, uniform_weights
 from edge_ood.graph.adversary import ADVERSARIAL, assemble_adversary
 from edge_ood.graph.assemble import assemble_scores
-from edge_ood.graph.network import INPUT_NAME
 from edge_ood.images.reading import decode_all
 from edge_ood.images.splits import evenly_spread
-from edge_ood.onnx_session import open_session
+from edge_ood.onnx_session import open_session, run_in_batches
 from edge_ood.scores import BoundHead, Outputs, ScoreHead
 from edge_ood.scores.mahalanobis import layer_distances
 
@@ -108,13 +107,7 @@ class _Bench:
 
     def run(self, model: onnx.ModelProto, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         session = open_session(model.SerializeToString(), provider=self.request.options.provider)
-        names = [output.name for output in session.get_outputs()]
-        parts = [
-            session.run(names, {INPUT_NAME: images[start : start + _BATCH]})
-            for start in range(0, len(images), _BATCH)
-        ]
-        joined = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        return dict(zip(names, joined, strict=True))
+        return run_in_batches(session, images, _BATCH)
 
 
 def _with_weights(bench: _Bench, head: BoundHead) -> tuple[BoundHead, dict[str, Any]]:

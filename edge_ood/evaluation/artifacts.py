@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_ood.errors import InputError
-from edge_ood.files.paths import file_sha256, shown_path
+from edge_ood.files.paths import file_sha256, shortest_name, shown_path
 from edge_ood.files.text import valid_text
 from edge_ood.registry import Spec
 from edge_ood.runtime.scorer import Scorer
@@ -73,13 +73,7 @@ def open_artifacts(paths: Sequence[Path], *, provider: str = "auto") -> tuple[Op
 
 def _names(paths: Sequence[Path]) -> list[str]:
     parts = [(*p.resolve().parts[:-1], p.name.removesuffix(".onnx")) for p in paths]
-    names = []
-    for own in parts:
-        depth = 1
-        while depth < len(own) and [p[-depth:] for p in parts].count(own[-depth:]) > 1:
-            depth += 1
-        names.append(valid_text("/".join(own[-depth:])))
-    return names
+    return [valid_text(shortest_name(own, parts) or "/".join(own)) for own in parts]
 
 
 def _thresholds(scorer: Scorer) -> dict[str, tuple[float, ...]]:

@@ -136,5 +136,5 @@ def _measure(
 
 def _guaranteed_rate(artifact: OpenArtifact) -> float:
     calibration = artifact.scorer.metadata.calibration
-    is_manual = artifact.scorer.metadata.primary in calibration.own_thresholds
+    is_manual = artifact.scorer.metadata.primary in calibration.manual_thresholds
     return math.nan if is_manual else calibration.alpha

@@ -29,6 +29,7 @@ from edge_ood.evaluation.values import (
     Histogram,
     Interval,
     PValueCurve,
+    Recommendation,
     Reliability,
     Rival,
     ThresholdCurve,
@@ -71,8 +72,8 @@ class HeadOnId:
         misclassification: How well the score finds wrong predictions; NaN without labels.
         thresholds: Of each of the K predicted classes; a larger score is flagged.
         classes: K classes, in the artefact's order.
-        pvalues: Whether the p-values keep their guarantee.
-        intervals: Of these two rates, and of the rates of `misclassification`.
+        pvalues: The fraction of ID images that each rate on p-values would flag.
+        intervals: Of `realised_tpr`, `accepted_accuracy` and the rates of `misclassification`.
         suspicious: The 12 images with the largest score, that one first.
     """
 
@@ -245,27 +246,6 @@ class ArtifactResult:
     def mean_groups(self) -> tuple[str, ...]:
         """Those of several sets: of a single one the means are its own rates."""
         return tuple(name for name in self.distinct_groups if len(self.groups[name].sets) > 1)
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """The head to take, and among several artefacts the one; see `recommendation` for the rule.
-
-    Attributes:
-        model: Name of the artefact.
-        head: Name of the head.
-        mean_auroc: Mean over the groups of OOD sets of their mean.
-        interval: Of the mean; both bounds NaN without bootstrap.
-        rivals: All others, best first.
-        sentences: What to take, and why.
-    """
-
-    model: str
-    head: str
-    mean_auroc: float
-    interval: Interval
-    rivals: tuple[Rival, ...]
-    sentences: tuple[str, str]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from edge_ood.errors import InputError, UnknownNameError
 from edge_ood.evaluation.synthetic_images import SyntheticImages, bind_sampled, make_images
-from edge_ood.files.paths import is_folder
+from edge_ood.files.paths import is_folder, shortest_name
 from edge_ood.files.text import valid_text
 from edge_ood.images.folders import ImageSet, read_images
 from edge_ood.registry import Spec, parse_spec
@@ -85,7 +85,7 @@ def parse_sets(
         if isinstance(source, Spec):
             found = _of_kind(name, group, source)
         else:
-            chosen = name or _shortest_name(source.resolve().parts, plain, named)
+            chosen = name or shortest_name(source.resolve().parts, plain, named)
             found = OodSet(valid_text(chosen), group, "files", source)
         if not found.name or found.name in sets:
             raise InputError(
@@ -140,14 +140,3 @@ def _missing_source(text: str) -> Path:
         if colon or unknown.closest:
             raise unknown
     return Path(text)
-
-
-def _shortest_name(
-    parts: tuple[str, ...], plain: Sequence[tuple[str, ...]], named: Sequence[str]
-) -> str:
-    """The fewest last parts of a path that no other has; empty if the whole path is shared."""
-    for depth in range(1, len(parts) + 1):
-        name = "/".join(parts[-depth:])
-        if [other[-depth:] for other in plain].count(parts[-depth:]) == 1 and name not in named:
-            return name
-    return ""

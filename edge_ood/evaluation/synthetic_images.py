@@ -16,6 +16,7 @@ from edge_ood.images.reading import decode_all
 from edge_ood.registry import Count, bind_to
 from edge_ood.runtime.scorer import Scorer
 from edge_ood.synthetic import Synthetic
+from edge_ood.threads import batched
 
 __all__ = ["MOST_IMAGES", "SyntheticImages", "bind_sampled", "make_images"]
 
@@ -100,8 +101,8 @@ class SyntheticImages:
         Raises:
             DataError: At the first ID image that cannot be decoded.
         """
-        for start in range(0, len(self), size):
-            frames = self.frames(range(start, min(start + size, len(self))))
+        for indices in batched(range(len(self)), size):
+            frames = self.frames(indices)
             yield frames
             for _ in frames:
                 on_image()

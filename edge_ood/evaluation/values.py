@@ -11,6 +11,7 @@ __all__ = [
     "Histogram",
     "Interval",
     "PValueCurve",
+    "Recommendation",
     "Reliability",
     "Rival",
     "ThresholdCurve",
@@ -41,23 +42,6 @@ class Bootstrap:
     replicates: int
     level: float = 0.95
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class Rival:
-    """A head (of an artefact) that was not recommended.
-
-    Attributes:
-        model: Name of its artefact.
-        head: Its name.
-        difference: Mean AUROC of the recommended one minus that of this one.
-        interval: Of the difference; both bounds NaN without bootstrap.
-    """
-
-    model: str
-    head: str
-    difference: float
-    interval: Interval
 
 
 @dataclass(frozen=True)
@@ -180,3 +164,41 @@ class PValueCurve:
 
     levels: tuple[float, ...] = ()
     flagged: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A head (of an artefact) that was not recommended.
+
+    Attributes:
+        model: Name of its artefact.
+        head: Its name.
+        difference: Mean AUROC of the recommended one minus that of this one.
+        interval: Of the difference; both bounds NaN without bootstrap.
+    """
+
+    model: str
+    head: str
+    difference: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The head to take, and among several artefacts the one; see `recommendation` for the rule.
+
+    Attributes:
+        model: Name of the artefact.
+        head: Name of the head.
+        mean_auroc: Mean over the groups of OOD sets of their mean.
+        interval: Of the mean; both bounds NaN without bootstrap.
+        rivals: All others, best first.
+        sentences: What to take, and why.
+    """
+
+    model: str
+    head: str
+    mean_auroc: float
+    interval: Interval
+    rivals: tuple[Rival, ...]
+    sentences: tuple[str, str]

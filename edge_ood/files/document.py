@@ -5,16 +5,19 @@ Fields are taken out by name and type, and damage is an `InputError`.
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from edge_ood.errors import ArtifactError, InputError
 
-__all__ = ["Document", "plain_values", "read_document"]
+__all__ = ["Document", "newer_format", "plain_values", "read_document"]
 
 _DEEPEST = 32
 """Levels of nesting; what we write has five, and more could exhaust the stack later on."""
+
+_VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc|\.dev|\.post)\d+)?")
 
 _T = TypeVar("_T")
 
@@ -118,10 +121,7 @@ def read_document(
         document = Document.parse(path.read_text("utf-8"))
         number = document.get("format", int)
         if number > newest:
-            raise ArtifactError(
-                f"'{path}' has format {number}, this edge-ood reads {newest}",
-                hint="pip install --upgrade edge-ood",
-            )
+            raise newer_format(path, number, newest)
         return interpret(document)
     except FileNotFoundError:
         return None
@@ -129,6 +129,25 @@ def read_document(
         raise ArtifactError(f"cannot read '{path}': {error.strerror}") from error
     except (InputError, UnicodeDecodeError) as error:
         raise ArtifactError(f"'{path}' is damaged: {error}", hint=hint) from error
+
+
+def newer_format(
+    source: str | Path, number: int, newest: int, *, version: str = ""
+) -> ArtifactError:
+    """The refusal of a file of ours whose format a later edge-ood brought in.
+
+    Args:
+        source: The file.
+        number: Its format.
+        newest: The highest format that can be read.
+        version: edge-ood that wrote it, as the file says, where it does.
+    """
+    # The version is untrusted, and the hint invites to paste it into a shell.
+    requirement = f"'edge-ood>={version}'" if _VERSION.fullmatch(version) else "edge-ood"
+    return ArtifactError(
+        f"'{source}' has format {number}, this edge-ood reads up to {newest}",
+        hint=f"pip install --upgrade {requirement}",
+    )
 
 
 def _finite(text: str) -> float:

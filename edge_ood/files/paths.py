@@ -7,11 +7,12 @@ a folder that may not be entered. For whoever asks, nothing is there.
 import hashlib
 import os
 import re
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from edge_ood.files.text import valid_text
 
-__all__ = ["file_sha256", "is_file", "is_folder", "path_of", "shown_path"]
+__all__ = ["file_sha256", "is_file", "is_folder", "path_of", "shortest_name", "shown_path"]
 
 _ESCAPED_BYTE = re.compile(r"\\x([89a-f][0-9a-f])")
 
@@ -46,3 +47,23 @@ def path_of(shown: str) -> Path:
     if os.path.lexists(shown):
         return Path(shown)
     return Path(_ESCAPED_BYTE.sub(lambda byte: os.fsdecode(bytes.fromhex(byte[1])), shown))
+
+
+def shortest_name(
+    parts: tuple[str, ...], among: Sequence[tuple[str, ...]], taken: Collection[str] = ()
+) -> str:
+    """The fewest last parts of a path that tell it from others, joined by `/`.
+
+    Args:
+        parts: Of the path.
+        among: Those of all paths, this one included.
+        taken: Names that something else has already.
+
+    Returns:
+        The name; empty if there is none, because another path has all the same parts.
+    """
+    for depth in range(1, len(parts) + 1):
+        name = "/".join(parts[-depth:])
+        if [other[-depth:] for other in among].count(parts[-depth:]) == 1 and name not in taken:
+            return name
+    return ""

@@ -14,8 +14,9 @@ folder that cannot be entered (`edge_ood.images.folders.find_images`).
 import heapq
 import os
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from pathlib import Path
+
+from edge_ood.threads import batched
 
 __all__ = ["walk"]
 
@@ -69,9 +70,7 @@ def _listing(folder: Path) -> tuple[Iterator[str], list[str]]:
 
 def _sorted_names(names: Iterator[str]) -> Iterator[str]:
     """Sorted, in a third of the memory of a list: as long texts of sorted names, merged."""
-    runs = []
-    while run := sorted(islice(names, _NAMES_PER_RUN)):
-        runs.append(_SEPARATOR.join(run))
+    runs = [_SEPARATOR.join(sorted(run)) for run in batched(names, _NAMES_PER_RUN)]
     return heapq.merge(*map(_split, runs))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from edge_ood.artifact.contract import INPUT_NAME
 from edge_ood.attachment.attach import attach
 from edge_ood.attachment.attached import Attached
 from edge_ood.attachment.request import Options, Request, bind_head
@@ -21,11 +22,11 @@ from edge_ood.graph.adopt import adopt
 from edge_ood.graph.assemble import assemble_reader
 from edge_ood.graph.endings import Ending, find_ending
 from edge_ood.graph.intake import image_input, normal_form, read_model
-from edge_ood.graph.network import INPUT_NAME
 from edge_ood.onnx_session import open_session, translated_errors
 from edge_ood.parity.onnx_reference import onnx_reference
 from edge_ood.registry import Spec
 from edge_ood.scores import HEADS, ScoreHead
+from edge_ood.scores._softmax import logsumexp
 
 __all__ = ["attach_foreign"]
 
@@ -161,8 +162,7 @@ def _activated(logits: NDArray[np.float64], activation: str) -> NDArray[np.float
         return np.asarray(1 / (1 + np.exp(-logits)))
     if activation == "":
         return logits
-    below = logits - logits.max(axis=1, keepdims=True)
-    shares = below - np.log(np.exp(below).sum(axis=1, keepdims=True))
+    shares = logits - logsumexp(np, logits)[:, None]
     return np.asarray(shares if activation == "log_softmax" else np.exp(shares))
 
 

@@ -17,6 +17,7 @@ from edge_ood.graph.adopt import CHANNELS, channel_matrix
 from edge_ood.graph.intake import LAYOUTS, ImageInput
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.onnx_session import open_session, translated_errors
+from edge_ood.threads import slices
 
 __all__ = [
     "PIXELS",
@@ -199,8 +200,8 @@ class ForeignNetwork:
         """
         size = self._batch or _BATCH
         parts = [
-            self._run(convention.array(pixels[start : start + size]), convention.entry.name)
-            for start in range(0, len(pixels), size)
+            self._run(convention.array(pixels[part]), convention.entry.name)
+            for part in slices(len(pixels), size)
         ]
         return np.concatenate(parts)
 

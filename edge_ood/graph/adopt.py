@@ -4,16 +4,14 @@ input -> channels, layout, type -> the network as it is -> logits, features/<lay
 float32 (N, 3, S, S), RGB                                  (N, K)  (N, D)
 """
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import NodeProto, TensorProto, helper
+from onnx import TensorProto, helper
 
 from edge_ood.errors import InputError
-from edge_ood.graph.draft import Draft, finish, start
+from edge_ood.graph.array import GraphBuilder
+from edge_ood.graph.draft import finish, start
 from edge_ood.graph.endings import FLOATS, Ending, Graph, shown_shape
 from edge_ood.graph.intake import ImageInput
 from edge_ood.graph.shapes import PROBED_BATCHES, Extents
@@ -59,16 +57,19 @@ def adopt(
     prefixed = onnx.compose.add_prefix(model, _PREFIX)
     draft = start(prefixed)
     graph = Graph(draft, draft.facts())
-    front = _front(draft, graph, entry, channels)
-    back = _Recorder(draft)
+    builder = GraphBuilder(prefix="adopted")
+    _record_front(builder, entry, channels)
+    front = len(builder.nodes)
     source = ending.output if probabilities else ending.logits
-    rows = back.add("Reshape", [_PREFIX + source, back.constant([-1, ending.width], np.int64)])
-    _record_logits(back, _float32(back, graph, rows, source), ending.width, probabilities)
+    width = builder.constant([-1, ending.width], np.int64)
+    rows = builder.add("Reshape", [_PREFIX + source, width])
+    _record_logits(builder, _float32(builder, graph, rows, source), ending.width, probabilities)
     shapes = {"logits": max(2, ending.width)}
     for layer, tensor in ending.features.items():
         name = FEATURES_PREFIX + layer
-        shapes[name] = _record_features(back, graph, tensor, entry.layout, name)
-    draft.nodes = [*front, *draft.nodes, *back.nodes]
+        shapes[name] = _record_features(builder, graph, tensor, entry.layout, name)
+    draft.nodes = [*builder.nodes[:front], *draft.nodes, *builder.nodes[front:]]
+    draft.weights |= {tensor.name: tensor for tensor in builder.initializers}
     draft.inputs = {
         _ENTRY: helper.make_tensor_value_info(
             _ENTRY, TensorProto.FLOAT, [_BATCH, 3, entry.size_px, entry.size_px]
@@ -92,72 +93,56 @@ def channel_matrix(channels: str, count: int) -> NDArray[np.float64]:
     return rows[:count]
 
 
-class _Recorder:
-    """Nodes behind a network, in the making."""
-
-    def __init__(self, draft: Draft) -> None:
-        self.draft = draft
-        self.nodes: list[NodeProto] = []
-
-    def add(self, op_type: str, inputs: Sequence[str], *, name: str = "", **attributes: Any) -> str:
-        output = name or f"adopted/{op_type}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(op_type, inputs, [output], name=output, **attributes))
-        return output
-
-    def constant(self, values: Any, dtype: Any = np.float32) -> str:
-        return self.draft.add("adopted/constant", np.asarray(values, dtype))
-
-
-def _front(draft: Draft, graph: Graph, entry: ImageInput, channels: str) -> list[NodeProto]:
+def _record_front(builder: GraphBuilder, entry: ImageInput, channels: str) -> None:
     """From normalised RGB to what the network takes, under the name of its input."""
-    recorder = _Recorder(draft)
     matrix = channel_matrix(channels, entry.channels)
     current = _ENTRY
     if not np.array_equal(matrix, np.eye(3)):
-        weights = recorder.constant(matrix[:, :, None, None])
-        current = recorder.add("Conv", [current, weights], name="adopted/channels")
+        weights = builder.constant(matrix[:, :, None, None], np.float32)
+        current = builder.add("Conv", [current, weights], name="adopted/channels")
     if entry.layout == "nhwc":
-        current = recorder.add("Transpose", [current], name="adopted/layout", perm=[0, 2, 3, 1])
+        current = builder.add("Transpose", [current], name="adopted/layout", perm=[0, 2, 3, 1])
     if entry.elem_type != TensorProto.FLOAT:
-        current = recorder.add("Cast", [current], name="adopted/type", to=entry.elem_type)
-    recorder.add("Identity", [current], name=_PREFIX + entry.name)
-    return recorder.nodes
+        current = builder.add("Cast", [current], name="adopted/type", to=entry.elem_type)
+    builder.add("Identity", [current], name=_PREFIX + entry.name)
 
 
-def _float32(back: _Recorder, graph: Graph, name: str, source: str) -> str:
+def _float32(builder: GraphBuilder, graph: Graph, name: str, source: str) -> str:
     if graph.facts.elem_type(_PREFIX + source) == TensorProto.FLOAT:
         return name
-    return back.add("Cast", [name], to=TensorProto.FLOAT)
+    return builder.add("Cast", [name], to=TensorProto.FLOAT)
 
 
-def _record_logits(back: _Recorder, rows: str, width: int, probabilities: bool) -> None:
+def _record_logits(builder: GraphBuilder, rows: str, width: int, probabilities: bool) -> None:
     """Rows (N, K), or (N, 1) for yes or no, under the name `logits`."""
     if not probabilities:
         if width == 1:
-            back.add("MatMul", [rows, back.constant([[0, 1]])], name="logits")
+            builder.add("MatMul", [rows, builder.constant([[0, 1]], np.float32)], name="logits")
         else:
-            back.add("Identity", [rows], name="logits")
+            builder.add("Identity", [rows], name="logits")
         return
     if width == 1:
-        other = back.add("Sub", [back.constant(1), rows])
-        rows = back.add("Concat", [other, rows], axis=1)
-    kept = back.add("Max", [rows, back.constant(_LEAST_PROBABILITY)])
-    back.add("Log", [kept], name="logits")
+        other = builder.add("Sub", [builder.constant(1, np.float32), rows])
+        rows = builder.add("Concat", [other, rows], axis=1)
+    kept = builder.add("Max", [rows, builder.constant(_LEAST_PROBABILITY, np.float32)])
+    builder.add("Log", [kept], name="logits")
 
 
-def _record_features(back: _Recorder, graph: Graph, tensor: str, layout: str, name: str) -> int:
+def _record_features(
+    builder: GraphBuilder, graph: Graph, tensor: str, layout: str, name: str
+) -> int:
     """One row (N, D) an image, averaged over space; returns D."""
     source = _PREFIX + tensor
     width = graph.width(source)
     extents = graph.extents(source) or ()
     if graph.facts.elem_type(source) not in FLOATS or not extents or extents[0] != PROBED_BATCHES:
         raise _no_features(tensor, extents)
-    current = _float32(back, graph, source, tensor)
+    current = _float32(builder, graph, source, tensor)
     if width is None:
         space, width = _space(tensor, extents, layout)
-        axes = back.constant(space, np.int64)
-        current = back.add("ReduceMean", [current, axes], keepdims=0)
-    back.add("Reshape", [current, back.constant([-1, width], np.int64)], name=name)
+        axes = builder.constant(space, np.int64)
+        current = builder.add("ReduceMean", [current, axes], keepdims=0)
+    builder.add("Reshape", [current, builder.constant([-1, width], np.int64)], name=name)
     return width
 
 

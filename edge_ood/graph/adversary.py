@@ -4,11 +4,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
+from edge_ood.artifact.contract import INPUT_NAME
 from edge_ood.errors import ArtifactError
 from edge_ood.graph.array import GraphArray, GraphBuilder, GraphNamespace
 from edge_ood.graph.gradient import append_gradient
 from edge_ood.graph.network import (
-    INPUT_NAME,
     PREPROCESSED,
     GraphOutput,
     build_with_shapes,
@@ -18,6 +18,7 @@ from edge_ood.graph.network import (
 )
 from edge_ood.graph.simplify import prune
 from edge_ood.images.preprocess import Preprocess
+from edge_ood.scores._softmax import below_peak, log_total
 
 __all__ = ["ADVERSARIAL", "FGSM_EPSILON", "adversary_of", "assemble_adversary"]
 
@@ -50,7 +51,7 @@ def assemble_adversary(
 
 
 def adversary_of(
-    artefact: onnx.ModelProto, preprocess: Preprocess, *, epsilon: float = FGSM_EPSILON
+    artifact: onnx.ModelProto, preprocess: Preprocess, *, epsilon: float = FGSM_EPSILON
 ) -> onnx.ModelProto:
     """As `assemble_adversary`, for the classifier inside a finished artefact.
 
@@ -58,7 +59,7 @@ def adversary_of(
         ArtifactError: If the graph lacks the tensor that enters the classifier, or the logits.
         ExportError: If an operator of the network has no gradient rule; it is named.
     """
-    computed = {name for node in artefact.graph.node for name in node.output}
+    computed = {name for node in artifact.graph.node for name in node.output}
     missing = [name for name in (PREPROCESSED, "logits") if name not in computed]
     if missing:
         raise ArtifactError(
@@ -66,10 +67,10 @@ def adversary_of(
             hint="export it again",
         )
     builder = GraphBuilder(prefix=ADVERSARIAL)
-    builder.nodes.extend(artefact.graph.node)
-    builder.initializers.extend(artefact.graph.initializer)
+    builder.nodes.extend(artifact.graph.node)
+    builder.initializers.extend(artifact.graph.initializer)
     logits = GraphArray(builder, "logits")
-    return _adversary(builder, logits, preprocess, artefact, epsilon=epsilon)
+    return _adversary(builder, logits, preprocess, artifact, epsilon=epsilon)
 
 
 def _adversary(
@@ -82,8 +83,7 @@ def _adversary(
 ) -> onnx.ModelProto:
     """The recorded classifier, led away from its prediction."""
     xp = GraphNamespace()
-    below = logits - xp.max(logits, axis=1, keepdims=True)
-    loss = xp.log(xp.sum(xp.exp(below), axis=1))
+    loss = log_total(xp, below_peak(xp, logits))
     gradient = append_gradient(
         builder,
         of=loss.name,

@@ -5,7 +5,6 @@ and no others, in files of every age.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from edge_ood.artifact.contract import contract_outputs, decision_of, pvalue_of
 from edge_ood.calibration.combination import COMBINED, Combination
-from edge_ood.calibration.decision import Decision
+from edge_ood.calibration.decision import CombinedDecision, Decision
+from edge_ood.calibration.decision_table import DecisionTable
 from edge_ood.calibration.threshold import pvalues_of_weights
 from edge_ood.errors import ArtifactError, InputError
 from edge_ood.graph.array import GraphBuilder
@@ -31,6 +32,12 @@ _MAP_KNOTS, _SURPRISE, _SLOPES = "map_knots", "surprise", "slopes"
 _NAMES = (_THRESHOLDS, _KNOTS, _PVALUES, _GROUPS, _WEIGHTS, _TOTAL, _MAP_KNOTS, _SURPRISE, _SLOPES)
 """Initializers of a decision; those of the combined score have its name in front."""
 
+_ELEMENT_TYPES = {
+    "tensor(int64)": TensorProto.INT64,
+    "tensor(bool)": TensorProto.BOOL,
+    "tensor(float)": TensorProto.FLOAT,
+}
+
 
 def with_decision(model: onnx.ModelProto, decision: Decision, *, primary: str) -> onnx.ModelProto:
     """The model with this decision in place of the one it had, and what its heads need alone.
@@ -43,19 +50,19 @@ def with_decision(model: onnx.ModelProto, decision: Decision, *, primary: str) -
     Returns:
         A model with the outputs of the artefact contract, and with the metadata of `model`.
     """
-    combined_heads = decision.combination.heads if decision.combination else ()
-    needed = dict.fromkeys([*decision.heads, *combined_heads])
+    table, combined = decision.table, decision.combined
+    needed = dict.fromkeys([*table.heads, *(combined.combination.heads if combined else ())])
     pruned = prune(model, ["label", "logits", *needed])
     builder = GraphBuilder(prefix="decision")
     builder.nodes.extend(pruned.graph.node)
     builder.initializers.extend(pruned.graph.initializer)
-    if decision.heads:
-        _record(builder, decision)
-    if decision.combination and decision.combined:
-        _record_combination(builder, decision.combination)
-        _record(builder, decision.combined, prefix=f"{COMBINED}/")
-    builder.add("Identity", [f"{primary}_pvalue"], name="pvalue")
-    builder.add("Identity", [f"{primary}_is_ood"], name="is_ood")
+    if table.heads:
+        _record(builder, table)
+    if combined:
+        _record_combination(builder, combined.combination)
+        _record(builder, combined.table, prefix=f"{COMBINED}/")
+    builder.add("Identity", [pvalue_of(primary)], name="pvalue")
+    builder.add("Identity", [decision_of(primary)], name="is_ood")
     made = build_model(builder, _contract_outputs(decision), model)
     made.graph.value_info.extend(pruned.graph.value_info)
     made.metadata_props.extend(model.metadata_props)
@@ -100,33 +107,33 @@ def read_decision(model: onnx.ModelProto, heads: Sequence[str]) -> Decision:
             hint="make one with 'edge-ood export RUN'",
         )
     try:
-        decision = _decision(tuple(head for head in heads if head != COMBINED), arrays)
-        return _with_combined(decision, arrays) if COMBINED in heads else decision
+        table = _table(tuple(head for head in heads if head != COMBINED), arrays)
+        return Decision(table, _combined(table.heads, arrays) if COMBINED in heads else None)
     except (InputError, IndexError, KeyError, ValueError) as error:
         raise ArtifactError(
             f"the decision of the graph is damaged: {error}", hint="export it again"
         ) from error
 
 
-def _decision(heads: tuple[str, ...], arrays: Mapping[str, NDArray[Any]]) -> Decision:
-    """The decision of untrusted arrays; they may raise whatever NumPy does."""
+def _table(heads: tuple[str, ...], arrays: Mapping[str, NDArray[Any]]) -> DecisionTable:
+    """The table of untrusted arrays; they may raise whatever NumPy does."""
     thresholds, knots = arrays[_THRESHOLDS], arrays[_KNOTS]
     groups = arrays.get(_GROUPS, np.zeros(thresholds.shape[1], np.int64))
     _, first = np.unique(groups, return_index=True)
     pvalues = arrays[_PVALUES] if _PVALUES in arrays else _from_weights(arrays)
-    table = pvalues.reshape(knots.shape[1], knots.shape[2] + 1)
-    decision = Decision(heads, thresholds[:, first], knots, table, groups)
-    if not np.array_equal(decision.thresholds[:, groups], thresholds):
+    by_group = pvalues.reshape(knots.shape[1], knots.shape[2] + 1)
+    table = DecisionTable(heads, thresholds[:, first], knots, by_group, groups)
+    if not np.array_equal(table.thresholds[:, groups], thresholds):
         raise InputError("thresholds differ between classes that share their p-values")
-    return decision
+    return table
 
 
-def _with_combined(decision: Decision, arrays: Mapping[str, NDArray[Any]]) -> Decision:
+def _combined(heads: tuple[str, ...], arrays: Mapping[str, NDArray[Any]]) -> CombinedDecision:
     prefix = f"{COMBINED}/"
     own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
-    knots = own[_MAP_KNOTS].reshape(len(decision.heads), -1)
-    combination = Combination(decision.heads, knots, own[_SURPRISE], own[_SLOPES].ravel())
-    return replace(decision, combination=combination, combined=_decision((COMBINED,), own))
+    knots = own[_MAP_KNOTS].reshape(len(heads), -1)
+    combination = Combination(heads, knots, own[_SURPRISE], own[_SLOPES].ravel())
+    return CombinedDecision(combination, _table((COMBINED,), own))
 
 
 def _record_combination(builder: GraphBuilder, combination: Combination) -> None:
@@ -156,23 +163,23 @@ def _from_weights(arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
     return pvalues_of_weights(arrays[_WEIGHTS].ravel(), int(arrays[_TOTAL]) - 1)
 
 
-def _record(builder: GraphBuilder, decision: Decision, prefix: str = "") -> None:
+def _record(builder: GraphBuilder, decided: DecisionTable, prefix: str = "") -> None:
     """P-values and decisions of all heads at once, as a matrix (S, N)."""
-    names = decision.heads
+    names = decided.heads
     scores = builder.add("Concat", names, axis=0) if len(names) > 1 else names[0]
     by_head = builder.add("Reshape", [scores, builder.constant([len(names), -1], np.int64)])
     column = builder.add("Reshape", [scores, builder.constant([len(names), -1, 1], np.int64)])
-    by_class = decision.thresholds[:, decision.groups]
+    by_class = decided.thresholds[:, decided.groups]
     thresholds = builder.initializer(prefix + _THRESHOLDS, by_class)
     limits = builder.add("Gather", [thresholds, "label"], axis=1)
     kept = builder.add("LessOrEqual", [by_head, limits])
     flagged = builder.add("Not", [kept])
-    knots = _record_knots(builder, decision, prefix)
-    table = builder.initializer(prefix + _PVALUES, decision.pvalues.ravel())
-    counted = _record_counts(builder, column, knots, decision.knots.shape[2])
-    pvalues = builder.add("Gather", [table, _record_index(builder, counted, decision)])
-    _record_rows(builder, pvalues, [f"{name}_pvalue" for name in names])
-    _record_rows(builder, flagged, [f"{name}_is_ood" for name in names])
+    knots = _record_knots(builder, decided, prefix)
+    table = builder.initializer(prefix + _PVALUES, decided.pvalues.ravel())
+    counted = _record_counts(builder, column, knots, decided.knots.shape[2])
+    pvalues = builder.add("Gather", [table, _record_index(builder, counted, decided)])
+    _record_rows(builder, pvalues, [pvalue_of(name) for name in names])
+    _record_rows(builder, flagged, [decision_of(name) for name in names])
 
 
 def _record_counts(builder: GraphBuilder, column: str, knots: str, most: int) -> str:
@@ -184,21 +191,21 @@ def _record_counts(builder: GraphBuilder, column: str, knots: str, most: int) ->
     return builder.add("MatMul", [builder.add("Cast", [reached], to=TensorProto.FLOAT), ones])
 
 
-def _record_knots(builder: GraphBuilder, decision: Decision, prefix: str) -> str:
+def _record_knots(builder: GraphBuilder, table: DecisionTable, prefix: str) -> str:
     """Knots that broadcast against scores (S, N, 1): those of each image's class."""
-    knots = builder.initializer(prefix + _KNOTS, decision.knots)
-    if decision.num_groups == 1:
+    knots = builder.initializer(prefix + _KNOTS, table.knots)
+    if table.num_groups == 1:
         return knots
-    groups = builder.initializer(prefix + _GROUPS, decision.groups)
+    groups = builder.initializer(prefix + _GROUPS, table.groups)
     return builder.add("Gather", [knots, builder.add("Gather", [groups, "label"])], axis=1)
 
 
-def _record_index(builder: GraphBuilder, counted: str, decision: Decision) -> str:
+def _record_index(builder: GraphBuilder, counted: str, table: DecisionTable) -> str:
     """Positions (S, N, 1) in the flat table of p-values."""
     index = builder.add("Cast", [counted], to=TensorProto.INT64)
-    if decision.num_groups == 1:
+    if table.num_groups == 1:
         return index
-    starts = decision.groups[:, None] * decision.pvalues.shape[1]
+    starts = table.groups[:, None] * table.pvalues.shape[1]
     start = builder.add("Gather", [builder.constant(starts, np.int64), "label"])
     return builder.add("Add", [index, start])
 
@@ -212,16 +219,8 @@ def _record_rows(builder: GraphBuilder, matrix: str, names: Sequence[str]) -> No
 
 
 def _contract_outputs(decision: Decision) -> list[GraphOutput]:
-    outputs = [
-        GraphOutput("label", TensorProto.INT64),
-        GraphOutput("is_ood", TensorProto.BOOL),
-        GraphOutput("pvalue", TensorProto.FLOAT),
-        GraphOutput("logits", TensorProto.FLOAT, ("N", len(decision.groups))),
+    shapes = {"logits": ("N", len(decision.table.groups))}
+    return [
+        GraphOutput(name, _ELEMENT_TYPES[kind], shapes.get(name, ("N",)))
+        for name, kind in contract_outputs(decision.outputs).items()
     ]
-    for head in decision.outputs:
-        outputs += [
-            GraphOutput(head, TensorProto.FLOAT),
-            GraphOutput(f"{head}_pvalue", TensorProto.FLOAT),
-            GraphOutput(f"{head}_is_ood", TensorProto.BOOL),
-        ]
-    return outputs

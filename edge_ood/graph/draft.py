@@ -46,11 +46,12 @@ class Draft:
         return read + Counter(self.outputs)
 
     def rename(self, renamed: dict[str, str]) -> None:
-        """Let every node read other tensors."""
+        """Let every node, and whoever reads the outputs, read other tensors."""
         for node in self.nodes:
             for position, name in enumerate(node.input):
                 if name in renamed:
                     node.input[position] = renamed[name]
+        self.outputs = [renamed.get(name, name) for name in self.outputs]
 
 
 def start(model: onnx.ModelProto) -> Draft:

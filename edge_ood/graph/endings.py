@@ -14,11 +14,11 @@ from onnx import NodeProto, TensorProto
 from edge_ood.errors import InputError, UnknownNameError
 from edge_ood.graph.draft import Draft, start
 from edge_ood.graph.shapes import PROBED_BATCHES, Extents, Facts, attribute
+from edge_ood.scores import PENULTIMATE
 
 __all__ = ["FLOATS", "Ending", "Graph", "find_ending", "shown_shape"]
 
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
-PENULTIMATE = "penultimate"
 
 _ACTIVATIONS = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Sigmoid": "sigmoid"}
 _SAME_VALUES = frozenset(

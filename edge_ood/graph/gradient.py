@@ -19,11 +19,12 @@ from onnx import NodeProto, ValueInfoProto, helper, numpy_helper
 from edge_ood.errors import ExportError
 from edge_ood.graph.array import OPSET, GraphBuilder
 from edge_ood.graph.declare import declare_shapes
+from edge_ood.graph.draft import Draft
 from edge_ood.graph.rules import Rule, find_rule
 from edge_ood.graph.rules._broadcast import filled_like
 from edge_ood.graph.shapes import analyse
 from edge_ood.graph.tape import Tape
-from edge_ood.graph.tidy import Tail, tidy
+from edge_ood.graph.tidy import tidy
 
 __all__ = ["append_gradient", "append_replay", "append_step", "with_gradient"]
 
@@ -88,10 +89,12 @@ def append_gradient(
             f"the derivative of {of!r} by {wrt!r} is zero everywhere",
             hint="a rounded or thresholded loss has no gradient",
         )
-    tail = Tail(scratch, facts, gradient)
-    facts.extend(scratch.nodes, scratch.initializers, [helper.make_opsetid("", opset)])
-    tidy(tail)
-    return _commit(tail, builder)
+    opsets = [helper.make_opsetid("", opset)]
+    facts.extend(scratch.nodes, scratch.initializers, opsets)
+    constants = {tensor.name: tensor for tensor in scratch.initializers}
+    draft = Draft(scratch.nodes, constants, {}, [gradient], opsets)
+    tidy(draft, facts)
+    return _commit(draft, builder)
 
 
 def append_step(builder: GraphBuilder, x: str, gradient: str, step: NDArray[np.floating]) -> str:
@@ -217,17 +220,13 @@ def _differentiable(nodes: Sequence[NodeProto], source: str, tape: Tape) -> list
     return path
 
 
-def _commit(tail: Tail, builder: GraphBuilder) -> str:
+def _commit(gradient: Draft, builder: GraphBuilder) -> str:
     """Move the nodes of a gradient, and the constants that they read, to the graph's builder."""
-    read = {name for node in tail.builder.nodes for name in node.input}
-    stored = {
-        tensor.name: builder.constant(numpy_helper.to_array(tensor))
-        for tensor in tail.builder.initializers
-        if tensor.name in read
-    }
-    tail.rename(stored)
-    builder.nodes.extend(tail.builder.nodes)
-    return tail.output
+    gradient.rename(
+        {name: builder.constant(numpy_helper.to_array(t)) for name, t in gradient.weights.items()}
+    )
+    builder.nodes.extend(gradient.nodes)
+    return gradient.outputs[0]
 
 
 def _pass_back(tape: Tape, node: NodeProto, wanted: set[str]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, ValueInfoProto, helper
 
+from edge_ood.artifact.contract import INPUT_NAME
 from edge_ood.graph.array import OPSET, GraphArray, GraphBuilder
 from edge_ood.graph.declare import declare_shapes
 from edge_ood.images.preprocess import Preprocess
@@ -21,7 +22,6 @@ from edge_ood.scores import FEATURES_PREFIX, Outputs
 
 __all__ = [
     "CLASSIFIER_PREFIX",
-    "INPUT_NAME",
     "IR_VERSION",
     "PREPROCESSED",
     "GraphOutput",
@@ -40,7 +40,6 @@ __all__ = [
 IR_VERSION = 8
 """Newest IR version that onnxruntime 1.17 loads with opset 18."""
 
-INPUT_NAME = "images"
 PREPROCESSED = "preprocessed"
 """Name of the tensor that enters the classifier, float32 (N, 3, S, S)."""
 

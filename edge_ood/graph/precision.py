@@ -7,7 +7,6 @@ features, and the layer that makes the logits.
 """
 
 import contextlib
-import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,9 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from edge_ood.errors import ExportError
 from edge_ood.graph.draft import Draft, drop_unused, finish, names_read, start
+from edge_ood.graph.quiet import quiet
 from edge_ood.onnx_session import load_onnxruntime
+from edge_ood.threads import slices
 
 __all__ = [
     "INT8_TARGETS",
@@ -107,7 +108,7 @@ def quantised(
     named = _with_node_names(classifier)
     kept = [node.name for node in float32_tail(named)]
     _check_backbone(named, kept)
-    with _quiet(runtime), tempfile.TemporaryDirectory() as folder:
+    with quiet(), _without_advice(runtime), tempfile.TemporaryDirectory() as folder:
         source, result = Path(folder, "float32.onnx"), Path(folder, "int8.onnx")
         onnx.save(named, source)
         quantize_static(
@@ -172,9 +173,7 @@ class _Batches:
     """What the quantiser asks for batches of images; it wants none of its own base class."""
 
     def __init__(self, name: str, images: NDArray[np.float32]) -> None:
-        self._parts = iter(
-            {name: images[start : start + _BATCH]} for start in range(0, len(images), _BATCH)
-        )
+        self._parts = ({name: images[part]} for part in slices(len(images), _BATCH))
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
         return next(self._parts, None)
@@ -281,13 +280,10 @@ def _check_backbone(classifier: onnx.ModelProto, kept: Sequence[str]) -> None:
 
 
 @contextlib.contextmanager
-def _quiet(runtime: Any) -> Iterator[None]:
-    """Keep the quantiser's advice off the user's terminal."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
+def _without_advice(runtime: Any) -> Iterator[None]:
+    """Quieten onnxruntime itself, which writes past Python."""
     runtime.set_default_logger_severity(_SILENT)
     try:
         yield
     finally:
         runtime.set_default_logger_severity(_WARNING)
-        logging.disable(disabled)

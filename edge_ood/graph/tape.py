@@ -9,7 +9,7 @@ from onnx import NodeProto, TensorProto, helper
 
 from edge_ood.errors import ExportError
 from edge_ood.graph.array import GraphBuilder
-from edge_ood.graph.phases import Phases, add_phases, interleave
+from edge_ood.graph.polyphase import Polyphase, add_polyphase, interleave
 from edge_ood.graph.shapes import Extents, Facts, Shape
 
 __all__ = ["Tape"]
@@ -30,7 +30,7 @@ class Tape:
         self.masked: set[str] = set()
         self._makers = {name: node.op_type for node in forward for name in node.output}
         self._parts: dict[str, list[str]] = {}
-        self._phases: dict[str, list[Phases]] = {}
+        self._polyphase: dict[str, list[Polyphase]] = {}
 
     def is_float(self, name: str) -> bool:
         """Whether a forward tensor can carry a gradient."""
@@ -120,25 +120,25 @@ class Tape:
     def collected(self, name: str) -> str | None:
         """Sum of all gradients collected for a tensor, None if there are none."""
         parts = self._parts.setdefault(name, [])
-        for phases in self._phases.pop(name, []):
-            parts.append(interleave(self.builder, phases))
+        for split in self._polyphase.pop(name, []):
+            parts.append(interleave(self.builder, split))
         while len(parts) > 1:
             parts[:2] = [self.emit("Add", parts[0], parts[1])]
         return parts[0] if parts else None
 
     def has_gradient(self, name: str) -> bool:
         """Whether anything was collected for a tensor."""
-        return bool(self._parts.get(name) or self._phases.get(name))
+        return bool(self._parts.get(name) or self._polyphase.get(name))
 
-    def collect(self, name: str, gradient: str | Phases) -> None:
+    def collect(self, name: str, gradient: str | Polyphase) -> None:
         """Add one contribution to the gradient of a tensor."""
         if isinstance(gradient, str):
             self._parts.setdefault(name, []).append(gradient)
             return
-        others = self._phases.setdefault(name, [])
+        others = self._polyphase.setdefault(name, [])
         for position, other in enumerate(others):
             if other.strides == gradient.strides:
-                others[position] = add_phases(self.builder, other, gradient)
+                others[position] = add_polyphase(self.builder, other, gradient)
                 return
         others.append(gradient)
 

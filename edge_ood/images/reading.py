@@ -14,7 +14,14 @@ from edge_ood.images.folders import ImageSet
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.threads import ordered_map
 
-__all__ = ["DecodedImage", "content_hash", "decode_all", "decode_stream", "with_hashes"]
+__all__ = [
+    "DecodedImage",
+    "content_hash",
+    "decode_all",
+    "decode_each",
+    "decode_stream",
+    "with_hashes",
+]
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,18 @@ def decode_stream(
     yield from ordered_map(lambda path: _decode_or_error(path, preprocess), paths, threads=threads)
 
 
+def decode_each(paths: Iterable[Path], preprocess: Preprocess) -> Iterator[DecodedImage]:
+    """As `decode_stream`, for files all of which must be readable.
+
+    Raises:
+        DataError: At the first file that cannot be decoded.
+    """
+    for decoded in decode_stream(paths, preprocess):
+        if isinstance(decoded, DataError):
+            raise decoded
+        yield decoded
+
+
 def decode_all(
     paths: Sequence[Path],
     preprocess: Preprocess,
@@ -75,9 +94,7 @@ def decode_all(
     size = preprocess.size_px
     images = np.empty((len(paths), size, size, 3), np.uint8) if out is None else out
     hashes = []
-    for row, decoded in enumerate(decode_stream(paths, preprocess)):
-        if isinstance(decoded, DataError):
-            raise decoded
+    for row, decoded in enumerate(decode_each(paths, preprocess)):
         images[row] = decoded.pixels
         hashes.append(decoded.content_hash)
         on_image()

@@ -7,7 +7,6 @@ two linear heads on the last of them. A family file writes a trunk and ends with
 
 from edge_ood.errors import InputError
 from edge_ood.models._classifier import (
-    PENULTIMATE,
     Classifier,
     IndependentHeads,
     MergedHeads,
@@ -25,6 +24,7 @@ from edge_ood.models._families import (
 )
 from edge_ood.models._input_check import check_input
 from edge_ood.registry import Spec
+from edge_ood.scores import PENULTIMATE
 
 __all__ = [
     "FAMILIES",

@@ -5,19 +5,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from edge_ood.scores import Outputs
+from edge_ood.scores import PENULTIMATE, Outputs
 
 __all__ = [
-    "PENULTIMATE",
     "Classifier",
     "IndependentHeads",
     "MergedHeads",
     "Trunk",
     "merge_heads",
 ]
-
-PENULTIMATE = "penultimate"
-"""The layer that the linear heads read; always the last feature."""
 
 
 class Trunk(nn.Module):

@@ -1,6 +1,6 @@
-"""A converted artefact beside its float32 twin: what changed, and what was gained. Torch-free.
+"""A converted artefact beside its fp32 reference: what changed, and what was gained. Torch-free.
 
-The twin is the same classifier in float32 with the same heads, fitted and calibrated on the same
+The reference is the same classifier in fp32 with the same heads, fitted and calibrated on the same
 images by the same steps.
 """
 
@@ -16,13 +16,24 @@ from numpy.typing import NDArray
 
 from edge_ood.artifact.outputs import Scores
 from edge_ood.calibration.combination import COMBINED
+from edge_ood.errors import ExportError
 from edge_ood.graph.decision import read_decision
 from edge_ood.runtime.scorer import Scorer
 
-__all__ = ["Comparison", "HeadChange", "compare", "rank_correlation"]
+__all__ = [
+    "Comparison",
+    "HeadChange",
+    "check_label_flips",
+    "check_ranking",
+    "compare",
+    "rank_correlation",
+]
 
 _MANY_LABELS = 0.01
 _LOW_RANK_CORRELATION = 0.95
+_LEAST_RANK_CORRELATION = 0.99
+"""Of scores along a gradient with those in fp32; the gate cannot see how an image was moved."""
+
 _ROUNDS = 9
 _LEAST_S = 0.03
 _PAUSE_S = 0.05
@@ -37,7 +48,7 @@ class HeadChange:
         head: Its name.
         rank_correlation: Spearman's, of the scores in both files, in [-1, 1].
         flips_before: Share of decisions that differ if the converted file keeps the thresholds of
-            its twin: what conversion without calibration does.
+            its fp32 reference: what conversion without calibration does.
         flips_after: Share of decisions that differ with its own thresholds.
     """
 
@@ -57,9 +68,9 @@ class Comparison:
         logits_error: Root mean square difference of the logits, of their standard deviation.
         heads: Scores and decisions, in output order.
         size_bytes: Of the file.
-        float32_bytes: Of its twin.
-        speed: Least time of the twin over that of the file, batch 1, images of the network's own
-            size; below 1 the file is slower on this machine.
+        float32_bytes: Of its fp32 reference.
+        speed: Least time of the reference over that of the file, batch 1, images of the network's
+            own size; below 1 the file is slower on this machine.
     """
 
     images: int
@@ -103,21 +114,21 @@ class Comparison:
         return asdict(self)
 
 
-def compare(path: Path, twin: Path, images: Sequence[Path], *, provider: str) -> Comparison:
+def compare(path: Path, reference: Path, images: Sequence[Path], *, provider: str) -> Comparison:
     """Score the same images with both files, and time both.
 
     Args:
         path: A calibrated artefact.
-        twin: The same in float32, calibrated on the same images.
+        reference: The same in fp32, calibrated on the same images.
         images: One or more image files.
         provider: `auto`, `cpu` or `cuda`.
 
     Raises:
         DataError: If an image cannot be read.
     """
-    ours, theirs = (Scorer(file, provider=provider) for file in (path, twin))
+    ours, theirs = (Scorer(file, provider=provider) for file in (path, reference))
     found, expected = (scorer.score_files(images) for scorer in (ours, theirs))
-    unchanged = _decisions_of(twin, theirs.heads, found)
+    unchanged = _decisions_of(reference, theirs.heads, found)
     heads = [
         HeadChange(
             head,
@@ -135,9 +146,39 @@ def compare(path: Path, twin: Path, images: Sequence[Path], *, provider: str) ->
         logits_error=float(np.sqrt((difference**2).mean())) / spread,
         heads=tuple(heads),
         size_bytes=path.stat().st_size,
-        float32_bytes=twin.stat().st_size,
+        float32_bytes=reference.stat().st_size,
         speed=_speed(ours, theirs),
     )
+
+
+def check_label_flips(comparison: Comparison, precision: str, limit: float | None) -> None:
+    """Refuse a converted file that says another class too often.
+
+    Raises:
+        ExportError: If more than this share of the labels differ; None allows any.
+    """
+    if limit is not None and comparison.flip_rate > limit:
+        raise ExportError(
+            f"{precision} changes the label of {comparison.flip_rate:.2%} of the images that were "
+            f"compared ({comparison.label_flips} of {comparison.images}), allowed {limit:.2%}",
+            hint="nothing was written; try another --precision, or allow more",
+        )
+
+
+def check_ranking(comparison: Comparison, precision: str, perturbing: Sequence[str]) -> None:
+    """Refuse a converted file in which a head that follows a gradient ranks images otherwise.
+
+    Raises:
+        ExportError: If the rank correlation of one of the heads `perturbing` is below 0.99.
+    """
+    for head in comparison.heads:
+        if head.head in perturbing and not head.rank_correlation >= _LEAST_RANK_CORRELATION:
+            raise ExportError(
+                f"{head.head!r} does not keep its ranking in {precision}: its rank correlation "
+                f"with fp32 is {head.rank_correlation:.4f}, expected {_LEAST_RANK_CORRELATION} or "
+                "more",
+                hint=f"leave {head.head!r} out of --scores, or export with --precision fp32",
+            )
 
 
 def rank_correlation(first: NDArray[Any], second: NDArray[Any]) -> float:
@@ -154,12 +195,14 @@ def rank_correlation(first: NDArray[Any], second: NDArray[Any]) -> float:
     return float(a @ b) / scale
 
 
-def _decisions_of(twin: Path, heads: Sequence[str], found: Scores) -> dict[str, NDArray[np.bool_]]:
+def _decisions_of(
+    reference: Path, heads: Sequence[str], found: Scores
+) -> dict[str, NDArray[np.bool_]]:
     """What a file's thresholds say about scores of another; its combined score is made anew."""
-    decision = read_decision(onnx.load(twin), heads)
+    decision = read_decision(onnx.load(reference), heads)
     scores = dict(found.scores)
-    if decision.combination is not None:
-        scores[COMBINED] = decision.combination.score(scores)
+    if decision.combined is not None:
+        scores[COMBINED] = decision.combined.combination.score(scores)
     return {head: decision.is_ood(head, scores[head], found.label_index) for head in heads}
 
 

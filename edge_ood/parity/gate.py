@@ -11,7 +11,7 @@ a second pass is not evaluated again; the comparison with float32 sees to that.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -21,128 +21,24 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from PIL import Image
 
+from edge_ood.artifact.contract import decision_of, pvalue_of
 from edge_ood.calibration.combination import COMBINED
 from edge_ood.calibration.decision import Decision
+from edge_ood.calibration.decision_table import DecisionTable
 from edge_ood.errors import ExportError
 from edge_ood.graph.decision import read_decision
-from edge_ood.graph.network import INPUT_NAME, PREPROCESSED, inner_output, moved_output
-from edge_ood.onnx_session import open_session
-from edge_ood.parity.gradient_check import GradientReport
+from edge_ood.graph.network import PREPROCESSED, inner_output, moved_output
+from edge_ood.onnx_session import open_session, run_in_batches
+from edge_ood.parity.differences import Compared, ParityReport
+from edge_ood.parity.extremes import extremes
 from edge_ood.parity.limits import Expected, Reference, Subject, own_outputs
 from edge_ood.scores import FEATURES_PREFIX
 
-__all__ = ["Compared", "Difference", "ParityReport", "extremes", "verify"]
+__all__ = ["verify"]
 
 _BATCHES = (1, 2, 7)
 _GREY_LEVELS = 1
 _RESIZED_PIXELS = 0.02
-_NOISE_IMAGES = 8
-"""One alone may be rounded by chance much less in one float32 program than in another."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One output's largest error.
-
-    Attributes:
-        output: Name of the output or inner tensor.
-        error: Largest absolute error against float64.
-        allowed: Largest error that passes.
-        image: Where it happened.
-        batch: Batch size at which it happened.
-    """
-
-    output: str
-    error: float
-    allowed: float
-    image: str
-    batch: int
-
-    @property
-    def passed(self) -> bool:
-        """Whether the error is allowed; NaN is not."""
-        return self.error <= self.allowed
-
-
-@dataclass(frozen=True)
-class Compared:
-    """One output of all images, run in batches of one size.
-
-    Attributes:
-        output: Name of the output or inner tensor.
-        batch: Batch size.
-        error: Largest absolute error against float64, by image (N,).
-        allowed: Largest error that passes, by image (N,).
-        flips: Labels or decisions that are not those of the reference, also where that is allowed;
-            None for numbers.
-    """
-
-    output: str
-    batch: int
-    error: NDArray[np.float64]
-    allowed: NDArray[np.float64]
-    flips: int | None = None
-
-    def worst(self, names: Sequence[str], count: int) -> list[Difference]:
-        """The images whose error is furthest beyond what is allowed, or nearest to it."""
-        finite, infinite = np.isfinite(self.error), np.full(len(self.error), np.inf)
-        severity = np.subtract(self.error, self.allowed, out=infinite, where=finite)
-        return [
-            Difference(self.output, float(self.error[i]), float(self.allowed[i]), name, self.batch)
-            for i in np.argsort(-severity, kind="stable")[:count]
-            for name in [names[i]]
-        ]
-
-
-@dataclass(frozen=True)
-class ParityReport:
-    """What `verify` compared.
-
-    Attributes:
-        images: Number of images, extremes included.
-        differences: By output, the worst.
-        resized_flips: Decisions that differ between Pillow's and the graph's resizing, of
-            `resized_decisions`; reported, not a gate.
-        resized_decisions: Decisions compared for that.
-        reference: What the file was held against, such as `torch`; empty for its own classifier.
-        names: Of the images, in the order of the arrays.
-        compared: Everything, by batch size and output.
-        resized: The flips by resizing, as names of output and image.
-        gradients: What differences say about each loss that a head steps along, where there is no
-            second implementation of its gradient.
-    """
-
-    images: int
-    differences: tuple[Difference, ...]
-    resized_flips: int
-    resized_decisions: int
-    reference: str = ""
-    names: tuple[str, ...] = ()
-    compared: tuple[Compared, ...] = ()
-    resized: tuple[tuple[str, str], ...] = ()
-    gradients: tuple[GradientReport, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """A summary for the metadata."""
-        return {
-            "images": self.images,
-            "differences": [asdict(difference) for difference in self.differences],
-            "resized_flips": self.resized_flips,
-            "resized_decisions": self.resized_decisions,
-            "reference": self.reference,
-            "gradients": [gradient.to_json() for gradient in self.gradients],
-        }
-
-
-def extremes(size_px: int) -> dict[str, NDArray[np.uint8]]:
-    """Black, white and noise, uint8 (S, S, 3), by name."""
-    shape = (size_px, size_px, 3)
-    noise = np.random.RandomState(0).randint(0, 256, (_NOISE_IMAGES, *shape)).astype(np.uint8)
-    return {
-        "black": np.zeros(shape, np.uint8),
-        "white": np.full(shape, 255, np.uint8),
-        **{f"noise {number}": image for number, image in enumerate(noise, start=1)},
-    }
 
 
 def verify(
@@ -158,8 +54,8 @@ def verify(
     Args:
         path: The artefact as it will ship.
         subject: What it should be.
-        reference: The classifier in float64 and float32; None for a converted one, which is taken
-            at its word.
+        reference: The classifier in float64 and float32; None for a converted one, whose outputs
+            are read from the file itself.
         images: Real images (S, S, 3) by name; extremes are added.
         provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
 
@@ -185,7 +81,7 @@ def verify(
         by_output = _compare(held, found, size)
         compared.append([c for c in by_output if reference or not _is_own(c.output)])
     differences = [[c.worst(names, 1)[0] for c in by_output] for by_output in compared]
-    worst = [max(found, key=_severity) for found in zip(*differences, strict=True)]
+    worst = [max(found, key=attrgetter("severity")) for found in zip(*differences, strict=True)]
     flipped = _check_resizing(session, subject, images)
     report = ParityReport(
         images=len(batch),
@@ -213,18 +109,19 @@ def _compare(expected: Expected, found: Mapping[str, NDArray[Any]], size: int) -
     flipped = {"label": int(errors["label"][0].sum())}
     for head in expected.subject.heads:
         decision, name, label = expected.subject.decision, head.name, found["label"]
-        flips = found[f"{name}_is_ood"] != decision.is_ood(name, expected.values[name], label)
-        flipped[f"{name}_is_ood"] = int(flips.sum())
+        flips = found[decision_of(name)] != decision.is_ood(name, expected.values[name], label)
+        flipped[decision_of(name)] = int(flips.sum())
         if head.epsilon:  # a decision may flip where the score is as near to the threshold
             distance = np.abs(expected.values[name] - decision.limits(name, label))
             flips &= distance > expected.allowed[name]
-        errors[f"{name}_is_ood"] = _exactly(flips)
-        errors[f"{name}_pvalue"] = _exactly(
-            found[f"{name}_pvalue"] != decision.pvalue(name, found[name], label)
+        errors[decision_of(name)] = _exactly(flips)
+        errors[pvalue_of(name)] = _exactly(
+            found[pvalue_of(name)] != decision.pvalue(name, found[name], label)
         )
     combined = _combined_errors(expected.subject.decision, found)
     errors |= combined
-    flipped |= {name: int(e.sum()) for name, (e, _) in combined.items() if name.endswith("_is_ood")}
+    if combined:
+        flipped[decision_of(COMBINED)] = int(combined[decision_of(COMBINED)][0].sum())
     return [
         Compared(output, size, error, allowed, flipped.get(output))
         for output, (error, allowed) in errors.items()
@@ -235,13 +132,13 @@ def _combined_errors(
     decision: Decision, found: Mapping[str, NDArray[Any]]
 ) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """The combined score against the formula on the file's own scores, to the bit."""
-    if not decision.combination:
+    if not decision.combined:
         return {}
     score, label = found[COMBINED], found["label"]
     expected = {
-        COMBINED: decision.combination.score(found),
-        f"{COMBINED}_is_ood": decision.is_ood(COMBINED, score, label),
-        f"{COMBINED}_pvalue": decision.pvalue(COMBINED, score, label),
+        COMBINED: decision.combined.combination.score(found),
+        decision_of(COMBINED): decision.is_ood(COMBINED, score, label),
+        pvalue_of(COMBINED): decision.pvalue(COMBINED, score, label),
     }
     return {name: _exactly(found[name] != value) for name, value in expected.items()}
 
@@ -272,15 +169,8 @@ def _exposed(model: onnx.ModelProto, moving: Sequence[str]) -> bytes:
 
 
 def _run(session: Any, batch: NDArray[np.uint8], size: int) -> dict[str, NDArray[Any]]:
-    names = [output.name for output in session.get_outputs()]
-    parts = [
-        session.run(names, {INPUT_NAME: batch[start : start + size]})
-        for start in range(0, len(batch), size)
-    ]
-    return {
-        inner_output(name) or name: np.concatenate(arrays)
-        for name, arrays in zip(names, zip(*parts, strict=True), strict=True)
-    }
+    found = run_in_batches(session, batch, size)
+    return {inner_output(name) or name: array for name, array in found.items()}
 
 
 def _per_image(difference: NDArray[Any]) -> NDArray[np.float64]:
@@ -293,17 +183,11 @@ def _exactly(wrong: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.
     return wrong.astype(np.float64), np.zeros(len(wrong))
 
 
-def _severity(difference: Difference) -> float:
-    if np.isnan(difference.error):
-        return float("inf")
-    return difference.error / max(difference.allowed, np.finfo(np.float64).tiny)
-
-
 def _check_decision(model: onnx.ModelProto, expected: Decision) -> None:
     found = read_decision(model, expected.outputs)
-    _check_same(found, expected)
+    _check_same(found.table, expected.table)
     if expected.combined and found.combined:
-        _check_same(found.combined, expected.combined)
+        _check_same(found.combined.table, expected.combined.table)
         maps, fitted = found.to_arrays(), expected.to_arrays()
         if not all(np.array_equal(maps[name], fitted[name]) for name in fitted):
             raise ExportError(
@@ -312,20 +196,20 @@ def _check_decision(model: onnx.ModelProto, expected: Decision) -> None:
             )
 
 
-def _check_same(found: Decision, expected: Decision) -> None:
+def _check_same(found: DecisionTable, expected: DecisionTable) -> None:
     for row, head in enumerate(expected.heads):
         of_file, fitted = found.thresholds[row], expected.thresholds[row]
         if not np.array_equal(of_file, fitted):
             raise ExportError(
-                f"'{head}_is_ood': the file's threshold is {of_file.tolist()}, its calibration "
-                f"images give {fitted.tolist()}",
+                f"{decision_of(head)!r}: the file's threshold is {of_file.tolist()}, its "
+                f"calibration images give {fitted.tolist()}",
                 hint="calibrate the file again",
             )
         same = np.array_equal(found.groups, expected.groups)
         same &= np.array_equal(found.pvalues, expected.pvalues)
         if not same or not np.array_equal(found.knots[row], expected.knots[row]):
             raise ExportError(
-                f"'{head}_pvalue': the file's knots are not those of its calibration images",
+                f"{pvalue_of(head)!r}: the file's knots are not those of its calibration images",
                 hint="calibrate the file again",
             )
 
@@ -355,7 +239,7 @@ def _check_resizing(
         )
     return [
         (output, name)
-        for output in (f"{head}_is_ood" for head in subject.decision.outputs)
+        for output in map(decision_of, subject.decision.outputs)
         for name, flip in zip(images, in_graph[output] != by_pillow[output], strict=True)
         if flip
     ]

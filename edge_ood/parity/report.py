@@ -14,7 +14,7 @@ from typing import Any
 from edge_ood.artifact.metadata import Metadata
 from edge_ood.files.document import Document, plain_values, read_document
 from edge_ood.files.paths import file_sha256
-from edge_ood.parity.gate import ParityReport
+from edge_ood.parity.differences import ParityReport
 
 __all__ = ["REPORT_FORMAT", "parity_document", "read_report", "write_report"]
 
@@ -24,7 +24,7 @@ _WORST = 3
 
 
 def parity_document(
-    report: ParityReport, metadata: Metadata, hashes: Mapping[str, str], artefact: Path
+    report: ParityReport, metadata: Metadata, hashes: Mapping[str, str], artifact: Path
 ) -> dict[str, Any]:
     """The report as JSON values.
 
@@ -32,13 +32,13 @@ def parity_document(
         report: What the gate found.
         metadata: Of the finished artefact.
         hashes: Content hashes of the real images, by name; those without one were made up.
-        artefact: The finished artefact, perhaps under a temporary name.
+        artifact: The finished artefact, perhaps under a temporary name.
     """
     outputs = dict.fromkeys(compared.output for compared in report.compared)
     return {
         "format": REPORT_FORMAT,
         "version": metadata.version,
-        "sha256": file_sha256(artefact),
+        "sha256": file_sha256(artifact),
         "precision": metadata.precision,
         "device": asdict(metadata.probe.device),
         "reference": report.reference,

@@ -14,11 +14,12 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from edge_ood.artifact.metadata import ArchivedCalibration, Metadata, write_metadata
+from edge_ood.artifact.calibration_record import ArchivedCalibration
+from edge_ood.artifact.metadata import Metadata, write_metadata
 from edge_ood.artifact.reader import read_metadata
 from edge_ood.calibration.combination import COMBINED
 from edge_ood.calibration.decision import Decision
-from edge_ood.calibration.statement import rate_in_use
+from edge_ood.calibration.guarantee_sentences import rate_in_use
 from edge_ood.errors import ArtifactError, InputError
 from edge_ood.files.document import Document
 from edge_ood.files.output import report_path
@@ -152,7 +153,7 @@ def _score(metadata: Metadata, name: str) -> dict[str, Any]:
     """One score: its threshold, and how many false alarms to expect of it."""
     calibration = metadata.calibration
     sample = calibration.combined_sample if name == COMBINED else calibration.sample
-    is_manual = name in calibration.own_thresholds
+    is_manual = name in calibration.manual_thresholds
     per_thousand = None
     if not (is_manual or calibration.per_class):
         rate = rate_in_use(calibration.guarantee, sample.n)
@@ -186,8 +187,8 @@ def _pvalues(metadata: Metadata, decision: Decision) -> list[dict[str, Any]]:
 
     The last is the smallest p-value that there is.
     """
-    table = decision.combined if metadata.primary == COMBINED else decision
-    if table is None or table.num_groups > 1:
+    table = decision.table_of(metadata.primary)
+    if table.num_groups > 1:
         return []
     pvalues = table.pvalues[0]
     knots = table.knots[table.heads.index(metadata.primary), 0]
@@ -278,7 +279,7 @@ def _calibration(state: Metadata | ArchivedCalibration) -> dict[str, Any]:
         "alpha": calibration.alpha,
         "confidence": calibration.confidence,
         "per_class": calibration.per_class,
-        "manual": list(calibration.own_thresholds),
+        "manual": list(calibration.manual_thresholds),
         "images": calibration.n,
         "device": str(state.probe.device),
     }

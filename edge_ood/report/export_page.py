@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_ood.artifact.guarantee_text import promise
+from edge_ood.artifact.guarantee_text import guarantee_text
 from edge_ood.errors import DataError
 from edge_ood.images.decoding.image_file import read_image_file
 from edge_ood.images.reading import content_hash
-from edge_ood.parity.gate import extremes
+from edge_ood.parity.extremes import extremes
 from edge_ood.report import numbers
 from edge_ood.report.export_document import Described, calibration_scores, describe
 from edge_ood.report.export_figures import (
@@ -54,7 +54,7 @@ def export_page(path: Path) -> str:
         show=Fields(document),
         name=shlex.quote(str(path)),
         primary=[score["name"] for score in document["scores"]].index(metadata.primary),
-        guarantees=[_sentence(line) for line in promise(metadata).splitlines()],
+        guarantees=[_sentence(line) for line in guarantee_text(metadata).splitlines()],
         exact=_exact(document),
         thumbs=list(_thumbs(document, metadata.preprocess.size_px)),
         origin=list(_origin(described)),

@@ -8,15 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ood.artifact.metadata import (
-    ArchivedCalibration,
-    Calibration,
-    Manifest,
-    Metadata,
-    store_metadata,
-)
+from edge_ood.artifact.calibration_record import ArchivedCalibration, Calibration
+from edge_ood.artifact.metadata import Metadata, store_metadata
 from edge_ood.artifact.outputs import Scores
-from edge_ood.calibration.combination import COMBINED
+from edge_ood.artifact.packed import Manifest
+from edge_ood.calibration.combination import COMBINED, FEWEST_COMBINED
 from edge_ood.calibration.decision import Decision, fit_combined, fit_decision
 from edge_ood.calibration.guarantee import Changes, Guarantee
 from edge_ood.errors import ArtifactError, CalibrationError, InputError
@@ -30,7 +26,6 @@ __all__ = ["CalibrationReport", "calibrate_artifact", "set_thresholds", "undo_ca
 _MOST_HISTORY = 10
 _MOST_HISTORY_BYTES = 1 << 22
 _NO_CHANGES = Changes()
-_FEWEST_COMBINED = 2
 
 
 @dataclass(frozen=True)
@@ -104,7 +99,7 @@ def calibrate_artifact(
 def set_thresholds(
     path: Path, thresholds: Mapping[str, float], *, output: Path | None = None
 ) -> CalibrationReport:
-    """Let thresholds of the user's own decide; p-values stay those of the calibration images.
+    """Let manual thresholds decide; p-values stay those of the calibration images.
 
     No false-alarm rate is held by such a threshold, and `is_ood` is no longer `pvalue <= alpha`.
 
@@ -123,7 +118,7 @@ def set_thresholds(
     metadata = Scorer(path, provider="cpu").metadata
     current = read_decision(load_model_file(path), metadata.head_names)
     decision = current.with_thresholds(thresholds)
-    changed = replace(metadata, calibration=_with_own(metadata.calibration, thresholds))
+    changed = replace(metadata, calibration=_with_manual(metadata.calibration, thresholds))
     _store(path, output or path, changed, decision, archived=metadata)
     return CalibrationReport(metadata.calibration, changed, None, decision)
 
@@ -159,7 +154,7 @@ def undo_calibration(path: Path, *, output: Path | None = None) -> CalibrationRe
 
 
 def _fitted(
-    metadata: Metadata, scores: Scores, guarantee: Guarantee, own: Mapping[str, float]
+    metadata: Metadata, scores: Scores, guarantee: Guarantee, manual: Mapping[str, float]
 ) -> tuple[Decision, Calibration]:
     """The decision of the images' scores, and what the metadata say about it."""
     num_classes, labels = len(metadata.classes), scores.label_index
@@ -189,7 +184,7 @@ def _fitted(
         combined_n=int(second.sum()),
         combined_class_counts=counted(second),
     )
-    return decision.with_thresholds(own), _with_own(calibration, own)
+    return decision.with_thresholds(manual), _with_manual(calibration, manual)
 
 
 def _second_half(hashes: Sequence[str], guarantee: Guarantee) -> NDArray[np.bool_]:
@@ -209,7 +204,7 @@ def _second_half(hashes: Sequence[str], guarantee: Guarantee) -> NDArray[np.bool
 
 def _check_combined(metadata: Metadata, guarantee: Guarantee) -> None:
     """Refuse a combined score of one head, and to drop the one that decides."""
-    if guarantee.combined and len(metadata.heads) < _FEWEST_COMBINED:
+    if guarantee.combined and len(metadata.heads) < FEWEST_COMBINED:
         raise InputError(
             f"{COMBINED!r} combines scores, and this file has {metadata.heads[0].name!r} alone",
             hint="export it with two scores or more",
@@ -221,15 +216,15 @@ def _check_combined(metadata: Metadata, guarantee: Guarantee) -> None:
         )
 
 
-def _with_own(calibration: Calibration, own: Mapping[str, float]) -> Calibration:
-    """The calibration with thresholds (float32 numbers) of the user's own for some heads."""
-    if not own:
+def _with_manual(calibration: Calibration, manual: Mapping[str, float]) -> Calibration:
+    """The calibration with manual thresholds, as float32 numbers, for some heads."""
+    if not manual:
         return calibration
-    stored = {head: float(np.float32(value)) for head, value in own.items()}
+    stored = {head: float(np.float32(value)) for head, value in manual.items()}
     return replace(
         calibration,
         thresholds={**calibration.thresholds, **stored},
-        own_thresholds=tuple(sorted({*calibration.own_thresholds, *own})),
+        manual_thresholds=tuple(sorted({*calibration.manual_thresholds, *manual})),
         date=_now(),
     )
 

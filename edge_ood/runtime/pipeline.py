@@ -8,9 +8,8 @@ each other as the threads of one batch do.
 """
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
 from threading import BoundedSemaphore
@@ -23,9 +22,9 @@ from edge_ood.errors import DataError, InputError
 from edge_ood.images.decoding.image_file import read_image_file
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import content_hash
-from edge_ood.threads import ordered_map
+from edge_ood.threads import batched, ordered_map
 
-__all__ = ["Batch", "Schedule", "run_files"]
+__all__ = ["FileBatch", "Schedule", "check_batch_size", "run_files"]
 
 _BATCHES_AHEAD = 4  # of each worker, so that one slow batch does not stop the others
 
@@ -50,14 +49,13 @@ class Schedule:
     runs_at_once: int
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise InputError(f"batch size {self.batch_size}, expected 1 or more")
+        check_batch_size(self.batch_size)
         if min(self.workers, self.runs_at_once) < 1:
             raise InputError(f"{min(self.workers, self.runs_at_once)} threads, expected 1 or more")
 
 
 @dataclass(frozen=True)
-class Batch(Generic[R]):
+class FileBatch(Generic[R]):
     """Files with what came of them.
 
     Attributes:
@@ -87,7 +85,7 @@ def run_files(
     schedule: Schedule,
     *,
     hashing: bool = False,
-) -> Generator[Batch[R], None, None]:
+) -> Generator[FileBatch[R], None, None]:
     """Decode files and run the network on them, in order; memory does not grow with the number.
 
     Args:
@@ -106,7 +104,7 @@ def run_files(
         arrays.put(np.empty((schedule.batch_size, size, size, 3), np.uint8))
     gate = BoundedSemaphore(schedule.runs_at_once)
 
-    def work(chunk: Sequence[Path]) -> Batch[R]:
+    def work(chunk: Sequence[Path]) -> FileBatch[R]:
         pixels = arrays.get()
         started = time.perf_counter()
         try:
@@ -122,10 +120,20 @@ def run_files(
                 result = run(images) if readable else None
         finally:
             arrays.put(pixels)
-        return Batch(chunk, errors, hashes, result, time.perf_counter() - started)
+        return FileBatch(chunk, errors, hashes, result, time.perf_counter() - started)
 
-    chunks = _chunks(paths, schedule.batch_size)
+    chunks = batched(paths, schedule.batch_size)
     yield from ordered_map(work, chunks, threads=schedule.workers, ahead=_BATCHES_AHEAD)
+
+
+def check_batch_size(batch_size: int) -> None:
+    """Refuse batches without an image.
+
+    Raises:
+        InputError: If it is less than 1.
+    """
+    if batch_size < 1:
+        raise InputError(f"batch size {batch_size}, expected 1 or more")
 
 
 def _decode_into(
@@ -138,9 +146,3 @@ def _decode_into(
     except DataError as error:
         return error
     return content_hash(payload) if hashing else None
-
-
-def _chunks(paths: Iterable[Path], size: int) -> Iterator[list[Path]]:
-    remaining = iter(paths)
-    while chunk := list(islice(remaining, size)):
-        yield chunk

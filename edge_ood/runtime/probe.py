@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ood.artifact.calibration_record import PROBE_IMAGES, Probe
 from edge_ood.artifact.device import Device, library_marks, this_device
-from edge_ood.artifact.metadata import PROBE_IMAGES, Probe
 from edge_ood.artifact.outputs import Scores
 from edge_ood.errors import ArtifactError, ExportError
 from edge_ood.runtime.scorer import Scorer
@@ -79,11 +79,11 @@ class ProbeResult:
             return "int8 sums saturated where the scores were recorded, without VNNI"
         return f"the scores were recorded on {self.recorded}, this is {self.here}"
 
-    def remedy(self, artefact: Path) -> str:
+    def remedy(self, artifact: Path) -> str:
         """What to do about a failure."""
         if self.here == self.recorded:
             return "restore the file, or export it again"
-        here = f"edge-ood calibrate {artefact} ID_IMAGES sets thresholds that hold here"
+        here = f"edge-ood calibrate {artifact} ID_IMAGES sets thresholds that hold here"
         if self.wide_int8 and self.here.saturates:
             return f"export it again with --int8-target {_SEVEN_BITS}, or: {here}"
         return here

@@ -1,9 +1,9 @@
 """`Scorer`: an artefact in onnxruntime, over arrays, files and streams of files. Torch-free."""
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.artifact.metadata import Metadata
-from edge_ood.artifact.outputs import Row, Scores, contract_outputs
-from edge_ood.artifact.reader import read_metadata
-from edge_ood.errors import ArtifactError, DataError, InputError, ShapeError, UnknownNameError
+from edge_ood.artifact.outputs import Row, Scores
+from edge_ood.errors import ArtifactError, DataError, InputError, ShapeError
 from edge_ood.files.paths import is_folder
 from edge_ood.images.folders import find_images
-from edge_ood.onnx_session import open_session, provider_name, read_properties, translated_errors
-from edge_ood.runtime.pipeline import Batch, Schedule, run_files
-from edge_ood.threads import available_cores
+from edge_ood.runtime.artifact_session import ArtifactSession
+from edge_ood.runtime.pipeline import FileBatch, Schedule, check_batch_size, run_files
+from edge_ood.threads import available_cores, batched, slices
 
 __all__ = ["Scorer"]
 
-_INPUT = "images"
 _BATCH = 8  # images per inference: more do not stay in a processor's caches
 
 
@@ -60,21 +58,28 @@ class Scorer:
     ) -> None:
         self.path = Path(path)
         self.threads = threads
-        self._session = open_session(self.path, provider=provider, threads=threads)
-        properties = read_properties(self._session, str(path))
-        self.metadata: Metadata = read_metadata(properties, source=str(path))
+        self._artifact = ArtifactSession(self.path, provider=provider, threads=threads)
         if calibrated and not self.metadata.calibration.n:
             raise ArtifactError(
                 f"'{path}' was never calibrated", hint="edge-ood calibrate FILE.onnx ID_IMAGES"
             )
-        self.heads = self.metadata.head_names
-        self.provider = provider_name(self._session)
-        self._outputs = contract_outputs(self.heads)
-        self._check_contract()
-        chosen = self.heads if heads is None else self._checked_heads(heads)
-        if chosen != self.heads:
-            self._session = self._narrowed(chosen, threads)
-            self.heads, self._outputs = chosen, contract_outputs(chosen)
+        if heads is not None:
+            self._artifact.narrow(heads)
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the artefact says about itself."""
+        return self._artifact.metadata
+
+    @property
+    def provider(self) -> str:
+        """Where inference runs, such as `cpu`."""
+        return self._artifact.provider
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Names of the scores that are computed, in the order of their outputs."""
+        return self._artifact.heads
 
     def __call__(
         self,
@@ -103,9 +108,10 @@ class Scorer:
         else:
             items.extend(images)
         if items and all(isinstance(item, np.ndarray) for item in items):
+            check_batch_size(batch_size)
             stacks = [_checked_frames(item) for item in items]
             same_size = groupby(stacks, key=lambda stack: stack.shape[1:])
-            chunks = (chunk for _, group in same_size for chunk in _chunks(group, batch_size))
+            chunks = (chunk for _, group in same_size for chunk in batched(group, batch_size))
             joined = (np.concatenate(c) if len(c) > 1 else c[0] for c in chunks)
             return Scores.joined([self.score_arrays(j, batch_size=batch_size) for j in joined])
         paths = [found for item in items for found in _expanded(item)]
@@ -117,9 +123,11 @@ class Scorer:
         Raises:
             ShapeError: If the array has another shape or dtype.
         """
+        check_batch_size(batch_size)
         frames = _checked_frames(images)
-        starts = range(0, len(frames), _checked_size(batch_size))
-        return Scores.joined([self._run(frames[start : start + batch_size]) for start in starts])
+        return Scores.joined(
+            [self._artifact.run(frames[part]) for part in slices(len(frames), batch_size)]
+        )
 
     def score_files(
         self,
@@ -179,66 +187,15 @@ class Scorer:
 
     def _batches(
         self, paths: Iterable[Path], batch_size: int, threads: int | None, *, hashing: bool = False
-    ) -> Generator[Batch[Scores], None, None]:
+    ) -> Generator[FileBatch[Scores], None, None]:
         """Side by side as far as the threads of each inference leave cores for it."""
         workers = available_cores() if threads is None else threads
         if self.provider != "cpu":
             schedule = Schedule(batch_size, workers + 1, 1)  # one waits for the device
         else:
             schedule = Schedule(batch_size, workers, max(1, workers // (self.threads or workers)))
-        return run_files(paths, self.metadata.preprocess, self._run, schedule, hashing=hashing)
-
-    def _run(self, images: NDArray[np.uint8]) -> Scores:
-        with translated_errors(f"'{self.path}' cannot run"):
-            results = self._session.run(list(self._outputs), {_INPUT: images})
-        if {len(result) for result in results} != {len(images)}:
-            lengths = [len(result) for result in results]
-            raise ArtifactError(
-                f"'{self.path}' gave {lengths} results for {len(images)} images",
-                hint="export it again",
-            )
-        return Scores.of_outputs(self.metadata.classes, self.heads, results)
-
-    def _checked_heads(self, wanted: Sequence[str]) -> tuple[str, ...]:
-        """The heads in the file's order."""
-        for name in wanted:
-            if name not in self.heads:
-                raise UnknownNameError("score of this artefact", name, self.heads)
-        primary = self.metadata.primary
-        if primary not in wanted:
-            raise InputError(
-                f"scores {', '.join(wanted)} without {primary!r}, which decides in '{self.path}'",
-                hint=f"add {primary!r}",
-            )
-        return tuple(name for name in self.heads if name in wanted)
-
-    def _narrowed(self, heads: Sequence[str], threads: int | None) -> Any:
-        """A session that computes only these heads: onnxruntime runs the whole of any graph."""
-        # Needed to rewrite a graph, not to score with it: both import onnx.
-        from edge_ood.graph.decision import keep_heads  # noqa: PLC0415
-        from edge_ood.graph.loading import load_model_file  # noqa: PLC0415
-
-        model = load_model_file(self.path)
-        kept = keep_heads(model, self.heads, heads, primary=self.metadata.primary)
-        return open_session(kept.SerializeToString(), provider=self.provider, threads=threads)
-
-    def _check_contract(self) -> None:
-        with translated_errors(f"'{self.path}' is damaged"):
-            inputs = {value.name: value.type for value in self._session.get_inputs()}
-            outputs = {value.name: value.type for value in self._session.get_outputs()}
-            shapes = {value.name: value.shape for value in self._session.get_outputs()}
-        if inputs != {_INPUT: "tensor(uint8)"}:
-            raise self._broken_contract(f"inputs {inputs}, expected '{_INPUT}' of uint8 alone")
-        if list(outputs.items()) != list(self._outputs.items()):
-            raise self._broken_contract(f"outputs {outputs}, its metadata promises {self._outputs}")
-        if any(len(shape) != 1 + (name == "logits") for name, shape in shapes.items()):
-            raise self._broken_contract(f"outputs of shape {shapes}, expected one row per image")
-        if shapes["logits"][1] != len(self.metadata.classes):
-            named = len(self.metadata.classes)
-            raise self._broken_contract(f"{shapes['logits'][1]} logits for {named} class names")
-
-    def _broken_contract(self, what: str) -> ArtifactError:
-        return ArtifactError(f"'{self.path}' has {what}", hint="export it again")
+        run = self._artifact.run
+        return run_files(paths, self.metadata.preprocess, run, schedule, hashing=hashing)
 
 
 def _checked_frames(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -260,15 +217,3 @@ def _expanded(item: Any) -> list[Path]:
         )
     path = Path(item)
     return find_images(path) if is_folder(path) else [path]
-
-
-def _chunks(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    remaining = iter(items)
-    while chunk := list(islice(remaining, _checked_size(size))):
-        yield chunk
-
-
-def _checked_size(batch_size: int) -> int:
-    if batch_size < 1:
-        raise InputError(f"batch size {batch_size}, expected 1 or more")
-    return batch_size

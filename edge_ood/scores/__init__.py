@@ -17,6 +17,7 @@ from edge_ood.registry import Registry
 __all__ = [
     "FEATURES_PREFIX",
     "HEADS",
+    "PENULTIMATE",
     "Accumulator",
     "BoundHead",
     "Outputs",
@@ -26,6 +27,9 @@ __all__ = [
 
 FEATURES_PREFIX = "features/"
 """What the names of feature outputs of `classifier.onnx` begin with; the layer's name follows."""
+
+PENULTIMATE = "penultimate"
+"""The layer that the linear heads read; always the last feature."""
 
 Statistics = Mapping[str, NDArray[np.floating[Any]]]
 

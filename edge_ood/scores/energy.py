@@ -4,6 +4,7 @@ from typing import Any
 
 from edge_ood.registry import Positive
 from edge_ood.scores import Outputs, ScoreHead, Statistics
+from edge_ood.scores._softmax import logsumexp
 
 
 def energy(
@@ -24,9 +25,7 @@ def energy(
     Source: Liu et al. 2020, arXiv:2010.03759, eq. 4. The maximum is subtracted first, because
     ONNX's ReduceLogSumExp promises no stability.
     """
-    scaled = outputs.logits / temperature
-    peak = xp.max(scaled, axis=1, keepdims=True)
-    return -temperature * (peak[:, 0] + xp.log(xp.sum(xp.exp(scaled - peak), axis=1)))
+    return -temperature * logsumexp(xp, outputs.logits / temperature)
 
 
 HEAD = ScoreHead("energy", ("logits",), energy, source="Liu et al. 2020, eq. 4")

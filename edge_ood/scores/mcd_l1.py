@@ -3,6 +3,7 @@
 from typing import Any
 
 from edge_ood.scores import Outputs, ScoreHead, Statistics
+from edge_ood.scores._softmax import softmax
 
 
 def mcd_l1(xp: Any, outputs: Outputs, statistics: Statistics) -> Any:
@@ -18,9 +19,7 @@ def mcd_l1(xp: Any, outputs: Outputs, statistics: Statistics) -> Any:
 
     Source: Yu & Aizawa 2019, arXiv:1908.04951, section 3.4.
     """
-    pair = outputs.logits_pair
-    ratio = xp.exp(pair - xp.max(pair, axis=2, keepdims=True))
-    p = ratio / xp.sum(ratio, axis=2, keepdims=True)
+    p = softmax(xp, outputs.logits_pair, axis=2)
     return xp.sum(xp.abs(p[:, 0] - p[:, 1]), axis=1)
 
 

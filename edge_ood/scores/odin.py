@@ -4,6 +4,7 @@ from typing import Any
 
 from edge_ood.registry import NonNegative, Positive
 from edge_ood.scores import Outputs, ScoreHead, Statistics
+from edge_ood.scores._softmax import below_peak, log_total
 
 
 def odin(
@@ -34,8 +35,7 @@ def odin(
     Source: Liang, Li & Srikant 2018, arXiv:1706.02690, eqs. 1 and 2. Near-equal numbers are not
     subtracted: the mean of `exp(d) - 1`, d = (z - max z) / T, is taken, then `log(1 + mean)`.
     """
-    scaled = outputs.logits / temperature
-    below = scaled - xp.max(scaled, axis=1, keepdims=True)
+    below = below_peak(xp, outputs.logits / temperature)
     return temperature * xp.log1p(xp.mean(xp.expm1(below), axis=1))
 
 
@@ -49,9 +49,7 @@ def negative_log_likelihood(
     clip: bool,
 ) -> dict[str, Any]:
     """Loss (N,) of the predicted class at temperature T, in nats, >= 0; ODIN descends it."""
-    scaled = outputs.logits / temperature
-    below = scaled - xp.max(scaled, axis=1, keepdims=True)
-    return {"logits": xp.log(xp.sum(xp.exp(below), axis=1))}
+    return {"logits": log_total(xp, below_peak(xp, outputs.logits / temperature))}
 
 
 HEAD = ScoreHead(

@@ -3,6 +3,7 @@
 from typing import Any
 
 from edge_ood.scores import Outputs, ScoreHead, Statistics
+from edge_ood.scores._softmax import below_peak, log_total
 
 
 def uniform_ce(xp: Any, outputs: Outputs, statistics: Statistics) -> Any:
@@ -18,12 +19,10 @@ def uniform_ce(xp: Any, outputs: Outputs, statistics: Statistics) -> Any:
         more out-of-distribution.
 
     Source: Hendrycks, Mazeika & Dietterich 2019, arXiv:1812.04606, section 4 (the alternative
-    score of the Outlier Exposure paper).
+    score of the Outlier Exposure paper). The maximum is subtracted from both terms first.
     """
-    z = outputs.logits
-    peak = xp.max(z, axis=1, keepdims=True)
-    centred = z - peak
-    return xp.mean(centred, axis=1) - xp.log(xp.sum(xp.exp(centred), axis=1))
+    below = below_peak(xp, outputs.logits)
+    return xp.mean(below, axis=1) - log_total(xp, below)
 
 
 HEAD = ScoreHead("uniform_ce", ("logits",), uniform_ce, source="Hendrycks et al. 2019, section 4")

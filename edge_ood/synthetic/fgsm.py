@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ood.artifact.contract import INPUT_NAME
 from edge_ood.errors import InputError
 from edge_ood.graph.adversary import ADVERSARIAL, FGSM_EPSILON, adversary_of
 from edge_ood.graph.loading import load_model_file
@@ -50,7 +51,7 @@ def fgsm(
     def lead_away(image: NDArray[np.float64]) -> NDArray[np.float64]:
         pixels = np.rint(image[None] * _WHITE).astype(np.uint8)
         with translated_errors(f"'{scorer.path}' cannot run"):
-            (moved,) = session.run([ADVERSARIAL], {"images": pixels})
+            (moved,) = session.run([ADVERSARIAL], {INPUT_NAME: pixels})
         return np.asarray(moved[0], np.float64) / _WHITE
 
     return lead_away

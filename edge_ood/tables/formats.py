@@ -18,7 +18,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from edge_ood.artifact.outputs import Row, columns
+from edge_ood.artifact.contract import columns
+from edge_ood.artifact.outputs import Row
 from edge_ood.errors import InputError
 from edge_ood.files.paths import shown_path
 from edge_ood.files.text import valid_text, without_formula

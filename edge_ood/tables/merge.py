@@ -10,8 +10,9 @@ from typing import Any
 
 from edge_ood.errors import DataError, InputError
 from edge_ood.tables.run_record import Finished, RunRecord, read_record
-from edge_ood.tables.score_output import ScoreOutput, checked_rows, record_path, unfinished_path
+from edge_ood.tables.score_output import ScoreOutput, checked_rows
 from edge_ood.tables.shards import Shard
+from edge_ood.tables.unfinished_table import record_path, unfinished_path
 from edge_ood.tables.writer import open_table
 
 __all__ = ["Shards"]

@@ -6,7 +6,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from edge_ood.artifact.outputs import Row, columns
+from edge_ood.artifact.contract import columns
+from edge_ood.artifact.outputs import Row
 from edge_ood.errors import MissingDependencyError
 from edge_ood.files.output import is_unfinished, replacing
 from edge_ood.tables.formats import SavedRow, cells_of

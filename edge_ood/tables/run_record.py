@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edge_ood.errors import ArtifactError, InputError
-from edge_ood.files.document import Document
+from edge_ood.files.document import Document, read_document
 from edge_ood.files.output import replacing
 from edge_ood.tables.formats import FORMATS
 from edge_ood.tables.shards import Shard
@@ -14,6 +14,8 @@ __all__ = ["Finished", "RunRecord", "read_record", "write_record"]
 
 _FORMAT = 1
 _SHOWN_HASH = 12
+_KEYS = {"artifact": "artefact"}
+"""Of fields that the file knows by another name."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class RunRecord:
 
     Attributes:
         version: Version of edge-ood.
-        artefact: Hash of the artefact's bytes.
+        artifact: Hash of the artefact's bytes.
         provider: Where it ran, such as `cpu`.
         table: A key of `tables.FORMATS`.
         scores: Names of the score heads, in the table's order.
@@ -49,7 +51,7 @@ class RunRecord:
     """
 
     version: str
-    artefact: str
+    artifact: str
     provider: str
     table: str
     scores: tuple[str, ...]
@@ -78,7 +80,7 @@ class RunRecord:
     def _shown_options(self) -> dict[str, str]:
         return {
             "edge-ood": self.version,
-            "the artefact": self.artefact[:_SHOWN_HASH],
+            "the artefact": self.artifact[:_SHOWN_HASH],
             "--provider": self.provider,
             "--format": self.table,
             "--scores": ",".join(self.scores),
@@ -91,7 +93,7 @@ class RunRecord:
 
 def write_record(path: Path, record: RunRecord) -> None:
     """Write the record as JSON, at once; for an `OSError` the caller has better words."""
-    fields = {name: value for name, value in asdict(record).items() if value is not None}
+    fields = {_KEYS.get(k, k): value for k, value in asdict(record).items() if value is not None}
     document = {"format": _FORMAT, **fields}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
@@ -103,24 +105,13 @@ def read_record(path: Path) -> RunRecord:
     Raises:
         ArtifactError: If it is missing, damaged, or of a newer edge-ood.
     """
-    try:
-        document = Document.parse(path.read_text("utf-8"))
-        number = document.get("format", int)
-        if number == _FORMAT:
-            return _record(document)
-    except FileNotFoundError as error:
+    record = read_document(path, _record, newest=_FORMAT, hint="score again with --force")
+    if record is None:
         raise ArtifactError(
             f"no file '{path}', which says what made the table",
             hint="keep the .run.json of a table beside it",
-        ) from error
-    except (ValueError, OSError) as error:
-        raise ArtifactError(
-            f"cannot read '{path}': {error}", hint="score again with --force"
-        ) from error
-    raise ArtifactError(
-        f"'{path}' has record format {number}, this edge-ood reads format {_FORMAT}",
-        hint="pip install --upgrade edge-ood",
-    )
+        )
+    return record
 
 
 def _record(document: Document) -> RunRecord:
@@ -129,7 +120,10 @@ def _record(document: Document) -> RunRecord:
     shard = document.document("shard")
     finished = document.get("finished", dict, {})
     return RunRecord(
-        **{name: document.get(name, str) for name in ("version", "artefact", "provider", "table")},
+        version=document.get("version", str),
+        artifact=document.get("artefact", str),
+        provider=document.get("provider", str),
+        table=document.get("table", str),
         scores=tuple(document.each("scores", str)),
         batch_size=_positive(document, "batch_size"),
         paths=tuple(document.each("paths", str)),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge_ood.artifact.outputs import Row
 from edge_ood.tables.formats import SavedRow, text_format
+from edge_ood.threads import batched
 
 __all__ = ["TextTable"]
 
@@ -53,8 +54,7 @@ class TextTable:
     def blocks(self, size: int) -> Iterator[list[bytes]]:
         """The same, as they stand in the file, `size` rows at a time."""
         records = (record for record, _ in self._records())
-        while block := list(islice(records, size)):
-            yield block
+        yield from batched(records, size)
 
     def cut(self, rows: int) -> None:
         """Keep the first rows, of those that `saved` gives, and go on behind them."""

@@ -15,6 +15,7 @@ from edge_ood.tables.formats import SavedRow
 from edge_ood.tables.parquet_table import ParquetTable
 from edge_ood.tables.run_record import Finished, RunRecord
 from edge_ood.tables.text_table import TextTable
+from edge_ood.threads import batched
 
 __all__ = ["SAVE_EVERY_S", "TableWriter", "open_table"]
 
@@ -72,7 +73,9 @@ class TableWriter:
         """
         paths, rows = iter(files), self._table.saved()
         kept = 0
-        while len(batch := list(islice(rows, self._record.batch_size))) == self._record.batch_size:
+        for batch in batched(rows, self._record.batch_size):
+            if len(batch) < self._record.batch_size:
+                break
             for row in batch:
                 path = next(paths, None)
                 self.has_same_files &= path is not None and shown_path(path) == row.path

@@ -5,10 +5,7 @@ on there is one way.
 """
 
 import contextlib
-import io
-import logging
 import re
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +19,7 @@ from edge_ood.attachment.attached import Attached
 from edge_ood.attachment.request import Options, Request
 from edge_ood.errors import ExportError
 from edge_ood.graph.array import OPSET
+from edge_ood.graph.quiet import quiet
 from edge_ood.images.folders import ImageSet, read_class_folders
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.parity.torch_reference import torch_reference
@@ -192,7 +190,7 @@ def export_classifier(classifier: nn.Module, size_px: int) -> onnx.ModelProto:
     images = torch.zeros(_TRACED_BATCH, 3, size_px, size_px)
     with torch.inference_mode():
         outputs: Outputs = wrapped.classifier(images)
-    with _quiet(), _export_errors():
+    with quiet(), _export_errors():
         program = torch.onnx.export(
             wrapped,
             (images,),
@@ -220,22 +218,6 @@ def _provenance(run: Run) -> dict[str, object]:
         "epochs": settings.epochs,
         "seed": settings.seed,
     }
-
-
-@contextlib.contextmanager
-def _quiet():  # type: ignore[no-untyped-def]  # a generator of nothing
-    """Keep the exporter's progress, warnings and logs off the user's terminal."""
-    logging.disable(logging.CRITICAL)
-    nowhere = io.StringIO()
-    with (
-        warnings.catch_warnings(action="ignore"),
-        contextlib.redirect_stdout(nowhere),
-        contextlib.redirect_stderr(nowhere),
-    ):
-        try:
-            yield
-        finally:
-            logging.disable(logging.NOTSET)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from edge_ood.errors import ArtifactError, InputError
+from edge_ood.files.document import newer_format
 from edge_ood.files.output import atomic_output
 from edge_ood.training.energies import EnergySample
 from edge_ood.training.run_directory import EpochReport
@@ -85,10 +86,7 @@ def load_checkpoint(path: Path, session: Session) -> State:
             io.BytesIO(path.read_bytes()), map_location=session.fabric.device, weights_only=True
         )
         if content["format"] > _FORMAT:
-            raise ArtifactError(
-                f"'{path}' has format {content['format']}, this edge-ood reads {_FORMAT}",
-                hint="pip install --upgrade edge-ood",
-            )
+            raise newer_format(path, content["format"], _FORMAT)
         session.classifier.load_state_dict(content["classifier"])
         session.optimizer.load_state_dict(content["optimizer"])
         return State(

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.errors import DataError
+from edge_ood.threads import slices
 
 __all__ = ["channel_statistics", "pixel_array"]
 
@@ -56,8 +57,8 @@ def channel_statistics(
         Both rounded to 4 decimals, so that they read well; the deviation is at least 0.01.
     """
     counts = np.zeros((3, 256), np.int64)
-    for start in range(0, len(images), _IMAGES_PER_CHUNK):
-        chunk = images[start : start + _IMAGES_PER_CHUNK]
+    for part in slices(len(images), _IMAGES_PER_CHUNK):
+        chunk = images[part]
         for channel in range(3):
             counts[channel] += np.bincount(chunk[..., channel].ravel(), minlength=256)
     levels = np.arange(256) / 255

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_ood.errors import ArtifactError
+from edge_ood.files.document import newer_format
 from edge_ood.files.output import atomic_output
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.preprocess import Preprocess
@@ -253,10 +254,7 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict) or not isinstance(document.get("format"), int):
         raise _damaged(path, "no format number")
     if document["format"] > _FORMAT:
-        raise ArtifactError(
-            f"'{path}' has format {document['format']}, this edge-ood reads up to {_FORMAT}",
-            hint="pip install --upgrade edge-ood",
-        )
+        raise newer_format(path, document["format"], _FORMAT)
     return document
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_ood.artifact.outputs import Scores, contract_outputs
+from edge_ood.artifact.contract import contract_outputs
+from edge_ood.artifact.outputs import Scores
 
 HEADS = ("energy", "msp")
 

@@ -11,7 +11,7 @@ from sklearn.covariance import EmpiricalCovariance
 
 from edge_ood.artifact.metadata import write_metadata
 from edge_ood.artifact.reader import read_metadata
-from edge_ood.attachment.attach import Draft, attach, fit
+from edge_ood.attachment.attach import Unfinished, attach, fit
 from edge_ood.attachment.request import Options, Request, default_heads
 from edge_ood.errors import CalibrationError, DataError, ExportError, InputError, UnknownNameError
 from edge_ood.images.folders import ImageSet, read_images
@@ -170,7 +170,7 @@ def test_every_layer_has_the_covariance_of_scikit_learn(
     labels = few.labels
     assert labels is not None
 
-    statistics = fit(Draft(request, tmp_path / "x.onnx")).heads[-1].statistics
+    statistics = fit(Unfinished(request, tmp_path / "x.onnx")).heads[-1].statistics
 
     assert [*names, "penultimate"] == list(features)
     for layer, tensor in features.items():
@@ -188,7 +188,7 @@ def test_fit_streams_the_same_statistics_in_any_order(request_: Request, tmp_pat
     order = np.arange(len(request_.training))[::-1]
     reversed_ = replace(request_, training=request_.training.subset(order))
 
-    forward, backward = (fit(Draft(r, tmp_path / "x.onnx")) for r in (request_, reversed_))
+    forward, backward = (fit(Unfinished(r, tmp_path / "x.onnx")) for r in (request_, reversed_))
 
     first, second = (
         next(h for h in draft.heads if h.name == "mahalanobis").statistics["penultimate/whitening"]

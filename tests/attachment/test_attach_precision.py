@@ -99,7 +99,7 @@ def test_the_metadata_say_what_was_done(attached: Attached) -> None:
     assert any(array.dtype == kind and array.ndim == 4 for array in weights)
 
 
-def test_the_twin_is_the_float32_file(attached: Attached, artifact_path: Path) -> None:
+def test_the_reference_is_the_fp32_file(attached: Attached, artifact_path: Path) -> None:
     """What is compared with is what an export in fp32 writes, short of its parity report."""
     found = attached.comparison
 
@@ -123,9 +123,9 @@ def test_ranges_and_comparison_open_training_images_alone(
 
     compared: list[tuple[Path, ...]] = []
 
-    def keep(path: Path, twin: Path, images: tuple[Path, ...], *, provider: str) -> Comparison:
+    def keep(path: Path, reference: Path, images: tuple[Path, ...], *, provider: str) -> Comparison:
         compared.append(images)
-        return comparison.compare(path, twin, images, provider=provider)
+        return comparison.compare(path, reference, images, provider=provider)
 
     current = ["none"]
     monkeypatch.setattr(Preprocess, "decode", spy)

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
-from edge_ood.attachment.attach import Draft, fit
+from edge_ood.attachment.attach import Unfinished, fit
 from edge_ood.attachment.request import Options, Request
 from edge_ood.attachment.tune import Tuning, tune
 from edge_ood.calibration.epsilon import EPSILON_GRID
@@ -81,7 +81,7 @@ def request_of(classifier: ModelProto, colours: Path, outliers: ImageSet) -> Cal
 
 def tuned(request: Request) -> tuple[Tuning, BoundHead]:
     """The tuning, and the last head before it."""
-    heads = fit(Draft(request, Path("unused.onnx"))).heads
+    heads = fit(Unfinished(request, Path("unused.onnx"))).heads
     return tune(request, heads), heads[-1]
 
 

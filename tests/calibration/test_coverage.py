@@ -125,8 +125,8 @@ def accepted_shares(n: int, heads: int, *, in_sample: bool) -> np.ndarray:
         else:
             alone = fit_decision(known, labels, 2, Guarantee(ALPHA))
             both = fit_combined(alone, known, labels, first_half, Guarantee(ALPHA, combined=True))
-            assert both.combination
-            scores = both.combination.score(fresh)
+            assert both.combined
+            scores = both.combined.combination.score(fresh)
             flagged = both.is_ood(COMBINED, scores, np.zeros(500, np.int64))
         shares.append(1 - flagged.mean())
     return np.array(shares)
@@ -156,9 +156,11 @@ def test_a_foreign_image_is_told_beyond_all_calibration_scores() -> None:
     alone = fit_decision(known, labels, 2, Guarantee())
     both = fit_combined(alone, known, labels, first_half, Guarantee(combined=True))
     foreign = {name: np.array([3.0 if name == "c" else 0.5], np.float32) for name in "abcde"}
-    assert both.combination
+    assert both.combined
 
-    assert both.is_ood(COMBINED, both.combination.score(foreign), np.zeros(1, np.int64)).all()
+    assert both.is_ood(
+        COMBINED, both.combined.combination.score(foreign), np.zeros(1, np.int64)
+    ).all()
 
 
 @pytest.mark.parametrize("score", [1.0, -1e-3, 100.0])

@@ -62,8 +62,8 @@ def test_the_combined_score_has_those_of_the_second_half() -> None:
     first = np.arange(100) < 50
     decision = fit_decision(scores, labels, 1, guarantee)
     decision = fit_combined(decision, scores, labels, first, guarantee)
-    assert decision.combination is not None
-    expected = decision.combination.score({k: v[~first] for k, v in scores.items()})
+    assert decision.combined is not None
+    expected = decision.combined.combination.score({k: v[~first] for k, v in scores.items()})
 
     found = decision.known_scores("combined", 0, 50, guarantee)
 

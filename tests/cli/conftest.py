@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from edge_ood.artifact.metadata import Calibration, HeadRecord, Metadata, Probe, store_metadata
+from edge_ood.artifact.calibration_record import Calibration, Probe
+from edge_ood.artifact.metadata import HeadRecord, Metadata, store_metadata
 from edge_ood.graph.assemble import assemble
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.registry import bind_parameters

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from edge_ood.artifact.device import Device, this_device
 from edge_ood.artifact.metadata import store_metadata
 from edge_ood.calibration.guarantee import Guarantee, Sample
-from edge_ood.calibration.statement import statement
+from edge_ood.calibration.guarantee_sentences import guarantee_sentence
 from edge_ood.cli.app import app
 from edge_ood.images.folders import find_images
 from edge_ood.runtime.scorer import Scorer
@@ -52,7 +52,7 @@ def test_the_file_is_calibrated_in_place(artefact: Path, colours: Path) -> None:
         expected = [head, f"{before.thresholds[head]:.6g}", f"{after.thresholds[head]:.6g}"]
         assert expected == line.split()
     assert "calibrated on 40 images, of which 9 are needed at least\n" in result.stdout
-    assert f"\n{statement(Guarantee(0.1), Sample(40), ())}\n" in result.stdout
+    assert f"\n{guarantee_sentence(Guarantee(0.1), Sample(40), ())}\n" in result.stdout
     assert result.stdout.endswith(f"\nrecorded on {this_device('cpu')}\n")
 
 
@@ -84,7 +84,7 @@ def test_classes_and_scores_together_are_calibrated(artefact: Path, colours: Pat
     assert heads.startswith("at most 20 % of new known images that are predicted as one class")
     assert combined.startswith("combined, by the images that do not fix its p-values: at most 20 %")
     assert "\ncombined " in done.stdout
-    assert f"\n{statement(Guarantee(0.2), Sample(60), ())}\n" in back.stdout
+    assert f"\n{guarantee_sentence(Guarantee(0.2), Sample(60), ())}\n" in back.stdout
 
 
 def test_a_combined_score_is_scored_and_pruned(artefact: Path, colours: Path) -> None:
@@ -126,8 +126,8 @@ def test_a_threshold_of_ones_own_needs_no_images(artefact: Path) -> None:
     undone = run(artefact, "--undo")
 
     assert [0, 0] == [done.exit_code, undone.exit_code]
-    assert "energy, msp: a threshold of your own decides, for which no rate is" in done.stdout
-    assert "energy, msp: a threshold of your own decides" in shown
+    assert "energy, msp: a manual threshold decides, for which no rate is" in done.stdout
+    assert "energy, msp: a manual threshold decides" in shown
     assert ["msp", f"{before.calibration.thresholds['msp']:.6g}", "0.25"] in [
         line.split() for line in done.stdout.splitlines()
     ]

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 import edge_ood.api.evaluation_files
 import edge_ood.evaluation.artifacts
-from edge_ood.artifact.metadata import Manifest
 from edge_ood.artifact.outputs import Scores
+from edge_ood.artifact.packed import Manifest
 from edge_ood.cli.app import app
 from edge_ood.images.reading import content_hash
 
@@ -50,7 +50,7 @@ class NamedScorer:
     """Predicts from file names: `ant_0.3.png` is seen as an ant with the score 0.3."""
 
     heads = ("energy", "relative_mahalanobis")
-    own_thresholds = ()
+    manual_thresholds = ()
     manifests: ClassVar[dict[str, Manifest]] = {}
 
     def __init__(self, path, *, provider="auto", threads=None):
@@ -62,7 +62,7 @@ class NamedScorer:
             primary="energy",
             calibration=SimpleNamespace(
                 alpha=0.05,
-                own_thresholds=self.own_thresholds,
+                manual_thresholds=self.manual_thresholds,
                 per_class=False,
                 thresholds=dict.fromkeys(self.heads, THRESHOLD),
             ),
@@ -152,10 +152,10 @@ def test_the_recommendation_comes_last(folders):
     assert "'energy'" in sentences[0]
 
 
-@pytest.mark.parametrize(("own", "said"), [((), "95.00 % promised"), (("energy",), "no rate")])
-def test_the_legend_says_what_is_promised(folders, monkeypatch, own, said):
-    """Nothing where the user's own threshold decides."""
-    monkeypatch.setattr(NamedScorer, "own_thresholds", own)
+@pytest.mark.parametrize(("manual", "said"), [((), "95.00 % promised"), (("energy",), "no rate")])
+def test_the_legend_says_what_is_promised(folders, monkeypatch, manual, said):
+    """Nothing where a manual threshold decides."""
+    monkeypatch.setattr(NamedScorer, "manual_thresholds", manual)
 
     assert f"({said}" in run("--id", "known").stdout
 

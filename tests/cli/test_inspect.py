@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from edge_ood.artifact.calibration_record import ArchivedCalibration
 from edge_ood.artifact.device import Device
-from edge_ood.artifact.metadata import ArchivedCalibration, Manifest, Metadata
+from edge_ood.artifact.metadata import Metadata
+from edge_ood.artifact.packed import Manifest
 from edge_ood.calibration.decision import fit_decision
 from edge_ood.calibration.guarantee import Guarantee, Sample
-from edge_ood.calibration.statement import statement
+from edge_ood.calibration.guarantee_sentences import guarantee_sentence
 from edge_ood.cli.app import app
 from edge_ood.cli.inspect import report
 from edge_ood.runtime.scorer import Scorer
@@ -82,12 +84,12 @@ def test_what_decides_is_shown(metadata: Metadata) -> None:
     assert "0.25, 0.25, 0.25" == found["std"]
     assert "energy, at a false-alarm rate of 0.05" == found["decides by"]
     assert f"{metadata.calibration.date} on 60 images" == found["calibrated"]
-    assert statement(Guarantee(), Sample(60), ()) == found["guarantee"]
+    assert guarantee_sentence(Guarantee(), Sample(60), ()) == found["guarantee"]
     assert ("60", "60") == (found["training images"], found["calibration images"])
 
 
-def test_a_file_that_was_never_calibrated_promises_nothing(metadata: Metadata) -> None:
-    """Neither date nor statement."""
+def test_a_file_that_was_never_calibrated_guarantees_nothing(metadata: Metadata) -> None:
+    """Neither date nor guarantee."""
     never = replace(metadata, calibration=replace(metadata.calibration, n=0))
 
     found = facts(report(never))
@@ -127,18 +129,18 @@ def test_calibrations_are_shown_with_their_devices(metadata: Metadata) -> None:
 
 
 def test_what_a_calibration_holds_stands_beside_its_rate(metadata: Metadata) -> None:
-    """Confidence, classes, the combined score and thresholds of the user's own."""
+    """Confidence, classes, the combined score and manual thresholds."""
     held = replace(
         metadata.calibration,
         confidence=0.9,
         per_class=True,
         class_counts=(45, 15, 0),
-        own_thresholds=("msp",),
+        manual_thresholds=("msp",),
     )
 
     line = report(replace(metadata, calibration=held)).splitlines()[-1]
 
-    assert "  0.05, for 90 %, per class, own thresholds  " in line
+    assert "  0.05, for 90 %, per class, manual thresholds  " in line
 
 
 def test_without_a_calibration_there_is_no_history(metadata: Metadata) -> None:

@@ -180,7 +180,7 @@ def test_a_full_disk_leaves_nothing_of_a_merge(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    for place in ("edge_ood.tables.text_table._write", "edge_ood.tables.score_output.publish"):
+    for place in ("edge_ood.tables.text_table._write", "edge_ood.tables.unfinished_table.publish"):
         with monkeypatch.context() as patch:
             patch.setattr(place, full)
             result = run("merge", *shards, "-o", "out.csv")

@@ -16,7 +16,7 @@ from onnx import numpy_helper
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from edge_ood.artifact.outputs import columns
+from edge_ood.artifact.contract import columns
 from edge_ood.cli.app import app
 from edge_ood.images.folders import find_images
 from edge_ood.runtime.scorer import Scorer

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from edge_ood.tables.run_record import read_record
-from edge_ood.tables.score_output import unfinished_path
+from edge_ood.tables.unfinished_table import unfinished_path
 from edge_ood.tables.writer import open_table
 
 FILES = 400

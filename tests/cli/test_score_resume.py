@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from edge_ood.artifact.outputs import Row
 from edge_ood.cli.app import app
+from edge_ood.runtime.artifact_session import ArtifactSession
 from edge_ood.runtime.scorer import Scorer
 from edge_ood.tables.writer import TableWriter
 
@@ -92,13 +93,13 @@ def test_the_same_files_run_in_the_same_batches(
 ) -> None:
     """A resumed run and shards put images together as one run does: last bits depend on it."""
     batches: dict[str, list[list[float]]] = {}
-    inference = Scorer._run
+    inference = ArtifactSession.run
 
-    def noted(self: Scorer, images: Any) -> Any:
+    def noted(self: ArtifactSession, images: Any) -> Any:
         batches[name].append([float(image.mean()) for image in images])
         return inference(self, images)
 
-    monkeypatch.setattr(Scorer, "_run", noted)
+    monkeypatch.setattr(ArtifactSession, "run", noted)
     monkeypatch.setattr("edge_ood.runtime.probe.run_probe_once", lambda scorer: None)
     for name, arguments in (
         ("whole", ()),

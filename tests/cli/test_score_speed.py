@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from edge_ood.cli.app import app
-from edge_ood.runtime import scorer
+from edge_ood.runtime import artifact_session
 
 PEAK = """
 import re, sys
@@ -44,13 +44,13 @@ def test_a_single_file_gets_all_threads(
 ) -> None:
     """Nothing else is there to keep the other cores busy; many files take one each."""
     given: list[int | None] = []
-    open_session = scorer.open_session
+    open_session = artifact_session.open_session
 
     def keep(model: Path, *, provider: str, threads: int | None) -> Any:
         given.append(threads)
         return open_session(model, provider=provider, threads=threads)
 
-    monkeypatch.setattr(scorer, "open_session", keep)
+    monkeypatch.setattr(artifact_session, "open_session", keep)
     image = min((colours / "test").rglob("*.png"))
     results = [run(colour_artifact, image), run(colour_artifact, image, image)]
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from edge_ood.artifact.metadata import Manifest
 from edge_ood.artifact.outputs import Scores
+from edge_ood.artifact.packed import Manifest
 from edge_ood.errors import DataError
 from edge_ood.evaluation.artifacts import OpenArtifact, open_artifacts
 from edge_ood.evaluation.evaluate import measure_answers, score_plan
@@ -38,7 +38,7 @@ class NamedScorer:
             provenance=provenance or {},
             classes=CLASSES,
             primary="energy",
-            calibration=SimpleNamespace(alpha=0.05, own_thresholds=()),
+            calibration=SimpleNamespace(alpha=0.05, manual_thresholds=()),
             manifests=manifests or {},
         )
 
@@ -233,7 +233,7 @@ def test_document_is_strict_json():
 def test_a_manual_threshold_guarantees_no_rate():
     """A rate that nothing holds is not held against the results."""
     scorer = NamedScorer()
-    scorer.metadata.calibration.own_thresholds = ("energy",)
+    scorer.metadata.calibration.manual_thresholds = ("energy",)
 
     (document,) = run({"named": scorer}, ID_IMAGES, {}).to_json()["models"]
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from edge_ood.artifact.metadata import Manifest
+from edge_ood.artifact.packed import Manifest
 from edge_ood.errors import DataError
 from edge_ood.evaluation.artifacts import OpenArtifact
 from edge_ood.evaluation.overlap import find_overlap

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from edge_ood.cli.app import app
 from edge_ood.errors import DataError
-from edge_ood.files.paths import is_file, is_folder
+from edge_ood.files.paths import is_file, is_folder, shortest_name
 from edge_ood.runtime.scorer import Scorer
 
 TOO_LONG = "n" * 300
@@ -81,3 +81,23 @@ def test_a_name_that_is_too_long_is_no_image(colour_artifact: Path) -> None:
     """From Python as from the command line."""
     with pytest.raises(DataError, match="File name too long"):
         Scorer(colour_artifact)(TOO_LONG)
+
+
+@pytest.mark.parametrize(
+    ("expected", "own", "taken"),
+    [
+        ("b", ("a", "b"), ()),
+        ("x/c", ("x", "c"), ()),
+        ("x/y/d", ("x", "y", "d"), ()),
+        ("a/b", ("a", "b"), ("b",)),
+        ("", ("e", "f"), ()),
+        ("", ("a", "b"), ("b", "a/b")),
+    ],
+)
+def test_a_name_has_as_few_parts_as_tell_it_apart(
+    expected: str, own: tuple[str, ...], taken: tuple[str, ...]
+) -> None:
+    """None where another path is the same, or every name is taken."""
+    among = [tuple(path.split("/")) for path in ("a/b", "x/c", "y/c", "x/y/d", "y/d", "e/f", "e/f")]
+
+    assert expected == shortest_name(own, among, taken)

@@ -113,8 +113,8 @@ def test_the_graph_computes_what_the_arrays_say(
 
     labels = found["label"]
     scores = by_head(images)
-    if decision.combination:
-        scores[COMBINED] = decision.combination.score(scores)
+    if decision.combined:
+        scores[COMBINED] = decision.combined.combination.score(scores)
     assert tuple(scores) == decision.outputs
     for head, expected in scores.items():
         assert expected.tolist() == found[head].tolist()
@@ -217,9 +217,9 @@ def test_knots_per_class_are_bounded() -> None:
     many = fit_decision(scores, labels, 1000, Guarantee(per_class=True))
     two = fit_decision(scores, labels // 500, 2, Guarantee(per_class=True))
 
-    assert (1, 1000, 64) == many.knots.shape
-    assert (1, 2, 1024) == two.knots.shape
-    queries, classes = many.knots[0, :, 40], np.arange(1000)
+    assert (1, 1000, 64) == many.table.knots.shape
+    assert (1, 2, 1024) == two.table.knots.shape
+    queries, classes = many.table.knots[0, :, 40], np.arange(1000)
     decided = many.is_ood("first", queries, classes)
     assert (many.pvalue("first", queries, classes) <= np.float32(0.05)).tolist() == decided.tolist()
 

@@ -5,31 +5,28 @@ import pytest
 from onnx import helper, numpy_helper, parser
 from onnx.reference import ReferenceEvaluator
 
-from edge_ood.graph.array import GraphBuilder
-from edge_ood.graph.shapes import analyse
-from edge_ood.graph.tidy import Tail, tidy
+from edge_ood.graph.draft import start
+from edge_ood.graph.tidy import tidy
 
 GENERATOR = np.random.default_rng(0)
 TOLERANCE = 1e-5  # sums of some dozen float32 products
 
 
-def tail_of(body, **weights):
+def gradient_of(body, **weights):
     """The nodes of a graph in ONNX's textual syntax, all of which belong to the gradient."""
     model = parser.parse_model(f'<ir_version: 8, opset_import: ["" : 18]> {body}')
-    builder = GraphBuilder("tidied")
-    builder.nodes.extend(model.graph.node)
     for name, array in weights.items():
-        builder.initializer(name, np.asarray(array))
-    types = {value.name: value.type for value in model.graph.input}
-    facts = analyse([], types, {}, model.opset_import)
-    facts.extend(builder.nodes, builder.initializers, model.opset_import)
-    return Tail(builder, facts, model.graph.output[0].name), model.graph.input
+        model.graph.initializer.append(numpy_helper.from_array(np.asarray(array), name))
+    draft = start(model)
+    return draft, draft.facts()
 
 
-def result(tail, inputs, seed=1):
+def result(gradient, seed=1):
     """What the nodes compute from random inputs."""
-    output = [helper.make_tensor_value_info(tail.output, 1, None)]
-    graph = helper.make_graph(tail.builder.nodes, "t", inputs, output, tail.builder.initializers)
+    inputs = list(gradient.inputs.values())
+    output = [helper.make_tensor_value_info(gradient.outputs[0], 1, None)]
+    constants = list(gradient.weights.values())
+    graph = helper.make_graph(gradient.nodes, "t", inputs, output, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
     generator = np.random.default_rng(seed)
     feeds = {
@@ -43,13 +40,13 @@ def result(tail, inputs, seed=1):
 
 def tidied(body, **weights):
     """Operators that are left, after checking that the result is unchanged."""
-    tail, inputs = tail_of(body, **weights)
-    before = result(tail, inputs)
-    tidy(tail)
-    after = result(tail, inputs)
+    gradient, facts = gradient_of(body, **weights)
+    before = result(gradient)
+    tidy(gradient, facts)
+    after = result(gradient)
     assert before.shape == after.shape
     assert np.abs(before - after).max() <= TOLERANCE * np.abs(before).max()
-    return [node.op_type for node in tail.builder.nodes]
+    return [node.op_type for node in gradient.nodes]
 
 
 def single(*shape):
@@ -131,27 +128,27 @@ def test_shared_weights_are_scaled_for_one_convolution_only():
 
 def test_constants_have_names_of_their_own():
     """A scaled copy does not replace what another node reads."""
-    tail, _ = tail_of(
+    gradient, facts = gradient_of(
         "g (float[N, 3, 4, 4] x) => (float[N, 2, 4, 4] y) { c = Conv(x, w) y = Mul(c, s) }",
         w=single(2, 3, 1, 1),
         s=single(2, 1, 1),
     )
 
-    tidy(tail)
+    tidy(gradient, facts)
 
-    names = [tensor.name for tensor in tail.builder.initializers]
-    assert len(names) == len(set(names))
-    assert all(numpy_helper.to_array(t).dtype == np.float32 for t in tail.builder.initializers)
+    names = [tensor.name for tensor in gradient.weights.values()]
+    assert list(gradient.weights) == names
+    assert all(gradient.array(name).dtype == np.float32 for name in names)
 
 
 def test_a_number_gets_the_rank_of_what_it_multiplies():
     """Runtimes are slow to repeat a scalar over sizes of 1; the result's rank stays the same."""
     body = "g (float[N, 2, 1, 1] x) => (float[N, 2, 1, 1] y) { a = Add(one, x) y = Mul(a, two) }"
-    tail, _ = tail_of(body, one=np.float32(1), two=single(1))
+    gradient, facts = gradient_of(body, one=np.float32(1), two=single(1))
 
-    tidy(tail)
+    tidy(gradient, facts)
 
-    shapes = {tensor.name: list(tensor.dims) for tensor in tail.builder.initializers}
-    numbers = [shapes[name] for node in tail.builder.nodes for name in node.input if name in shapes]
+    shapes = {tensor.name: list(tensor.dims) for tensor in gradient.weights.values()}
+    numbers = [shapes[name] for node in gradient.nodes for name in node.input if name in shapes]
     assert [[1, 1, 1, 1], [1, 1, 1, 1]] == numbers
     assert ["Add", "Mul"] == tidied(body, one=np.float32(1), two=single(1))

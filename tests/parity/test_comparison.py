@@ -1,4 +1,4 @@
-"""A converted artefact against its twin: counted by hand, correlated by SciPy."""
+"""A converted artefact against its fp32 reference: counted by hand, correlated by SciPy."""
 
 import shutil
 from collections.abc import Callable
@@ -46,12 +46,12 @@ def test_a_file_beside_itself_has_not_changed(
     colour_artifact: Path, images: list[Path], tmp_path: Path
 ) -> None:
     """No flips, equal ranks, equal sizes."""
-    twin = shutil.copy(colour_artifact, tmp_path / "twin.onnx")
+    reference = shutil.copy(colour_artifact, tmp_path / "reference.onnx")
 
-    found = compare(colour_artifact, twin, images, provider="cpu")
+    found = compare(colour_artifact, reference, images, provider="cpu")
 
     assert (len(images), 0, 0.0) == (found.images, found.label_flips, found.logits_error)
-    assert found.size_bytes == found.float32_bytes == twin.stat().st_size
+    assert found.size_bytes == found.float32_bytes == reference.stat().st_size
     assert HEADS == tuple(head.head for head in found.heads)
     for head in found.heads:
         assert (0, 0) == (head.flips_before, head.flips_after)
@@ -84,20 +84,22 @@ def test_changes_are_counted(colour_artifact: Path, images: list[Path], tmp_path
 
 
 @pytest.mark.parametrize("changes", [Changes(), Changes(per_class=True), Changes(combined=True)])
-def test_flips_before_calibration_use_what_the_twin_decides_by(
+def test_flips_before_calibration_use_what_the_reference_decides_by(
     colour_artifact: Path, colours: Path, images: list[Path], tmp_path: Path, changes: Changes
 ) -> None:
     """As if its thresholds, those of classes and of the combined score too, stood in the file."""
-    twin, file, grafted = (tmp_path / f"{name}.onnx" for name in ("twin", "file", "grafted"))
+    reference, file, grafted = (
+        tmp_path / f"{name}.onnx" for name in ("reference", "file", "grafted")
+    )
     known = find_images(colours / "calibration")
-    calibrate_artifact(colour_artifact, known, changes=changes, output=twin, provider="cpu")
-    changed(twin, grafted, lambda w: 0.8 * w)
+    calibrate_artifact(colour_artifact, known, changes=changes, output=reference, provider="cpu")
+    changed(reference, grafted, lambda w: 0.8 * w)
     calibrate_artifact(grafted, known, output=file, provider="cpu")
     theirs, kept, own = (
-        Scorer(path, provider="cpu")(images).decisions for path in (twin, grafted, file)
+        Scorer(path, provider="cpu")(images).decisions for path in (reference, grafted, file)
     )
 
-    found = compare(file, twin, images, provider="cpu")
+    found = compare(file, reference, images, provider="cpu")
 
     assert set(theirs) == {head.head for head in found.heads}
     for head in found.heads:
@@ -132,9 +134,9 @@ def test_the_document_has_every_field(
     colour_artifact: Path, images: list[Path], tmp_path: Path
 ) -> None:
     """What goes into the metadata holds plain numbers, speed among them."""
-    twin = shutil.copy(colour_artifact, tmp_path / "twin.onnx")
+    reference = shutil.copy(colour_artifact, tmp_path / "reference.onnx")
 
-    found = compare(colour_artifact, twin, images, provider="cpu")
+    found = compare(colour_artifact, reference, images, provider="cpu")
     document = found.to_json()
 
     assert set(Comparison.__dataclass_fields__) == set(document)

@@ -9,13 +9,13 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from edge_ood.attachment.attach import Draft, check_parity, steps_for
+from edge_ood.attachment.attach import Unfinished, check_parity, steps_for
 from edge_ood.attachment.request import Options, Request
 from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.errors import ExportError
 from edge_ood.graph.network import PREPROCESSED
 from edge_ood.images.preprocess import Preprocess
-from edge_ood.parity.gate import extremes
+from edge_ood.parity.extremes import extremes
 from edge_ood.registry import parse_specs
 from edge_ood.torch_export.export import request_of
 from edge_ood.training.run_directory import read_run
@@ -24,7 +24,7 @@ HEADS = ("energy", "mahalanobis", "mcd_l1", "msp", "uniform_ce")
 
 
 @pytest.fixture(scope="module")
-def draft(run_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Draft:
+def draft(run_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Unfinished:
     """A calibrated file that is about to be verified."""
     options = Options(provider="cpu", guarantee=Guarantee(combined=True))
     request = request_of(read_run(run_path), options)
@@ -33,8 +33,8 @@ def draft(run_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Draft:
 
 @pytest.fixture(scope="module", params=["fp16", "int8"])
 def converted_draft(
-    draft: Draft, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Draft:
+    draft: Unfinished, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Unfinished:
     """The same classifier in fewer bits."""
     guarantee = Guarantee(combined=True)
     options = Options(provider="cpu", precision=request.param, guarantee=guarantee)
@@ -43,7 +43,7 @@ def converted_draft(
 
 
 @pytest.fixture(scope="module")
-def gradient_draft(draft: Draft, tmp_path_factory: pytest.TempPathFactory) -> Draft:
+def gradient_draft(draft: Unfinished, tmp_path_factory: pytest.TempPathFactory) -> Unfinished:
     """The same classifier with heads that perturb, each by a step of its own."""
     scores = "energy,mahalanobis:epsilon=0.002,odin"
     options = Options(heads=parse_specs(scores), provider="cpu")
@@ -51,9 +51,9 @@ def gradient_draft(draft: Draft, tmp_path_factory: pytest.TempPathFactory) -> Dr
     return about_to_be_verified(request, tmp_path_factory.mktemp("gradient"))
 
 
-def about_to_be_verified(request: Request, folder: Path) -> Draft:
+def about_to_be_verified(request: Request, folder: Path) -> Unfinished:
     """Everything up to the gate."""
-    current = Draft(request, folder / "draft.onnx")
+    current = Unfinished(request, folder / "draft.onnx")
     for name, step in steps_for(request.options):
         if name == "verify":
             break
@@ -188,7 +188,7 @@ def test_extremes_are_black_white_and_different_noises() -> None:
     assert 8 == len(set(noises))
 
 
-def test_an_undamaged_file_passes(draft: Draft) -> None:
+def test_an_undamaged_file_passes(draft: Unfinished) -> None:
     """The gate lets the file through that the pipeline made."""
     report = check_parity(draft).parity
 
@@ -200,7 +200,9 @@ def test_an_undamaged_file_passes(draft: Draft) -> None:
     assert {f"{head}{end}" for head in scores for end in ("", "_pvalue", "_is_ood")} <= checked
 
 
-def with_damage(draft: Draft, damage: Callable[[onnx.ModelProto], None], path: Path) -> Draft:
+def with_damage(
+    draft: Unfinished, damage: Callable[[onnx.ModelProto], None], path: Path
+) -> Unfinished:
     """A draft whose written file is another one's, damaged."""
     model = onnx.load(draft.path)
     damage(model)
@@ -210,7 +212,7 @@ def with_damage(draft: Draft, damage: Callable[[onnx.ModelProto], None], path: P
 
 @pytest.mark.parametrize("damage", DAMAGE, ids=lambda damage: damage.__name__)
 def test_the_gate_names_what_is_damaged(
-    damage: Callable[[onnx.ModelProto], None], draft: Draft, tmp_path: Path
+    damage: Callable[[onnx.ModelProto], None], draft: Unfinished, tmp_path: Path
 ) -> None:
     """One damage to the written file fails the gate, which names the output."""
     damaged = with_damage(draft, damage, tmp_path / "damaged.onnx")
@@ -224,7 +226,7 @@ AROUND_THE_CLASSIFIER = [damage for damage in DAMAGE if damage not in (flip_weig
 
 @pytest.mark.parametrize("damage", AROUND_THE_CLASSIFIER, ids=lambda damage: damage.__name__)
 def test_around_a_converted_classifier_the_gate_is_as_strict(
-    damage: Callable[[onnx.ModelProto], None], converted_draft: Draft, tmp_path: Path
+    damage: Callable[[onnx.ModelProto], None], converted_draft: Unfinished, tmp_path: Path
 ) -> None:
     """Preprocessing, heads, thresholds and decisions are float32 and held to its limits."""
     damaged = with_damage(converted_draft, damage, tmp_path / "damaged.onnx")
@@ -233,7 +235,7 @@ def test_around_a_converted_classifier_the_gate_is_as_strict(
         check_parity(damaged)
 
 
-def test_a_converted_classifier_is_taken_at_its_word(converted_draft: Draft) -> None:
+def test_a_converted_classifier_is_taken_at_its_word(converted_draft: Unfinished) -> None:
     """The gate lets it through, and claims nothing about logits and features."""
     report = check_parity(converted_draft).parity
 
@@ -244,7 +246,7 @@ def test_a_converted_classifier_is_taken_at_its_word(converted_draft: Draft) -> 
     assert all(difference.passed for difference in report.differences)
 
 
-def test_a_failure_names_image_and_batch(draft: Draft, tmp_path: Path) -> None:
+def test_a_failure_names_image_and_batch(draft: Unfinished, tmp_path: Path) -> None:
     """The message says on which image and at which batch size the file is off."""
     model = onnx.load(draft.path)
     flip_weight(model)
@@ -296,7 +298,7 @@ def first_pass(model: onnx.ModelProto, head: str) -> None:
 def test_the_gate_names_the_head_whose_step_is_damaged(
     damage: Callable[[onnx.ModelProto, str], None],
     head: str,
-    gradient_draft: Draft,
+    gradient_draft: Unfinished,
     tmp_path: Path,
 ) -> None:
     """A wrong step, though tiny, fails the gate in the score of its head and in no other."""
@@ -313,7 +315,7 @@ def test_the_gate_names_the_head_whose_step_is_damaged(
 
 
 def test_second_passes_in_float16_are_taken_at_their_word(
-    gradient_draft: Draft, tmp_path: Path
+    gradient_draft: Unfinished, tmp_path: Path
 ) -> None:
     """The gate evaluates a head on its own second pass, and notices one that reads the first."""
     options = replace(gradient_draft.request.options, precision="fp16")
@@ -331,7 +333,7 @@ def test_second_passes_in_float16_are_taken_at_their_word(
         check_parity(draft)
 
 
-def test_an_undamaged_file_with_steps_passes(gradient_draft: Draft) -> None:
+def test_an_undamaged_file_with_steps_passes(gradient_draft: Unfinished) -> None:
     """Heads that perturb pass the gate as they were made."""
     report = check_parity(gradient_draft).parity
 

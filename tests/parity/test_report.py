@@ -16,7 +16,7 @@ from edge_ood.attachment.attach import attach
 from edge_ood.attachment.request import Options, Request
 from edge_ood.errors import ArtifactError, ExportError
 from edge_ood.files.output import page_path, report_path
-from edge_ood.parity.gate import Compared, ParityReport
+from edge_ood.parity.differences import Compared, ParityReport
 from edge_ood.parity.limits import Reference
 from edge_ood.parity.report import parity_document, read_report, write_report
 from edge_ood.registry import parse_specs
@@ -257,5 +257,5 @@ def test_a_report_of_a_newer_format_is_named(tmp_path: Path) -> None:
     """It is no damage, and the hint is to upgrade."""
     (tmp_path / "x.json").write_text('{"format": 2}')
 
-    with pytest.raises(ArtifactError, match="has format 2, this edge-ood reads 1"):
+    with pytest.raises(ArtifactError, match="has format 2, this edge-ood reads up to 1"):
         read_report(tmp_path / "x.json")

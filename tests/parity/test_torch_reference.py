@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edge_ood.attachment.attach import Draft, steps_for
+from edge_ood.attachment.attach import Unfinished, steps_for
 from edge_ood.attachment.request import Options, bind_head
 from edge_ood.images.folders import read_images
 from edge_ood.images.preprocess import Preprocess
@@ -29,10 +29,10 @@ TYPICAL = 1e-4  # of it, for nine images in ten
 
 
 @pytest.fixture(scope="module")
-def draft(run_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Draft:
+def draft(run_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Unfinished:
     """A calibrated artefact of the session's run with heads that perturb, over three layers."""
     options = Options(heads=parse_specs(HEADS), provider="cpu", layers=LAYERS)
-    current = Draft(
+    current = Unfinished(
         request_of(read_run(run_path), options), tmp_path_factory.mktemp("draft") / "x.onnx"
     )
     for name, step in steps_for(options):
@@ -49,7 +49,7 @@ def model(run_path: Path) -> nn.Module:
 
 
 @pytest.fixture(scope="module")
-def images(demo_images: Path, draft: Draft) -> NDArray[np.uint8]:
+def images(demo_images: Path, draft: Unfinished) -> NDArray[np.uint8]:
     """Known and foreign images in turn, uint8 (64, 8, 8, 3)."""
     known, far = (read_images(demo_images / name).paths[:32] for name in ("test", "far"))
     paths = [path for pair in zip(known, far, strict=True) for path in pair]
@@ -130,7 +130,7 @@ def check_agreement(found: NDArray[np.float32], expected: NDArray[np.float64]) -
 
 @pytest.mark.parametrize("batch", [1, 3, 32])
 def test_odin_equals_autograd_on_every_image(
-    draft: Draft, model: nn.Module, images: NDArray[np.uint8], batch: int
+    draft: Unfinished, model: nn.Module, images: NDArray[np.uint8], batch: int
 ) -> None:
     """The artefact's score is that of float64 PyTorch, at any batch size."""
     expected = odin_by_autograd(model, images, draft.request.preprocess, 0.004)
@@ -142,7 +142,7 @@ def test_odin_equals_autograd_on_every_image(
 
 @pytest.mark.parametrize("batch", [1, 3, 32])
 def test_mahalanobis_equals_a_slow_loop_on_every_image(
-    draft: Draft, model: nn.Module, images: NDArray[np.uint8], batch: int
+    draft: Unfinished, model: nn.Module, images: NDArray[np.uint8], batch: int
 ) -> None:
     """Each layer has its own gradient and step, at any batch size."""
     head = next(h for h in draft.heads if h.name == "mahalanobis")
@@ -155,7 +155,7 @@ def test_mahalanobis_equals_a_slow_loop_on_every_image(
 
 
 def test_a_batch_split_anywhere_gives_the_same_scores(
-    draft: Draft, images: NDArray[np.uint8]
+    draft: Unfinished, images: NDArray[np.uint8]
 ) -> None:
     """No image's gradient depends on what else is in the batch."""
     scorer, few = Scorer(draft.path, provider="cpu"), images[:9]
@@ -170,7 +170,7 @@ def test_a_batch_split_anywhere_gives_the_same_scores(
 
 @pytest.mark.parametrize("name", ["odin", "mahalanobis"])
 def test_the_step_changes_the_rank_of_images(
-    draft: Draft, images: NDArray[np.uint8], name: str, tmp_path: Path
+    draft: Unfinished, images: NDArray[np.uint8], name: str, tmp_path: Path
 ) -> None:
     """Against the same head without a step, some images change places, by more than rounding."""
     head = next(h for h in draft.heads if h.name == name)
@@ -187,7 +187,7 @@ def test_the_step_changes_the_rank_of_images(
 
 
 def test_odin_ranks_as_pytorch_ood_does(
-    draft: Draft, run_path: Path, images: NDArray[np.uint8]
+    draft: Unfinished, run_path: Path, images: NDArray[np.uint8]
 ) -> None:
     """An independent implementation, on the same network and images, orders them alike."""
     import warnings

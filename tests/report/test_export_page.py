@@ -21,7 +21,7 @@ from edge_ood.files.output import report_path
 from edge_ood.graph.decision import read_decision
 from edge_ood.images.folders import find_images
 from edge_ood.images.splits import halves_by_hash
-from edge_ood.parity.gate import extremes
+from edge_ood.parity.extremes import extremes
 from edge_ood.report import export_page as module
 from edge_ood.report.export_document import Described, calibration_scores, describe
 from edge_ood.report.export_figures import (
@@ -136,7 +136,7 @@ def test_a_pvalue_is_so_small_from_the_score_on(exported: Path, described: Descr
         assert decision.pvalue("energy", [at], label)[0] > level
     threshold = Scorer(exported).metadata.calibration.thresholds["energy"]
     assert threshold == next(row["above"] for row in rows if row["level"] == ALPHA)
-    assert decision.pvalues.min() == np.float32(levels[-1])
+    assert decision.table.pvalues.min() == np.float32(levels[-1])
 
 
 def test_scores_are_those_of_the_calibration_images(

@@ -12,8 +12,10 @@ import pytest
 from onnx import numpy_helper
 from PIL import Image
 
+from edge_ood.artifact.calibration_record import Probe
 from edge_ood.artifact.device import Device, this_device
-from edge_ood.artifact.metadata import Manifest, Metadata, Probe, store_metadata
+from edge_ood.artifact.metadata import Metadata, store_metadata
+from edge_ood.artifact.packed import Manifest
 from edge_ood.calibration.guarantee import Changes, Guarantee
 from edge_ood.errors import CalibrationError, DataError, InputError
 from edge_ood.graph.decision import keep_heads, read_decision
@@ -87,10 +89,11 @@ def test_metadata_graph_and_report_agree(path: Path, known: list[Path]) -> None:
     assert report.after == metadata.calibration
     assert len(known) == metadata.calibration.n
     stored = read_decision(onnx.load(path), HEADS)
-    assert HEADS == report.decision.heads
-    assert stored.thresholds[:, 0].tolist() == list(metadata.calibration.thresholds.values())
+    assert HEADS == report.decision.table.heads
+    assert stored.table.thresholds[:, 0].tolist() == list(metadata.calibration.thresholds.values())
     for name in ("thresholds", "knots", "pvalues", "groups"):
-        assert getattr(stored, name).tolist() == getattr(report.decision, name).tolist()
+        found, fitted = (decision.to_arrays()[name] for decision in (stored, report.decision))
+        assert found.tolist() == fitted.tolist()
 
 
 def test_the_file_says_which_images_set_its_thresholds(path: Path, known: list[Path]) -> None:
@@ -452,7 +455,7 @@ def test_a_threshold_of_ones_own_decides(path: Path, known: list[Path]) -> None:
     assert (before.scores["msp"] > np.float32(value)).tolist() == found.decisions["msp"].tolist()
     assert before.decisions["energy"].tolist() == found.decisions["energy"].tolist()
     assert before.pvalues["msp"].tolist() == found.pvalues["msp"].tolist()
-    assert ("msp",) == metadata.calibration.own_thresholds == report.after.own_thresholds
+    assert ("msp",) == metadata.calibration.manual_thresholds == report.after.manual_thresholds
     assert float(np.float32(value)) == metadata.calibration.thresholds["msp"]
 
 
@@ -464,8 +467,8 @@ def test_images_bring_their_own_threshold_back(path: Path, known: list[Path]) ->
     last = change(path, known).after
 
     assert (-1.0, expected["msp"]) == (both.thresholds["energy"], both.thresholds["msp"])
-    assert ("energy",) == both.own_thresholds
-    assert (expected, ()) == (last.thresholds, last.own_thresholds)
+    assert ("energy",) == both.manual_thresholds
+    assert (expected, ()) == (last.thresholds, last.manual_thresholds)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from onnx import numpy_helper
 
 from edge_ood.artifact.metadata import store_metadata
 from edge_ood.calibration.decision import Decision
+from edge_ood.calibration.decision_table import DecisionTable
 from edge_ood.calibration.guarantee import Changes
 from edge_ood.errors import ArtifactError
 from edge_ood.graph.decision import with_decision
@@ -105,7 +106,8 @@ def test_undo_restores_many_knots(path: Path, known: list[Path]) -> None:
     values = np.sort(generator.normal(size=(3, 1, 1024)).astype(np.float32))
     pvalues = np.sort(generator.random((1, 1025)).astype(np.float32))
     thresholds = values[:, :, -40]
-    decision = Decision(HEADS, thresholds, values, pvalues, np.zeros(3, np.int64))
+    table = DecisionTable(HEADS, thresholds, values, pvalues, np.zeros(3, np.int64))
+    decision = Decision(table)
     model = with_decision(onnx.load(path), decision, primary="energy")
     store_metadata(model, Scorer(path).metadata)
     onnx.save(model, path)

@@ -12,8 +12,9 @@ import pytest
 from onnx import numpy_helper
 
 from edge_ood.artifact import device
+from edge_ood.artifact.calibration_record import Probe
 from edge_ood.artifact.device import this_device
-from edge_ood.artifact.metadata import Metadata, Probe, store_metadata
+from edge_ood.artifact.metadata import Metadata, store_metadata
 from edge_ood.errors import ArtifactError, ExportError
 from edge_ood.runtime import probe
 from edge_ood.runtime.probe import make_probe, probe_images, run_probe, run_probe_once

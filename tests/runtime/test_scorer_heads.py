@@ -9,7 +9,8 @@ import pytest
 from onnx import ModelProto
 from typer.testing import CliRunner
 
-from edge_ood.artifact.metadata import Calibration, HeadRecord, Metadata, Probe, store_metadata
+from edge_ood.artifact.calibration_record import Calibration, Probe
+from edge_ood.artifact.metadata import HeadRecord, Metadata, store_metadata
 from edge_ood.attachment.request import bind_head
 from edge_ood.cli.app import app
 from edge_ood.errors import InputError, UnknownNameError

@@ -15,6 +15,7 @@ from PIL import Image
 
 from edge_ood.artifact.metadata import store_metadata
 from edge_ood.calibration.decision import Decision
+from edge_ood.calibration.decision_table import DecisionTable
 from edge_ood.calibration.threshold import Knots, conformal_pvalues, kept_ranks, threshold_rank
 from edge_ood.errors import ArtifactError, DataError
 from edge_ood.graph.assemble import assemble
@@ -170,7 +171,7 @@ def test_a_decision_is_the_pvalue_at_alpha_exactly_on_the_knots(
     ranks = kept_ranks(n, rank)
     pvalues = conformal_pvalues(n - np.append(0, ranks)[::-1], n)
     knots = {h: Knots(d[ranks - 1], pvalues, float(d[rank - 1])) for h, d in drawn.items()}
-    decision = Decision.of({h: [k] for h, k in knots.items()}, [0, 0, 0])
+    decision = Decision(DecisionTable.of({h: [k] for h, k in knots.items()}, [0, 0, 0]))
     model = onnx.load(scorer.path)
     onnx.save(with_decision(model, decision, primary="energy"), tmp_path / "x.onnx")
 

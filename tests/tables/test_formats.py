@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_ood.artifact.outputs import Row, columns
+from edge_ood.artifact.contract import columns
+from edge_ood.artifact.outputs import Row
 from edge_ood.errors import InputError
 from edge_ood.files.paths import path_of, shown_path
 from edge_ood.tables.formats import SavedRow, format_of, write_to

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge_ood.artifact.outputs import Row, columns
+from edge_ood.artifact.contract import columns
+from edge_ood.artifact.outputs import Row
 from edge_ood.errors import MissingDependencyError
 from edge_ood.files.paths import shown_path
 from edge_ood.tables.formats import SavedRow

@@ -13,7 +13,7 @@ from edge_ood.tables.shards import Shard
 
 RECORD = RunRecord(
     version="0.1.0",
-    artefact="ab" * 32,
+    artifact="ab" * 32,
     provider="cpu",
     table="csv",
     scores=("energy", "msp"),
@@ -24,7 +24,7 @@ RECORD = RunRecord(
 )
 OTHERS: dict[str, Any] = {
     "version": "0.2.0",
-    "artefact": "ef" * 32,
+    "artifact": "ef" * 32,
     "provider": "cuda",
     "table": "jsonl",
     "scores": ("energy",),
@@ -44,6 +44,14 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path, finished: Finished |
 
     assert record == read_record(tmp_path / "run.json")
     assert [tmp_path / "run.json"] == list(tmp_path.iterdir())
+
+
+def test_a_record_has_the_keys_that_it_always_had(tmp_path: Path) -> None:
+    """Tables that were begun by an earlier version are gone on with, and the other way round."""
+    write_record(tmp_path / "run.json", RECORD)
+
+    keys = ["format", "version", "artefact", "provider", "table", "scores", "batch_size", "paths"]
+    assert [*keys, "listed", "shard"] == list(json.loads((tmp_path / "run.json").read_text()))
 
 
 def test_the_same_options_are_the_same_run() -> None:
@@ -110,7 +118,7 @@ def test_a_damaged_record_is_one_error(tmp_path: Path, text: str) -> None:
     path = tmp_path / "run.json"
     path.write_text(text)
 
-    with pytest.raises(ArtifactError, match=f"cannot read '{path}': ") as raised:
+    with pytest.raises(ArtifactError, match=f"'{path}' is damaged: ") as raised:
         read_record(path)
 
     assert raised.value.hint
@@ -120,7 +128,7 @@ def test_bytes_that_are_no_text_are_damage(tmp_path: Path) -> None:
     """As a power cut may leave them."""
     (tmp_path / "run.json").write_bytes(b"\xff\0")
 
-    with pytest.raises(ArtifactError, match="cannot read"):
+    with pytest.raises(ArtifactError, match=r"run\.json' is damaged"):
         read_record(tmp_path / "run.json")
 
 
@@ -128,7 +136,7 @@ def test_a_record_of_a_newer_version_says_so(tmp_path: Path) -> None:
     """It is not called damaged."""
     (tmp_path / "run.json").write_text(damaged(format=2))
 
-    with pytest.raises(ArtifactError, match="record format 2, this edge-ood reads format 1"):
+    with pytest.raises(ArtifactError, match="has format 2, this edge-ood reads up to 1"):
         read_record(tmp_path / "run.json")
 
 

@@ -16,14 +16,15 @@ from edge_ood.errors import ArtifactError, DataError, InputError
 from edge_ood.files.output import publish
 from edge_ood.tables.formats import SavedRow
 from edge_ood.tables.run_record import RunRecord, read_record
-from edge_ood.tables.score_output import ScoreOutput, record_path, unfinished_path
+from edge_ood.tables.score_output import ScoreOutput
 from edge_ood.tables.shards import Shard, ShardFiles
+from edge_ood.tables.unfinished_table import record_path, unfinished_path
 from edge_ood.tables.writer import TableWriter
 
 FORMATS = ("csv", "jsonl", "parquet")
 RECORD = RunRecord(
     version="0.1.0",
-    artefact="ab" * 32,
+    artifact="ab" * 32,
     provider="cpu",
     table="csv",
     scores=("energy",),
@@ -472,7 +473,7 @@ def test_a_disk_that_is_full_at_once_is_left_empty(
     output: ScoreOutput, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing to go on with is nothing to leave behind."""
-    monkeypatch.setattr("edge_ood.tables.score_output.write_record", full_disk)
+    monkeypatch.setattr("edge_ood.tables.unfinished_table.write_record", full_disk)
 
     with pytest.raises(DataError, match=r"cannot write '.*': No space left on device"):
         score(output, paths(5))
@@ -484,7 +485,7 @@ def test_a_disk_that_is_full_at_the_end_keeps_all_rows(
     output: ScoreOutput, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The table is whole, and --resume puts it in its place."""
-    monkeypatch.setattr("edge_ood.tables.score_output.publish", full_disk)
+    monkeypatch.setattr("edge_ood.tables.unfinished_table.publish", full_disk)
     with pytest.raises(DataError, match="cannot write") as raised:
         score(output, paths(8))
     monkeypatch.undo()
@@ -529,7 +530,7 @@ def test_what_gets_a_name_is_on_the_disk(
         publish(made, target)
 
     monkeypatch.setattr(os, "fsync", note)
-    monkeypatch.setattr("edge_ood.tables.score_output.publish", check)
+    monkeypatch.setattr("edge_ood.tables.unfinished_table.publish", check)
     score(output, paths(5))
 
     assert [True] == in_place
@@ -542,7 +543,7 @@ def test_an_unfinished_tables_damaged_record_is_an_error(csv_output: ScoreOutput
     interrupt(csv_output, paths(9), 8)
     (unfinished_path(csv_output.path) / "run.json").write_text("{")
 
-    with pytest.raises(ArtifactError, match=r"cannot read '.*t.csv.part/run.json'"):
+    with pytest.raises(ArtifactError, match=r"'.*t.csv.part/run.json' is damaged"):
         score(csv_output, paths(9), resume=True)
 
     assert (unfinished_path(csv_output.path) / "t.csv").stat().st_size

@@ -14,7 +14,8 @@ from pathlib import Path
 from edge_ood.tables import parquet_table, text_table, writer
 from edge_ood.artifact.outputs import Row
 from edge_ood.tables.run_record import RunRecord, read_record
-from edge_ood.tables.score_output import ScoreOutput, record_path, unfinished_path
+from edge_ood.tables.score_output import ScoreOutput
+from edge_ood.tables.unfinished_table import record_path, unfinished_path
 from edge_ood.tables.shards import Shard, ShardFiles
 
 CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "os.chmod"}
@@ -25,14 +26,14 @@ writer.SAVE_EVERY_S = 0
 os.fsync = lambda _: None  # a kill loses nothing that the kernel was given
 FILES = ShardFiles([Path(f'{i:02}\n".png') for i in range(9)], Shard(), 3)
 NEW = RunRecord("0.1.0", "new", "cpu", FORMAT, ("energy",), 3, ("images",), "", Shard())
-OLD = replace(NEW, artefact="old")
+OLD = replace(NEW, artifact="old")
 folder = Path(sys.argv[3])
 
 
 def run(output, record, *, resume):
     with output.open(record, resume=resume) as table:
         for path in table.rest(FILES):
-            table.write(Row(path, "unreadable", record.artefact, {}))
+            table.write(Row(path, "unreadable", record.artifact, {}))
         table.finish(FILES.total, FILES.digest)
 
 
@@ -105,7 +106,7 @@ while not alive:
     assert now in (old, new, None), (point, now)
     assert now is not None or begun or not FORCED, point
     if record_path(output.path).exists() and not begun:
-        assert read_record(record_path(output.path)).artefact == {old: "old", new: "new"}[now]
+        assert read_record(record_path(output.path)).artifact == {old: "old", new: "new"}[now]
     states.add((now == new, now == old, begun))
     if begun and point % 3 == 0:
         # Killed again, at the next attempt to start anew.

@@ -23,7 +23,7 @@ from edge_ood.attachment.request import Options, Request
 from edge_ood.images.folders import ImageSet, read_class_folders
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import decode_all
-from edge_ood.parity.gate import Difference
+from edge_ood.parity.differences import Difference
 from edge_ood.registry import parse_specs
 
 torch = pytest.importorskip("torch")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from onnx import NodeProto
 
-from edge_ood.graph.phases import Phases
+from edge_ood.graph.polyphase import Polyphase
 from edge_ood.graph.tape import Tape
 from edge_ood.registry import Registry
 
@@ -27,13 +27,13 @@ class Rule:
     Attributes:
         op_types: Operators of the default ONNX domain.
         vjp: `vjp(tape, node, index)` gives the name of the gradient of `node.input[index]`, a
-            tensor of that input's shape, whole or in phases, or None where the derivative is zero
-            everywhere. The gradient of the first output is `tape.gradient(node)`.
+            tensor of that input's shape, whole or in polyphase form, or None where the derivative
+            is zero everywhere. The gradient of the first output is `tape.gradient(node)`.
         all_outputs: The rule reads the gradients of all outputs, not only of the first.
     """
 
     op_types: tuple[str, ...]
-    vjp: Callable[[Tape, NodeProto, int], str | Phases | None]
+    vjp: Callable[[Tape, NodeProto, int], str | Polyphase | None]
     all_outputs: bool = False
 
 

@@ -14,7 +14,7 @@ from itertools import product
 import numpy as np
 from onnx import NodeProto, TensorProto
 
-from edge_ood.graph.phases import Phases, interleave
+from edge_ood.graph.polyphase import Polyphase, interleave
 from edge_ood.graph.rules._masks import is_not_negative
 from edge_ood.graph.rules._windows import Window, read_window
 from edge_ood.graph.shapes import attribute
@@ -56,7 +56,7 @@ def spread_to_maxima(tape: Tape, node: NodeProto, gradient: str) -> str | None:
             tape, taken, (row.write, column.write), channels, plus=phases.get(phase)
         )
     strides = rows[0].stride, columns[0].stride
-    whole = Phases(TensorProto.FLOAT, (channels, height, width), strides, phases)
+    whole = Polyphase(TensorProto.FLOAT, (channels, height, width), strides, phases)
     return interleave(tape.builder, whole)
 
 

@@ -11,11 +11,11 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ood.graph.phases import Phases
+from edge_ood.graph.polyphase import Polyphase
 from edge_ood.graph.rules._windows import Window
 from edge_ood.graph.tape import Tape
 
-_FEWEST_CHANNELS_FOR_PHASES = 8
+_FEWEST_CHANNELS_FOR_POLYPHASE = 8
 """Below it, onnxruntime's blocked convolutions would pad most of what they compute."""
 
 
@@ -28,13 +28,13 @@ class Kernel:
     window: Window
 
 
-def pull_back(tape: Tape, gradient: str, x: str, kernel: Kernel) -> str | Phases:
+def pull_back(tape: Tape, gradient: str, x: str, kernel: Kernel) -> str | Polyphase:
     """Gradient by the input `x` of a convolution, given that by its output."""
     window = kernel.window
     if set(window.strides) == {1} and _fits(window):
         return _convolve_flipped(tape, gradient, kernel)
-    phases = _convolve_phases(tape, gradient, x, kernel) if _suits_phases(kernel) else None
-    return phases or _convolve_transposed(tape, gradient, x, kernel)
+    split = _convolve_polyphase(tape, gradient, x, kernel) if _suits_polyphase(kernel) else None
+    return split or _convolve_transposed(tape, gradient, x, kernel)
 
 
 def _fits(window: Window) -> bool:
@@ -65,14 +65,14 @@ def _exchanged(kernel: Kernel) -> NDArray[np.floating]:
     return grouped.swapaxes(1, 2).reshape(kernel.group * inner, outer // kernel.group, *taps)
 
 
-def _suits_phases(kernel: Kernel) -> bool:
+def _suits_polyphase(kernel: Kernel) -> bool:
     window = kernel.window
     channels = kernel.weights.shape[1] * kernel.group
     is_plane = len(window.kernel) == 2 and set(window.dilations) == {1}
-    return is_plane and channels >= _FEWEST_CHANNELS_FOR_PHASES
+    return is_plane and channels >= _FEWEST_CHANNELS_FOR_POLYPHASE
 
 
-def _convolve_phases(tape: Tape, gradient: str, x: str, kernel: Kernel) -> Phases | None:
+def _convolve_polyphase(tape: Tape, gradient: str, x: str, kernel: Kernel) -> Polyphase | None:
     """One convolution per phase; None where windows that nobody needs would have to be cut off."""
     exchanged, window = _exchanged(kernel), kernel.window
     strides = window.strides[0], window.strides[1]
@@ -94,7 +94,7 @@ def _convolve_phases(tape: Tape, gradient: str, x: str, kernel: Kernel) -> Phase
                 pads=[rows.start, columns.start, rows.end, columns.end],
             )
     sizes = (exchanged.shape[0], height, width)
-    return Phases(tape.facts.elem_type(x), sizes, strides, tensors)
+    return Polyphase(tape.facts.elem_type(x), sizes, strides, tensors)
 
 
 @dataclass(frozen=True)

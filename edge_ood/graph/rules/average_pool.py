@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto
 
-from edge_ood.graph.phases import Phases
+from edge_ood.graph.polyphase import Polyphase
 from edge_ood.graph.rules import Rule
 from edge_ood.graph.rules._transposed_conv import Kernel, pull_back
 from edge_ood.graph.rules._windows import Window, read_window
@@ -12,7 +12,7 @@ from edge_ood.graph.shapes import attribute
 from edge_ood.graph.tape import Tape
 
 
-def average_pool(tape: Tape, node: NodeProto, index: int) -> str | Phases:
+def average_pool(tape: Tape, node: NodeProto, index: int) -> str | Polyphase:
     """Each window's gradient over its number of elements, added to all of them.
 
     That is the gradient of a depthwise convolution with ones, after the division.

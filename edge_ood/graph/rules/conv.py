@@ -3,7 +3,7 @@
 from onnx import NodeProto
 
 from edge_ood.errors import ExportError
-from edge_ood.graph.phases import Phases
+from edge_ood.graph.polyphase import Polyphase
 from edge_ood.graph.rules import Rule
 from edge_ood.graph.rules._transposed_conv import Kernel, pull_back
 from edge_ood.graph.rules._windows import read_window
@@ -11,7 +11,7 @@ from edge_ood.graph.shapes import attribute
 from edge_ood.graph.tape import Tape
 
 
-def conv(tape: Tape, node: NodeProto, index: int) -> str | Phases:
+def conv(tape: Tape, node: NodeProto, index: int) -> str | Polyphase:
     """The transposed convolution of the gradient."""
     if index:
         raise ExportError(

@@ -6,7 +6,11 @@ import pytest
 from scipy import stats
 
 from edge_ood.calibration.guarantee import Guarantee, Sample
-from edge_ood.calibration.statement import own_threshold_statement, rate_in_use, statement
+from edge_ood.calibration.guarantee_sentences import (
+    guarantee_sentence,
+    manual_threshold_sentence,
+    rate_in_use,
+)
 from edge_ood.errors import CalibrationError
 
 
@@ -20,7 +24,7 @@ def test_rates_between_which_the_average_lies(n: int, alpha: float, rank: int) -
     """The rate, and the interval that holds nine in ten of the rates in use."""
     low, high = stats.beta.interval(0.9, n + 1 - rank, rank)
 
-    found = statement(Guarantee(alpha), Sample(n), ())
+    found = guarantee_sentence(Guarantee(alpha), Sample(n), ())
 
     expected = [alpha, 0.9, low, high]
     assert [f"{100 * share:.3g}" for share in expected] == percentages(found)
@@ -34,7 +38,7 @@ def test_the_share_of_calibration_sets_that_hold_the_rate(n: int, rank: int) -> 
     holds = stats.beta.sf(0.95, ranks, [n + 1 - r for r in ranks]) >= 0.95
     assert [True, False] == holds.tolist()
 
-    found = statement(Guarantee(0.05, 0.95), Sample(n), ())
+    found = guarantee_sentence(Guarantee(0.05, 0.95), Sample(n), ())
 
     expected = [0.05, 0.95, (n + 1 - rank) / (n + 1)]
     assert [f"{100 * share:.3g}" for share in expected] == percentages(found)
@@ -54,27 +58,29 @@ def test_the_rate_in_use_is_beta(guarantee: Guarantee, n: int, rank: int) -> Non
     assert expected == pytest.approx([found.mean, found.low, found.high])
 
 
-def test_too_few_images_promise_nothing() -> None:
+def test_too_few_images_guarantee_nothing() -> None:
     """There is no such sentence."""
     with pytest.raises(CalibrationError, match="18 calibration scores cannot give"):
-        statement(Guarantee(), Sample(18), ())
+        guarantee_sentence(Guarantee(), Sample(18), ())
 
 
 def test_classes_are_counted_and_those_without_a_threshold_named() -> None:
     """How many images per class, for how many classes, and which share one threshold."""
     sample = Sample(100, (50, 31, 18, 1))
 
-    found = statement(Guarantee(per_class=True), sample, ("a", "b", "rare", "rarer"))
+    found = guarantee_sentence(Guarantee(per_class=True), sample, ("a", "b", "rare", "rarer"))
 
     assert "that are predicted as one class" in found
     assert "31 to 50 images of that class" in found
     assert "so for 2 of 4 predicted classes. Fewer than 19 images" in found
-    assert found.endswith("nothing is promised for each of them: rare, rarer")
+    assert found.endswith("nothing is guaranteed for each of them: rare, rarer")
 
 
 def test_all_classes_may_have_a_threshold() -> None:
     """With confidence and equally many images each."""
-    found = statement(Guarantee(0.05, 0.95, per_class=True), Sample(120, (60, 60)), ("a", "b"))
+    found = guarantee_sentence(
+        Guarantee(0.05, 0.95, per_class=True), Sample(120, (60, 60)), ("a", "b")
+    )
 
     assert "for 95 % of calibration sets of 60 images of it" in found
     assert found.endswith("so for every predicted class")
@@ -84,13 +90,13 @@ def test_many_names_are_cut() -> None:
     """A thousand rare classes are no sentence."""
     counts, names = (20, *[0] * 999), tuple(f"c{i}" for i in range(1000))
 
-    found = statement(Guarantee(per_class=True), Sample(20, counts), names)
+    found = guarantee_sentence(Guarantee(per_class=True), Sample(20, counts), names)
 
     assert found.endswith("for each of them: c1, c2, c3, c4, c5, ...")
 
 
-def test_a_threshold_of_ones_own_promises_nothing() -> None:
+def test_a_manual_threshold_guarantees_nothing() -> None:
     """The scores are named."""
-    assert own_threshold_statement(["energy", "msp"]).startswith(
-        "energy, msp: a threshold of your own decides, for which no rate is promised"
+    assert manual_threshold_sentence(["energy", "msp"]).startswith(
+        "energy, msp: a manual threshold decides, for which no rate is guaranteed"
     )

@@ -1,4 +1,4 @@
-"""What a calibration promises, in words for whoever relies on it."""
+"""What a calibration guarantees, in sentences for whoever relies on it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,13 @@ from edge_ood.calibration.guarantee import Guarantee, Sample
 from edge_ood.calibration.threshold import threshold_rank
 from edge_ood.metrics.beta import beta_quantile
 
-__all__ = ["INTERVAL_SHARE", "RateInUse", "own_threshold_statement", "rate_in_use", "statement"]
+__all__ = [
+    "INTERVAL_SHARE",
+    "RateInUse",
+    "guarantee_sentence",
+    "manual_threshold_sentence",
+    "rate_in_use",
+]
 
 INTERVAL_SHARE = 0.9
 """Share of calibration sets for which the interval of rates is stated."""
@@ -31,7 +37,7 @@ class RateInUse:
 
 
 def rate_in_use(guarantee: Guarantee, n: int) -> RateInUse:
-    """How the rate in use varies for n calibration images: Beta(n + 1 - k, k), as in `statement`.
+    """How the rate in use varies for n calibration images: Beta(n + 1 - k, k).
 
     Args:
         guarantee: What is held.
@@ -46,8 +52,8 @@ def rate_in_use(guarantee: Guarantee, n: int) -> RateInUse:
     return RateInUse((n + 1 - rank) / (n + 1), low, high)
 
 
-def statement(guarantee: Guarantee, sample: Sample, classes: Sequence[str]) -> str:
-    """The finite-sample statement of thresholds from a sample of calibration images.
+def guarantee_sentence(guarantee: Guarantee, sample: Sample, classes: Sequence[str]) -> str:
+    """The finite-sample guarantee of thresholds from a sample of calibration images.
 
     The rate in use, the share of all known images that a threshold flags, differs from calibration
     set to calibration set: with rank k of n it is Beta(n + 1 - k, k) for independent images and
@@ -55,7 +61,7 @@ def statement(guarantee: Guarantee, sample: Sample, classes: Sequence[str]) -> s
 
     Per class the same holds among the images that are predicted as one class, whatever they show:
     a class that is often mistaken for another may be flagged more often. Classes that share the
-    threshold of all images have no statement of their own.
+    threshold of all images have no guarantee of their own.
 
     Args:
         guarantee: What is held.
@@ -84,14 +90,14 @@ def statement(guarantee: Guarantee, sample: Sample, classes: Sequence[str]) -> s
     return (
         f"{held}; so for {len(own)} of {len(classes)} predicted classes. Fewer than "
         f"{guarantee.minimum_images} images were predicted as one of the others, which share the "
-        f"threshold of all images; nothing is promised for each of them: {shown}"
+        f"threshold of all images; nothing is guaranteed for each of them: {shown}"
     )
 
 
-def own_threshold_statement(heads: Sequence[str]) -> str:
-    """What is promised where thresholds are the user's own: nothing."""
+def manual_threshold_sentence(heads: Sequence[str]) -> str:
+    """What is guaranteed where thresholds are manual: nothing."""
     return (
-        f"{', '.join(heads)}: a threshold of your own decides, for which no rate is promised; "
+        f"{', '.join(heads)}: a manual threshold decides, for which no rate is guaranteed; "
         "p-values are those of the calibration images all the same"
     )
 

@@ -1,0 +1,64 @@
+"""What an artefact says about itself before it is calibrated."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+from edge_ood.artifact.calibration_record import Calibration, Probe
+from edge_ood.artifact.metadata import HeadRecord, Metadata
+from edge_ood.artifact.packed import Manifest
+from edge_ood.attachment.request import Request
+from edge_ood.calibration.combination import COMBINED
+from edge_ood.graph.precision import INT8_TARGETS
+from edge_ood.scores import BoundHead
+
+__all__ = ["first_metadata", "int8_target_of"]
+
+
+def first_metadata(
+    request: Request,
+    heads: Sequence[BoundHead],
+    *,
+    training_hashes: Sequence[str],
+    choices: Mapping[str, Any],
+) -> Metadata:
+    """The metadata of what was asked for; thresholds, parity report and the like are still to come.
+
+    Args:
+        request: What to attach to which classifier.
+        heads: With the parameters that they ship with.
+        training_hashes: Content hashes of its training images.
+        choices: What was chosen on training images, by head.
+    """
+    options = request.options
+    names = [*(head.name for head in heads), *[COMBINED] * options.guarantee.combined]
+    is_int8 = options.precision == "int8"
+    return Metadata(
+        classes=request.classes,
+        preprocess=request.preprocess,
+        heads=tuple(HeadRecord(head.name, head.parameters) for head in heads),
+        primary=options.primary,
+        calibration=Calibration(
+            **asdict(options.guarantee), n=0, thresholds=dict.fromkeys(names, 0.0), date=""
+        ),
+        manifests={
+            request.training_role: Manifest.of(training_hashes),
+            "outliers": Manifest.of(request.outliers.hashes),
+            **{role: Manifest.of(i.hashes) for role, i in request.others.items() if len(i)},
+        },
+        probe=Probe(int(request.provenance.get("seed", 0))),
+        precision=options.precision,
+        provenance={
+            "statistics": options.statistics,
+            **request.provenance,
+            **({"int8_target": int8_target_of(request)} if is_int8 else {}),
+            **({"choices": choices} if choices else {}),
+        },
+        version=version("edge-ood"),
+    )
+
+
+def int8_target_of(request: Request) -> str:
+    """The processor that int8 is laid out for, the first if none was asked for."""
+    return request.options.int8_target or next(iter(INT8_TARGETS))

@@ -1,0 +1,63 @@
+"""Statistics of heads, fitted through onnxruntime in one pass over images."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from edge_ood.artifact.contract import INPUT_NAME
+from edge_ood.attachment.request import Request
+from edge_ood.graph.assemble import assemble_reader
+from edge_ood.images.folders import ImageSet
+from edge_ood.images.reading import decode_each
+from edge_ood.onnx_session import open_session
+from edge_ood.scores import Accumulator, BoundHead, Outputs
+from edge_ood.threads import slices
+
+__all__ = ["with_statistics"]
+
+_BATCH = 64
+
+
+def with_statistics(
+    request: Request, heads: Sequence[BoundHead], images: ImageSet
+) -> tuple[BoundHead, ...]:
+    """The heads, those that are fitted with statistics of these images.
+
+    Args:
+        request: Its classifier, as it ships, gives the features.
+        heads: With parameters.
+        images: Labelled; they are not opened if no head is fitted.
+
+    Raises:
+        CalibrationError: If statistics cannot be estimated.
+        DataError: If an image cannot be read.
+    """
+    accumulators = {
+        head.name: head.head.fit(len(request.classes), **head.parameters)
+        for head in heads
+        if head.head.fit
+    }
+    if accumulators:
+        _feed(request, images, list(accumulators.values()))
+    return tuple(
+        replace(head, statistics=accumulators[head.name].finish())
+        if head.name in accumulators
+        else head
+        for head in heads
+    )
+
+
+def _feed(request: Request, images: ImageSet, accumulators: Sequence[Accumulator]) -> None:
+    reader = assemble_reader(request.classifier, request.preprocess)
+    session = open_session(reader.SerializeToString(), provider=request.options.provider)
+    names = [output.name for output in session.get_outputs()]
+    assert images.labels is not None  # training images are labelled, others were checked
+    decoded = decode_each(images.paths, request.preprocess)
+    for part in slices(len(images), _BATCH):
+        labels = images.labels[part]
+        batch = np.stack([next(decoded).pixels for _ in labels])
+        arrays = session.run(names, {INPUT_NAME: batch})
+        outputs = Outputs.from_named(dict(zip(names, arrays, strict=True)))
+        for accumulator in accumulators:
+            accumulator.update(outputs, labels)
