@@ -8,7 +8,7 @@ from edge_ood.artifact.metadata import Metadata
 from edge_ood.attachment.text import attached_text, choice_warnings
 from edge_ood.files.plain_table import data_frame
 from edge_ood.parity.comparison import Comparison
-from edge_ood.parity.gate import ParityReport
+from edge_ood.parity.differences import ParityReport
 
 __all__ = ["Attached"]
 

@@ -9,7 +9,7 @@ from edge_ood.artifact.metadata import Metadata
 from edge_ood.files.output import page_path, report_path
 from edge_ood.files.plain_table import format_table
 from edge_ood.parity.comparison import Comparison
-from edge_ood.parity.gate import ParityReport
+from edge_ood.parity.differences import ParityReport
 
 __all__ = ["attached_text", "choice_warnings", "comparison_text"]
 
