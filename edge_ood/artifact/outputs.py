@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Row", "Scores", "columns", "contract_outputs"]
+from edge_ood.errors import ArtifactError
+
+__all__ = ["Row", "Scores", "check_labels", "columns", "contract_outputs"]
 
 _NOT_FINITE = "a score or logit is not a finite number"
 
@@ -140,3 +142,18 @@ def contract_outputs(heads: Sequence[str]) -> dict[str, str]:
     for head in heads:
         outputs |= {head: number, f"{head}_pvalue": number, f"{head}_is_ood": decision}
     return outputs
+
+
+def check_labels(labels: NDArray[np.int64], classes: Sequence[str], source: Path) -> None:
+    """Refuse predicted classes (N,) that have no name: Python counts negative ones from the end.
+
+    Raises:
+        ArtifactError: Naming the file `source` and the first of them.
+    """
+    outside = labels[(labels < 0) | (labels >= len(classes))]
+    if len(outside):
+        raise ArtifactError(
+            f"'{source}' gave label {outside[0]}, expected 0 to {len(classes) - 1}, "
+            f"as it has {len(classes)} class names",
+            hint="export it again",
+        )

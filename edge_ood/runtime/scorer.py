@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.artifact.metadata import Metadata
-from edge_ood.artifact.outputs import Row, Scores, contract_outputs
+from edge_ood.artifact.outputs import Row, Scores, check_labels, contract_outputs
 from edge_ood.artifact.reader import read_metadata
 from edge_ood.errors import ArtifactError, DataError, InputError, ShapeError, UnknownNameError
 from edge_ood.files.paths import is_folder
@@ -197,6 +197,7 @@ class Scorer:
                 f"'{self.path}' gave {lengths} results for {len(images)} images",
                 hint="export it again",
             )
+        check_labels(results[0], self.metadata.classes, self.path)
         return Scores.of_outputs(self.metadata.classes, self.heads, results)
 
     def _checked_heads(self, wanted: Sequence[str]) -> tuple[str, ...]:
