@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edge_ood.errors import DataError
-from edge_ood.files.output import is_unfinished
 from edge_ood.files.paths import is_folder
+from edge_ood.files.temporary import is_unfinished
 from edge_ood.files.text_file import ends_names_with_nul, text_lines
 from edge_ood.files.walk import walk
 

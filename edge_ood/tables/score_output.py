@@ -11,13 +11,13 @@ interrupt or an error. What a SIGKILL or a power cut takes is scored again.
 import contextlib
 import fcntl
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from edge_ood.errors import DataError, InputError
-from edge_ood.files.output import check_output, check_writable, discard, publish, temporary_name
+from edge_ood.files.output import check_output, check_writable, discard, publish
+from edge_ood.files.temporary import remove_leftovers, temporary_folder
 from edge_ood.tables.formats import SavedRow
 from edge_ood.tables.parquet_table import is_part
 from edge_ood.tables.run_record import Finished, RunRecord, read_record, write_record
@@ -106,6 +106,8 @@ class ScoreOutput:
         if is_new:
             self._discard()
             self._make(record)
+        else:
+            remove_leftovers(self._folder)
         with self._locked():
             self._check_same(read_record(self._folder / _RECORD), record)
             table = open_table(self._folder / self._target.name, record)
@@ -170,20 +172,17 @@ class ScoreOutput:
         made.check_same(record, subject=f"cannot resume '{self.path}'", hint=_OTHER_OPTIONS)
 
     def _make(self, record: RunRecord) -> None:
-        """The folder appears with all that belongs into it."""
-        made = temporary_name(self._target)
+        """The folder appears with all that belongs into it; it is private if the table may be."""
         try:
-            made.mkdir(parents=True)
-            open_table(made / self._target.name, record).make()
-            write_record(made / _RECORD, record)
-            made.replace(self._folder)
+            with temporary_folder(self._target, private=self._target.exists()) as made:
+                open_table(made / self._target.name, record).make()
+                write_record(made / _RECORD, record)
+                made.replace(self._folder)
         except OSError as error:
             raise DataError(
                 f"cannot write '{self.path}': {error.strerror or error}",
                 hint="free some space or choose another folder; nothing was left behind",
             ) from error
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
 
     def _publish(self, record: RunRecord, finished: Finished | None, *, keep: bool) -> None:
         assert finished is not None
@@ -203,7 +202,7 @@ class ScoreOutput:
         if table.exists():
             publish(table, self._target)
         if finished.exists():
-            finished.replace(record_path(self._target))
+            publish(finished, record_path(self._target))
         discard(self._folder)
 
     def _discard(self) -> None:
