@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from edge_ood.errors import EdgeOodError
 from edge_ood.files.text import printable
 
-__all__ = ["INTERRUPTED", "OneLineErrors", "sigterm_interrupts"]
+__all__ = ["INTERRUPTED", "OneLineErrors", "report_full_disk", "sigterm_interrupts"]
 
 INTERRUPTED = 128 + signal.SIGINT
 """Exit code after Ctrl-C, as shells have it."""
@@ -45,13 +45,18 @@ class OneLineErrors(TyperGroup):
             _abandon_stdout()
             raise typer.Exit(0) from None
         except OSError as error:
-            if error.errno not in _NO_ROOM:
-                raise
-            _abandon_stdout()
-            target = f"'{error.filename}'" if error.filename else "standard output"
-            typer.echo(f"error: cannot write {target}: {error.strerror}", err=True)
-            typer.echo("hint: free some space or write elsewhere", err=True)
-            raise typer.Exit(1) from error
+            raise typer.Exit(report_full_disk(error)) from error
+
+
+def report_full_disk(error: OSError) -> int:
+    """Say that there is no room, and return the exit code; any other error is raised again."""
+    if error.errno not in _NO_ROOM:
+        raise error
+    _abandon_stdout()
+    target = f"'{printable(str(error.filename))}'" if error.filename else "standard output"
+    typer.echo(f"error: cannot write {target}: {error.strerror}", err=True)
+    typer.echo("hint: free some space or write elsewhere", err=True)
+    return 1
 
 
 class _Terminated(KeyboardInterrupt):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edge_ood.cli._bundles import bundle
+from edge_ood.cli._streams import expect_standard_output
 from edge_ood.errors import UsageError
 from edge_ood.evaluation.text import evaluation_text
 
@@ -48,8 +49,11 @@ class Outputs:
         """Refuse two outputs on standard output, and those that cannot go there.
 
         Raises:
+            InputError: If there is no file to write, and standard output is closed.
             UsageError: Naming them.
         """
+        if not any(self.files().values()) or _STDOUT in (self.json_file, self.csv_file):
+            expect_standard_output()
         if self.json_file == self.csv_file == _STDOUT:
             raise UsageError("--json - and --csv - would both write to standard output")
         if Path(_STDOUT) in (self.report, self.figures):

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from edge_ood.cli._bundles import GroupedCommand
-from edge_ood.cli._errors import INTERRUPTED, OneLineErrors
+from edge_ood.cli._errors import INTERRUPTED, OneLineErrors, report_full_disk
+from edge_ood.cli._streams import open_standard_streams
 
 __all__ = ["app", "main"]
 
@@ -103,8 +104,12 @@ def root(
 
 def main() -> None:
     """Entry point of the `edge-ood` command."""
+    open_standard_streams()
     try:
         app()
     except KeyboardInterrupt:
         # While the command line itself is being set up.
         raise SystemExit(INTERRUPTED) from None
+    except OSError as error:
+        # While the help is printed.
+        raise SystemExit(report_full_disk(error)) from error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_ood.cli._options import ArtifactArgument, ProviderOption
+from edge_ood.cli._streams import expect_standard_output
 from edge_ood.files.plain_table import format_table
 from edge_ood.files.text import printable
 
@@ -39,6 +40,7 @@ def bench(
     from edge_ood.files.input_files import InputFiles
     from edge_ood.runtime.benchmark import benchmark
 
+    expect_standard_output()
     files = () if images is None else InputFiles([images])
     report = benchmark(
         artifact,

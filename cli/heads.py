@@ -2,6 +2,7 @@
 
 import typer
 
+from edge_ood.cli._streams import expect_standard_output
 from edge_ood.files.plain_table import format_table
 
 __all__ = ["heads"]
@@ -15,6 +16,7 @@ def heads() -> None:
     from edge_ood.registry import bind_parameters
     from edge_ood.scores import HEADS
 
+    expect_standard_output()
     rows = []
     for name in HEADS.names():
         head = HEADS.get(name)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from edge_ood.cli._options import ArtifactArgument
+from edge_ood.cli._streams import expect_standard_output
 from edge_ood.files.plain_table import format_table
 from edge_ood.files.text import printable
 
@@ -29,6 +30,7 @@ def inspect(artifact: ArtifactArgument) -> None:
     from edge_ood.graph.budget import size_budget
     from edge_ood.runtime.scorer import Scorer
 
+    expect_standard_output()
     metadata = Scorer(artifact, provider="cpu", calibrated=False).metadata
     typer.echo(f"{printable(str(artifact))}: {artifact.stat().st_size / 1e6:.2f} MB\n")
     typer.echo(report(metadata))

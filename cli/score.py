@@ -14,6 +14,7 @@ import typer
 from edge_ood.cli._errors import sigterm_interrupts
 from edge_ood.cli._gallery import GalleryPage
 from edge_ood.cli._options import ArtifactArgument, ForceOption, ProviderOption, ThreadsOption
+from edge_ood.cli._streams import expect_standard_input, expect_standard_output
 from edge_ood.cli._tally import Tally
 from edge_ood.errors import DataError
 from edge_ood.files.text import printable, valid_text
@@ -118,6 +119,8 @@ def score(
 
     if resume and output is None:
         raise typer.BadParameter("--resume needs a table to go on with: -o FILE")
+    if output is None:
+        expect_standard_output()
     chosen = format_of(output, table_format)
     part = Shard.parse(shard)
     target = None if output is None else ScoreOutput(output, chosen)
@@ -167,6 +170,7 @@ def _roots(names: list[str]) -> tuple[list[Path], str]:
             raise DataError(f"no file or folder '{name}'", hint="check the path")
     if "-" not in names:
         return list(map(Path, given)), ""
+    expect_standard_input()
     content = sys.stdin.buffer.read()
     return [*map(Path, given), *read_list(content)], hashlib.sha256(content).hexdigest()
 

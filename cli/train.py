@@ -9,6 +9,7 @@ import typer
 
 from edge_ood.cli._bundles import bundle, options_of, with_bundles
 from edge_ood.cli._options import ForceOption, TrustOption
+from edge_ood.cli._streams import expect_standard_output
 from edge_ood.errors import MissingDependencyError
 from edge_ood.recipes import RECIPES
 from edge_ood.registry import Registry
@@ -25,6 +26,7 @@ def _list_recipes(value: str | None) -> str | None:
     """Answer `--recipe list` before anything else is asked for."""
     if value != _LIST:
         return value
+    expect_standard_output()
     for recipe in map(RECIPES.get, RECIPES.names()):
         needs = [f"--from RUN of {recipe.starts_from}"] if recipe.starts_from else []
         needs += ["--outliers DIR"] if recipe.needs_outliers else []

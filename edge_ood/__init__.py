@@ -5,6 +5,8 @@ What the commands do, functions of the same names do: `train`, `export`, `attach
 """
 
 import importlib
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -53,6 +55,9 @@ _HOMES = {
     "train": "api.train",
 }
 
+_USAGE_DATA = "ORT_DISABLE_TELEMETRY"
+_NO = ("", "0", "false", "no", "off")
+
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that `edge-ood --help` loads nothing."""
@@ -61,6 +66,18 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(f"edge_ood.{_HOMES[name]}"), name)
 
 
+def _keep_usage_data() -> None:
+    """Recent wheels of onnxruntime send usage data to their maker, unless the user says no."""
+    if os.environ.setdefault(_USAGE_DATA, "1").strip().lower() in _NO:
+        return
+    # It reads the variable when it loads, and reports that at once; what would follow, this stops.
+    loaded = sys.modules.get("onnxruntime")
+    getattr(loaded, "disable_telemetry_events", lambda: None)()
+
+
 def __dir__() -> list[str]:
     """The public names, for completion in a shell."""
     return sorted(__all__)
+
+
+_keep_usage_data()

@@ -220,7 +220,7 @@ def run_in_batches(
 
 
 def load_onnxruntime() -> Any:  # the module
-    """The one onnxruntime that is installed, its usage data switched off before it loads.
+    """The one onnxruntime that is installed.
 
     Raises:
         InputError: If several builds are installed, or the one there is cannot be loaded.
@@ -232,8 +232,6 @@ def load_onnxruntime() -> Any:  # the module
             f"both {' and '.join(installed)} are installed, and they overwrite each other",
             hint="uninstall both, then pip install 'edge-ood[cpu]' or 'edge-ood[gpu]'",
         )
-    # Recent wheels send usage data to their maker unless told not to before they load.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime  # noqa: PLC0415  # optional and slow
     except ModuleNotFoundError as error:

@@ -221,17 +221,47 @@ def test_a_broken_onnxruntime_is_an_error(
         open_session(colour_artifact)
 
 
-def test_usage_data_stay_on_the_device() -> None:
-    """Loading an artefact tells onnxruntime not to send any, unless the user said otherwise."""
-    code = (
-        "import os; from edge_ood.onnx_session import open_session\n"
-        "try:\n    open_session(b'')\nexcept Exception:\n    pass\n"
-        "print(os.environ['ORT_DISABLE_TELEMETRY'])"
-    )
-    clean = {name: value for name, value in os.environ.items() if "TELEMETRY" not in name}
+USAGE_DATA = "ORT_DISABLE_TELEMETRY"
+"""What onnxruntime reads when it loads."""
 
-    for environment, expected in ((clean, "1"), (clean | {"ORT_DISABLE_TELEMETRY": "0"}, "0")):
-        done = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, env=environment
-        )
-        assert expected == done.stdout.strip()
+
+def printed_by(code: str, **variables: str) -> str:
+    """What a fresh interpreter prints, without what this one was told about usage data."""
+    clean = {name: value for name, value in os.environ.items() if name != USAGE_DATA}
+    done = subprocess.run(
+        [sys.executable, "-Ic", code], capture_output=True, text=True, env=clean | variables
+    )
+    return done.stdout.strip() + done.stderr.strip()
+
+
+def test_usage_data_stay_on_the_device() -> None:
+    """Importing the package tells onnxruntime not to send any, unless the user said otherwise."""
+    code = f"import os, edge_ood; print(os.environ['{USAGE_DATA}'])"
+
+    assert "1" == printed_by(code)
+    assert "0" == printed_by(code, **{USAGE_DATA: "0"})
+
+
+def test_the_package_does_not_load_onnxruntime() -> None:
+    """What switches its usage data off does not cost the time that loading it takes."""
+    assert "False" == printed_by("import edge_ood, sys; print('onnxruntime' in sys.modules)")
+
+
+@pytest.mark.parametrize(("wish", "calls"), [({}, "off"), ({USAGE_DATA: "0"}, "")])
+def test_an_onnxruntime_loaded_before_is_told(wish: dict[str, str], calls: str) -> None:
+    """It has read the variable by then, so its own function is called, unless the user set 0."""
+    code = (
+        "import sys, types\n"
+        "stop = lambda: print('off')\n"
+        "sys.modules['onnxruntime'] = types.SimpleNamespace(disable_telemetry_events=stop)\n"
+        "import edge_ood"
+    )
+
+    assert calls == printed_by(code, **wish)
+
+
+def test_an_onnxruntime_that_cannot_be_told_is_no_error() -> None:
+    """A build without that function, or one that half loaded, does not stop the import."""
+    code = "import sys; sys.modules['onnxruntime'] = sys; import edge_ood; print('imported')"
+
+    assert "imported" == printed_by(code)

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.artifact.contract import contract_outputs, decision_of, pvalue_of
+from edge_ood.errors import ArtifactError
 
-__all__ = ["Row", "Scores"]
+__all__ = ["Row", "Scores", "check_labels"]
 
 _NOT_FINITE = "a score or logit is not a finite number"
 
@@ -127,3 +128,18 @@ class Row:
     status: str
     error: str
     values: Mapping[str, Any]
+
+
+def check_labels(labels: NDArray[np.int64], classes: Sequence[str], source: Path) -> None:
+    """Refuse predicted classes (N,) that have no name: Python counts negative ones from the end.
+
+    Raises:
+        ArtifactError: Naming the file `source` and the first of them.
+    """
+    outside = labels[(labels < 0) | (labels >= len(classes))]
+    if len(outside):
+        raise ArtifactError(
+            f"'{source}' gave label {outside[0]}, expected 0 to {len(classes) - 1}, "
+            f"as it has {len(classes)} class names",
+            hint="export it again",
+        )

@@ -19,6 +19,7 @@ from edge_ood.evaluation.results import (
     Reliability,
 )
 from edge_ood.evaluation.scored import Scored
+from edge_ood.images.class_names import class_positions
 from edge_ood.images.folders import ImageSet
 from edge_ood.metrics import classification, detection
 from edge_ood.metrics.detection import Misclassification
@@ -38,8 +39,8 @@ def true_labels(images: ImageSet, classes: Sequence[str]) -> NDArray[np.int64] |
     """
     if images.labels is None:
         return None
-    index = {name: i for i, name in enumerate(classes)}
-    positions = np.array([index.get(name, _UNKNOWN) for name in images.classes], np.int64)
+    found = class_positions(images.classes, classes)
+    positions = np.array([found.get(name, _UNKNOWN) for name in images.classes], np.int64)
     labels: NDArray[np.int64] = positions[images.labels]
     return None if (labels == _UNKNOWN).any() else labels
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edge_ood.errors import DataError
-from edge_ood.files.output import is_unfinished
 from edge_ood.files.paths import is_folder
+from edge_ood.files.temporary import is_unfinished
+from edge_ood.files.text_file import ends_names_with_nul, text_lines
 from edge_ood.files.walk import walk
 
 __all__ = ["InputFiles", "read_list"]
@@ -48,6 +49,14 @@ class InputFiles:
 
 
 def read_list(content: bytes) -> list[Path]:
-    """Paths from a list of names, one a line; or each ended by a NUL, as `find -print0` does."""
-    separator = b"\0" if b"\0" in content else b"\n"
-    return [Path(os.fsdecode(name)) for name in content.split(separator) if name]
+    """Paths from a list of names, one a line; or each ended by a NUL, as `find -print0` does.
+
+    Raises:
+        DataError: If it seems to be UTF-16 or UTF-32, and is not.
+    """
+    if ends_names_with_nul(content):
+        names = content.split(b"\0")
+    else:
+        lines = text_lines(content, "the list on standard input", stray_bytes=True)
+        names = [line.encode("utf-8", "surrogateescape") for line in lines]
+    return [Path(os.fsdecode(name)) for name in names if name]

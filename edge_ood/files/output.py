@@ -3,13 +3,14 @@
 import contextlib
 import errno
 import os
-import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from edge_ood.errors import DataError, InputError
+from edge_ood.files.temporary import is_unfinished, remove_leftovers, temporary_name
 
 __all__ = [
     "atomic_output",
@@ -17,15 +18,14 @@ __all__ = [
     "check_output",
     "check_writable",
     "discard",
-    "is_unfinished",
     "page_path",
     "publish",
     "replacing",
     "report_path",
-    "temporary_name",
 ]
 
-_PREFIX, _SUFFIX = ".edge-ood-", ".part"
+_PRIVATE = 0o600
+_ANY_NEW_FILE = 0o666  # less what the process takes away (umask)
 
 
 def check_output(path: Path, *, force: bool) -> None:
@@ -80,7 +80,8 @@ def atomic_output(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that replaces it when the block ends without an error.
 
     The folder is made if it is missing; a link is followed; permissions of a file that is
-    replaced stay. On an error the temporary file is removed.
+    replaced stay, and until then only its owner can read the new one. On an error the temporary
+    file is removed; what killed commands left in the folder is, too.
 
     Raises:
         DataError: If the disk is full or the folder cannot be written.
@@ -106,9 +107,13 @@ def replacing(target: Path) -> Iterator[Path]:
     """As `atomic_output`, in a folder that exists, for a path without links; errors are raw."""
     temporary = temporary_name(target)
     try:
+        mode = _make_private(temporary)
+        remove_leftovers(temporary)
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
+        if not target.exists():
+            _set_mode(temporary, mode)
         publish(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -117,14 +122,15 @@ def replacing(target: Path) -> Iterator[Path]:
 def publish(made: Path, target: Path) -> None:
     """Put a finished file, or folder of files, where an old one may be.
 
-    Permissions of a file that is replaced stay. A file takes the place of a file at once; between
-    an old folder and a new one there is a moment without either.
+    Permissions of what is replaced stay. A file takes the place of a file at once; between an old
+    folder and a new one there is a moment without either.
 
     Args:
         made: The file or folder, in the target's folder or below it; its content is on the disk.
         target: The place, with links resolved.
     """
     if made.is_dir() and target.is_dir():
+        shutil.copymode(target, made)
         discard(target)
     elif made.is_dir():
         target.unlink(missing_ok=True)
@@ -141,16 +147,6 @@ def discard(folder: Path) -> None:
     shutil.rmtree(leaving)
 
 
-def temporary_name(target: Path) -> Path:
-    """A new name beside the target, which `is_unfinished` knows."""
-    return target.with_name(f"{_PREFIX}{secrets.token_hex(4)}{_SUFFIX}")
-
-
-def is_unfinished(name: str) -> bool:
-    """Whether a file of this name is an output in the making, or left by a killed process."""
-    return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
-
-
 def report_path(artifact: Path) -> Path:
     """Where the parity report of an artefact lies: `x.parity.json` beside `x.onnx`."""
     return _beside(artifact, "parity.json")
@@ -159,6 +155,23 @@ def report_path(artifact: Path) -> Path:
 def page_path(artifact: Path) -> Path:
     """Where the page about an artefact lies: `x.report.html` beside `x.onnx`."""
     return _beside(artifact, "report.html")
+
+
+def _make_private(path: Path) -> int:
+    """Make an empty file for its owner alone; returns the mode that new files have here."""
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _ANY_NEW_FILE)
+    try:
+        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+    finally:
+        os.close(descriptor)
+    _set_mode(path, _PRIVATE)
+    return mode
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    # Some file systems have no modes to set.
+    with contextlib.suppress(OSError):
+        path.chmod(mode)
 
 
 def _beside(artifact: Path, ending: str) -> Path:

@@ -1,10 +1,13 @@
 """The images that come with somebody else's classifier: which of them may decide what."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_ood.errors import DataError
+from edge_ood.files.text_file import text_lines
+from edge_ood.images.class_names import class_positions, same_form
 from edge_ood.images.folders import ImageSet, find_images, read_class_folders, read_images
 from edge_ood.images.reading import with_hashes
 from edge_ood.images.splits import halves_by_hash
@@ -75,9 +78,10 @@ def _labelled(folder: Path, names: Sequence[str]) -> ImageSet:
         return read_class_folders(folder)
     images = read_images(folder, names)
     if images.labels is None:
-        tops = sorted({path.relative_to(folder).parts[0] for path in images.paths} - set(names))
+        tops = {path.relative_to(folder).parts[0] for path in images.paths}
+        strange = min(tops - class_positions(tops, names).keys())
         raise DataError(
-            f"'{folder}' has {tops[0]!r}, which is not among the {len(names)} class names",
+            f"'{folder}' has {strange!r}, which is not among the {len(names)} class names",
             hint="arrange the images as DIR/<class>/<file>, with the names of --classes",
         )
     return images
@@ -108,15 +112,14 @@ def _read_classes(path: Path) -> tuple[str, ...]:
             raise DataError(
                 f"'{path}' is too large for a list of class names", hint="check the path"
             )
-        names = path.read_text("utf-8").splitlines()
+        content = path.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read '{path}': {error.strerror}", hint="check the path") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"'{path}' is not UTF-8 text", hint="one class name a line") from error
-    stripped = [name.strip() for name in names]
+    stripped = [name.strip() for name in text_lines(content, f"'{path}'")]
     while stripped and not stripped[-1]:
         stripped.pop()
-    twice = next((name for name in stripped if stripped.count(name) > 1), None)
+    counts = Counter(map(same_form, stripped))
+    twice = next((name for name in stripped if counts[same_form(name)] > 1), None)
     if twice is not None or len(stripped) < _FEWEST_CLASSES or not all(stripped):
         found = f"{twice!r} twice" if twice else f"{len(stripped)} lines, empty ones included"
         raise DataError(

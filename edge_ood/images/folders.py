@@ -1,6 +1,6 @@
 """Images on disk: what folders hold, in a stable order, and the classes they are named after."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from edge_ood.errors import DataError
 from edge_ood.files.paths import is_folder
 from edge_ood.files.text import valid_text
 from edge_ood.files.walk import walk
+from edge_ood.images.class_names import check_distinct, match_folders
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -76,7 +77,7 @@ def read_class_folders(root: Path) -> ImageSet:
 
     Raises:
         DataError: If there are fewer than two classes, a class has fewer than two images or a name
-            that is no text, or an image has no class.
+            that is no text or looks like another's, or an image has no class.
     """
     paths = find_images(root)
     stray = next((path for path in paths if path.parent == root), None)
@@ -91,22 +92,26 @@ def read_class_folders(root: Path) -> ImageSet:
             f"'{root}' holds {len(classes)} class folder(s), expected at least 2",
             hint="arrange the images as DATA/<class>/<file>",
         )
-    return _labelled(root, paths, classes, fewest=2)
+    return _labelled(root, paths, classes, match_folders(classes, classes, root), fewest=2)
 
 
 def read_images(root: Path, classes: Sequence[str] = ()) -> ImageSet:
     """Read all images below a folder, labelled where its folders are named after `classes`.
 
-    The labels are None unless every image lies below a folder that bears a class name.
+    The labels are None unless every image lies below a folder that bears a class name, in any
+    Unicode form.
 
     Raises:
-        DataError: If the folder is missing or holds no image.
+        DataError: If the folder is missing or holds no image, or a folder's name differs from a
+            class in case or blanks alone.
     """
     paths = find_images(root)
-    tops = {p.relative_to(root).parts[0] if p.parent != root else "" for p in paths}
-    if classes and tops <= set(classes):
-        return _labelled(root, paths, classes, fewest=0)
-    return ImageSet(tuple(paths))
+    tops = {p.relative_to(root).parts[0] for p in paths if p.parent != root}
+    positions = match_folders(tops, classes, root)
+    is_flat = any(p.parent == root for p in paths)
+    if is_flat or not tops <= positions.keys():
+        return ImageSet(tuple(paths))
+    return _labelled(root, paths, classes, positions, fewest=0)
 
 
 def _refuse(folder: Path, error: OSError) -> None:
@@ -125,12 +130,19 @@ def _class_names(root: Path) -> list[str]:
                 f"the class folder '{root / name}' has a name that is not UTF-8",
                 hint="rename it: class names are stored as text",
             )
+    check_distinct(names, root)
     return names
 
 
-def _labelled(root: Path, paths: list[Path], classes: Sequence[str], *, fewest: int) -> ImageSet:
-    index = {name: i for i, name in enumerate(classes)}
-    labels = np.array([index[p.relative_to(root).parts[0]] for p in paths], np.int64)
+def _labelled(
+    root: Path,
+    paths: list[Path],
+    classes: Sequence[str],
+    positions: Mapping[str, int],
+    *,
+    fewest: int,
+) -> ImageSet:
+    labels = np.array([positions[p.relative_to(root).parts[0]] for p in paths], np.int64)
     counts = np.bincount(labels, minlength=len(classes))
     if counts.min() < fewest:
         rare = classes[int(counts.argmin())]

@@ -1,12 +1,12 @@
 """A folder of figures, each as PNG and as SVG."""
 
-import tempfile
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
 from edge_ood.errors import DataError, InputError
-from edge_ood.files.output import check_writable
+from edge_ood.files.output import check_writable, publish
+from edge_ood.files.temporary import temporary_folder
 from edge_ood.report.evaluation_drawings import Drawing
 from edge_ood.report.figure import write_figure
 from edge_ood.report.palette import INK
@@ -50,14 +50,14 @@ def write_figures(drawings: Iterable[Drawing], folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".edge-ood-", suffix=".part", dir=folder) as made:
+        with temporary_folder(folder / "figures", private=True) as made:
             for drawing in drawings:
                 figure = drawing.draw()
                 title = textwrap.fill(drawing.title, _TITLE_WIDTH)
                 figure.suptitle(title, fontsize=_TITLE_PT, color=INK, parse_math=False)
-                write_figure(figure, Path(made), drawing.name)
-            for path in sorted(Path(made).iterdir()):
-                path.replace(folder / path.name)
+                write_figure(figure, made, drawing.name)
+            for path in sorted(made.iterdir()):
+                publish(path, folder / path.name)
     except OSError as error:
         raise DataError(
             f"cannot write '{error.filename or folder}': {error.strerror}",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.artifact.contract import INPUT_NAME, contract_outputs
-from edge_ood.artifact.outputs import Scores
+from edge_ood.artifact.outputs import Scores, check_labels
 from edge_ood.artifact.reader import read_metadata
 from edge_ood.errors import ArtifactError, InputError, UnknownNameError
 from edge_ood.onnx_session import open_session, provider_name, read_properties, translated_errors
@@ -59,6 +59,7 @@ class ArtifactSession:
                 f"'{self.path}' gave {lengths} results for {len(images)} images",
                 hint="export it again",
             )
+        check_labels(results[0], self.metadata.classes, self.path)
         return Scores.of_outputs(self.metadata.classes, self.heads, results)
 
     def narrow(self, heads: Sequence[str]) -> None:

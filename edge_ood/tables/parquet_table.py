@@ -9,7 +9,8 @@ from typing import Any
 from edge_ood.artifact.contract import columns
 from edge_ood.artifact.outputs import Row
 from edge_ood.errors import MissingDependencyError
-from edge_ood.files.output import is_unfinished, replacing
+from edge_ood.files.output import replacing
+from edge_ood.files.temporary import is_unfinished
 from edge_ood.tables.formats import SavedRow, cells_of
 
 __all__ = ["ParquetTable", "is_part"]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from edge_ood.errors import DataError, InputError
 from edge_ood.files.output import check_output, check_writable, discard
+from edge_ood.files.temporary import remove_leftovers
 from edge_ood.tables.formats import SavedRow
 from edge_ood.tables.parquet_table import is_part
 from edge_ood.tables.run_record import RunRecord, read_record
@@ -101,6 +102,8 @@ class ScoreOutput:
         is_new = not (resume and unfinished.exists)
         if is_new:
             unfinished.begin(record)
+        else:
+            remove_leftovers(unfinished.folder)
         with unfinished.locked():
             self._check_same(unfinished.record(), record)
             table = open_table(unfinished.table, record)

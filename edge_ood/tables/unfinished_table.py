@@ -8,13 +8,13 @@ place, and the record is `scores.csv.run.json`.
 import contextlib
 import fcntl
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from edge_ood.errors import DataError, InputError
-from edge_ood.files.output import discard, publish, temporary_name
+from edge_ood.files.output import discard, publish
+from edge_ood.files.temporary import temporary_folder
 from edge_ood.tables.run_record import Finished, RunRecord, read_record, write_record
 from edge_ood.tables.writer import open_table
 
@@ -87,19 +87,17 @@ class UnfinishedTable:
         if self.exists:
             with self.locked():
                 discard(self.folder)
-        made = temporary_name(self.target)
         try:
-            made.mkdir(parents=True)
-            open_table(made / self.target.name, record).make()
-            write_record(made / _RECORD, record)
-            made.replace(self.folder)
+            # Private if the table is: its rows must not be open to all meanwhile.
+            with temporary_folder(self.target, private=self.target.exists()) as made:
+                open_table(made / self.target.name, record).make()
+                write_record(made / _RECORD, record)
+                made.replace(self.folder)
         except OSError as error:
             raise DataError(
                 f"cannot write '{self.shown}': {error.strerror or error}",
                 hint="free some space or choose another folder; nothing was left behind",
             ) from error
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
 
     def finish(self, record: RunRecord, finished: Finished, *, keep: bool) -> None:
         """Put the table and its record into their places.
@@ -123,7 +121,7 @@ class UnfinishedTable:
         if table.exists():
             publish(table, self.target)
         if finished.exists():
-            finished.replace(record_path(self.target))
+            publish(finished, record_path(self.target))
         discard(self.folder)
 
     @contextlib.contextmanager

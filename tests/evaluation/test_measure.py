@@ -164,3 +164,13 @@ def test_labels_follow_names(
     found = true_labels(images, CLASSES)
 
     assert expected == (None if found is None else found.tolist())
+
+
+def test_labels_follow_names_in_either_unicode_form() -> None:
+    """Folders from a Mac have an accent as a sign of its own; the class is the same."""
+    images = ImageSet((), np.array([0, 0]), ("cafe\u0301",))
+
+    found = true_labels(images, ("tea", "caf\u00e9"))
+
+    assert found is not None
+    assert [1, 1] == found.tolist()

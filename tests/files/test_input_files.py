@@ -89,8 +89,19 @@ def test_no_file_is_an_error(tmp_path: Path) -> None:
         (b" a.png \n", [b" a.png "]),
         (b"a\nb.png\0c.png\0", [b"a\nb.png", b"c.png"]),
         (b"caf\xe9.png\n", [b"caf\xe9.png"]),
+        (b"caf\xe9.png\r\n\r\nb.png\r\n", [b"caf\xe9.png", b"b.png"]),
+        (b"a.png\r\0", [b"a.png\r"]),
+        (b"\xef\xbb\xbfa.png\n", [b"a.png"]),
+        ("é.png\r\n/b.png\r\n".encode("utf-16-le"), ["é.png".encode(), b"/b.png"]),
+        ("é.png\r\n/b.png\r\n".encode("utf-16"), ["é.png".encode(), b"/b.png"]),
     ],
 )
 def test_a_list_is_one_name_a_line_or_ended_by_nul(content: bytes, expected: list[bytes]) -> None:
     """No byte of a name is changed."""
     assert expected == [os.fsencode(path) for path in read_list(content)]
+
+
+def test_a_list_that_is_no_text_is_an_error() -> None:
+    """Half a character at the end of UTF-16."""
+    with pytest.raises(DataError, match="cannot read the list on standard input as UTF-16-LE text"):
+        read_list("a.png\n".encode("utf-16")[:-1])

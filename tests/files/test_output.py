@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from edge_ood.errors import DataError, InputError
-from edge_ood.files.output import atomic_output, check_output, is_unfinished
+from edge_ood.files.output import atomic_output, check_output, publish
+from edge_ood.files.temporary import is_unfinished
 
 SMALL_DISK = """
 import resource, sys
@@ -103,6 +104,44 @@ def test_permissions_of_the_replaced_file_stay(tmp_path: Path) -> None:
     write(path, "new")
 
     assert 0o600 == path.stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640)])
+def test_a_new_file_has_the_mode_that_others_get(tmp_path: Path, umask: int, mode: int) -> None:
+    """As if it had been written in place."""
+    before = os.umask(umask)
+    try:
+        write(tmp_path / "out.csv", "new")
+    finally:
+        os.umask(before)
+
+    assert mode == (tmp_path / "out.csv").stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize("old", [None, 0o600, 0o644])
+def test_what_is_not_finished_is_private(tmp_path: Path, old: int | None) -> None:
+    """From before the first byte; a kill leaves it so."""
+    path = tmp_path / "out.csv"
+    if old is not None:
+        path.touch()
+        path.chmod(old)
+
+    with atomic_output(path) as temporary:
+        assert 0o600 == temporary.stat().st_mode & 0o777
+        temporary.write_text("new")
+        assert 0o600 == temporary.stat().st_mode & 0o777
+
+
+def test_permissions_of_a_replaced_folder_stay(tmp_path: Path) -> None:
+    """As those of a file do."""
+    made, target = tmp_path / "made", tmp_path / "target"
+    for folder, mode in ((made, 0o755), (target, 0o700)):
+        folder.mkdir()
+        folder.chmod(mode)
+
+    publish(made, target)
+
+    assert 0o700 == target.stat().st_mode & 0o777
 
 
 def test_the_longest_file_name_can_be_written(tmp_path: Path) -> None:

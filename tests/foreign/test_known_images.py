@@ -67,6 +67,19 @@ def test_a_list_gives_names_and_their_order(tiny_images: Path, tmp_path: Path) -
         assert expected == images.labels.tolist()
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_a_list_from_windows_gives_the_same_names(
+    encoding: str, tiny_images: Path, tmp_path: Path
+) -> None:
+    """Byte order marks, UTF-16 and CRLF are no part of a name."""
+    path = tmp_path / "classes.txt"
+    path.write_bytes("dark\r\nbright\r\n".encode(encoding))
+
+    assert ("dark", "bright") == read_known(
+        KnownFolders(tiny_images / "calibration", classes=path)
+    ).classes
+
+
 def test_a_list_without_labels_still_names(tiny_images: Path, tmp_path: Path) -> None:
     """Unlabelled images and a list: the names are those of the list."""
     known = read_known(
@@ -92,10 +105,12 @@ def test_calibration_images_that_were_trained_on_are_refused(
     ("text", "message"),
     [
         ("dark\nbright\ndark\n", "'dark' twice"),
+        ("caf\u00e9\nbright\ncafe\u0301\n", "'caf\u00e9' twice"),
         ("dark\n", "1 lines"),
         ("", "0 lines"),
         ("dark\n\nbright\n", "3 lines, empty ones included"),
         ("dark\nlight\n", "has 'bright', which is not among the 2 class names"),
+        ("dark\nBright\n", "'bright' and 'Bright', which differ"),
     ],
 )
 def test_lists_that_name_no_classes_are_refused(

@@ -377,6 +377,21 @@ def test_a_figure_that_fails_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_private_figure_stays_private(
+    make_evaluation: Callable[..., Evaluation], tmp_path: Path
+) -> None:
+    """The new one has the permissions of the old one."""
+    drawing = next(iter(drawings(make_evaluation()).values()))
+    old = tmp_path / f"{drawing.name}.png"
+    old.touch()
+    old.chmod(0o600)
+
+    write_figures([drawing], tmp_path)
+
+    assert 0 < old.stat().st_size
+    assert 0o600 == old.stat().st_mode & 0o777
+
+
 def test_a_folder_with_content_needs_force(tmp_path: Path) -> None:
     """An empty or a missing folder is fine, a file never is."""
     (tmp_path / "empty").mkdir()

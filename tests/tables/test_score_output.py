@@ -533,7 +533,7 @@ def test_what_gets_a_name_is_on_the_disk(
     monkeypatch.setattr("edge_ood.tables.unfinished_table.publish", check)
     score(output, paths(5))
 
-    assert [True] == in_place
+    assert [True, True] == in_place
     status = record_path(output.path).stat()
     assert (status.st_ino, status.st_size) in synchronised
 
@@ -563,3 +563,31 @@ def test_a_writer_that_was_not_finished_is_a_bug(csv_output: ScoreOutput) -> Non
         assert isinstance(table, TableWriter)
 
     assert [] == names(csv_output.path.parent)
+
+
+def test_a_private_table_stays_private(output: ScoreOutput) -> None:
+    """While a new one is made, and afterwards, with its record."""
+    score(output, paths(5))
+    record = record_path(output.path)
+    for path in (output.path, record):
+        path.chmod(0o700)
+
+    interrupt(output, paths(5), after=4)
+    begun = unfinished_path(output.path).stat().st_mode & 0o777
+    score(output, paths(5), resume=True)
+
+    assert 0o700 == begun
+    assert [0o700] * 2 == [path.stat().st_mode & 0o777 for path in (output.path, record)]
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_leftovers_beside_a_table_go(csv_output: ScoreOutput, resume: bool) -> None:
+    """Whether it begins anew or goes on."""
+    interrupt(csv_output, paths(5), after=4)
+    left = csv_output.path.with_name(".edge-ood-0a1b2c3d.part")
+    left.mkdir()
+    os.utime(left, (0, 0))
+
+    score(csv_output, paths(5), resume=resume)
+
+    assert not left.exists()
