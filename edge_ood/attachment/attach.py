@@ -29,7 +29,7 @@ from edge_ood.artifact.metadata import (
     Probe,
     store_metadata,
 )
-from edge_ood.attachment.request import Options, Request, bind_head, default_heads
+from edge_ood.attachment.request import Options, Request
 from edge_ood.attachment.tune import tune
 from edge_ood.calibration.combination import COMBINED
 from edge_ood.errors import DataError, ExportError, InputError
@@ -51,7 +51,7 @@ from edge_ood.parity.limits import Subject
 from edge_ood.parity.report import parity_document, write_report
 from edge_ood.runtime.calibrate import CalibrationReport, calibrate_artifact
 from edge_ood.runtime.scorer import Scorer
-from edge_ood.scores import BoundHead, Outputs
+from edge_ood.scores import BoundHead, Outputs, bind_head, default_heads
 
 __all__ = ["STEPS", "Attached", "Draft", "attach", "steps_for"]
 
@@ -147,14 +147,15 @@ def convert(draft: Draft) -> Draft:
 def fit(draft: Draft) -> Draft:
     """Bind parameters and fit statistics; decide which images set the thresholds."""
     request = draft.request
-    specs = request.options.heads or default_heads(request.classifier)
-    bound = [bind_head(spec) for spec in specs]
+    given = [output.name for output in request.classifier.graph.output]
+    bound = request.options.bound_heads or tuple(map(bind_head, default_heads(given)))
     images, thresholds_from = _statistics_images(request)
     request.options.guarantee.check_images(len(thresholds_from))
     accumulators = {
-        head.name: head.head.fit(len(request.classes), **head.parameters)
+        head.name: accumulator
         for head in bound
-        if head.head.fit
+        for accumulator in [head.accumulator(len(request.classes))]
+        if accumulator is not None
     }
     if accumulators:
         _fit_stream(request, images, list(accumulators.values()))

@@ -10,7 +10,6 @@ from onnx import ModelProto
 from typer.testing import CliRunner
 
 from edge_ood.artifact.metadata import Calibration, HeadRecord, Metadata, Probe, store_metadata
-from edge_ood.attachment.request import bind_head
 from edge_ood.cli.app import app
 from edge_ood.errors import InputError, UnknownNameError
 from edge_ood.graph.assemble import assemble
@@ -20,6 +19,7 @@ from edge_ood.images.preprocess import Preprocess
 from edge_ood.registry import parse_specs
 from edge_ood.runtime.calibrate import calibrate_artifact
 from edge_ood.runtime.scorer import Scorer
+from edge_ood.scores import bind_head
 
 NAMES = ("msp", "odin", "energy")
 
