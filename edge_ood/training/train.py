@@ -15,7 +15,15 @@ from edge_ood.errors import InputError
 from edge_ood.files.output import atomic_output
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.models import bind_model, build_classifier, check_input
-from edge_ood.objectives import OBJECTIVES, Measured, Needs, Objective, bind_objective, needs_of
+from edge_ood.objectives import (
+    OBJECTIVES,
+    Measured,
+    Needs,
+    Objective,
+    bind_objective,
+    example_with,
+    needs_of,
+)
 from edge_ood.training.batches import step_seed
 from edge_ood.training.compilation import check_compiler
 from edge_ood.training.energies import Energies, write_energies
@@ -59,11 +67,8 @@ from edge_ood.training.training_set import (
 
 __all__ = ["Launch", "learning_rate", "train", "train_steps"]
 
-_ROLES = {
-    "outliers": ("outliers", "outlier-exposure"),
-    "unlabelled": ("unlabelled images", "classifier-discrepancy:mode=transductive"),
-}
-"""What messages call images that not every objective uses, and one that does."""
+_ROLES = {"outliers": "outliers", "unlabelled": "unlabelled images"}
+"""What messages call images that not every objective uses."""
 _FEWEST_CALIBRATION_IMAGES = 19  # smallest n with ceil(0.95 (n + 1)) <= n
 
 
@@ -268,17 +273,17 @@ def _checked(config: RunConfig, folders: Folders, start: Run | None) -> RunConfi
 def _check_needs(needs: Needs, settings: Settings, folders: Folders) -> None:
     """Refuse images that nothing uses, and an objective without what it needs."""
     objective = settings.objective.name
-    for role, (images, example) in _ROLES.items():
+    for role, images in _ROLES.items():
         folder = getattr(folders, role)
         if folder is not None and role not in needs.folders:
             raise InputError(
                 f"objective {objective!r} makes no use of {images}, got '{folder}'",
-                hint=f"drop --{role}, or --objective {example}",
+                hint=f"drop --{role}, or --objective {example_with(role)}",
             )
         if folder is None and role in needs.folders:
             raise InputError(
                 f"objective {objective!r} needs {images}, got none",
-                hint=f"--{role} DIR, or --objective cross-entropy",
+                hint=f"--{role} DIR, or --objective {example_with(None)}",
             )
     if settings.heads < needs.heads:
         raise InputError(
