@@ -8,7 +8,7 @@ __all__ = ["declaration_of", "declared_roles"]
 _KEY = "never_tested"
 
 
-def declaration_of(roles: Sequence[str]) -> dict[str, list[str]]:
+def declaration_of(roles: Sequence[str]) -> Mapping[str, Sequence[str]]:
     """What the provenance of a file says of the roles whose images are excluded, none or more."""
     return {_KEY: sorted(roles)}
 
@@ -16,5 +16,6 @@ def declaration_of(roles: Sequence[str]) -> dict[str, list[str]]:
 def declared_roles(provenance: Mapping[str, Any]) -> frozenset[str] | None:
     """The roles that a file excludes; None where it does not say, as in earlier versions."""
     found = provenance.get(_KEY)
-    is_list = isinstance(found, list | tuple) and all(isinstance(role, str) for role in found)
-    return frozenset(found) if is_list else None
+    if isinstance(found, list | tuple) and all(isinstance(role, str) for role in found):
+        return frozenset(found)
+    return None

@@ -216,7 +216,7 @@ def _provenance(run: Run) -> dict[str, object]:
     }
 
 
-def _never_tested(run: Run) -> dict[str, object]:
+def _never_tested(run: Run) -> Mapping[str, object]:
     """What the objective excludes from any test, where it learnt from images without labels.
 
     Without this `evaluate` excludes those; so it does for an objective that is no longer there.

@@ -272,7 +272,7 @@ def test_parameters_reach_formula_and_metadata(request_: Request, tmp_path: Path
         ({"heads": parse_specs("energy:temp=2")}, UnknownNameError, "unknown parameter"),
         ({"heads": parse_specs("msp")}, InputError, "primary head 'energy' is not among"),
         ({"heads": parse_specs("energy,energy")}, InputError, "twice"),
-        ({"primary": "entropy"}, UnknownNameError, "unknown score head 'entropy'"),
+        ({"primary": "xyzzy"}, UnknownNameError, "unknown score head 'xyzzy'"),
         ({"statistics": "test"}, InputError, "expected training or calibration"),
     ],
 )

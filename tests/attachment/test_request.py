@@ -10,6 +10,9 @@ from edge_ood.errors import InputError
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.registry import parse_specs
+from edge_ood.scores import HEADS, bind_head
+
+PERTURBING = [name for name in HEADS.names() if bind_head(name).epsilon]
 
 
 @pytest.mark.parametrize(
@@ -33,8 +36,8 @@ def test_parameters_out_of_range_are_refused(scores: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message", "hint"),
     [
-        ({"epsilon": "best"}, "epsilon by 'best', expected one of", "odin:epsilon=0.002"),
-        ({"epsilon": "auto"}, "no score perturbs", "add odin"),
+        ({"epsilon": "best"}, "epsilon by 'best', expected", f"{PERTURBING[0]}:epsilon=0.002"),
+        ({"epsilon": "auto"}, "no score perturbs", f"add {' or '.join(PERTURBING)} to --scores"),
         ({"epsilon": "auto", "heads": parse_specs("energy,odin:epsilon=0")}, "no score", "odin"),
         ({"layers": ("auto",), "heads": parse_specs("energy")}, "reads features", "mahalanobis"),
     ],
