@@ -21,27 +21,25 @@ NAMING = ("scores", "objectives", "recipes")
 """Rooms whose files are about one head or objective; a recipe is about a way to train."""
 
 ALLOWED = {
-    ("attachment", "uniform"): "where weights of layers come from, as heads declare it",
     ("cli", "cross-entropy"): "default of --objective",
     ("cli", "energy"): "default of --primary",
     ("report", "energy"): "the page of a run says which head has the numbers that it shows",
-    ("training", "measured"): "a key of config.json",
 }
 
 # A word such as `scale` is a name only where a text speaks of such names.
 ABOUT_NAMES = re.compile(r"--[a-z]|\b(score|head|objective)s?\b")
 
 
-def literal_values(name: str) -> set[str]:
-    """What the parameters of an objective may be set to where they have a list of values."""
-    parameters = inspect.signature(OBJECTIVES.get(name).losses).parameters.values()
-    lists = [p.annotation for p in parameters if get_origin(p.annotation) is Literal]
-    return {str(value) for listed in lists for value in get_args(listed)}
+def settings(name: str) -> Iterator[tuple[str, str]]:
+    """Parameters of an objective that have a list of values, with each of these."""
+    for parameter in inspect.signature(OBJECTIVES.get(name).losses).parameters.values():
+        if get_origin(parameter.annotation) is Literal:
+            yield from ((parameter.name, str(value)) for value in get_args(parameter.annotation))
 
 
 REGISTERED = {*HEADS.names(), *OBJECTIVES.names()}
 NAMES = {way for name in REGISTERED for way in (name, name.replace("-", "_"))}
-VALUES = {value for name in OBJECTIVES.names() for value in literal_values(name)}
+SETTINGS = {setting for name in OBJECTIVES.names() for setting in settings(name)}
 
 
 def files(pattern: str) -> Iterator[tuple[str, Path]]:
@@ -76,17 +74,17 @@ def is_named(name: str, text: str) -> bool:
     return name == text or bool(as_word and (ABOUT_NAMES.search(text) or f"{name}:" in text))
 
 
-def is_set(value: str, text: str) -> bool:
-    """Whether a text is a value of a parameter, or sets one to it."""
-    return value == text or bool(re.search(rf"\w={re.escape(value)}(?![\w-])", text))
+def is_set(parameter: str, value: str, text: str) -> bool:
+    """Whether a text sets the parameter, or is the value; a single word may be so by chance."""
+    return f"{parameter}={value}" in text or ("-" in value and value == text)
 
 
 def named_by(module: str, text: str) -> set[str]:
     """What a text of a module names; examples in help texts are no knowledge."""
     if room(module) == "cli":
-        return {text} & (NAMES | VALUES)
+        return {text} & NAMES
     found = {name for name in NAMES if is_named(name, text)}
-    found |= {value for value in VALUES if is_set(value, text)}
+    found |= {value for parameter, value in SETTINGS if is_set(parameter, value, text)}
     return found - {module.rpartition(".")[2]}  # files of two registries may share a name
 
 
