@@ -49,7 +49,8 @@ def files(pattern: str) -> Iterator[tuple[str, Path]]:
         assert spec is not None
         (root,) = spec.submodule_search_locations or [""]
         for path in sorted(Path(root).rglob(pattern)):
-            yield ".".join((*package.split(".")[1:], *path.relative_to(root).parts))[:-3], path
+            parts = path.relative_to(root).with_suffix("").parts
+            yield ".".join((*package.split(".")[1:], *parts)), path
 
 
 def room(module: str) -> str:
@@ -85,7 +86,8 @@ def named_by(module: str, text: str) -> set[str]:
         return {text} & NAMES
     found = {name for name in NAMES if is_named(name, text)}
     found |= {value for parameter, value in SETTINGS if is_set(parameter, value, text)}
-    return found - {module.rpartition(".")[2]}  # files of two registries may share a name
+    own = module.rpartition(".")[2]  # files of two registries may share a name
+    return found - {own, own.replace("_", "-")}
 
 
 def test_no_text_names_a_head_or_an_objective() -> None:
