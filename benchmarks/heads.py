@@ -32,7 +32,6 @@ import torch
 from promises import CLOCKS, Promise, at_least, at_most
 from threadpoolctl import threadpool_limits
 
-from edge_ood.attachment.request import bind_head
 from edge_ood.calibration.decision import fit_decision
 from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.graph.assemble import assemble, assemble_reader
@@ -42,7 +41,7 @@ from edge_ood.images.preprocess import Preprocess
 from edge_ood.models import build_classifier
 from edge_ood.onnx_session import open_session
 from edge_ood.registry import parse_specs
-from edge_ood.scores import BoundHead, Outputs
+from edge_ood.scores import BoundHead, Outputs, bind_head
 from edge_ood.scores.mahalanobis import LayerGaussians
 from edge_ood.torch_export.export import export_classifier
 
@@ -134,8 +133,8 @@ def bound_heads(specs: str, features: np.ndarray) -> list[BoundHead]:
     heads = []
     for spec in parse_specs(specs):
         head = bind_head(spec)
-        if head.head.fit:
-            accumulator = head.head.fit(CLASSES, **head.parameters)
+        accumulator = head.accumulator(CLASSES)
+        if accumulator is not None:
             accumulator.update(Outputs(None, features={"penultimate": features}), labels)
             head = BoundHead(head.head, head.parameters, accumulator.finish())
         heads.append(head)

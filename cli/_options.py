@@ -7,6 +7,7 @@ import typer
 
 from edge_ood.cli._bundles import bundle
 from edge_ood.files.text import printable
+from edge_ood.scores import DEFAULT_PRIMARY
 
 __all__ = [
     "ArtifactArgument",
@@ -82,7 +83,7 @@ class Decision:
     ] = None
     primary: Annotated[
         str, typer.Option(help="The head behind the outputs 'is_ood' and 'pvalue'.")
-    ] = "energy"
+    ] = DEFAULT_PRIMARY
     alpha: Annotated[
         float, typer.Option(help="False-alarm rate on ID images; 0.05 needs 19 images or more.")
     ] = 0.05

@@ -13,6 +13,7 @@ from edge_ood.cli._streams import expect_standard_output
 from edge_ood.errors import MissingDependencyError
 from edge_ood.recipes import RECIPES
 from edge_ood.registry import Registry
+from edge_ood.training.settings import DEFAULT_MODEL, DEFAULT_OBJECTIVE
 
 __all__ = ["train"]
 
@@ -131,7 +132,7 @@ def train(
         str | None,
         typer.Option(
             help=f"{' or '.join(_OBJECTIVES)}; parameters follow as in NAME:weight=0.5; "
-            "default: cross-entropy."
+            f"default: {DEFAULT_OBJECTIVE}."
         ),
     ] = None,
     model: Annotated[
@@ -139,7 +140,7 @@ def train(
         typer.Option(
             help="Such as wrn-40-2, densenet-bc-100-12, resnet18, vit_b_16:image_size=32, or "
             "package.module:function, which runs your own code; from the families "
-            f"{', '.join(_FAMILIES)}; default: wrn-40-2."
+            f"{', '.join(_FAMILIES)}; default: {DEFAULT_MODEL}."
         ),
     ] = None,
     start: Annotated[

@@ -108,7 +108,7 @@ def unknown_head(tmp_path):
 
 
 def strange_corruption(tmp_path):
-    CORRUPTIONS.get("fog")
+    CORRUPTIONS.get("xyzzy")
 
 
 def other_features(tmp_path):
@@ -145,8 +145,8 @@ def missing_extra(tmp_path):
         ),
         (
             strange_corruption,
-            "unknown corruption 'fog'",
-            "one of blur, brightness, jpeg, noise; 'edge-ood evaluate --help' lists them",
+            "unknown corruption 'xyzzy'",
+            f"one of {', '.join(CORRUPTIONS.names())}; 'edge-ood evaluate --help' lists them",
         ),
         (other_features, "features have 384 columns but earlier ones 512", None),
         (

@@ -227,6 +227,13 @@ def test_help_loads_no_framework(command: tuple[str, ...]) -> None:
     assert loaded.isdisjoint(heavy)
 
 
+def test_defaults_can_be_had_without_numpy() -> None:
+    """Names of heads and the default ones are what a help text needs."""
+    code = "from edge_ood.scores import DEFAULT_HEADS, DEFAULT_PRIMARY, HEADS; HEADS.names()"
+
+    assert modules_after(code).isdisjoint({"numpy", "torch", "onnx"})
+
+
 def test_scoring_an_image_loads_four_libraries(artifact_path: Path, image_folder: Path) -> None:
     """`edge-ood score` on one image adds nothing to numpy, pillow, onnxruntime and typer."""
     libraries = modules_after("import numpy.random, PIL.ImageOps, onnxruntime, typer")

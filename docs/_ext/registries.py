@@ -2,7 +2,8 @@
 
 A page says `<!-- registry: heads -->`, and every file of that registry becomes a section there:
 what it declares, what its docstrings say, its parameters and its source. So a new file has its
-documentation, and no page goes stale.
+documentation, and no page goes stale. A page that explains the files in words of its own says
+`<!-- other files: heads -->` where those come that it has no section for.
 """
 
 import inspect
@@ -19,10 +20,12 @@ from edge_ood.models import FAMILIES, ModelFamily
 from edge_ood.objectives import OBJECTIVES, Objective
 from edge_ood.recipes import RECIPES, Recipe
 from edge_ood.registry import Bound, bind_parameters
-from edge_ood.scores import HEADS, ScoreHead
+from edge_ood.scores import DEFAULT_HEADS, HEADS, ScoreHead
 from edge_ood.synthetic import KINDS, Synthetic
 
 _MARK = re.compile(r"^<!-- registry: ([\w-]+) -->$", re.MULTILINE)
+_OTHERS = re.compile(r"^<!-- other files: ([\w-]+) -->$", re.MULTILINE)
+_ARXIV = re.compile(r"arXiv:(\d{4}\.\d{5})")
 _SECTION = re.compile(r"^(Args|Returns|Yields|Raises):$|^Source: ", re.MULTILINE)
 _SOURCE = None  # what `_SECTION` captures there, as it has no name between its brackets
 _MOST_EXAMPLES = 8
@@ -60,6 +63,23 @@ def write_entries(registry: str) -> str:
     return "\n\n".join(section(found.get(name)) for name in found.names())
 
 
+def write_others(registry: str, page: str) -> str:
+    """Short sections in Markdown for the files that a page has no section for: formula and source.
+
+    Args:
+        registry: `heads`, `objectives`, `synthetic` or `corruptions`.
+        page: The text of the page.
+    """
+    found, function, reference = _FORMULAS[registry]
+    others = [name for name in found.names() if f"\n### `{name}`\n" not in page]
+    return "\n\n".join(
+        f"### `{name}`\n\n{words.text}\n\n"
+        f"Source: {_ARXIV.sub(_link, words.source)} [All about it]({reference}#{name})."
+        for name in others
+        for words in [Docstring.of(function(found.get(name)))]
+    )
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Fill the marks of a page when it is read."""
     app.connect("source-read", _fill)
@@ -67,7 +87,9 @@ def setup(app: Any) -> dict[str, bool]:
 
 
 def _fill(app: Any, page: str, source: list[str]) -> None:
-    source[0] = _MARK.sub(lambda mark: write_entries(mark[1]), source[0])
+    text = source[0]
+    text = _OTHERS.sub(lambda mark: write_others(mark[1], source[0]), text)
+    source[0] = _MARK.sub(lambda mark: write_entries(mark[1]), text)
 
 
 def _head(head: ScoreHead) -> str:
@@ -78,6 +100,8 @@ def _head(head: ScoreHead) -> str:
     ]
     if head.fit is not None:
         facts.append("Fits statistics on training images.")
+    if head.name in DEFAULT_HEADS:
+        facts.append("Default: files have it without `--scores`.")
     if head.perturbation is not None:
         facts.append("Can read the image after a step against the gradient of a loss.")
     return _section(head.name, head.score, words.text, facts)
@@ -149,6 +173,14 @@ _SECTIONS: Mapping[str, tuple[Any, Callable[[Any], str]]] = {
     "corruptions": (CORRUPTIONS, _corruption),
 }
 
+_FORMULAS: Mapping[str, tuple[Any, Callable[[Any], Callable[..., Any]], str]] = {
+    "heads": (HEADS, lambda head: head.score, "heads.md"),
+    "objectives": (OBJECTIVES, lambda objective: objective.losses, "objectives.md"),
+    "synthetic": (KINDS, lambda kind: kind.make, "made-images.md"),
+    "corruptions": (CORRUPTIONS, lambda corruption: corruption.corrupt, "corruptions.md"),
+}
+"""What has a formula: the function with its docstring, and the page where all is."""
+
 
 def _section(title: str, function: Callable[..., Any], text: str, facts: list[str]) -> str:
     """A heading, the docstring of the file, text, facts, parameters and the source."""
@@ -168,6 +200,10 @@ def _section(title: str, function: Callable[..., Any], text: str, facts: list[st
         f"Source: {words.source}",
     ]
     return "\n\n".join(block for block in blocks if block)
+
+
+def _link(number: re.Match[str]) -> str:
+    return f"[{number[0]}](https://arxiv.org/abs/{number[1]})"
 
 
 def _default(parameter: inspect.Parameter) -> str:

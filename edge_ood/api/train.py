@@ -14,14 +14,17 @@ from edge_ood.registry import Spec
 from edge_ood.report.leave import leave_training_page
 from edge_ood.training.fine_tuning import read_start
 from edge_ood.training.progress import SILENT, Progress
-from edge_ood.training.settings import Settings
+from edge_ood.training.settings import DEFAULT_MODEL, DEFAULT_OBJECTIVE, Settings
 
 if TYPE_CHECKING:
     from edge_ood.training.progress import TrainReport
 
 __all__ = ["train"]
 
-_DEFAULTS: Mapping[str, Any] = {"model": Spec("wrn-40-2"), "objective": Spec("cross-entropy")}
+_DEFAULTS: Mapping[str, Any] = {
+    "model": Spec(DEFAULT_MODEL),
+    "objective": Spec(DEFAULT_OBJECTIVE),
+}
 _FINE_TUNING: Mapping[str, Any] = {"epochs": 10, "learning_rate": 0.001}
 """As Outlier Exposure and energy-bounded training fine-tune in their papers."""
 

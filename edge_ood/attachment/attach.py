@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from edge_ood.artifact.metadata import store_metadata
 from edge_ood.attachment.attached import Attached
 from edge_ood.attachment.first_metadata import first_metadata, int8_target_of
-from edge_ood.attachment.request import Options, Request, bind_head, default_heads
+from edge_ood.attachment.request import Options, Request
 from edge_ood.attachment.statistics import with_statistics
 from edge_ood.attachment.step_images import (
     compared_images,
@@ -46,7 +46,7 @@ from edge_ood.parity.limits import Subject
 from edge_ood.parity.report import parity_document, write_report
 from edge_ood.runtime.calibrate import CalibrationReport, calibrate_artifact
 from edge_ood.runtime.scorer import Scorer
-from edge_ood.scores import BoundHead
+from edge_ood.scores import BoundHead, bind_head, default_heads
 
 __all__ = ["STEPS", "Unfinished", "attach", "steps_for"]
 
@@ -128,8 +128,8 @@ def convert(unfinished: Unfinished) -> Unfinished:
 def fit(unfinished: Unfinished) -> Unfinished:
     """Bind parameters and fit statistics; decide which images set the thresholds."""
     request = unfinished.request
-    specs = request.options.heads or default_heads(request.classifier)
-    bound = [bind_head(spec) for spec in specs]
+    given = [output.name for output in request.classifier.graph.output]
+    bound = request.options.bound_heads or tuple(map(bind_head, default_heads(given)))
     images, thresholds_from = statistics_images(request)
     request.options.guarantee.check_images(len(thresholds_from))
     heads = with_statistics(request, bound, images)

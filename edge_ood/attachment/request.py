@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import onnx
@@ -14,16 +15,21 @@ from edge_ood.graph.precision import INT8_TARGETS
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.parity.limits import Reference
-from edge_ood.registry import Spec, bind_parameters
-from edge_ood.scores import HEADS, BoundHead, ScoreHead
+from edge_ood.registry import Spec
+from edge_ood.scores import (
+    DEFAULT_HEADS,
+    DEFAULT_PRIMARY,
+    HEADS,
+    BoundHead,
+    bind_head,
+    heads_where,
+)
 
 __all__ = [
     "EPSILON_CRITERIA",
     "STATISTICS_SOURCES",
     "Options",
     "Request",
-    "bind_head",
-    "default_heads",
     "without_combined",
 ]
 
@@ -36,8 +42,8 @@ class Options:
     """What a user chooses about an artefact.
 
     Attributes:
-        heads: Score heads with parameters as text; empty for every closed-form head that the
-            classifier has inputs for.
+        heads: Score heads with parameters as text; empty for the default ones that the classifier
+            has inputs for.
         primary: The head behind `pvalue` and `is_ood`.
         guarantee: The false-alarm rate on ID images, and in which sense it is held.
         statistics: `training`, or `calibration`: one half of those images, by hash, fits the
@@ -59,7 +65,7 @@ class Options:
     """
 
     heads: Sequence[Spec] = ()
-    primary: str = "energy"
+    primary: str = DEFAULT_PRIMARY
     guarantee: Guarantee = field(default_factory=Guarantee)
     statistics: str = "training"
     provider: str = "auto"
@@ -78,14 +84,19 @@ class Options:
         if self.epsilon not in EPSILON_CRITERIA:
             raise InputError(
                 f"epsilon by {self.epsilon!r}, expected one of {', '.join(EPSILON_CRITERIA)}",
-                hint="a number goes to its head: --scores odin:epsilon=0.002",
+                hint=f"a number goes to its head: --scores {_perturbing()[0]}:epsilon=0.002",
             )
         self._check_use()
         self._check_precision()
         self._check_steps()
 
+    @cached_property
+    def bound_heads(self) -> tuple[BoundHead, ...]:
+        """The heads with all their parameters and no statistics yet; none where none was chosen."""
+        return tuple(bind_head(spec) for spec in self.heads)
+
     def _check_names(self) -> None:
-        names = [bind_head(spec).name for spec in self.heads] or HEADS.names()
+        names = [head.name for head in self.bound_heads] or list(DEFAULT_HEADS)
         if len(set(names)) != len(names):
             raise InputError(f"scores {', '.join(names)} name a head twice")
         if self.guarantee.combined:
@@ -101,16 +112,17 @@ class Options:
 
     def _check_use(self) -> None:
         """Refuse what no chosen head would notice."""
-        bound = [bind_head(spec) for spec in self.heads]
+        bound = self.bound_heads
         if self.epsilon != "declared" and not any(head.epsilon for head in bound):
             raise InputError(
                 f"epsilon by {self.epsilon!r}, but no score perturbs its images",
-                hint="add odin to --scores, or mahalanobis:epsilon=0.001",
+                hint=f"add {' or '.join(_perturbing())} to --scores",
             )
-        if self.layers and bound and not any("features" in h.head.inputs for h in bound):
+        if self.layers and bound and not any(_reads_features(head) for head in bound):
             raise InputError(
                 f"feature layers {', '.join(self.layers)}, but no score reads features",
-                hint="add mahalanobis to --scores, or leave out --layers",
+                hint=f"add {' or '.join(heads_where(_reads_features))} to --scores, or leave out "
+                "--layers",
             )
 
     def _check_precision(self) -> None:
@@ -140,7 +152,7 @@ class Options:
 
     def _check_steps(self) -> None:
         """Refuse int8 for heads that follow a gradient."""
-        perturbing = [h.name for h in map(bind_head, self.heads) if h.epsilon]
+        perturbing = [head.name for head in self.bound_heads if head.epsilon]
         if self.precision == "int8" and perturbing:
             raise InputError(
                 f"score {perturbing[0]!r} steps along the sign of a gradient, which does not exist "
@@ -186,7 +198,7 @@ class Request:
     training_role: str = "training"
 
     def __post_init__(self) -> None:
-        sources = {bind_head(spec).parameters.get("weights") for spec in self.options.heads}
+        sources = {head.weights_source for head in self.options.bound_heads}
         if "outliers" in {self.options.epsilon, *sources} and not len(self.outliers):
             raise InputError(
                 "there are no outliers to choose parameters by",
@@ -211,26 +223,17 @@ def without_combined(specs: Sequence[Spec]) -> tuple[list[Spec], bool]:
 
 def _check_combinable(heads: Sequence[str]) -> None:
     if len(heads) < FEWEST_COMBINED:
+        some = DEFAULT_HEADS[:FEWEST_COMBINED]
         raise InputError(
             f"{COMBINED!r} combines two scores or more, got {', '.join(heads) or 'none'}",
-            hint=f"name others beside it: --scores energy,mahalanobis,{COMBINED}",
+            hint=f"name others beside it: --scores {','.join((*some, COMBINED))}",
         )
 
 
-def default_heads(classifier: onnx.ModelProto) -> list[Spec]:
-    """Every closed-form head whose inputs the classifier gives, in name order."""
-    given = {o.name.split("/")[0] for o in classifier.graph.output}
-    heads = [bind_head(Spec(name)) for name in HEADS.names()]
-    return [Spec(h.name) for h in heads if set(h.head.inputs) <= given and not h.epsilon]
+def _perturbing() -> list[str]:
+    """The heads that perturb unless they are told not to."""
+    return heads_where(lambda head: head.epsilon)
 
 
-def bind_head(spec: Spec) -> BoundHead:
-    """A head with all its parameters, given or default, and no statistics yet.
-
-    Raises:
-        UnknownNameError: If the head or a parameter does not exist; the hint has the closest.
-        InputError: If a parameter has the wrong type.
-    """
-    head: ScoreHead = HEADS.get(spec.name)
-    parameters = bind_parameters(head.score, spec.parameters, owner=f"score head {head.name!r}")
-    return BoundHead(head, parameters)
+def _reads_features(head: BoundHead) -> bool:
+    return "features" in head.inputs

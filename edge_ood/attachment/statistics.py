@@ -34,9 +34,10 @@ def with_statistics(
         DataError: If an image cannot be read.
     """
     accumulators = {
-        head.name: head.head.fit(len(request.classes), **head.parameters)
+        head.name: accumulator
         for head in heads
-        if head.head.fit
+        for accumulator in [head.accumulator(len(request.classes))]
+        if accumulator is not None
     }
     if accumulators:
         _feed(request, images, list(accumulators.values()))

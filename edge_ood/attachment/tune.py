@@ -5,7 +5,7 @@ calibration image and no test image takes part.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -25,13 +25,13 @@ from edge_ood.graph.assemble import assemble_scores
 from edge_ood.images.reading import decode_all
 from edge_ood.images.splits import evenly_spread
 from edge_ood.onnx_session import open_session, run_in_batches
-from edge_ood.scores import BoundHead, Outputs, ScoreHead
-from edge_ood.scores.mahalanobis import layer_distances
+from edge_ood.scores import FEATURES_PREFIX, BoundHead
 
 __all__ = ["Tuning", "tune"]
 
 _IMAGES = 1000
 _BATCH = 64
+_FEWEST_WEIGHTED = 2
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Tuning:
 
     Attributes:
         heads: With the chosen parameters and weights.
-        choices: By head: criterion, curve or weights, and what a rank keeps of the variance.
+        choices: By head: criterion, curve or weights, and what it tells of its statistics.
     """
 
     heads: tuple[BoundHead, ...]
@@ -65,9 +65,9 @@ def tune(request: Request, heads: Sequence[BoundHead]) -> Tuning:
         current, choice = _with_weights(bench, head)
         if head.epsilon and request.options.epsilon != "declared":
             current, choice["epsilon"] = _with_epsilon(bench, current)
-            current, again = _with_weights(bench, current)  # distances moved with epsilon
+            current, again = _with_weights(bench, current)  # scores moved with epsilon
             choice.update(again)
-        choice.update(_cut(head))
+        choice.update(head.summary)
         tuned.append(current)
         if choice:
             choices[head.name] = choice
@@ -112,49 +112,31 @@ class _Bench:
 
 def _with_weights(bench: _Bench, head: BoundHead) -> tuple[BoundHead, dict[str, Any]]:
     """The head with a weight per layer; one layer needs none."""
-    layers = [name.removesuffix("/centre") for name in head.statistics if name.endswith("/centre")]
-    source = head.parameters.get("weights")
-    if source is None:
+    source, layers = head.weights_source, _feature_layers(bench.request.classifier)
+    if source is None or len(layers) < _FEWEST_WEIGHTED:
         return head, {}
-    if len(layers) < 2:
-        return head, {}
-    by_layer = [_layer_head(head, layer) for layer in layers]
+    by_layer = [head.of_layer(layer) for layer in layers]
 
-    def distances(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def layer_scores(images: NDArray[np.uint8]) -> NDArray[np.float64]:
         found = bench.scores(by_layer, images)
         return np.stack([found[single.name] for single in by_layer], axis=1).astype(np.float64)
 
-    known = distances(bench.known())
+    known = layer_scores(bench.known())
     weights = (
         uniform_weights(known)
         if source == "uniform"
-        else logistic_weights(known, distances(bench.foreign(source)))
+        else logistic_weights(known, layer_scores(bench.foreign(source)))
     )
-    added = {f"{layer}/weight": np.asarray(w) for layer, w in zip(layers, weights, strict=True)}
-    weighted = replace(head, statistics={**head.statistics, **added})
+    weighted = head.with_weights(
+        {layer: np.asarray(w) for layer, w in zip(layers, weights, strict=True)}
+    )
     named = dict(zip(layers, weights.tolist(), strict=True))
     return weighted, {"weights": {"source": source, "by_layer": named}}
 
 
-def _cut(head: BoundHead) -> dict[str, Any]:
-    """By layer, the share of the variance that the kept directions have."""
-    end = "/explained"
-    shares = {n.removesuffix(end): float(s) for n, s in head.statistics.items() if n.endswith(end)}
-    return {"rank": {"rank": head.parameters["rank"], "explained": shares}} if shares else {}
-
-
-def _layer_head(head: BoundHead, layer: str) -> BoundHead:
-    """The squared distance of one layer alone, perturbed by its own loss as the head is."""
-
-    def only(xp: Any, outputs: Outputs, statistics: Any, **parameters: Any) -> Any:
-        single = Outputs(outputs.logits, features={layer: outputs.features[layer]})
-        return layer_distances(xp, single, statistics)[layer]
-
-    def own(xp: Any, outputs: Outputs, statistics: Any, **parameters: Any) -> Any:
-        return {f"features/{layer}": only(xp, outputs, statistics)}
-
-    part = ScoreHead(f"distance/{layer}", ("features",), only, head.head.source, perturbation=own)
-    return BoundHead(part, head.parameters, head.statistics)
+def _feature_layers(classifier: onnx.ModelProto) -> list[str]:
+    names = [output.name for output in classifier.graph.output]
+    return [n.removeprefix(FEATURES_PREFIX) for n in names if n.startswith(FEATURES_PREFIX)]
 
 
 def _with_epsilon(bench: _Bench, head: BoundHead) -> tuple[BoundHead, dict[str, Any]]:
@@ -167,18 +149,14 @@ def _with_epsilon(bench: _Bench, head: BoundHead) -> tuple[BoundHead, dict[str, 
         images = np.concatenate([images, bench.foreign(criterion)])
     table = {}
     for epsilon in EPSILON_GRID:
-        candidate = _with_step(head, epsilon)
+        candidate = head.with_epsilon(epsilon)
         table[epsilon] = np.split(bench.scores([candidate], images)[head.name], [len(known)])
     if criterion == "id-only":
         choice = choose_by_mean({epsilon: scores for epsilon, (scores, _) in table.items()})
     else:
         pairs = {epsilon: (parts[0], parts[1]) for epsilon, parts in table.items()}
         choice = choose_by_auroc(pairs, criterion)
-    return _with_step(head, choice.epsilon), _described(choice)
-
-
-def _with_step(head: BoundHead, epsilon: float) -> BoundHead:
-    return replace(head, parameters={**head.parameters, "epsilon": epsilon})
+    return head.with_epsilon(choice.epsilon), _described(choice)
 
 
 def _described(choice: EpsilonChoice) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from edge_ood.artifact.never_tested import declared_roles
 from edge_ood.errors import DataError
 from edge_ood.evaluation.artifacts import OpenArtifact
 from edge_ood.files.paths import shown_path
@@ -12,8 +13,9 @@ from edge_ood.images.folders import ImageSet
 __all__ = ["Overlap", "find_overlap", "refuse_overlap"]
 
 _SHOWN = 5
-_POOL = "unlabelled"
-_FORBIDS_POOL = "transductive-split"
+_UNDECLARED = frozenset(["unlabelled"])
+"""Roles that a file excludes from any test where it does not say which: those of earlier versions
+do not, and some of them were trained on a pool to show that it need hold no test image."""
 
 Overlap = Mapping[str, Mapping[str, Sequence[str]]]
 """By set and role, the files that had that role for an artefact; no role without files."""
@@ -42,28 +44,39 @@ def refuse_overlap(found: Sequence[tuple[OpenArtifact, Overlap]], *, allowed: bo
 
     Args:
         found: Each artefact with what `find_overlap` found.
-        allowed: Let them in, but for what an artefact's own mode excludes.
+        allowed: Let them in, but for what an artefact excludes itself.
 
     Raises:
         DataError: Naming artefact, roles, numbers and the first files; also where `allowed` if the
-            classifier learnt from a test image though it was trained to show that it need not.
+            artefact excludes such images from any test, or does not say whether it does.
     """
     parts = []
     for artifact, overlap in found:
+        excluded = declared_roles(artifact.scorer.metadata.provenance)
         for role, files in _by_role(overlap).items():
-            if role == _POOL and artifact.objective.parameters.get("mode") == _FORBIDS_POOL:
-                raise DataError(
-                    f"{_listed(files)} pool that '{artifact.path}' learnt from, but its mode is"
-                    f" {_FORBIDS_POOL!r}",
-                    hint="test on other images, or train with mode=transductive, which says so",
-                )
-            parts.append(f"{_listed(files)} {role} images of '{artifact.path}'")
+            said = f"{_listed(files)} {role} images of '{artifact.path}'"
+            if role in (_UNDECLARED if excluded is None else excluded):
+                raise _excluded(said, is_declared=excluded is not None)
+            parts.append(said)
     if parts and not allowed:
         raise DataError(
             "; ".join(parts),
             hint="test on images that the artefact was not made from, or pass --allow-seen, and the"
             " report says so",
         )
+
+
+def _excluded(said: str, *, is_declared: bool) -> DataError:
+    """The error that no option lifts."""
+    if is_declared:
+        return DataError(
+            f"{said}, which its training excludes from any test",
+            hint="test on other images, or train in a way that may learn from them, and says so",
+        )
+    return DataError(
+        f"{said}, and it does not say whether these may be tested on",
+        hint="test on other images; a file of an earlier version says so once it is exported again",
+    )
 
 
 def _by_role(overlap: Overlap) -> dict[str, list[str]]:

@@ -27,6 +27,7 @@ from edge_ood.evaluation.results import ArtifactResult, Interval, OodResult, Rec
 from edge_ood.files.text import printable
 from edge_ood.metrics.bootstrap import logit_interval, percentile_interval
 from edge_ood.metrics.exact_intervals import ranking_bounds
+from edge_ood.scores import perturbs
 
 __all__ = ["heads_with_gradient", "recommend"]
 
@@ -37,7 +38,7 @@ _NO_INTERVAL = Interval(math.nan, math.nan)
 
 def heads_with_gradient(metadata: Metadata) -> frozenset[str]:
     """The heads of an artefact that need a gradient and a second pass, `combined` if one does."""
-    found = {head.name for head in metadata.heads if head.parameters.get("epsilon")}
+    found = {head.name for head in metadata.heads if perturbs(head.parameters)}
     return frozenset(found | {COMBINED} if found else found)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge_ood.artifact.contract import INPUT_NAME
 from edge_ood.attachment.attach import attach
 from edge_ood.attachment.attached import Attached
-from edge_ood.attachment.request import Options, Request, bind_head
+from edge_ood.attachment.request import Options, Request
 from edge_ood.errors import ExportError, InputError
 from edge_ood.files.paths import file_sha256
 from edge_ood.foreign.conventions import ForeignClassifier, ForeignNetwork, conventions_of
@@ -24,8 +24,7 @@ from edge_ood.graph.endings import Ending, find_ending
 from edge_ood.graph.intake import image_input, normal_form, read_model
 from edge_ood.onnx_session import open_session, translated_errors
 from edge_ood.parity.onnx_reference import onnx_reference
-from edge_ood.registry import Spec
-from edge_ood.scores import HEADS, ScoreHead
+from edge_ood.scores import BoundHead, bind_head, default_heads
 from edge_ood.scores._softmax import logsumexp
 
 __all__ = ["attach_foreign"]
@@ -36,9 +35,8 @@ _COMPARED_IMAGES = 7
 _OF_LARGEST = 1e-3
 """How far outputs may be from the file's own, of the largest: a wrong graph is much farther."""
 
-_GIVEN = frozenset(["logits", "features"])
-_OUT_OF_PROBABILITIES = "msp"
-"""The one score that depends on probabilities alone."""
+_GIVEN = ("logits", "features")
+"""What can be found in somebody else's graph, one or the other perhaps not."""
 
 
 def attach_foreign(
@@ -100,7 +98,7 @@ def attach_foreign(
     )
     _check_adopted(classifier, tried, ending, options.provider)
     chosen = _choose_heads(options, known, ending, tried, on_note)
-    perturbing = sum(bind_head(spec).epsilon > 0 for spec in chosen.heads)
+    perturbing = sum(head.epsilon > 0 for head in chosen.bound_heads)
     preprocess = tried.convention.preprocess
     request = Request(
         classifier=classifier,
@@ -173,11 +171,12 @@ def _choose_heads(
     tried: Trial,
     on_note: Callable[[str], None],
 ) -> Options:
-    """The heads that were asked for, or all that fit; each that does not is explained."""
+    """The heads that were asked for, or the default ones that fit; the others are explained."""
+    defaults = default_heads(_GIVEN)
     reasons = {
-        spec.name: reason
-        for spec in options.heads or _closed_form()
-        for reason in [_missing(bind_head(spec).head, known, ending, tried)]
+        head.name: reason
+        for head in options.bound_heads or map(bind_head, defaults)
+        for reason in [_missing(head, known, ending, tried)]
         if reason
     }
     if options.heads:
@@ -188,24 +187,18 @@ def _choose_heads(
         return options
     for name, reason in reasons.items():
         on_note(f"no {name!r}: {reason}")
-    heads = [spec for spec in _closed_form() if spec.name not in reasons]
+    heads = [spec for spec in defaults if spec.name not in reasons]
     if options.primary not in reasons:
         return replace(options, heads=heads)
     on_note(f"{heads[0].name!r} decides")
     return replace(options, heads=heads, primary=heads[0].name)
 
 
-def _closed_form() -> list[Spec]:
-    """Heads that any classifier may have without a gradient."""
-    bound = [bind_head(Spec(name)) for name in HEADS.names()]
-    return [Spec(h.name) for h in bound if set(h.head.inputs) <= _GIVEN and not h.epsilon]
-
-
-def _missing(head: ScoreHead, known: KnownImages, ending: Ending, tried: Trial) -> str:
+def _missing(head: BoundHead, known: KnownImages, ending: Ending, tried: Trial) -> str:
     """Why a head cannot be had; empty if it can."""
-    if tried.gives != "logits" and head.name != _OUT_OF_PROBABILITIES:
+    if tried.gives != "logits" and not head.head.reads_probabilities:
         return f"{ending.output!r} holds {tried.gives}, and nothing in the file the logits"
-    if head.fit and known.deciding.labels is None:
+    if head.head.fit and known.deciding.labels is None:
         return "it is fitted by class, and the images have no labels; give --id, or class folders"
     if "features" in head.inputs and not ending.features:
         return f"{ending.no_features}; --features NAME names a tensor to take for features"

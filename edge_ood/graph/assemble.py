@@ -118,7 +118,7 @@ def _record_scores(
 
 def _check_inputs(outputs: Outputs, heads: Sequence[BoundHead]) -> None:
     for head in heads:
-        for name in head.head.inputs:
+        for name in head.inputs:
             value = getattr(outputs, name)
             if value is None or (isinstance(value, dict) and not value):
                 hint = "train with --heads 2, or leave it out of --scores"

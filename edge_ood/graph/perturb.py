@@ -53,7 +53,7 @@ def perturbed_outputs(
             builder, of=loss.name, wrt=network_input, inputs=[entry], opset=opset
         )
         moved = append_step(builder, network_input, gradient, step)
-        if head.parameters.get("clip"):
+        if head.clip:
             moved = _clipped(builder, moved, preprocess)
         source = outputs.named()[name].name
         again = append_replay(

@@ -4,13 +4,16 @@ An objective yields one loss per optimiser step and does its own forward passes;
 knows none by name. Its file ends with `OBJECTIVE = Objective(...)`.
 """
 
+import contextlib
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, get_args, get_origin
 
 from torch import Tensor
 from torch.nn import functional
 
+from edge_ood.errors import InputError
 from edge_ood.registry import Registry, Spec, bind_parameters, parse_spec
 from edge_ood.scores import Outputs
 
@@ -24,6 +27,7 @@ __all__ = [
     "Objective",
     "bind_objective",
     "cross_entropy_by_head",
+    "example_with",
     "logits_by_head",
     "needs_of",
 ]
@@ -72,12 +76,15 @@ class Needs:
         trained: If the first weights must be those of a finished run: what else would do.
         heads: The least number of heads.
         unlabelled: Splits of the run that `batch.unlabelled` is drawn from, in equal parts.
+        never_tested: Roles of images that must be no test images, whatever a user allows: that the
+            training can do without them is its point. The artefact says so, `evaluate` heeds it.
     """
 
     outliers: bool = False
     trained: str = ""
     heads: int = 1
     unlabelled: tuple[str, ...] = ()
+    never_tested: tuple[str, ...] = ()
 
     @property
     def folders(self) -> set[str]:
@@ -109,6 +116,9 @@ class Objective:
         needs: `needs(**parameters)` says what it asks for; InputError if they contradict.
         measure: `measure(mean, **parameters)`, called once before the first step; None where all
             parameters are known from the start. InputError if training makes no sense then.
+        energy_bounds: Names of two parameters in nats: the energy below which a training image
+            costs nothing more, and that above which an outlier does not; none by default. Those
+            that nobody gave are measured where `needs.trained` says so.
     """
 
     name: str
@@ -116,6 +126,7 @@ class Objective:
     source: str
     needs: Callable[..., Needs] = lambda **parameters: Needs()
     measure: Callable[..., Measured] | None = None
+    energy_bounds: tuple[str, str] | None = None
 
 
 def bind_objective(objective: str | Spec) -> Spec:
@@ -143,6 +154,33 @@ def needs_of(objective: str | Spec) -> Needs:
     spec = bind_objective(objective)
     found: Objective = OBJECTIVES.get(spec.name)
     return found.needs(**spec.parameters)
+
+
+def example_with(role: str | None) -> str:
+    """The objective that uses images in this role and asks for least besides, for a hint.
+
+    A parameter that has a list of values is given where its default makes no use of them.
+
+    Args:
+        role: `outliers` or `unlabelled`; None for an objective that needs neither.
+    """
+    fitting = []
+    for spec in (variant for name in OBJECTIVES.names() for variant in _variants(name)):
+        with contextlib.suppress(InputError):  # a value that wants another parameter beside it
+            needs = needs_of(spec)
+            if role in needs.folders if role else not needs.folders:
+                asked = len(needs.folders) + len(spec.parameters)
+                fitting.append((needs.heads, bool(needs.trained), asked, str(spec)))
+    return min(fitting)[-1]
+
+
+def _variants(name: str) -> Iterator[Spec]:
+    """An objective as it is by default, and with each value of each parameter that has a list."""
+    yield Spec(name)
+    for parameter in inspect.signature(OBJECTIVES.get(name).losses).parameters.values():
+        if get_origin(parameter.annotation) is Literal:
+            for value in get_args(parameter.annotation):
+                yield Spec(name, {parameter.name: str(value)})
 
 
 def logits_by_head(outputs: Outputs) -> Tensor:

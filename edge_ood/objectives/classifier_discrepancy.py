@@ -70,7 +70,8 @@ def _both(logits: Tensor, labels: Tensor) -> Tensor:
 
 def _needs(*, mode: str, **parameters: float) -> Needs:
     pool = ("training", "outliers") if mode == "auxiliary" else ("unlabelled",)
-    return Needs(heads=2, unlabelled=pool)
+    never_tested = ("unlabelled",) if mode == "transductive-split" else ()
+    return Needs(heads=2, unlabelled=pool, never_tested=never_tested)
 
 
 OBJECTIVE = Objective(

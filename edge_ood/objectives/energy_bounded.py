@@ -118,5 +118,6 @@ OBJECTIVE = Objective(
     energy_bounded,
     needs=_needs,
     measure=_measure,
+    energy_bounds=("m_in", "m_out"),
     source="Liu et al. 2020, eq. 7-9",
 )

@@ -54,7 +54,7 @@ class TorchEvaluator:
             (gradient,) = torch.autograd.grad(loss.sum(), inputs, retain_graph=True)
             # Zero counts as positive, in the paper's code and in the graph; torch.sign(0) is 0.
             moved = inputs.detach() - torch.where(gradient >= 0, step, -step)
-            if head.parameters.get("clip"):
+            if head.clip:
                 moved = self._clipped(moved, preprocess)
             with torch.inference_mode():
                 moved_outputs[name] = self._classifier(moved).named()[name]

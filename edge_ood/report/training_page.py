@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 __all__ = ["training_document", "training_page"]
 
 _OF_ID = ("validation", "training")
-_MARGINS = ("m_in", "m_out")
 _ROLES = {
     "training": "every step learns from some of them",
     "calibration": "set thresholds when the run is exported",
@@ -91,7 +90,7 @@ def training_page(path: Path) -> str:
         is_by_chance=epochs[-1].validation_accuracy <= run.chance_level,
         energies=energies,
         id_split=id_split,
-        margins=_margins(run),
+        bounds=_bounds(run),
         measured=_measured(run),
         roles=_ROLES,
         folders={split: _folder(run, split) for split in SPLITS},
@@ -240,7 +239,7 @@ def _figures(run: Run, epochs: Sequence[EpochReport], energies: Energies) -> "di
             description=f"{epochs[-1].validation_accuracy:.1%} at the end",
         )
     if energies.before or energies.after:
-        for moment, figure in energy_figures(energies, _margins(run)).items():
+        for moment, figure in energy_figures(energies, _bounds(run)).items():
             found[moment] = svg(
                 figure,
                 name=f"energies-{moment}",
@@ -250,15 +249,27 @@ def _figures(run: Run, epochs: Sequence[EpochReport], energies: Energies) -> "di
     return found
 
 
+def _bounds(run: Run) -> dict[str, float]:
+    """The energies beyond which images cost the objective nothing, by the parameter's name."""
+    parameters = run.config.objective_parameters
+    found = {name: parameters.get(name) for name in _energy_bounds(run)}
+    return {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
+
+
 def _measured(run: Run) -> list[str]:
     """The bounds that were not given, but found with the first weights."""
-    given = run.config.settings.objective.parameters
-    by_weights = given.get("margins", "measured") == "measured"
-    return [n for n in _MARGINS if n in run.config.measured and by_weights and given.get(n) is None]
+    from edge_ood.objectives import needs_of  # noqa: PLC0415  # imports torch
+
+    names, objective = _energy_bounds(run), run.config.settings.objective
+    if not names or not needs_of(objective).trained:
+        return []
+    return [n for n in names if n in run.config.measured and objective.parameters.get(n) is None]
 
 
-def _margins(run: Run) -> dict[str, float]:
-    """The bounds of energy-bounded training."""
-    parameters = run.config.objective_parameters
-    found = {name: parameters.get(name) for name in _MARGINS}
-    return {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
+def _energy_bounds(run: Run) -> tuple[str, ...]:
+    """What the objective declares; nothing where this edge-ood has no such objective."""
+    from edge_ood.objectives import OBJECTIVES  # noqa: PLC0415  # imports torch
+
+    name = run.config.settings.objective.name
+    known = name in OBJECTIVES.names()
+    return (OBJECTIVES.get(name).energy_bounds or ()) if known else ()

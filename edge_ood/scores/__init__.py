@@ -3,18 +3,24 @@
 A formula is written once, on the Python array API (`xp.max`, `xp.sum`, `xp.exp`, ...). The same
 lines run on NumPy in float64 (the oracle), on torch tensors and on `edge_ood.graph.array`, which
 records them as ONNX nodes.
+
+A head's file declares all that others need to know about it; nobody else knows one by name. Its
+names and defaults are here without NumPy, so that `--help` can have them.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from edge_ood.registry import Registry, Spec, bind_parameters, parse_spec
 
-from edge_ood.registry import Registry
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = [
+    "DEFAULT_HEADS",
+    "DEFAULT_PRIMARY",
     "FEATURES_PREFIX",
     "HEADS",
     "PENULTIMATE",
@@ -23,7 +29,18 @@ __all__ = [
     "Outputs",
     "ScoreHead",
     "Statistics",
+    "bind_head",
+    "default_heads",
+    "heads_where",
+    "perturbs",
 ]
+
+DEFAULT_HEADS = ("energy", "mahalanobis", "mcd_l1", "msp", "uniform_ce")
+"""What a file has where nobody chose, as far as its classifier gives what they read. None of them
+needs a gradient. A list, so that a new head changes nobody's files."""
+
+DEFAULT_PRIMARY = "energy"
+"""The head that decides where nobody chose."""
 
 FEATURES_PREFIX = "features/"
 """What the names of feature outputs of `classifier.onnx` begin with; the layer's name follows."""
@@ -31,7 +48,9 @@ FEATURES_PREFIX = "features/"
 PENULTIMATE = "penultimate"
 """The layer that the linear heads read; always the last feature."""
 
-Statistics = Mapping[str, NDArray[np.floating[Any]]]
+Statistics = Mapping[str, "NDArray[np.floating[Any]]"]
+
+_EPSILON, _CLIP = "epsilon", "clip"
 
 
 @dataclass(frozen=True)
@@ -68,29 +87,41 @@ class Outputs:
 class Accumulator(Protocol):
     """Statistics in the making: fed batch by batch, mergeable, finished once."""
 
-    def update(self, outputs: Outputs, labels: NDArray[np.int64]) -> None:
+    def update(self, outputs: Outputs, labels: "NDArray[np.int64]") -> None:
         """Take one batch into account."""
 
     def merge(self, other: Any) -> None:
         """Take everything that `other` saw into account."""
 
-    def finish(self) -> dict[str, NDArray[np.float64]]:
+    def finish(self) -> "dict[str, NDArray[np.float64]]":
         """Named arrays for the head's formula."""
 
 
 @dataclass(frozen=True)
 class ScoreHead:
-    """One OOD score.
+    """One OOD score, and all that others need to know about it.
 
     Attributes:
+        name: That of its file.
         inputs: Which fields of `Outputs` the formula reads.
         score: `score(xp, outputs, statistics, **parameters) -> (N,)`, larger = more OOD.
         source: Paper and equation.
         fit: `fit(num_classes, **parameters)` gives an `Accumulator`; None where nothing is fitted.
+        summary: `summary(statistics, **parameters)` gives what the metadata tell of the fitted
+            statistics, by topic; None where there is nothing to tell.
         perturbation: `perturbation(xp, outputs, statistics, **parameters)` gives losses (N,) by
             output name: the score reads each such output of the image moved by `epsilon` against
             the sign of that loss's gradient. None for heads that never perturb. A head that has
-            one has a parameter `epsilon`, in raw [0, 1] pixel units; 0 switches it off.
+            one has a parameter `epsilon`, in raw [0, 1] pixel units; 0 switches it off. It may
+            have a parameter `clip`: whether the moved image is kept within [0, 1]. In no other
+            head does a parameter bear one of these names.
+        layer_weights: Name of the parameter that says what weights of layers are chosen by:
+            `uniform`, `outliers` or `fgsm`. The score of several layers is then the sum of those
+            of each layer alone, each times `statistics["<layer>/weight"]`, 1 where it is missing.
+            None where layers have no weights.
+        reads_probabilities: Whether class probabilities, rounded to float32, are enough: their
+            logarithms stand for the logits. Other scores tell images apart by what a softmax
+            loses.
     """
 
     name: str
@@ -98,7 +129,10 @@ class ScoreHead:
     score: Callable[..., Any]
     source: str
     fit: Callable[..., Accumulator] | None = None
+    summary: Callable[..., Mapping[str, Any]] | None = None
     perturbation: Callable[..., Any] | None = None
+    layer_weights: str | None = None
+    reads_probabilities: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,9 +149,65 @@ class BoundHead:
         return self.head.name
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """Which fields of `Outputs` it reads."""
+        return self.head.inputs
+
+    @property
     def epsilon(self) -> float:
         """Length of the perturbation in raw [0, 1] pixel units; 0 where there is none."""
-        return float(self.parameters["epsilon"]) if self.head.perturbation else 0.0
+        return float(self.parameters[_EPSILON]) if self.head.perturbation else 0.0
+
+    @property
+    def clip(self) -> bool:
+        """Whether a perturbed image is kept within [0, 1]."""
+        return bool(self.parameters.get(_CLIP))
+
+    @property
+    def weights_source(self) -> str | None:
+        """What weights of layers are chosen by; None where layers have no weights."""
+        declared = self.head.layer_weights
+        return None if declared is None else str(self.parameters[declared])
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """What the metadata tell of the fitted statistics, by topic."""
+        tell = self.head.summary
+        return {} if tell is None else tell(self.statistics, **self.parameters)
+
+    def with_epsilon(self, epsilon: float) -> "BoundHead":
+        """The same with a perturbation of another length."""
+        return replace(self, parameters={**self.parameters, _EPSILON: epsilon})
+
+    def with_weights(self, weights: "Mapping[str, NDArray[np.float64]]") -> "BoundHead":
+        """The same with a weight () for each layer."""
+        added = {_weight_of(layer): weight for layer, weight in weights.items()}
+        return replace(self, statistics={**self.statistics, **added})
+
+    def of_layer(self, layer: str) -> "BoundHead":
+        """The head on one layer alone, without a weight, perturbed by that layer's own loss."""
+        whole = self.head
+
+        def score(xp: Any, outputs: Outputs, statistics: Statistics, **parameters: Any) -> Any:
+            return whole.score(xp, _only(outputs, layer), statistics, **parameters)
+
+        def loss(xp: Any, outputs: Outputs, statistics: Statistics, **parameters: Any) -> Any:
+            assert whole.perturbation is not None  # else this is not declared
+            return whole.perturbation(xp, _only(outputs, layer), statistics, **parameters)
+
+        part = replace(
+            whole,
+            name=f"{whole.name}/{layer}",
+            score=score,
+            perturbation=loss if whole.perturbation else None,
+        )
+        unweighted = {n: a for n, a in self.statistics.items() if n != _weight_of(layer)}
+        return BoundHead(part, self.parameters, unweighted)
+
+    def accumulator(self, num_classes: int) -> Accumulator | None:
+        """What fits its statistics, for K classes; None where nothing is fitted."""
+        fit = self.head.fit
+        return None if fit is None else fit(num_classes, **self.parameters)
 
     def score(self, xp: Any, outputs: Outputs) -> Any:
         """Scores (N,) of one batch of outputs; larger is more out-of-distribution."""
@@ -135,3 +225,47 @@ class BoundHead:
 HEADS = Registry(
     "edge_ood.scores", kind="score head", attribute="HEAD", listing="'edge-ood heads' lists them"
 )
+
+
+def bind_head(head: str | Spec) -> BoundHead:
+    """A head with all its parameters, given or default, and no statistics yet.
+
+    Args:
+        head: For example `energy:temperature=2`, or the same already parsed.
+
+    Raises:
+        UnknownNameError: If the head or a parameter does not exist; the hint has the closest.
+        InputError: If a parameter has the wrong type.
+    """
+    spec = parse_spec(head) if isinstance(head, str) else head
+    found: ScoreHead = HEADS.get(spec.name)
+    parameters = bind_parameters(found.score, spec.parameters, owner=f"score head {found.name!r}")
+    return BoundHead(found, parameters)
+
+
+def default_heads(given: Iterable[str]) -> list[Spec]:
+    """The default heads that a classifier has inputs for, in their order.
+
+    Args:
+        given: What it gives: fields of `Outputs`, or names of outputs of `classifier.onnx`.
+    """
+    fields = {name.partition("/")[0] for name in given}
+    return [Spec(name) for name in DEFAULT_HEADS if set(HEADS.get(name).inputs) <= fields]
+
+
+def heads_where(holds: Callable[[BoundHead], Any]) -> list[str]:
+    """Names of the heads of which, with default parameters, something holds; for hints."""
+    return [name for name in HEADS.names() if holds(bind_head(name))]
+
+
+def perturbs(parameters: Mapping[str, Any]) -> bool:
+    """Whether a head reads perturbed images, by its parameters as the metadata have them."""
+    return bool(parameters.get(_EPSILON))
+
+
+def _only(outputs: Outputs, layer: str) -> Outputs:
+    return replace(outputs, features={layer: outputs.features[layer]})
+
+
+def _weight_of(layer: str) -> str:
+    return f"{layer}/weight"

@@ -101,6 +101,13 @@ def mahalanobis(
     return _total(weighted)
 
 
+def kept_variance(statistics: Statistics, *, rank: int, **parameters: Any) -> dict[str, Any]:
+    """The rank and, by layer, the share of the variance in the directions that it keeps."""
+    end = "/explained"
+    shares = {n.removesuffix(end): float(s) for n, s in statistics.items() if n.endswith(end)}
+    return {"rank": {"rank": rank, "explained": shares}} if shares else {}
+
+
 def own_distances(
     xp: Any, outputs: Outputs, statistics: Statistics, **parameters: Any
 ) -> dict[str, Any]:
@@ -153,5 +160,7 @@ HEAD = ScoreHead(
     mahalanobis,
     source="Lee et al. 2018, eq. 2, section 2.2",
     fit=LayerGaussians,
+    summary=kept_variance,
     perturbation=own_distances,
+    layer_weights="weights",
 )

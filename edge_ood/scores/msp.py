@@ -29,4 +29,10 @@ def msp(xp: Any, outputs: Outputs, statistics: Statistics) -> Any:
     return others / (1 + others)
 
 
-HEAD = ScoreHead("msp", ("logits",), msp, source="Hendrycks & Gimpel 2017, section 3")
+HEAD = ScoreHead(
+    "msp",
+    ("logits",),
+    msp,
+    source="Hendrycks & Gimpel 2017, section 3",
+    reads_probabilities=True,
+)

@@ -14,14 +14,16 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from edge_ood.artifact.never_tested import declaration_of
 from edge_ood.attachment.attach import attach
 from edge_ood.attachment.attached import Attached
 from edge_ood.attachment.request import Options, Request
-from edge_ood.errors import ExportError
+from edge_ood.errors import ExportError, InputError
 from edge_ood.graph.array import OPSET
 from edge_ood.graph.quiet import quiet
 from edge_ood.images.folders import ImageSet, read_class_folders
 from edge_ood.images.preprocess import Preprocess
+from edge_ood.objectives import needs_of
 from edge_ood.parity.torch_reference import torch_reference
 from edge_ood.registry import Spec
 from edge_ood.scores import Outputs
@@ -217,7 +219,20 @@ def _provenance(run: Run) -> dict[str, object]:
         "objective_parameters": run.config.objective_parameters,
         "epochs": settings.epochs,
         "seed": settings.seed,
+        **_never_tested(run),
     }
+
+
+def _never_tested(run: Run) -> Mapping[str, object]:
+    """What the objective excludes from any test, where it learnt from images without labels.
+
+    Without this `evaluate` excludes those; so it does for an objective that is no longer there.
+    """
+    try:
+        roles = needs_of(run.config.settings.objective).never_tested
+    except InputError:
+        return {}
+    return declaration_of(roles) if roles or len(run.splits["unlabelled"]) else {}
 
 
 @contextlib.contextmanager

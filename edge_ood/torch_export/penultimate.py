@@ -97,7 +97,7 @@ def find_features(
     last = ", ".join(called[-_NAMED_LAST:]) or "no submodule"
     return FinishedNetwork(network, ""), [
         f"model {name!r} ends in {last}, not in a linear layer whose input could be features: "
-        "scores that read logits work, mahalanobis needs --layers"
+        "scores that read logits work, those that read features need --layers"
     ]
 
 
@@ -188,5 +188,5 @@ def _check_logits(name: str, logits: Tensor, classes: int) -> None:
     if (logits >= 0).all() and torch.allclose(total, torch.ones_like(total), atol=_SURE):
         raise InputError(
             f"model {name!r} gives probabilities, which sum to one, expected logits",
-            hint="leave the softmax out: scores such as energy need the numbers before it",
+            hint="leave the softmax out: scores need the numbers before it",
         )

@@ -10,7 +10,7 @@ from lightning_fabric import Fabric
 from edge_ood.errors import InputError
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.models import bind_model, build_classifier, check_input
-from edge_ood.objectives import Needs, bind_objective, needs_of
+from edge_ood.objectives import Needs, bind_objective, example_with, needs_of
 from edge_ood.training.first_weights import FirstWeights, first_weights
 from edge_ood.training.pixels import channel_statistics
 from edge_ood.training.run_directory import RunConfig
@@ -19,11 +19,8 @@ from edge_ood.training.training_set import Folders, TrainingSet
 
 __all__ = ["complete", "configure"]
 
-_ROLES = {
-    "outliers": ("outliers", "outlier-exposure"),
-    "unlabelled": ("unlabelled images", "classifier-discrepancy:mode=transductive"),
-}
-"""What messages call images that not every objective uses, and one that does."""
+_ROLES = {"outliers": "outliers", "unlabelled": "unlabelled images"}
+"""What messages call images that not every objective uses."""
 
 
 def configure(
@@ -75,17 +72,17 @@ def complete(
 def _check_needs(needs: Needs, settings: Settings, folders: Folders) -> None:
     """Refuse images that nothing uses, and an objective without what it needs."""
     objective = settings.objective.name
-    for role, (images, example) in _ROLES.items():
+    for role, images in _ROLES.items():
         folder: Path | None = getattr(folders, role)
         if folder is not None and role not in needs.folders:
             raise InputError(
                 f"objective {objective!r} makes no use of {images}, got '{folder}'",
-                hint=f"drop --{role}, or --objective {example}",
+                hint=f"drop --{role}, or --objective {example_with(role)}",
             )
         if folder is None and role in needs.folders:
             raise InputError(
                 f"objective {objective!r} needs {images}, got none",
-                hint=f"--{role} DIR, or --objective cross-entropy",
+                hint=f"--{role} DIR, or --objective {example_with(None)}",
             )
     if settings.heads < needs.heads:
         raise InputError(

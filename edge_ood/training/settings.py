@@ -7,10 +7,13 @@ from typing import Any
 from edge_ood.errors import InputError
 from edge_ood.registry import Spec
 
-__all__ = ["AUGMENTATIONS", "PRECISIONS", "Settings"]
+__all__ = ["AUGMENTATIONS", "DEFAULT_MODEL", "DEFAULT_OBJECTIVE", "PRECISIONS", "Settings"]
 
 AUGMENTATIONS = ("crop", "flip")
 PRECISIONS = ("fp32", "bf16")
+
+DEFAULT_MODEL, DEFAULT_OBJECTIVE = "wrn-40-2", "cross-entropy"
+"""What a run trains, and how, unless it is told."""
 
 _RATES = ("learning_rate", "final_learning_rate", "momentum", "weight_decay")
 

@@ -12,7 +12,7 @@ from sklearn.covariance import EmpiricalCovariance
 from edge_ood.artifact.metadata import write_metadata
 from edge_ood.artifact.reader import read_metadata
 from edge_ood.attachment.attach import Unfinished, attach, fit
-from edge_ood.attachment.request import Options, Request, default_heads
+from edge_ood.attachment.request import Options, Request
 from edge_ood.errors import CalibrationError, DataError, ExportError, InputError, UnknownNameError
 from edge_ood.images.folders import ImageSet, read_images
 from edge_ood.images.preprocess import Preprocess
@@ -22,6 +22,7 @@ from edge_ood.parity.limits import Reference
 from edge_ood.registry import parse_specs
 from edge_ood.runtime.calibrate import calibrate_artifact
 from edge_ood.runtime.scorer import Scorer
+from edge_ood.scores import default_heads
 from edge_ood.torch_export.export import export_classifier, request_of
 from edge_ood.torch_export.layers import WithLayers
 from edge_ood.training.run_directory import read_run
@@ -225,7 +226,8 @@ def test_a_failing_gate_leaves_the_earlier_file(request_: Request, tmp_path: Pat
 
 def test_default_heads_are_those_whose_inputs_exist(request_: Request) -> None:
     """A two-head network gets every closed-form head, in name order."""
-    names = [spec.name for spec in default_heads(request_.classifier)]
+    given = [output.name for output in request_.classifier.graph.output]
+    names = [spec.name for spec in default_heads(given)]
 
     assert sorted(names) == names
     assert {"energy", "mahalanobis", "mcd_l1", "msp", "uniform_ce"} <= set(names)
@@ -270,7 +272,7 @@ def test_parameters_reach_formula_and_metadata(request_: Request, tmp_path: Path
         ({"heads": parse_specs("energy:temp=2")}, UnknownNameError, "unknown parameter"),
         ({"heads": parse_specs("msp")}, InputError, "primary head 'energy' is not among"),
         ({"heads": parse_specs("energy,energy")}, InputError, "twice"),
-        ({"primary": "entropy"}, UnknownNameError, "unknown score head 'entropy'"),
+        ({"primary": "xyzzy"}, UnknownNameError, "unknown score head 'xyzzy'"),
         ({"statistics": "test"}, InputError, "expected training or calibration"),
     ],
 )

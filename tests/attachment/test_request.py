@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
-from edge_ood.attachment.request import Options, Request, bind_head, default_heads, without_combined
+from edge_ood.attachment.request import Options, Request, without_combined
 from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.errors import InputError
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.preprocess import Preprocess
-from edge_ood.registry import Spec, parse_specs
+from edge_ood.registry import parse_specs
+from edge_ood.scores import HEADS, bind_head
+
+PERTURBING = [name for name in HEADS.names() if bind_head(name).epsilon]
 
 
 @pytest.mark.parametrize(
@@ -33,8 +36,8 @@ def test_parameters_out_of_range_are_refused(scores: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message", "hint"),
     [
-        ({"epsilon": "best"}, "epsilon by 'best', expected one of", "odin:epsilon=0.002"),
-        ({"epsilon": "auto"}, "no score perturbs", "add odin"),
+        ({"epsilon": "best"}, "epsilon by 'best', expected", f"{PERTURBING[0]}:epsilon=0.002"),
+        ({"epsilon": "auto"}, "no score perturbs", f"add {' or '.join(PERTURBING)} to --scores"),
         ({"epsilon": "auto", "heads": parse_specs("energy,odin:epsilon=0")}, "no score", "odin"),
         ({"layers": ("auto",), "heads": parse_specs("energy")}, "reads features", "mahalanobis"),
     ],
@@ -98,22 +101,13 @@ def test_outliers_that_do_not_exist_are_refused(options: Options) -> None:
     assert "fgsm" in str(raised.value.hint)
 
 
-def test_heads_that_perturb_are_no_default() -> None:
-    """Without `--scores` an artefact has the closed-form heads alone: one pass, not three."""
-    outputs = ("logits", "logits_pair", "features/penultimate")
+def test_a_head_that_is_no_default_decides_only_where_it_was_chosen() -> None:
+    """Without `--scores` there are the declared heads, and the hint says how to get another."""
+    with pytest.raises(InputError, match="'odin' is not among the scores energy") as raised:
+        Options(primary="odin")
 
-    names = [spec.name for spec in default_heads(_classifier(outputs))]
-
-    assert "odin" not in names
-    assert {"energy", "mahalanobis", "mcd_l1", "msp"} <= set(names)
-
-
-def test_a_head_that_perturbs_knows_its_step() -> None:
-    """The step is the parameter `epsilon`, and 0 where a head has no gradient."""
-    found = [bind_head(spec).epsilon for spec in parse_specs("odin,odin:epsilon=0.2,mahalanobis")]
-
-    assert [0.0014, 0.2, 0.0] == found
-    assert 0.0 == bind_head(Spec("energy")).epsilon
+    assert "add it to --scores" in str(raised.value.hint)
+    Options(heads=parse_specs("energy,odin"), primary="odin")
 
 
 def _classifier(outputs: tuple[str, ...]) -> ModelProto:

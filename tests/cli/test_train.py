@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from edge_ood.cli.app import app
 from edge_ood.cli.train import train as command
+from edge_ood.objectives import example_with
 from edge_ood.training.run_directory import read_run
 
 SMALL = ["--model", "wrn-10-1:dropout=0", "--image-size", "8", "--epochs", "2"]
@@ -205,7 +206,7 @@ def with_options(*options: str) -> Callable[[Path, Path], list[str]]:
         (with_options("--model", "wrn-41-2"), "expected depth 6 n + 4", "'wrn-40-2'"),
         (with_options("--objective", "cross-entrpy"), "unknown objective", "'cross-entropy'"),
         (with_options("--objective", "outlier-exposure"), "needs outliers", "--outliers DIR"),
-        (with_options("--outliers", "x"), "makes no use of outliers", "outlier-exposure"),
+        (with_options("--outliers", "x"), "makes no use of outliers", example_with("outliers")),
         (with_options("--from", "/dev"), "'/dev' is not a run directory", "edge-ood train"),
         (
             with_options("--outliers", "x", "--objective", "energy-bounded"),
@@ -230,7 +231,7 @@ def with_options(*options: str) -> Callable[[Path, Path], list[str]]:
         (
             with_options("--outliers", "x", "--unlabelled", "x", "--objective", "outlier-exposure"),
             "makes no use of unlabelled images, got 'x'",
-            "classifier-discrepancy:mode=transductive",
+            example_with("unlabelled"),
         ),
         (
             with_options("--objective", "classifier-discrepancy:mode=inductive"),

@@ -117,6 +117,26 @@ def test_a_section_says_what_the_file_says(
     ) == registries.write_entries("heads")
 
 
+def test_a_page_of_its_own_words_gets_what_it_is_silent_about(
+    registries: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Formula and source of a file without a section, papers as links; nothing of the others."""
+    found = type("Found", (), {"names": lambda: ["doubt", "known"], "get": lambda name: doubt})
+    formulas = {"heads": (found, lambda function: function, "heads.md")}
+    monkeypatch.setattr(registries, "_FORMULAS", formulas)
+    monkeypatch.setattr(doubt, "__doc__", "Half.\n\nSource: Nobody 2020, arXiv:2001.00001, eq. 1.")
+    source = ["# Title\n\n### `known`\n\nIn words.\n\n<!-- other files: heads -->\n\nEnd\n"]
+
+    registries._fill(None, "methods", source)
+
+    assert (
+        "# Title\n\n### `known`\n\nIn words.\n\n"
+        "### `doubt`\n\nHalf.\n\n"
+        "Source: Nobody 2020, [arXiv:2001.00001](https://arxiv.org/abs/2001.00001), eq. 1. "
+        "[All about it](heads.md#doubt).\n\nEnd\n"
+    ) == source[0]
+
+
 def doubt(xp: Any, outputs: Any, statistics: Any, *, factor: NonNegative = 0.5) -> Any:
     """Half of `z`.
 

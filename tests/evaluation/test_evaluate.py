@@ -275,6 +275,7 @@ POOL = {"unlabelled": Manifest.of([content_hash(b"bee_0.6.png")])}
 TRANSDUCTIVE = {
     "objective": "classifier-discrepancy",
     "objective_parameters": {"mode": "transductive"},
+    "never_tested": [],
 }
 
 

@@ -29,13 +29,13 @@ def images(tmp_path):
     return write
 
 
-def artefact(name="made.onnx", *, mode=None, **roles):
+def artefact(name="made.onnx", *, never_tested=(), **roles):
     """An artefact that was made from files with these names, and is asked for nothing else."""
     manifests = {
         role: Manifest.of([content_hash(file.encode()) for file in files])
         for role, files in roles.items()
     }
-    provenance = {"objective": "x", "objective_parameters": {"mode": mode}} if mode else {}
+    provenance = {} if never_tested is None else {"never_tested": never_tested}
     metadata = SimpleNamespace(manifests=manifests, provenance=provenance)
     return OpenArtifact(Path(name).stem, name, "", 0, SimpleNamespace(metadata=metadata), {})
 
@@ -112,25 +112,44 @@ def test_counts_are_by_set_and_role(images):
     assert {"training": 2, "calibration": 1} == {r: len(f) for r, f in found["x"].items()}
 
 
-def test_a_pool_that_excludes_test_images_is_held_to_that(images):
-    """With mode=transductive-split no option lets an image of the pool in."""
+@pytest.mark.parametrize("role", ROLES)
+def test_what_an_artefact_excludes_no_option_lets_in(images, role):
+    """Whatever role it declares; the message names file, role and artefact."""
     id_images = images("id", *"ab")
-    artifact = artefact(mode="transductive-split", unlabelled="b")
+    artifact = artefact(never_tested=["pretraining", role], **{role: "b"})
 
-    with pytest.raises(DataError, match=r"b.png' is among the pool that 'made\.onnx' learnt from"):
+    with pytest.raises(
+        DataError, match=rf"b.png' is among the {role} images of 'made\.onnx', which its training"
+    ):
         plan_evaluation([artifact], "", id_images, [], allow_overlap=True)
 
 
 def test_a_transductive_pool_needs_permission(images):
-    """With mode=transductive a test image of the pool is let in on demand, and counted."""
+    """A test image of a pool that excludes none is let in on demand, and counted."""
     id_images = images("id", *"ab")
-    artifact = artefact(mode="transductive", unlabelled="b")
+    artifact = artefact(never_tested=[], unlabelled="b")
 
     with pytest.raises(DataError, match="unlabelled"):
         plan_evaluation([artifact], "", id_images, [])
     (task,) = plan_evaluation([artifact], "", id_images, [], allow_overlap=True).tasks
 
     assert {"unlabelled": 1} == task.overlap_counts("")
+
+
+@pytest.mark.parametrize("said", [None, "unlabelled", [1]], ids=["nothing", "text", "numbers"])
+def test_a_pool_of_an_artefact_that_does_not_say_is_excluded(images, said):
+    """Those of earlier versions do not; the hint is to export again. Other roles are as ever."""
+    id_images = images("id", *"ab")
+
+    with pytest.raises(DataError, match="does not say whether these may be tested") as refused:
+        plan_evaluation(
+            [artefact(never_tested=said, unlabelled="b")], "", id_images, [], allow_overlap=True
+        )
+
+    assert "exported again" in str(refused.value.hint)
+    other = artefact(never_tested=said, training="b")
+    (task,) = plan_evaluation([other], "", id_images, [], allow_overlap=True).tasks
+    assert {"training": 1} == task.overlap_counts("")
 
 
 def test_a_file_that_cannot_be_read_is_named(images):

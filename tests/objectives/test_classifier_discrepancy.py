@@ -186,4 +186,5 @@ def test_the_mode_says_where_unlabelled_images_come_from(
     needs = needs_of(f"classifier-discrepancy:mode={mode}")
 
     assert (pool, folders, 2) == (needs.unlabelled, needs.folders, needs.heads)
+    assert (pool if mode == "transductive-split" else ()) == needs.never_tested
     assert needs_of("classifier-discrepancy") == needs_of("classifier-discrepancy:mode=auxiliary")

@@ -8,7 +8,14 @@ import torch
 
 from edge_ood.errors import UnknownNameError
 from edge_ood.models import Classifier, build_classifier
-from edge_ood.objectives import OBJECTIVES, Batch, Objective, bind_objective, needs_of
+from edge_ood.objectives import (
+    OBJECTIVES,
+    Batch,
+    Objective,
+    bind_objective,
+    example_with,
+    needs_of,
+)
 from edge_ood.scores import Outputs
 
 CLASSES = 3
@@ -155,6 +162,31 @@ def test_parameters_have_defaults(name: str) -> None:
     }
 
     assert keyword_only == set(bind_objective(name).parameters)
+
+
+@objectives
+def test_declarations_are_about_what_there_is(name: str) -> None:
+    """Roles that are never tested on are among those that are asked for, bounds are parameters."""
+    needs, bounds = needs_of(name), OBJECTIVES.get(name).energy_bounds
+
+    assert set(needs.never_tested) <= needs.folders
+    assert set(bounds or ()) <= set(bind_objective(name).parameters)
+
+
+@pytest.mark.parametrize(("role", "folders"), [(None, 0), ("outliers", 1), ("unlabelled", 1)])
+def test_an_example_uses_its_role_and_asks_for_little_else(role: str | None, folders: int) -> None:
+    """No second role, no finished run; what a hint says can be typed."""
+    needs = needs_of(example_with(role))
+
+    assert folders == len(needs.folders)
+    assert role is None or role in needs.folders
+    assert not needs.trained
+
+
+def test_an_example_is_a_name_alone_where_that_will_do() -> None:
+    """Parameters are written only for what no objective does by default."""
+    assert ":" not in example_with(None) + example_with("outliers")
+    assert ":" in example_with("unlabelled")
 
 
 def test_a_misspelt_objective_gets_the_closest() -> None:

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-from edge_ood.attachment.request import bind_head
 from edge_ood.errors import ExportError
 from edge_ood.graph.simplify import simplify
 from edge_ood.images.preprocess import Preprocess
@@ -16,7 +15,7 @@ from edge_ood.parity import gradient_check as module
 from edge_ood.parity.gradient_check import check_gradient
 from edge_ood.parity.onnx_reference import OnnxEvaluator
 from edge_ood.registry import Spec
-from edge_ood.scores import BoundHead, Outputs
+from edge_ood.scores import BoundHead, Outputs, bind_head
 from edge_ood.torch_export.export import export_classifier
 from edge_ood.torch_export.penultimate import find_features
 

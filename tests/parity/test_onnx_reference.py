@@ -9,12 +9,12 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from edge_ood.attachment.request import bind_head
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.parity import onnx_reference as module
 from edge_ood.parity.onnx_reference import OnnxEvaluator, onnx_reference
 from edge_ood.parity.torch_reference import TorchEvaluator
 from edge_ood.registry import Spec
+from edge_ood.scores import bind_head
 from edge_ood.torch_export.export import export_classifier
 from edge_ood.torch_export.penultimate import find_features
 

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edge_ood.attachment.attach import Unfinished, steps_for
-from edge_ood.attachment.request import Options, bind_head
+from edge_ood.attachment.request import Options
 from edge_ood.images.folders import read_images
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import decode_all
 from edge_ood.parity.torch_reference import TorchEvaluator
 from edge_ood.registry import parse_specs
 from edge_ood.runtime.scorer import Scorer
-from edge_ood.scores import BoundHead
+from edge_ood.scores import BoundHead, bind_head
 from edge_ood.torch_export.export import request_of
 from edge_ood.training.run_directory import read_run
 from edge_ood.training.run_weights import load_model

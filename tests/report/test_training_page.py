@@ -130,6 +130,20 @@ def test_margins_that_were_measured_are_named(
 
 
 @pytest.mark.usefixtures("_no_figures")
+@pytest.mark.parametrize("name", ["cross-entropy", "of-another-version"])
+def test_only_what_an_objective_declares_is_a_bound(
+    make_run: Callable[..., Path], name: str
+) -> None:
+    """Parameters that bear the name of another objective's are nothing of the kind."""
+    bounds = {"m_in": -15.0, "m_out": -4.0}
+
+    page = page_of(make_run(objective=Spec(name, bounds), measured=bounds))
+
+    assert "bounds of the objective" not in page
+    assert "bounds of the objective" in page_of(make_run(measured=bounds))
+
+
+@pytest.mark.usefixtures("_no_figures")
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
@@ -137,6 +151,7 @@ def test_margins_that_were_measured_are_named(
         ({"recipe": "gone"}, "which this version of edge-ood does not know"),
         ({"validation": 0}, "no image was held out"),
         ({"objective": Spec("cross-entropy", {}), "outliers": 0}, "The mean energy of"),
+        ({"objective": Spec("of-another-version", {"m_in": -1.0})}, "The mean energy of"),
     ],
 )
 def test_what_a_run_lacks_is_said(

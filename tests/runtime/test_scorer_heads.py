@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 
 from edge_ood.artifact.calibration_record import Calibration, Probe
 from edge_ood.artifact.metadata import HeadRecord, Metadata, store_metadata
-from edge_ood.attachment.request import bind_head
 from edge_ood.cli.app import app
 from edge_ood.errors import InputError, UnknownNameError
 from edge_ood.graph.assemble import assemble
@@ -21,6 +20,7 @@ from edge_ood.images.preprocess import Preprocess
 from edge_ood.registry import parse_specs
 from edge_ood.runtime.calibrate import calibrate_artifact
 from edge_ood.runtime.scorer import Scorer
+from edge_ood.scores import bind_head
 
 NAMES = ("msp", "odin", "energy")
 

@@ -11,15 +11,18 @@ from onnx import TensorProto, helper
 
 from edge_ood.graph.array import OPSET, GraphArray, GraphBuilder, GraphNamespace
 from edge_ood.registry import bind_parameters, parse_spec
-from edge_ood.scores import HEADS, BoundHead, Outputs
+from edge_ood.scores import HEADS, BoundHead, Outputs, bind_head
 
 CLASSES, DIMENSIONS = 4, 6
 FLOAT64 = 1e-12  # relative; the same formula in another order of sums
+LEAST_PROBABILITY = 1e-30  # that a classifier without logits is adopted with
 FLOAT32 = 1e-4  # of the scores' spread; whitened float32 features are the worst
 CENTRES = 8 * np.eye(CLASSES, DIMENSIONS)
 
 VARIANTS = ("mahalanobis:rank=2",)
 FITTED = [name for name in HEADS.names() if HEADS.get(name).fit is not None]
+WEIGHTED = [name for name in HEADS.names() if HEADS.get(name).layer_weights is not None]
+OF_PROBABILITIES = [name for name in HEADS.names() if HEADS.get(name).reads_probabilities]
 
 
 @pytest.fixture(params=[*HEADS.names(), *VARIANTS])
@@ -202,6 +205,45 @@ def test_merged_statistics_give_the_same_scores(name):
 
     expected, merged = (BoundHead(head, parameters, fit.finish()) for fit in (whole, first))
     np.testing.assert_allclose(in_numpy(merged, mixed(8)), in_numpy(expected, mixed(8)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_layers_are_weighted_and_summed(name):
+    """The score of several layers is the sum of those of each alone, times its weight."""
+    head = HEADS.get(name)
+    accumulator = head.fit(CLASSES)
+    accumulator.update(*known(40))
+    fitted = BoundHead(head, bind_parameters(head.score, {}, owner=name), accumulator.finish())
+    weights, outputs = {"early": np.array(3.0), "penultimate": np.array(0.25)}, mixed(6)
+
+    found = in_numpy(fitted.with_weights(weights), outputs)
+
+    alone = [in_numpy(fitted.of_layer(layer), outputs) for layer in weights]
+    np.testing.assert_allclose(3 * alone[0] + 0.25 * alone[1], found, rtol=FLOAT64)
+    assert fitted.weights_source in ("uniform", "outliers", "fgsm")
+
+
+@pytest.mark.parametrize("name", OF_PROBABILITIES)
+def test_logarithms_of_probabilities_do_for_logits(name):
+    """Rounded to float32, they give the score of the logits, even where all but one are lost."""
+    head = bind_head(name)
+    logits = np.concatenate([mixed(9).logits, 120.0 * np.eye(CLASSES)])
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares = (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
+    rounded = np.log(np.maximum(shares.astype(float), LEAST_PROBABILITY))
+
+    found = in_numpy(head, Outputs(rounded))
+
+    np.testing.assert_allclose(in_numpy(head, Outputs(logits)), found, rtol=1e-6, atol=1e-29)
+
+
+def test_parameters_of_a_step_belong_to_heads_that_perturb(name):
+    """`epsilon` is there with a perturbation, `clip` at most, and neither without one."""
+    head = HEADS.get(name)
+    reserved = {"epsilon", "clip"} & set(bind_parameters(head.score, {}, owner=name))
+
+    assert (head.perturbation is not None) == ("epsilon" in reserved)
+    assert head.perturbation or not reserved
 
 
 def test_declaration(name):

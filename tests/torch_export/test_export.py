@@ -15,8 +15,10 @@ from edge_ood.attachment.request import Options
 from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.errors import ArtifactError, CalibrationError, ExportError
 from edge_ood.parity.torch_reference import torch_reference
-from edge_ood.registry import parse_specs
+from edge_ood.registry import parse_spec, parse_specs
 from edge_ood.runtime.scorer import Scorer
+from edge_ood.scores import default_heads
+from edge_ood.torch_export import export as module
 from edge_ood.torch_export.export import export_classifier, export_run, request_of
 from edge_ood.training.run_directory import read_run
 from edge_ood.training.run_weights import load_model
@@ -76,6 +78,34 @@ def test_the_artefact_names_the_recipe(run_path: Path) -> None:
     assert "oe-cifar10" == request_of(published, Options(provider="cpu")).provenance["recipe"]
 
 
+@pytest.mark.parametrize(
+    ("objective", "pool", "expected"),
+    [
+        ("classifier-discrepancy:mode=transductive-split", "outliers", ["unlabelled"]),
+        ("classifier-discrepancy:mode=transductive", "outliers", []),
+        ("outlier-exposure", "unlabelled", None),
+        ("of-another-version", "outliers", None),
+    ],
+)
+def test_the_artefact_says_what_its_training_excludes_from_tests(
+    run_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    objective: str,
+    pool: str,
+    expected: list[str] | None,
+) -> None:
+    """The objective's declaration; none where nobody knows it, or it has no pool."""
+    monkeypatch.setattr(module, "export_classifier", lambda *_: onnx.ModelProto())
+    run = read_run(run_path)
+    settings = replace(run.config.settings, objective=parse_spec(objective))
+    splits = {**run.splits, "unlabelled": run.splits[pool]}
+    changed = replace(run, config=replace(run.config, settings=settings), splits=splits)
+
+    found = request_of(changed, Options(provider="cpu")).provenance
+
+    assert expected == found.get("never_tested")
+
+
 def test_an_unfinished_run_is_refused(run_path: Path, tmp_path: Path) -> None:
     """Without weights there is nothing to export, and the hint says how to go on."""
     copy = Path(shutil.copytree(run_path, tmp_path / "run"))
@@ -110,7 +140,8 @@ def test_two_heads_are_needed_for_their_discrepancy(tmp_path: Path, one_head_run
 
     assert "--heads 2" in str(raised.value.hint)
     export_run(one_head_run, tmp_path / "y.onnx", Options(provider="cpu"))
-    assert ("energy", "mahalanobis", "msp", "uniform_ce") == Scorer(tmp_path / "y.onnx").heads
+    expected = tuple(spec.name for spec in default_heads(["logits", "features"]))
+    assert expected == Scorer(tmp_path / "y.onnx").heads
     assert not (tmp_path / "x.onnx").exists()
 
 
