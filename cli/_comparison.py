@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-import typer
-
+from edge_ood.cli._say import say
 from edge_ood.cli._table import format_table
 
 if TYPE_CHECKING:
@@ -14,17 +13,17 @@ __all__ = ["report_comparison"]
 
 def report_comparison(precision: str, found: "Comparison") -> None:
     """Print a table of the heads and a line of totals; warnings go to stderr."""
-    typer.echo(f"\n{precision} against fp32, on {found.images} training images:")
+    say(f"\n{precision} against fp32, on {found.images} training images:")
     headings = ("head", "rank correlation", "flips, thresholds of fp32", "flips, its own")
     rows = [
         (h.head, f"{h.rank_correlation:.4f}", f"{h.flips_before:.2%}", f"{h.flips_after:.2%}")
         for h in found.heads
     ]
-    typer.echo(format_table(headings, rows))
-    typer.echo(
+    say(format_table(headings, rows))
+    say(
         f"{1 - found.flip_rate:.2%} of the labels agree, logits differ by "
         f"{found.logits_error:.2%} of their spread; {found.size_bytes / 1e6:.2f} MB instead of "
         f"{found.float32_bytes / 1e6:.2f} MB; {found.speed:.2f} x as fast as fp32 on this machine"
     )
     for warning in found.warnings(precision):
-        typer.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)

@@ -7,6 +7,7 @@ import typer
 
 from edge_ood.cli._bundles import bundle
 from edge_ood.cli._evaluation_text import evaluation_text
+from edge_ood.cli._say import say
 from edge_ood.cli._streams import expect_standard_output
 from edge_ood.errors import UsageError
 
@@ -75,4 +76,4 @@ class Outputs:
         elif self.csv_file == _STDOUT:
             typer.echo(csv_table(evaluation), nl=False)
         else:
-            typer.echo(evaluation_text(evaluation))
+            say(evaluation_text(evaluation))

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from edge_ood.cli._comparison import report_comparison
+from edge_ood.cli._say import say
 from edge_ood.cli._table import format_table
+from edge_ood.files.text import printable
 
 if TYPE_CHECKING:
     from edge_ood.attachment.attach import Attached
@@ -27,8 +27,8 @@ def report_artifact(attached: "Attached") -> None:
         (head, f"{threshold:.6g}", f"{errors[head].error:.1e}", f"{errors[head].allowed:.1e}")
         for head, threshold in calibration.thresholds.items()
     ]
-    typer.echo(format_table(("head", "threshold", "parity error", "allowed"), rows))
-    typer.echo(
+    say(format_table(("head", "threshold", "parity error", "allowed"), rows))
+    say(
         f"{target}: {target.stat().st_size / 1e6:.2f} MB, calibrated on {calibration.n} images, "
         f"decides by {attached.metadata.primary}; "
         f"parity checked on {attached.parity.images} images, "
@@ -36,15 +36,15 @@ def report_artifact(attached: "Attached") -> None:
         "between resizing by Pillow and in the graph"
     )
     for gradient in attached.parity.gradients:
-        typer.echo(
+        say(
             f"{gradient.head}: gradient within {gradient.worst:.2%} of differences (allowed "
             f"{gradient.allowed:.0%}) along {gradient.compared} directions on {gradient.images} "
             f"images; {gradient.kinks} more at kinks"
         )
-    typer.echo(promise(attached.metadata))
-    typer.echo(f"{report_path(target)}: the images on which each output is furthest off")
+    say(promise(attached.metadata))
+    say(f"{report_path(target)}: the images on which each output is furthest off")
     if page_path(target).exists():
-        typer.echo(f"{page_path(target)}: all of this as a page, and what the thresholds mean")
+        say(f"{page_path(target)}: all of this as a page, and what the thresholds mean")
     if attached.comparison is not None:
         report_comparison(attached.metadata.precision, attached.comparison)
 
@@ -54,15 +54,15 @@ def _explain_choices(choices: Mapping[str, Any]) -> None:
         if "epsilon" in choice:
             found = choice["epsilon"]
             curve = ", ".join(f"{eps}: {value:.4f}" for eps, value in found["curve"].items())
-            typer.echo(f"{head}: epsilon {found['epsilon']:g} by {found['criterion']} ({curve})")
+            say(f"{head}: epsilon {found['epsilon']:g} by {found['criterion']} ({curve})")
             if found["at_end"]:
                 kept = ", so the paper's value is kept" if found["kept_default"] else ""
-                typer.echo(f"{head}: the best epsilon is the end of the grid{kept}", err=True)
+                say(f"{head}: the best epsilon is the end of the grid{kept}", err=True)
         if "weights" in choice:
             by_layer = choice["weights"]["by_layer"]
-            shown = ", ".join(f"{layer} {weight:.3g}" for layer, weight in by_layer.items())
-            typer.echo(f"{head}: layer weights by {choice['weights']['source']}: {shown}")
+            shown = ", ".join(f"{printable(name)} {share:.3g}" for name, share in by_layer.items())
+            say(f"{head}: layer weights by {choice['weights']['source']}: {shown}")
         if "rank" in choice:
             shares = choice["rank"]["explained"].items()
-            kept = ", ".join(f"{share:.1%} of that of {layer}" for layer, share in shares)
-            typer.echo(f"{head}: rank {choice['rank']['rank']} keeps of the variance: {kept}")
+            kept = ", ".join(f"{share:.1%} of that of {printable(name)}" for name, share in shares)
+            say(f"{head}: rank {choice['rank']['rank']} keeps of the variance: {kept}")
