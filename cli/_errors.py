@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from edge_ood.cli._say import say
 from edge_ood.errors import EdgeOodError
 from edge_ood.files.text import printable
 
@@ -20,6 +21,7 @@ __all__ = ["INTERRUPTED", "OneLineErrors", "report_full_disk", "sigterm_interrup
 INTERRUPTED = 128 + signal.SIGINT
 """Exit code after Ctrl-C, as shells have it."""
 
+_USAGE_ERROR: Any = typer.BadParameter.__mro__[1]  # which Typer has under changing names
 _TERMINATED = 128 + signal.SIGTERM
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -32,12 +34,16 @@ class OneLineErrors(TyperGroup):
         try:
             return super().invoke(ctx)
         except EdgeOodError as error:
-            typer.echo(f"error: {printable(str(error))}", err=True)
+            say(f"error: {printable(str(error))}", err=True)
             if error.hint:
-                typer.echo(f"hint: {printable(error.hint)}", err=True)
+                say(f"hint: {printable(error.hint)}", err=True)
             raise typer.Exit(error.exit_code) from error
+        except _USAGE_ERROR as error:
+            # It quotes words of the command line, which shells take from names of files.
+            error.message = printable(error.message)
+            raise
         except KeyboardInterrupt as stop:
-            typer.echo(": ".join(["interrupted", *map(str, stop.args)]), err=True)
+            say(": ".join(["interrupted", *map(str, stop.args)]), err=True)
             code = _TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED
             raise typer.Exit(code) from None
         except BrokenPipeError:
@@ -54,8 +60,8 @@ def report_full_disk(error: OSError) -> int:
         raise error
     _abandon_stdout()
     target = f"'{printable(str(error.filename))}'" if error.filename else "standard output"
-    typer.echo(f"error: cannot write {target}: {error.strerror}", err=True)
-    typer.echo("hint: free some space or write elsewhere", err=True)
+    say(f"error: cannot write {target}: {error.strerror}", err=True)
+    say("hint: free some space or write elsewhere", err=True)
     return 1
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edge_ood.cli._bundles import bundle
+from edge_ood.cli._say import say
 from edge_ood.cli._streams import expect_standard_output
 from edge_ood.errors import UsageError
 from edge_ood.evaluation.text import evaluation_text
@@ -75,4 +76,4 @@ class Outputs:
         elif self.csv_file == _STDOUT:
             typer.echo(csv_table(evaluation), nl=False)
         else:
-            typer.echo(evaluation_text(evaluation))
+            say(evaluation_text(evaluation))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from edge_ood.cli._say import say
+
 if TYPE_CHECKING:
     from edge_ood.artifact.metadata import Metadata
     from edge_ood.report.gallery import Gallery
@@ -74,4 +76,4 @@ class GalleryPage:
                 on_picture=lambda: bar.update(1),
             )
         write_page(self._path, html)
-        typer.echo(f"the {gallery.shown} most suspicious images are in '{self._path}'", err=True)
+        say(f"the {gallery.shown} most suspicious images are in '{self._path}'", err=True)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-import typer
+from edge_ood.cli._say import say
 
 if TYPE_CHECKING:
     from edge_ood.attachment.attached import Attached
@@ -12,6 +12,6 @@ __all__ = ["report_artifact"]
 
 def report_artifact(attached: "Attached") -> None:
     """Print thresholds, errors, guarantee and what was chosen; warnings go to stderr."""
-    typer.echo(str(attached))
+    say(str(attached))
     for warning in attached.warnings:
-        typer.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from edge_ood.cli._bundles import bundle
+from edge_ood.cli._say import say
 from edge_ood.files.text import printable
 from edge_ood.scores import DEFAULT_PRIMARY
 
@@ -163,9 +164,9 @@ _STEPS = {
 
 def announce_step(name: str) -> None:
     """Say on stderr what a long command is at."""
-    typer.echo(f"{_STEPS.get(name, name)} ...", err=True)
+    say(f"{_STEPS.get(name, name)} ...", err=True)
 
 
 def print_note(note: str) -> None:
     """Say on stderr what the user should know."""
-    typer.echo(f"note: {printable(note)}", err=True)
+    say(f"note: {printable(note)}", err=True)

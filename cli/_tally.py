@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from edge_ood.files.text import printable
+
 if TYPE_CHECKING:
     from edge_ood.artifact.outputs import Row
     from edge_ood.report.gallery import Gallery
@@ -69,7 +71,7 @@ class Tally:
     def summary(self) -> str:
         """One line: how many, how they fared, how fast."""
         others = {s: n for s, n in sorted(self._statuses.items()) if s != "ok"}
-        problems = "".join(f", {n} {status}" for status, n in others.items())
+        problems = "".join(f", {n} {printable(status)}" for status, n in others.items())
         fared = f"{self.flagged} flagged as out-of-distribution{problems}"
         total = self._statuses.total()
         if self._earlier == total:

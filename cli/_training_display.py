@@ -4,10 +4,11 @@ import math
 from datetime import timedelta
 from types import TracebackType
 
-import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from edge_ood.cli._say import say
+from edge_ood.files.text import printable
 from edge_ood.training.progress import Progress as Callbacks
 from edge_ood.training.progress import StepReport
 from edge_ood.training.run_directory import EpochReport, Run
@@ -76,7 +77,7 @@ class TrainingDisplay:
             self._accuracy += f" (heads {heads[0]:.1%}, {heads[1]:.1%})"
         if self._bar.disable:
             left_s = report.seconds * (self._epochs - report.epoch)
-            typer.echo(
+            say(
                 f"epoch {report.epoch}/{self._epochs}  loss {report.training_loss:.3f}"
                 f"{self._accuracy}  {report.images_per_s:,.0f} images/s"
                 f"  {timedelta(seconds=round(left_s))} left",
@@ -84,4 +85,5 @@ class TrainingDisplay:
             )
 
     def _show_note(self, note: str) -> None:
-        self._bar.console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+        shown = f"note: {printable(note)}"
+        self._bar.console.print(shown, markup=False, highlight=False, soft_wrap=True)

@@ -8,6 +8,7 @@ import typer
 
 from edge_ood.cli._bundles import GroupedCommand
 from edge_ood.cli._errors import INTERRUPTED, OneLineErrors, report_full_disk
+from edge_ood.cli._say import say
 from edge_ood.cli._streams import open_standard_streams
 
 __all__ = ["app", "main"]
@@ -84,7 +85,7 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib import metadata
 
-        typer.echo(metadata.version("edge-ood"))
+        say(metadata.version("edge-ood"))
         raise typer.Exit
 
 

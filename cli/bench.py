@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_ood.cli._options import ArtifactArgument, ProviderOption
+from edge_ood.cli._say import say
 from edge_ood.cli._streams import expect_standard_output
 from edge_ood.files.plain_table import format_table
 from edge_ood.files.text import printable
@@ -46,13 +47,13 @@ def bench(
         artifact,
         files,
         provider=provider,
-        on_step=lambda step: typer.echo(f"measuring {step} ...", err=True),
+        on_step=lambda step: say(f"measuring {step} ...", err=True),
     )
     if json_output:
         json.dump(report.to_json(), sys.stdout, indent=2)
         typer.echo()
     else:
-        typer.echo(_tables(report, shlex.join([str(artifact), str(images or "IMAGES")])))
+        say(_tables(report, printable(shlex.join([str(artifact), str(images or "IMAGES")]))))
 
 
 def _tables(report: "Report", arguments: str) -> str:

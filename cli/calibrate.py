@@ -16,6 +16,7 @@ from edge_ood.cli._options import (
     ProviderOption,
     print_note,
 )
+from edge_ood.cli._say import say
 from edge_ood.files.plain_table import format_table
 from edge_ood.files.text import printable
 
@@ -136,10 +137,10 @@ def _report(target: Path, report: "CalibrationReport") -> None:
         (head, f"{before[head]:.6g}" if head in before else "-", f"{threshold:.6g}")
         for head, threshold in after.thresholds.items()
     ]
-    typer.echo(format_table(("head", "threshold before", "threshold now"), rows))
-    typer.echo(
-        f"{target}: calibrated on {after.n} images, "
+    say(format_table(("head", "threshold before", "threshold now"), rows))
+    say(
+        f"{printable(str(target))}: calibrated on {after.n} images, "
         f"of which {after.guarantee.needed_images} are needed at least"
     )
-    typer.echo(guarantee_text(report.metadata))
-    typer.echo(f"recorded on {printable(str(report.metadata.probe.device))}")
+    say(guarantee_text(report.metadata))
+    say(f"recorded on {printable(str(report.metadata.probe.device))}")

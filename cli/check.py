@@ -2,9 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-import typer
-
 from edge_ood.cli._options import ArtifactArgument, ProviderOption
+from edge_ood.cli._say import say
 from edge_ood.files.plain_table import format_table
 from edge_ood.files.text import printable
 
@@ -27,13 +26,13 @@ def check(artifact: ArtifactArgument, *, provider: ProviderOption = "auto") -> N
     from edge_ood.runtime.scorer import Scorer
 
     result = run_probe(Scorer(artifact, provider=provider))
-    typer.echo(f"{_devices(result)}\n\n{_outcome(result)}\n")
+    say(f"{_devices(result)}\n\n{_outcome(result)}\n")
     if not result.passed:
         raise ArtifactError(
             f"this device does not reproduce {result.wrong} of '{artifact}': {result.cause}",
             hint=result.remedy(artifact),
         )
-    typer.echo(f"{artifact}: reproduced on this device ({result.here.provider})")
+    say(f"{printable(str(artifact))}: reproduced on this device ({result.here.provider})")
 
 
 def _devices(result: "ProbeResult") -> str:

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from edge_ood.cli._options import ForceOption
+from edge_ood.cli._say import say
 
 __all__ = ["demo"]
 
@@ -41,16 +42,16 @@ def demo(
     _make_room(output, force=force)
     counts = write_images(output / "images")
     listed = ", ".join(f"{name} {count}" for name, count in counts.items())
-    typer.echo(f"wrote {output / 'images'}: {listed}")
+    say(f"wrote {output / 'images'}: {listed}")
     for command in _commands(output):
-        typer.echo(f"\n$ edge-ood {shlex.join(command)}")
+        say(f"\n$ edge-ood {shlex.join(command)}")
         sys.stdout.flush()
         _run(command)
-    typer.echo(f"\nDone in {time.monotonic() - started:.0f} s. Everything is left to explore:")
+    say(f"\nDone in {time.monotonic() - started:.0f} s. Everything is left to explore:")
     for name in _MADE:
         if (output / name).exists():  # pages need an extra
-            typer.echo(f"  {output / name}")
-    typer.echo(f"Next: edge-ood inspect {shlex.quote(str(output / 'digits.onnx'))}")
+            say(f"  {output / name}")
+    say(f"Next: edge-ood inspect {shlex.quote(str(output / 'digits.onnx'))}")
 
 
 def _commands(output: Path) -> list[list[str]]:

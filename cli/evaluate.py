@@ -12,6 +12,7 @@ import typer
 from edge_ood.cli._bundles import with_bundles
 from edge_ood.cli._evaluation_outputs import Outputs
 from edge_ood.cli._options import BatchSizeOption, ForceOption, ProviderOption, announce_step
+from edge_ood.cli._say import say
 from edge_ood.corruptions import CORRUPTIONS
 from edge_ood.synthetic import KINDS
 
@@ -108,7 +109,7 @@ def evaluate(
             **outputs.files(),
         )
     for message in dict.fromkeys(str(warning.message) for warning in caught):
-        typer.echo(f"warning: {message}", err=True)
+        say(f"warning: {message}", err=True)
     outputs.print(result)
 
 

@@ -1,7 +1,6 @@
 """`edge-ood heads`: the score heads that exist."""
 
-import typer
-
+from edge_ood.cli._say import say
 from edge_ood.cli._streams import expect_standard_output
 from edge_ood.files.plain_table import format_table
 
@@ -24,6 +23,6 @@ def heads() -> None:
         shown = ",".join(f"{key}={value}" for key, value in parameters.items()) or "-"
         fitted = "training images" if head.fit else "-"
         rows.append((name, ", ".join(head.inputs), fitted, shown, head.source))
-    typer.echo(format_table(("head", "reads", "fitted on", "parameters", "source"), rows))
-    typer.echo("combined: the smallest p-value of all other scores of a file, if it is asked for.")
-    typer.echo("Larger scores are more out-of-distribution, without exception.")
+    say(format_table(("head", "reads", "fitted on", "parameters", "source"), rows))
+    say("combined: the smallest p-value of all other scores of a file, if it is asked for.")
+    say("Larger scores are more out-of-distribution, without exception.")

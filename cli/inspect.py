@@ -5,9 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from edge_ood.cli._options import ArtifactArgument
+from edge_ood.cli._say import say
 from edge_ood.cli._streams import expect_standard_output
 from edge_ood.files.plain_table import format_table
 from edge_ood.files.text import printable
@@ -32,11 +31,11 @@ def inspect(artifact: ArtifactArgument) -> None:
 
     expect_standard_output()
     metadata = Scorer(artifact, provider="cpu", calibrated=False).metadata
-    typer.echo(f"{printable(str(artifact))}: {artifact.stat().st_size / 1e6:.2f} MB\n")
-    typer.echo(report(metadata))
+    say(f"{printable(str(artifact))}: {artifact.stat().st_size / 1e6:.2f} MB\n")
+    say(report(metadata))
     if metadata.calibration.per_class:
-        typer.echo(f"\n{_by_class(artifact, metadata)}")
-    typer.echo(f"\n{_budget(size_budget(artifact, [head.name for head in metadata.heads]))}")
+        say(f"\n{_by_class(artifact, metadata)}")
+    say(f"\n{_budget(size_budget(artifact, [head.name for head in metadata.heads]))}")
 
 
 def report(metadata: "Metadata") -> str:

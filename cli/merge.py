@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from edge_ood.cli._options import ForceOption
+from edge_ood.cli._say import say
 
 __all__ = ["merge"]
 
@@ -40,4 +41,4 @@ def merge(
     target.check(resume=False, force=force)
     shards.check()
     rows = shards.write(target)
-    typer.echo(f"{rows} rows in '{output}'", err=True)
+    say(f"{rows} rows in '{output}'", err=True)

@@ -14,6 +14,7 @@ import typer
 from edge_ood.cli._errors import sigterm_interrupts
 from edge_ood.cli._gallery import GalleryPage
 from edge_ood.cli._options import ArtifactArgument, ForceOption, ProviderOption, ThreadsOption
+from edge_ood.cli._say import say
 from edge_ood.cli._streams import expect_standard_input, expect_standard_output
 from edge_ood.cli._tally import Tally
 from edge_ood.errors import DataError
@@ -149,9 +150,9 @@ def score(
     else:
         record = _record(scorer, files, table_format=chosen, paths=paths, listed=listed)
         _to_table(stream, files, tally, target, record=record, resume=resume)
-    typer.echo(tally.summary(), err=True)
+    say(tally.summary(), err=True)
     if batch_size == 1 and latencies:
-        typer.echo(latencies.summary(), err=True)
+        say(latencies.summary(), err=True)
     page.finish(artifact)
     if fail_on_ood and tally.flagged:
         raise typer.Exit(_FLAGGED)
@@ -222,7 +223,7 @@ def _to_table(
         with sigterm_interrupts(), target.open(record, resume=resume) as table:
             paths = table.rest(files, tally.take_over_row)
             if not table.has_same_files:
-                typer.echo("note: files came or went since; new ones follow at the end", err=True)
+                say("note: files came or went since; new ones follow at the end", err=True)
             rows = tally.watch(stream(paths))
             with tally.progress(rows, total) as passing:
                 for row in passing:
@@ -263,7 +264,7 @@ def _warn_about_device(scorer: "Scorer") -> None:
 
     result = run_probe_once(scorer)
     if result is not None and not result.passed:
-        typer.echo(
+        say(
             printable(
                 f"warning: this device does not reproduce the artefact's {result.wrong}: "
                 f"{result.cause}; 'edge-ood check' shows by how much; "
@@ -278,7 +279,7 @@ def _show(rows: "Iterable[Row]", primary: str) -> None:
     from edge_ood.files.paths import shown_path
 
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a TextIOWrapper
-    typer.echo(f"{'path':<{_PATH_COLUMNS}}  {'decision':<12}  {'p':>7}  {primary:>10}  label")
+    say(f"{'path':<{_PATH_COLUMNS}}  {'decision':<12}  {'p':>7}  {primary:>10}  label")
     for row in rows:
         path = printable(shown_path(row.path))
         if len(path) > _PATH_COLUMNS:
@@ -289,4 +290,4 @@ def _show(rows: "Iterable[Row]", primary: str) -> None:
             decision = "OOD" if row.values["is_ood"] else "known"
             numbers = f"{row.values['pvalue']:7.4f}  {row.values[primary]:10.4g}"
             rest = f"{numbers}  {printable(row.values['label'])}"
-        typer.echo(f"{path:<{_PATH_COLUMNS}}  {decision:<12}  {rest}")
+        say(f"{path:<{_PATH_COLUMNS}}  {decision:<12}  {rest}")

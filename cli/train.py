@@ -9,6 +9,7 @@ import typer
 
 from edge_ood.cli._bundles import bundle, options_of, with_bundles
 from edge_ood.cli._options import ForceOption, TrustOption
+from edge_ood.cli._say import say
 from edge_ood.cli._streams import expect_standard_output
 from edge_ood.errors import MissingDependencyError
 from edge_ood.recipes import RECIPES
@@ -31,9 +32,9 @@ def _list_recipes(value: str | None) -> str | None:
     for recipe in map(RECIPES.get, RECIPES.names()):
         needs = [f"--from RUN of {recipe.starts_from}"] if recipe.starts_from else []
         needs += ["--outliers DIR"] if recipe.needs_outliers else []
-        typer.echo(f"{recipe.name}: {recipe.summary}")
-        typer.echo(f"    needs {', '.join(needs) or 'nothing but DATA'}")
-        typer.echo(f"    source: {recipe.source}")
+        say(f"{recipe.name}: {recipe.summary}")
+        say(f"    needs {', '.join(needs) or 'nothing but DATA'}")
+        say(f"    source: {recipe.source}")
     raise typer.Exit
 
 
@@ -210,10 +211,10 @@ def train(
     end_processes()
     if os.environ.get("RANK", "0") != "0":  # torchrun starts many of us, and one speaks
         return
-    typer.echo(str(report))
+    say(str(report))
     if (output / PAGE_FILE).exists():
-        typer.echo(f"{output / PAGE_FILE}: learning curves, energies and settings as a page")
-    typer.echo(f"next: edge-ood export {shlex.quote(str(output))}{_word(model)}", err=True)
+        say(f"{output / PAGE_FILE}: learning curves, energies and settings as a page")
+    say(f"next: edge-ood export {shlex.quote(str(output))}{_word(model)}", err=True)
 
 
 def _word(model: str | None) -> str:

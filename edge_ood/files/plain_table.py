@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edge_ood.errors import MissingDependencyError
+from edge_ood.files.text import printable
 
 __all__ = ["data_frame", "format_table"]
 
@@ -13,17 +14,18 @@ def format_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
     Args:
         headings: One per column; a line break in one makes the heading taller.
-        rows: As many cells each as there are headings.
+        rows: As many cells each as there are headings; they are made printable.
 
     Returns:
         Lines without trailing spaces, joined by line breaks: headings, a rule, the rows.
     """
-    stacks = [heading.split("\n") for heading in headings]
+    stacks = [list(map(printable, heading.split("\n"))) for heading in headings]
     height = max(len(stack) for stack in stacks)
     top = list(zip(*([""] * (height - len(stack)) + stack for stack in stacks), strict=True))
-    widths = [max(len(cell) for cell in column) for column in zip(*top, *rows, strict=True)]
+    shown = [list(map(printable, row)) for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*top, *shown, strict=True)]
     rule = ["-" * width for width in widths]
-    return "\n".join(_line(cells, widths) for cells in [*top, rule, *rows])
+    return "\n".join(_line(cells, widths) for cells in [*top, rule, *shown])
 
 
 def data_frame(rows: Sequence[Mapping[str, Any]]) -> Any:

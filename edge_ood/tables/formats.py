@@ -3,8 +3,9 @@ r"""Score tables: CSV, JSON Lines and Parquet, one row per input file.
 Column names and their order are a public contract: `path, status, error, label, label_index,
 is_ood, pvalue, <head>, <head>_pvalue, <head>_is_ood, ...`. No CSV cell can become a spreadsheet
 formula: `path` is absolute or begins with `./` or `../`, and class names that begin like a
-formula get a leading `'`. Bytes of a name outside UTF-8 stand as `\xNN`. What has no value is an
-empty cell in CSV and null elsewhere; a NaN score is `nan` in CSV, NaN in Parquet and null in JSON.
+formula get a leading `'`. Bytes of a name outside UTF-8 stand as `\xNN`, and so does a NUL of a
+class name in CSV. What has no value is an empty cell in CSV and null elsewhere; a NaN score is
+`nan` in CSV, NaN in Parquet and null in JSON.
 """
 
 import csv
@@ -148,7 +149,9 @@ def _csv_cell(name: str, value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return without_formula(str(value)) if name in ("label", "error") else str(value)
+    # Where a power cut takes a record, NULs stand; so none may be in a whole one.
+    text = str(value).replace("\0", r"\x00")
+    return without_formula(text) if name in ("label", "error") else text
 
 
 def _is_whole_csv(record: bytes) -> bool:

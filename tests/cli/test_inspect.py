@@ -162,11 +162,14 @@ def test_many_classes_are_cut(metadata: Metadata) -> None:
 
 def test_names_cannot_forge_lines(metadata: Metadata) -> None:
     """Line breaks and escape sequences in an artefact's texts are shown, not obeyed."""
-    hostile = replace(metadata, classes=("a\nedge-ood  9.9", "\x1b[2Jb", "c\u202e"))
+    calibration = replace(metadata.calibration, date="\x1b]0;\nowned")
+    classes = ("a\nedge-ood  9.9", "\x1b[2Jb", "c\u202e")
+    hostile = replace(metadata, classes=classes, calibration=calibration)
 
     text = report(hostile)
 
     assert r"a\nedge-ood  9.9, \x1b[2Jb, c\u202e" in text
+    assert 2 == text.count(r"\x1b]0;\nowned")
     assert len(report(metadata).splitlines()) == len(text.splitlines())
 
 

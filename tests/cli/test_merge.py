@@ -2,13 +2,17 @@
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
+import onnx
 import pytest
 from typer.testing import CliRunner, Result
 
+from edge_ood.artifact.metadata import store_metadata
 from edge_ood.artifact.outputs import Row
 from edge_ood.cli.app import app
+from edge_ood.runtime.scorer import Scorer
 from edge_ood.tables.writer import TableWriter
 
 FORMATS = ("csv", "jsonl", "parquet")
@@ -206,3 +210,23 @@ def test_a_table_merged_into_another_format_is_a_slip(shards: list[str]) -> None
     """A name of any other ending is taken."""
     assert 2 == run("merge", *shards, "-o", "out.parquet").exit_code
     assert 0 == run("merge", *shards, "-o", "out.txt").exit_code
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_class_names_may_hold_anything(artefact: str, folder: Path, ending: str) -> None:
+    """Tables with a NUL in each class name are whole to `--resume` and to `merge`."""
+    model = onnx.load(artefact)
+    metadata = Scorer(artefact, provider="cpu").metadata
+    store_metadata(model, replace(metadata, classes=tuple(f"{c}\0\n" for c in metadata.classes)))
+    onnx.save(model, "x.onnx")
+    score("x.onnx", "images", "-o", f"whole.{ending}")
+    shards = [f"s{i}.{ending}" for i in (1, 2)]
+    for index, shard in enumerate(shards, start=1):
+        score("x.onnx", "images", "-o", shard, "--shard", f"{index}/2")
+
+    again = score("x.onnx", "images", "-o", f"whole.{ending}", "--resume")
+    merged = run("merge", *shards, "-o", f"out.{ending}")
+
+    assert (0, 0) == (again.exit_code, merged.exit_code)
+    assert f"all {FILES} files were scored earlier" in again.stderr
+    assert content(f"whole.{ending}") == content(f"out.{ending}")

@@ -15,7 +15,7 @@ from edge_ood.artifact.contract import columns
 from edge_ood.artifact.outputs import Row
 from edge_ood.errors import InputError
 from edge_ood.files.paths import path_of, shown_path
-from edge_ood.tables.formats import SavedRow, format_of, write_to
+from edge_ood.tables.formats import SavedRow, format_of, text_format, write_to
 
 HEADS = ("energy", "msp")
 COLUMNS = [
@@ -134,6 +134,29 @@ def test_other_class_names_stay(label: str) -> None:
     """Spaces, look-alikes of slashes and other letters are nothing special."""
     assert label == as_csv([row(Path("a"), label)])[0]["label"]
     assert label == as_json([row(Path("a"), label)])[0]["label"]
+
+
+@pytest.mark.parametrize("label", ["a\0b", "\0", "x\r\n\"', =\0\x1a\x85\u2028\ufeff"])
+@pytest.mark.parametrize("table_format", ["csv", "jsonl"])
+def test_a_row_is_whole_whatever_its_class_is_called(table_format: str, label: str) -> None:
+    """What is written is read back, or a finished table would be called damaged."""
+    text = text_format(table_format, HEADS)
+
+    line = text.line(row(Path("a.png"), label))
+
+    saved = text.parse(line)
+    assert text.is_whole(line.encode())
+    assert saved is not None
+    expected = label.replace("\0", r"\x00") if table_format == "csv" else label
+    assert ("./a.png", expected) == (saved.path, saved.cells["label"])
+
+
+def test_a_record_of_nuls_is_not_whole() -> None:
+    """A power cut leaves them where a record was to be."""
+    text = text_format("csv", HEADS)
+    line = text.line(row(Path("a.png")))
+
+    assert text.parse(line.replace("cat", "\0\0\0")) is None
 
 
 def test_values_are_written_short_and_exact() -> None:
