@@ -12,7 +12,7 @@ from edge_ood.errors import UsageError
 from edge_ood.evaluation.text import evaluation_text
 
 if TYPE_CHECKING:
-    from edge_ood.evaluation.results import Evaluation
+    from edge_ood.evaluation.evaluation import Evaluation
 
 __all__ = ["Outputs"]
 

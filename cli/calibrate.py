@@ -17,11 +17,9 @@ from edge_ood.cli._options import (
     print_note,
 )
 from edge_ood.cli._say import say
-from edge_ood.files.plain_table import format_table
-from edge_ood.files.text import printable
 
 if TYPE_CHECKING:
-    from edge_ood.runtime.calibrate import CalibrationReport
+    pass
 
 __all__ = ["calibrate"]
 
@@ -97,7 +95,7 @@ def calibrate(
             on_image=on_image,
             on_note=print_note,
         )
-    _report(output or artifact, report)
+    say(str(report))
 
 
 @contextmanager
@@ -127,20 +125,3 @@ def _thresholds(texts: Sequence[str]) -> dict[str, float]:
                 f"--threshold is {text!r}, expected a score and a number such as energy=-4.5"
             ) from error
     return found
-
-
-def _report(target: Path, report: "CalibrationReport") -> None:
-    from edge_ood.artifact.guarantee_text import guarantee_text
-
-    after, before = report.after, report.before.thresholds
-    rows = [
-        (head, f"{before[head]:.6g}" if head in before else "-", f"{threshold:.6g}")
-        for head, threshold in after.thresholds.items()
-    ]
-    say(format_table(("head", "threshold before", "threshold now"), rows))
-    say(
-        f"{printable(str(target))}: calibrated on {after.n} images, "
-        f"of which {after.guarantee.needed_images} are needed at least"
-    )
-    say(guarantee_text(report.metadata))
-    say(f"recorded on {printable(str(report.metadata.probe.device))}")

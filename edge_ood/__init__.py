@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from edge_ood.artifact.outputs import Row, Scores
     from edge_ood.attachment.attached import Attached
     from edge_ood.errors import EdgeOodError
-    from edge_ood.evaluation.results import Evaluation
-    from edge_ood.runtime.calibrate import CalibrationReport
+    from edge_ood.evaluation.evaluation import Evaluation
+    from edge_ood.runtime.calibration_report import CalibrationReport
     from edge_ood.runtime.scorer import Scorer
     from edge_ood.training.progress import TrainReport
 
@@ -41,9 +41,9 @@ __all__ = [
 
 _HOMES = {
     "Attached": "attachment.attached",
-    "CalibrationReport": "runtime.calibrate",
+    "CalibrationReport": "runtime.calibration_report",
     "EdgeOodError": "errors",
-    "Evaluation": "evaluation.results",
+    "Evaluation": "evaluation.evaluation",
     "Row": "artifact.outputs",
     "Scorer": "runtime.scorer",
     "Scores": "artifact.outputs",

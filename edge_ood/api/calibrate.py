@@ -10,11 +10,11 @@ from edge_ood.files.output import check_output
 from edge_ood.images.folders import find_images
 from edge_ood.report.leave import renew_export_page
 from edge_ood.runtime.calibrate import (
-    CalibrationReport,
     calibrate_artifact,
     set_thresholds,
     undo_calibration,
 )
+from edge_ood.runtime.calibration_report import CalibrationReport
 
 __all__ = ["calibrate"]
 

@@ -10,8 +10,9 @@ from edge_ood.api.plain import PathLike, path_or_none
 from edge_ood.evaluation.artifacts import open_artifacts
 from edge_ood.evaluation.corrupted import parse_corruptions
 from edge_ood.evaluation.evaluate import measure_answers, score_plan
+from edge_ood.evaluation.evaluation import Evaluation
 from edge_ood.evaluation.plan import plan_evaluation
-from edge_ood.evaluation.results import Bootstrap, Evaluation
+from edge_ood.evaluation.results import Bootstrap
 from edge_ood.evaluation.sets import parse_sets
 from edge_ood.files.text import valid_text
 from edge_ood.images.folders import read_images

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from edge_ood.errors import InputError, MissingDependencyError
 from edge_ood.evaluation.csv_table import csv_table
+from edge_ood.evaluation.evaluation import Evaluation
 from edge_ood.evaluation.plan import Plan
-from edge_ood.evaluation.results import Evaluation
 from edge_ood.files.output import atomic_output, check_output
 from edge_ood.report.figure_folder import check_figure_folder, write_figures
 from edge_ood.report.leave import PAGE_LIBRARIES

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from edge_ood.artifact.contract import contract_outputs, decision_of, pvalue_of
 from edge_ood.errors import ArtifactError
+from edge_ood.files.plain_table import data_frame, format_table
 
 __all__ = ["Row", "Scores", "check_labels"]
 
+_MOST_SHOWN = 10
 _NOT_FINITE = "a score or logit is not a finite number"
 
 
@@ -31,6 +33,7 @@ class Scores:
         pvalues: float32 (N,) by head.
         decisions: bool (N,) by head.
         hashes: Content hashes of the N files; empty for arrays.
+        paths: The N files; empty for arrays.
     """
 
     classes: tuple[str, ...]
@@ -42,6 +45,7 @@ class Scores:
     pvalues: Mapping[str, NDArray[np.float32]]
     decisions: Mapping[str, NDArray[np.bool_]]
     hashes: tuple[str, ...] = ()
+    paths: tuple[Path, ...] = ()
 
     @classmethod
     def of_outputs(
@@ -93,8 +97,31 @@ class Scores:
         values = np.column_stack([self.logits, *self.scores.values()])
         return np.asarray(np.isfinite(values).all(axis=1))
 
-    def rows(self, paths: Sequence[Path]) -> "Iterator[Row]":
-        """Table rows of the N files that these are the results of."""
+    def __str__(self) -> str:
+        flagged = f"{int(self.is_ood.sum())} of {len(self)} flagged as out-of-distribution"
+        shown = {name: values[:_MOST_SHOWN] for name, values in self.to_dict().items()}
+        rows = [[_shown(cell) for cell in row] for row in zip(*shown.values(), strict=True)]
+        more = f"\n{len(self) - len(rows)} more" if len(rows) < len(self) else ""
+        return f"{format_table(list(shown), rows)}{more}\n{flagged}"
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """The columns of a score table, as lists of N plain values; paths where there are any."""
+        paths = {"path": [str(path) for path in self.paths]} if self.paths else {}
+        columns = {name: np.asarray(values).tolist() for name, values in self._columns().items()}
+        return {**paths, **columns}
+
+    def to_pandas(self) -> Any:
+        """A `pandas.DataFrame` with a row for each image and the columns of a score table.
+
+        Raises:
+            MissingDependencyError: If pandas is not installed.
+        """
+        columns = self.to_dict()
+        return data_frame(
+            [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        )
+
+    def _columns(self) -> dict[str, Iterable[Any]]:
         by_column: dict[str, Iterable[Any]] = {
             "label": self.label,
             "label_index": self.label_index.tolist(),
@@ -105,6 +132,11 @@ class Scores:
             by_column[head] = scores
             by_column[pvalue_of(head)] = self.pvalues[head]
             by_column[decision_of(head)] = self.decisions[head].tolist()
+        return by_column
+
+    def rows(self, paths: Sequence[Path]) -> "Iterator[Row]":
+        """Table rows of the N files that these are the results of."""
+        by_column = self._columns()
         cells = zip(*by_column.values(), strict=True)
         for path, finite, row in zip(paths, self.is_finite, cells, strict=True):
             values = dict(zip(by_column, row, strict=True))
@@ -128,6 +160,15 @@ class Row:
     status: str
     error: str
     values: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The cells by column, as plain values."""
+        values = {name: np.asarray(value).tolist() for name, value in self.values.items()}
+        return {"path": str(self.path), "status": self.status, "error": self.error, **values}
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def check_labels(labels: NDArray[np.int64], classes: Sequence[str], source: Path) -> None:

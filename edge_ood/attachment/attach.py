@@ -44,7 +44,8 @@ from edge_ood.parity.gate import verify
 from edge_ood.parity.gradient_check import GradientReport, check_gradient
 from edge_ood.parity.limits import Subject
 from edge_ood.parity.report import parity_document, write_report
-from edge_ood.runtime.calibrate import CalibrationReport, calibrate_artifact
+from edge_ood.runtime.calibrate import calibrate_artifact
+from edge_ood.runtime.calibration_report import CalibrationReport
 from edge_ood.runtime.scorer import Scorer
 from edge_ood.scores import BoundHead, bind_head, default_heads
 

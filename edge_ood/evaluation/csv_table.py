@@ -38,12 +38,15 @@ import io
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edge_ood.evaluation.results import ArtifactResult, Evaluation, IdResult, Interval, OodResult
+from edge_ood.evaluation.results import ArtifactResult, IdResult, Interval, OodResult
 from edge_ood.files.text import printable, without_formula
 
-__all__ = ["COLUMNS", "csv_table"]
+if TYPE_CHECKING:
+    from edge_ood.evaluation.evaluation import Evaluation
+
+__all__ = ["COLUMNS", "csv_table", "table_rows"]
 
 _ABOUT = ("model", "kind", "set", "group", "strength", "head", "is_primary", "n", "seen")
 _RATES = (
@@ -65,16 +68,23 @@ _MISCLASSIFICATION = ("auroc", "aupr_right", "aupr_wrong")
 Cells = dict[str, Any]
 
 
-def csv_table(evaluation: Evaluation) -> str:
+def csv_table(evaluation: "Evaluation") -> str:
     """The whole table with its header, one line for each row."""
     table = io.StringIO()
     writer = csv.DictWriter(table, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
+    for row in table_rows(evaluation):
+        writer.writerow({name: _cell(value) for name, value in row.items()})
+    return table.getvalue()
+
+
+def table_rows(evaluation: "Evaluation") -> Iterator[Cells]:
+    """The rows of the table by column, as Python values; columns without one are left out."""
     for artifact in evaluation.models:
         for row in _rows(artifact):
             about = {"model": artifact.name, "is_primary": row["head"] == artifact.primary}
-            writer.writerow({name: _cell(value) for name, value in (about | row).items()})
-    return table.getvalue()
+            found = about | row
+            yield {name: found[name] for name in COLUMNS if name in found}
 
 
 def _rows(artifact: ArtifactResult) -> Iterator[Cells]:

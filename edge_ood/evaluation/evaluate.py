@@ -12,11 +12,12 @@ from importlib.metadata import version
 
 from edge_ood.evaluation.artifacts import OpenArtifact
 from edge_ood.evaluation.corrupted import measure_corruption
+from edge_ood.evaluation.evaluation import Evaluation
 from edge_ood.evaluation.intervals import AurocReplicates, with_intervals
 from edge_ood.evaluation.measure import group_results, measure_id, measure_ood, true_labels
 from edge_ood.evaluation.plan import ID_SET, Plan, Task
 from edge_ood.evaluation.recommendation import heads_with_gradient, recommend
-from edge_ood.evaluation.results import ArtifactResult, Bootstrap, CorruptionResult, Evaluation
+from edge_ood.evaluation.results import ArtifactResult, Bootstrap, CorruptionResult
 from edge_ood.evaluation.scored import Scored, score
 from edge_ood.files.text import valid_text
 

@@ -18,8 +18,7 @@ with those an artefact was made from. They stay, because programs read them.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from edge_ood.evaluation.values import (
     Bootstrap,
@@ -34,7 +33,6 @@ from edge_ood.evaluation.values import (
     Rival,
     ThresholdCurve,
 )
-from edge_ood.files.document import plain_values
 from edge_ood.metrics.detection import Misclassification, PairMetrics
 
 __all__ = [
@@ -43,7 +41,6 @@ __all__ = [
     "ClassAlarms",
     "CorruptedResult",
     "CorruptionResult",
-    "Evaluation",
     "Example",
     "GroupMetrics",
     "GroupResult",
@@ -58,8 +55,6 @@ __all__ = [
     "Rival",
     "ThresholdCurve",
 ]
-
-_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -246,29 +241,3 @@ class ArtifactResult:
     def mean_groups(self) -> tuple[str, ...]:
         """Those of several sets: of a single one the means are its own rates."""
         return tuple(name for name in self.distinct_groups if len(self.groups[name].sets) > 1)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Artefacts on one ID set and any number of OOD sets.
-
-    Attributes:
-        version: edge-ood that measured.
-        id_folder: The folder of ID images, as it was given.
-        models: One artefact or more, in the order given.
-        bootstrap: How intervals were made.
-        recommendation: None without an OOD set.
-        allowed_seen: Whether images that an artefact was made from were let in on demand.
-    """
-
-    version: str
-    id_folder: str
-    models: tuple[ArtifactResult, ...]
-    bootstrap: Bootstrap
-    recommendation: Recommendation | None
-    allowed_seen: bool
-
-    def to_json(self) -> dict[str, Any]:
-        """A document of plain values, the fields of the dataclasses; NaN becomes None."""
-        fields: dict[str, Any] = plain_values(asdict(self))
-        return {"format": _FORMAT, **fields}

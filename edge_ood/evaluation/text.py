@@ -12,13 +12,8 @@ from edge_ood.files.plain_table import format_table
 from edge_ood.files.text import printable
 
 if TYPE_CHECKING:
-    from edge_ood.evaluation.results import (
-        ArtifactResult,
-        Evaluation,
-        IdResult,
-        Interval,
-        OodResult,
-    )
+    from edge_ood.evaluation.evaluation import Evaluation
+    from edge_ood.evaluation.results import ArtifactResult, IdResult, Interval, OodResult
 
 __all__ = ["evaluation_text"]
 

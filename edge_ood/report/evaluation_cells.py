@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from edge_ood.evaluation.results import Evaluation
+from edge_ood.evaluation.evaluation import Evaluation
 from edge_ood.report.fields import Fields
 from edge_ood.report.page import environment
 

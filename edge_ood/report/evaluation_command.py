@@ -2,7 +2,7 @@
 
 import shlex
 
-from edge_ood.evaluation.results import Evaluation
+from edge_ood.evaluation.evaluation import Evaluation
 
 __all__ = ["evaluation_command"]
 

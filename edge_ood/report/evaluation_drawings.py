@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from edge_ood.evaluation.results import ArtifactResult, Evaluation, GroupMetrics, Interval
+from edge_ood.evaluation.evaluation import Evaluation
+from edge_ood.evaluation.results import ArtifactResult, GroupMetrics, Interval
 from edge_ood.files.text import printable
 from edge_ood.report.dot_figure import DotRow, dot_figure
 from edge_ood.report.evaluation_figures import (

@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_ood.evaluation.results import ArtifactResult, Evaluation, IdResult, OodResult
+from edge_ood.evaluation.evaluation import Evaluation
+from edge_ood.evaluation.results import ArtifactResult, IdResult, OodResult
 from edge_ood.evaluation.values import SYNTHETIC
 from edge_ood.report.evaluation_cells import Cells
 from edge_ood.report.evaluation_command import evaluation_command

@@ -1,7 +1,7 @@
 """The only route to a threshold that holds: ID images through the final file, in onnxruntime."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,36 +18,15 @@ from edge_ood.calibration.guarantee import Changes, Guarantee
 from edge_ood.errors import ArtifactError, CalibrationError, InputError
 from edge_ood.files.output import atomic_output
 from edge_ood.images.splits import halves_by_hash
+from edge_ood.runtime.calibration_report import CalibrationReport
 from edge_ood.runtime.probe import make_probe
 from edge_ood.runtime.scorer import Scorer
 
-__all__ = ["CalibrationReport", "calibrate_artifact", "set_thresholds", "undo_calibration"]
+__all__ = ["calibrate_artifact", "set_thresholds", "undo_calibration"]
 
 _MOST_HISTORY = 10
 _MOST_HISTORY_BYTES = 1 << 22
 _NO_CHANGES = Changes()
-
-
-@dataclass(frozen=True)
-class CalibrationReport:
-    """What a calibration did.
-
-    Attributes:
-        before: The calibration that was in force.
-        metadata: Of the file as it is now.
-        scores: Of the calibration images; None after an undo.
-        decision: As stored in the graph.
-    """
-
-    before: Calibration
-    metadata: Metadata
-    scores: Scores | None
-    decision: Decision
-
-    @property
-    def after(self) -> Calibration:
-        """The calibration that is in force now."""
-        return self.metadata.calibration
 
 
 def calibrate_artifact(
@@ -93,7 +72,7 @@ def calibrate_artifact(
         probe=make_probe(scorer, scores, metadata.probe.seed),
     )
     _store(path, output or path, changed, decision, archived=metadata)
-    return CalibrationReport(metadata.calibration, changed, scores, decision)
+    return CalibrationReport(output or path, metadata.calibration, changed, scores, decision)
 
 
 def set_thresholds(
@@ -120,7 +99,7 @@ def set_thresholds(
     decision = current.with_thresholds(thresholds)
     changed = replace(metadata, calibration=_with_manual(metadata.calibration, thresholds))
     _store(path, output or path, changed, decision, archived=metadata)
-    return CalibrationReport(metadata.calibration, changed, None, decision)
+    return CalibrationReport(output or path, metadata.calibration, changed, None, decision)
 
 
 def undo_calibration(path: Path, *, output: Path | None = None) -> CalibrationReport:
@@ -150,7 +129,7 @@ def undo_calibration(path: Path, *, output: Path | None = None) -> CalibrationRe
         history=tuple(history),
     )
     _store(path, output or path, changed, decision)
-    return CalibrationReport(metadata.calibration, changed, None, decision)
+    return CalibrationReport(output or path, metadata.calibration, changed, None, decision)
 
 
 def _fitted(

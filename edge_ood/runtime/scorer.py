@@ -1,19 +1,23 @@
 """`Scorer`: an artefact in onnxruntime, over arrays, files and streams of files. Torch-free."""
 
 import os
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from edge_ood.artifact.metadata import Metadata
 from edge_ood.artifact.outputs import Row, Scores
 from edge_ood.errors import ArtifactError, DataError, InputError, ShapeError
 from edge_ood.files.paths import is_folder
+from edge_ood.images.decoding.upright_rgb import upright_rgb
 from edge_ood.images.folders import find_images
 from edge_ood.runtime.artifact_session import ArtifactSession
 from edge_ood.runtime.pipeline import FileBatch, Schedule, check_batch_size, run_files
@@ -25,7 +29,7 @@ _BATCH = 8  # images per inference: more do not stay in a processor's caches
 
 
 class Scorer:
-    """A loaded artefact.
+    """A loaded artefact; pickled, it opens its file again.
 
         scorer = Scorer("exported/oe.onnx")
         result = scorer(["a.jpg", "b.png"])
@@ -58,6 +62,12 @@ class Scorer:
     ) -> None:
         self.path = Path(path)
         self.threads = threads
+        self._options = {
+            "provider": provider,
+            "threads": threads,
+            "calibrated": calibrated,
+            "heads": None if heads is None else tuple(heads),
+        }
         self._artifact = ArtifactSession(self.path, provider=provider, threads=threads)
         if calibrated and not self.metadata.calibration.n:
             raise ArtifactError(
@@ -65,6 +75,10 @@ class Scorer:
             )
         if heads is not None:
             self._artifact.narrow(heads)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as what opens the file again, wherever that is then."""
+        return partial(Scorer, **self._options), (str(self.path),)
 
     @property
     def metadata(self) -> Metadata:
@@ -83,15 +97,16 @@ class Scorer:
 
     def __call__(
         self,
-        images: str | os.PathLike[str] | NDArray[np.uint8] | Iterable[Any],
+        images: str | os.PathLike[str] | NDArray[np.uint8] | Image.Image | Iterable[Any],
         *,
         batch_size: int = _BATCH,
     ) -> Scores:
         """Score files, folders or decoded frames.
 
         Args:
-            images: A path, a uint8 array (H, W, 3) or (N, H, W, 3) in RGB, or several of one
-                kind; a folder stands for all image files below it, and frames may differ in size.
+            images: A path, a Pillow image, a uint8 array (or CPU tensor) (H, W, 3) or
+                (N, H, W, 3) in RGB, or several of one kind; a folder stands for all image files
+                below it, and frames may differ in size.
             batch_size: Images per inference, 1 or more.
 
         Returns:
@@ -102,11 +117,7 @@ class Scorer:
             InputError: If an item is neither path nor array, or both kinds are mixed.
             ShapeError: If an array has another shape or dtype.
         """
-        items: list[Any] = []
-        if isinstance(images, str | os.PathLike | np.ndarray):
-            items.append(images)
-        else:
-            items.extend(images)
+        items = [_frame_or_path(item) for item in _items(images)]
         if items and all(isinstance(item, np.ndarray) for item in items):
             check_batch_size(batch_size)
             stacks = [_checked_frames(item) for item in items]
@@ -154,7 +165,7 @@ class Scorer:
                 hashes += batch.hashes
                 for _ in batch.paths:
                     on_image()
-        return Scores.joined(parts, hashes)
+        return replace(Scores.joined(parts, hashes), paths=tuple(paths))
 
     def stream(
         self,
@@ -209,11 +220,40 @@ def _checked_frames(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return frames
 
 
+def _items(images: Any) -> list[Any]:
+    """One thing or several, as a list."""
+    if isinstance(images, str | os.PathLike | Image.Image) or hasattr(images, "__array__"):
+        return [images]
+    if isinstance(images, bytes | bytearray | Mapping) or not isinstance(images, Iterable):
+        raise _unusable(images)
+    return list(images)
+
+
+def _frame_or_path(item: Any) -> Any:
+    """An array of pixels, or a path."""
+    if isinstance(item, Image.Image):
+        return np.asarray(upright_rgb(item, "the image"))
+    if not hasattr(item, "__array__"):
+        return item
+    try:
+        return np.asarray(item)
+    except (TypeError, ValueError, RuntimeError) as error:  # a tensor elsewhere, or with a gradient
+        raise InputError(
+            f"cannot score this {type(item).__name__}: {str(error).partition(chr(10))[0]}",
+            hint="tensor.detach().cpu() is an array in memory",
+        ) from error
+
+
 def _expanded(item: Any) -> list[Path]:
     if not isinstance(item, str | os.PathLike):
-        raise InputError(
-            f"cannot score a {type(item).__name__}, expected paths or uint8 arrays, not mixed",
-            hint="numpy.asarray(image.convert('RGB')) makes an array of a Pillow image",
-        )
+        raise _unusable(item)
     path = Path(item)
     return find_images(path) if is_folder(path) else [path]
+
+
+def _unusable(item: Any) -> InputError:
+    return InputError(
+        f"cannot score a {type(item).__name__}, expected paths, uint8 arrays or Pillow images, "
+        "not mixed",
+        hint="numpy.asarray(image.convert('RGB')) makes an array of a Pillow image",
+    )

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from edge_ood.cli import _say, app
 from edge_ood.cli._say import say
-from edge_ood.files.plain_table import format_table
 from edge_ood.cli._tally import Tally
+from edge_ood.files.plain_table import format_table
 from edge_ood.tables.formats import SavedRow
 
 ESCAPE = "\x1b[2J"

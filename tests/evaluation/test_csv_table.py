@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from edge_ood.evaluation.csv_table import COLUMNS, csv_table
+from edge_ood.evaluation.evaluation import Evaluation
 from edge_ood.evaluation.measure import group_results, measure_id, measure_ood
 from edge_ood.evaluation.results import (
     ArtifactResult,
     Bootstrap,
     CorruptedResult,
     CorruptionResult,
-    Evaluation,
     Interval,
 )
 from edge_ood.evaluation.scored import Scored

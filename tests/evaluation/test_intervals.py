@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from edge_ood.evaluation.evaluation import Evaluation
 from edge_ood.evaluation.intervals import with_intervals
 from edge_ood.evaluation.measure import group_results, measure_id, measure_ood
-from edge_ood.evaluation.results import ArtifactResult, Bootstrap, Evaluation, GroupMetrics
+from edge_ood.evaluation.results import ArtifactResult, Bootstrap, GroupMetrics
 from edge_ood.evaluation.scored import Scored
 from edge_ood.metrics.detection import UndefinedMetricWarning
 from edge_ood.metrics.exact_intervals import ranking_bounds

@@ -11,7 +11,7 @@ from typing import Any
 import onnx
 import pytest
 
-from edge_ood.evaluation.results import Evaluation
+from edge_ood.evaluation.evaluation import Evaluation
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")

@@ -14,7 +14,8 @@ from matplotlib.patches import Rectangle, StepPatch
 from PIL import Image
 
 from edge_ood.errors import InputError
-from edge_ood.evaluation.results import ArtifactResult, Evaluation
+from edge_ood.evaluation.evaluation import Evaluation
+from edge_ood.evaluation.results import ArtifactResult
 from edge_ood.report.evaluation_drawings import drawings, shown_heads
 from edge_ood.report.evaluation_figures import (
     MOST_CLASSES,

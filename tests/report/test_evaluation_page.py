@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_ood.evaluation.results import Evaluation
+from edge_ood.evaluation.evaluation import Evaluation
 from edge_ood.report import evaluation_drawings
 from edge_ood.report.evaluation_page import evaluation_page
 

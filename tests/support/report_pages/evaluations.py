@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from edge_ood.evaluation.evaluation import Evaluation
 from edge_ood.evaluation.results import (
     ArtifactResult,
     CorruptedResult,
     CorruptionResult,
-    Evaluation,
     GroupResult,
     HeadOnId,
     IdResult,
