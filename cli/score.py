@@ -187,12 +187,11 @@ def _record(
     """What makes the rows."""
     from importlib import metadata
 
-    from edge_ood.files.paths import file_sha256
     from edge_ood.tables.run_record import RunRecord
 
     return RunRecord(
         version=metadata.version("edge-ood"),
-        artifact=file_sha256(scorer.path),
+        artifact=scorer.file.sha256,
         provider=scorer.provider,
         table=table_format,
         scores=tuple(scorer.heads),

@@ -88,7 +88,11 @@ an artefact for minutes, and onnxruntime lists it where its libraries are not in
 
 
 def open_session(
-    model: Path | bytes, *, provider: str = "auto", threads: int | None = None
+    model: Path | bytes,
+    *,
+    provider: str = "auto",
+    threads: int | None = None,
+    source: str = "",
 ) -> "onnxruntime.InferenceSession":
     """An inference session that fails rather than fall back to another provider.
 
@@ -96,6 +100,7 @@ def open_session(
         model: A path, or a serialised model.
         provider: `auto` or a key of `PROVIDERS`.
         threads: Inference threads of the CPU, 1 or more; None lets onnxruntime decide.
+        source: The file that a serialised model comes from, for messages.
 
     Raises:
         ArtifactError: If the file is missing or no valid ONNX model.
@@ -116,7 +121,8 @@ def open_session(
         os.environ.setdefault(variable, value)
     in_order = [chosen, *(PROVIDERS[other] for other in chosen.remainder)]
     providers = [(each.full_name, dict(each.settings)) for each in in_order]
-    name = "the model" if isinstance(model, bytes) else f"'{model}'"
+    file = source if isinstance(model, bytes) else str(model)
+    name = f"'{file}'" if file else "the model"
     with translated_errors(f"{name} is not a valid ONNX model"), _start_errors(wanted):
         session = runtime.InferenceSession(
             _content(model), options, providers=providers, enable_fallback=0

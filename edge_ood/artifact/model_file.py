@@ -1,4 +1,4 @@
-"""What an ONNX file is made of, read from its bytes, before anything runs it and without `onnx`.
+"""An artefact's file: read once, known by its hash, and looked into before anything runs it.
 
 An artefact is one file: its weights are inside, its operators are ONNX's own, and it has no loop
 and no function. onnxruntime would follow external data out of the folder, differently in each
@@ -8,11 +8,15 @@ visited; a tensor of any size costs one step.
 Sources: protobuf's encoding guide (wire types); onnx.proto (field numbers).
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from edge_ood.errors import ArtifactError
+from edge_ood.files.paths import is_file
 
-__all__ = ["check_model_bytes"]
+__all__ = ["ModelFile", "check_model_bytes"]
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _WIDTHS = {_FIXED64: 8, _FIXED32: 4}
@@ -41,6 +45,46 @@ _HOLDS: Mapping[str, Mapping[int, str]] = {
 _OPERATOR, _NODE_DOMAIN, _OPSET_DOMAIN, _EXTERNAL_DATA, _DATA_LOCATION = 4, 7, 1, 13, 14
 _OWN_DOMAINS = ("", "ai.onnx")
 _LOOPS = ("Loop", "Scan")
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A file as it was when it was read; what is done with it later is done with the same bytes.
+
+    Attributes:
+        path: Where it lies.
+        sha256: Of its bytes, hexadecimal.
+        n_bytes: Their number.
+    """
+
+    path: Path
+    sha256: str
+    n_bytes: int
+
+    @classmethod
+    def read(cls, path: Path) -> "tuple[ModelFile, bytes]":
+        """The file and its bytes, which hold nothing that an artefact has not.
+
+        Raises:
+            ArtifactError: If it is missing, cannot be read, or `check_model_bytes` refuses it.
+        """
+        content = _read(path)
+        check_model_bytes(content, str(path))
+        return cls(path, hashlib.sha256(content).hexdigest(), len(content)), content
+
+    def content(self) -> bytes:
+        """Its bytes, read again.
+
+        Raises:
+            ArtifactError: If the file is gone, or no longer the one that was read.
+        """
+        content = _read(self.path)
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise ArtifactError(
+                f"'{self.path}' was replaced meanwhile: it is no longer the file that was read",
+                hint="run the command again, on the file as it is now",
+            )
+        return content
 
 
 def check_model_bytes(content: bytes, source: str) -> None:
@@ -145,3 +189,14 @@ def _refused(source: str, what: str) -> ArtifactError:
         f"'{source}' has {what}, which no artefact of edge-ood has",
         hint="export it again, or 'edge-ood attach' the classifier that it was made of",
     )
+
+
+def _read(path: Path) -> bytes:
+    if not is_file(path):
+        raise ArtifactError(f"no file '{path}'", hint="check the path")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(
+            f"cannot read '{path}': {error.strerror}", hint="check its permissions"
+        ) from error

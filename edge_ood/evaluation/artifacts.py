@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_ood.errors import InputError
-from edge_ood.files.paths import file_sha256, shortest_name, shown_path
+from edge_ood.files.paths import shortest_name, shown_path
 from edge_ood.files.text import valid_text
 from edge_ood.registry import Spec
 from edge_ood.runtime.scorer import Scorer
@@ -60,13 +60,13 @@ def open_artifacts(paths: Sequence[Path], *, provider: str = "auto") -> tuple[Op
     opened: dict[str, OpenArtifact] = {}
     for path, name in zip(paths, _names(paths), strict=True):
         scorer = Scorer(path, provider=provider, threads=1)
-        digest = file_sha256(path)
+        digest = scorer.file.sha256
         if digest in opened:
             raise InputError(
                 f"'{path}' is the same file as '{opened[digest].path}'",
                 hint="give each artefact once",
             )
-        size, thresholds = path.stat().st_size, _thresholds(scorer)
+        size, thresholds = scorer.file.n_bytes, _thresholds(scorer)
         opened[digest] = OpenArtifact(name, shown_path(path), digest, size, scorer, thresholds)
     return tuple(opened.values())
 
@@ -81,9 +81,9 @@ def _thresholds(scorer: Scorer) -> dict[str, tuple[float, ...]]:
     if not calibration.per_class:
         return {head: (calibration.thresholds[head],) * n_classes for head in scorer.heads}
     from edge_ood.graph.decision import read_decision  # noqa: PLC0415  # imports onnx
-    from edge_ood.graph.loading import load_model_file  # noqa: PLC0415  # imports onnx
+    from edge_ood.graph.loading import model_of  # noqa: PLC0415  # imports onnx
 
-    decision = read_decision(load_model_file(scorer.path), scorer.heads)
+    decision = read_decision(model_of(scorer.file), scorer.heads)
     everything = np.arange(n_classes)
     return {
         head: tuple(decision.limits(head, everything).astype(np.float64).tolist())

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 import shutil
 import stat
@@ -18,6 +19,7 @@ __all__ = [
     "check_output",
     "check_writable",
     "discard",
+    "locked_folder",
     "page_path",
     "publish",
     "replacing",
@@ -73,6 +75,27 @@ def check_writable(path: Path) -> None:
             pass
     except OSError as error:
         raise _cannot_begin(path, error) from error
+
+
+@contextlib.contextmanager
+def locked_folder(path: Path) -> Iterator[None]:
+    """Wait until no other process of ours replaces a file beside `path`, and keep others waiting.
+
+    The kernel ends it with this process, however that ends. Where a file system knows no locks, or
+    the folder is not there yet, nobody waits.
+    """
+    folder = Path(os.path.realpath(path)).parent
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

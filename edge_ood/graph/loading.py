@@ -5,9 +5,10 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError, Message
 
+from edge_ood.artifact.model_file import ModelFile
 from edge_ood.errors import ArtifactError
 
-__all__ = ["has_valid_texts", "load_model_file"]
+__all__ = ["has_valid_texts", "load_model_file", "model_of"]
 
 
 def load_model_file(path: Path, *, external_data: bool = True) -> onnx.ModelProto:
@@ -30,6 +31,18 @@ def load_model_file(path: Path, *, external_data: bool = True) -> onnx.ModelProt
         raise _damaged(path, "it is cut off or overwritten") from error
     if not has_valid_texts(model):
         raise _damaged(path, "a name in it is no text")
+    return model
+
+
+def model_of(file: ModelFile) -> onnx.ModelProto:
+    """The model of a file that was read before.
+
+    Raises:
+        ArtifactError: If it is no longer the same, or a name in it is no text.
+    """
+    model = onnx.load_from_string(file.content())
+    if not has_valid_texts(model):
+        raise _damaged(file.path, "a name in it is no text")
     return model
 
 

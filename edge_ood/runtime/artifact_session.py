@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.artifact.contract import INPUT_NAME, contract_outputs
+from edge_ood.artifact.model_file import ModelFile
 from edge_ood.artifact.outputs import Scores, check_labels
 from edge_ood.artifact.reader import read_metadata
 from edge_ood.errors import ArtifactError, InputError, UnknownNameError
@@ -25,6 +26,7 @@ class ArtifactSession:
         threads: Threads of one inference; None lets onnxruntime decide.
 
     Attributes:
+        file: What was opened: session, metadata and narrowing are of the same bytes.
         metadata: What the artefact says about itself.
         heads: Names of the scores that are computed, in the order of their outputs.
         provider: Where it runs, such as `cpu`.
@@ -38,7 +40,10 @@ class ArtifactSession:
     def __init__(self, path: Path, *, provider: str, threads: int | None) -> None:
         self.path = path
         self.threads = threads
-        self._session: Any = open_session(path, provider=provider, threads=threads)
+        self.file, content = ModelFile.read(path)
+        self._session: Any = open_session(
+            content, provider=provider, threads=threads, source=str(path)
+        )
         self.metadata = read_metadata(read_properties(self._session, str(path)), source=str(path))
         self.heads = self.metadata.head_names
         self.provider = provider_name(self._session)
@@ -74,9 +79,9 @@ class ArtifactSession:
             return
         # Needed to rewrite a graph, not to score with it: both import onnx.
         from edge_ood.graph.decision import keep_heads  # noqa: PLC0415
-        from edge_ood.graph.loading import load_model_file  # noqa: PLC0415
+        from edge_ood.graph.loading import model_of  # noqa: PLC0415
 
-        model = load_model_file(self.path)
+        model = model_of(self.file)
         kept = keep_heads(model, self.heads, chosen, primary=self.metadata.primary)
         self._session = open_session(
             kept.SerializeToString(), provider=self.provider, threads=self.threads

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from edge_ood.artifact.calibration_record import ArchivedCalibration, Calibration
 from edge_ood.artifact.metadata import Metadata, store_metadata
+from edge_ood.artifact.model_file import ModelFile
 from edge_ood.artifact.outputs import Scores
 from edge_ood.artifact.packed import Manifest
 from edge_ood.calibration.combination import COMBINED, FEWEST_COMBINED
 from edge_ood.calibration.decision import Decision, fit_combined, fit_decision
 from edge_ood.calibration.guarantee import Changes, Guarantee
 from edge_ood.errors import ArtifactError, CalibrationError, InputError
-from edge_ood.files.output import atomic_output
+from edge_ood.files.output import atomic_output, locked_folder
 from edge_ood.images.splits import halves_by_hash
 from edge_ood.runtime.calibration_report import CalibrationReport
 from edge_ood.runtime.probe import make_probe
@@ -71,7 +72,7 @@ def calibrate_artifact(
         provider=scorer.provider,
         probe=make_probe(scorer, scores, metadata.probe.seed),
     )
-    _store(path, output or path, changed, decision, archived=metadata)
+    _store(scorer.file, output or path, changed, decision, archived=metadata)
     return CalibrationReport(output or path, metadata.calibration, changed, scores, decision)
 
 
@@ -92,13 +93,14 @@ def set_thresholds(
         InputError: If there is no such head, or a threshold is no finite number.
     """
     from edge_ood.graph.decision import read_decision  # noqa: PLC0415  # imports onnx
-    from edge_ood.graph.loading import load_model_file  # noqa: PLC0415  # imports onnx
+    from edge_ood.graph.loading import model_of  # noqa: PLC0415  # imports onnx
 
-    metadata = Scorer(path, provider="cpu").metadata
-    current = read_decision(load_model_file(path), metadata.head_names)
+    scorer = Scorer(path, provider="cpu")
+    metadata = scorer.metadata
+    current = read_decision(model_of(scorer.file), metadata.head_names)
     decision = current.with_thresholds(thresholds)
     changed = replace(metadata, calibration=_with_manual(metadata.calibration, thresholds))
-    _store(path, output or path, changed, decision, archived=metadata)
+    _store(scorer.file, output or path, changed, decision, archived=metadata)
     return CalibrationReport(output or path, metadata.calibration, changed, None, decision)
 
 
@@ -112,7 +114,8 @@ def undo_calibration(path: Path, *, output: Path | None = None) -> CalibrationRe
     Raises:
         ArtifactError: If there is no earlier calibration.
     """
-    metadata = Scorer(path, provider="cpu").metadata
+    scorer = Scorer(path, provider="cpu")
+    metadata = scorer.metadata
     if not metadata.history:
         raise ArtifactError(
             f"'{path}' has no earlier calibration to go back to",
@@ -128,7 +131,7 @@ def undo_calibration(path: Path, *, output: Path | None = None) -> CalibrationRe
         probe=earlier.probe if earlier.probe.labels else metadata.probe,
         history=tuple(history),
     )
-    _store(path, output or path, changed, decision)
+    _store(scorer.file, output or path, changed, decision)
     return CalibrationReport(output or path, metadata.calibration, changed, None, decision)
 
 
@@ -225,29 +228,32 @@ def _refuse_trained_on(metadata: Metadata, images: Sequence[Path], hashes: Seque
 
 
 def _store(
-    source: Path,
+    source: ModelFile,
     target: Path,
     metadata: Metadata,
     decision: Decision,
     *,
     archived: Metadata | None = None,
 ) -> None:
-    """Write the file with another decision; the calibration of `archived` goes into its history."""
+    """Write the file with another decision; the calibration of `archived` goes into its history.
+
+    Of two calibrations at a time the second one finds another file than it read, and is refused.
+    """
     import onnx  # noqa: PLC0415  # needed to rewrite a file, not to score
 
     from edge_ood.graph.decision import read_decision, with_decision  # noqa: PLC0415  # imports onnx
-    from edge_ood.graph.loading import load_model_file  # noqa: PLC0415  # imports onnx
+    from edge_ood.graph.loading import model_of  # noqa: PLC0415  # imports onnx
 
-    model = load_model_file(source)
-    if archived is not None and archived.calibration.n:
-        current = read_decision(model, archived.head_names)
-        images = archived.manifests.get("calibration", Manifest())
-        past = ArchivedCalibration.of(archived.calibration, images, archived.provider, current)
-        past = replace(past, probe=archived.probe)
-        metadata = replace(metadata, history=_bounded((*metadata.history, past)))
-    model = with_decision(model, decision, primary=metadata.primary)
-    store_metadata(model, metadata)
-    with atomic_output(target) as temporary:
+    with locked_folder(target), atomic_output(target) as temporary:
+        model = model_of(source)
+        if archived is not None and archived.calibration.n:
+            current = read_decision(model, archived.head_names)
+            images = archived.manifests.get("calibration", Manifest())
+            past = ArchivedCalibration.of(archived.calibration, images, archived.provider, current)
+            past = replace(past, probe=archived.probe)
+            metadata = replace(metadata, history=_bounded((*metadata.history, past)))
+        model = with_decision(model, decision, primary=metadata.primary)
+        store_metadata(model, metadata)
         onnx.save(model, temporary, format="protobuf")
 
 

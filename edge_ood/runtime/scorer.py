@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edge_ood.artifact.metadata import Metadata
+from edge_ood.artifact.model_file import ModelFile
 from edge_ood.artifact.outputs import Row, Scores
 from edge_ood.errors import ArtifactError, DataError, InputError, ShapeError
 from edge_ood.files.paths import is_folder
@@ -84,6 +85,11 @@ class Scorer:
     def metadata(self) -> Metadata:
         """What the artefact says about itself."""
         return self._artifact.metadata
+
+    @property
+    def file(self) -> ModelFile:
+        """The file as it was opened, with its hash."""
+        return self._artifact.file
 
     @property
     def provider(self) -> str:

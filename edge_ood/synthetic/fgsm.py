@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from edge_ood.artifact.contract import INPUT_NAME
 from edge_ood.errors import InputError
 from edge_ood.graph.adversary import ADVERSARIAL, FGSM_EPSILON, adversary_of
-from edge_ood.graph.loading import load_model_file
+from edge_ood.graph.loading import model_of
 from edge_ood.onnx_session import open_session, translated_errors
 from edge_ood.registry import NonNegative
 from edge_ood.runtime.scorer import Scorer
@@ -45,7 +45,7 @@ def fgsm(
             hint="leave 'fgsm' out, or evaluate the file in fp32 or fp16",
         )
     preprocess = scorer.metadata.preprocess
-    adversary = adversary_of(load_model_file(scorer.path), preprocess, epsilon=epsilon)
+    adversary = adversary_of(model_of(scorer.file), preprocess, epsilon=epsilon)
     session = open_session(adversary.SerializeToString(), provider=scorer.provider)
 
     def lead_away(image: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -162,12 +162,12 @@ def test_arrays_of_another_kind_are_refused(scorer: Scorer, images: Any) -> None
 
 @pytest.mark.parametrize(
     "images",
-    [[3], [None], ["a.png", np.zeros((16, 16, 3), np.uint8)], [Image.new("RGB", (16, 16))]],
-    ids=["number", "None", "mixed", "Pillow"],
+    [[3], [None], ["a.png", np.zeros((16, 16, 3), np.uint8)]],
+    ids=["number", "None", "mixed"],
 )
 def test_items_that_are_neither_path_nor_array_are_refused(scorer: Scorer, images: Any) -> None:
     """The type is named, and how to make an array of an image."""
-    with pytest.raises(InputError, match=r"cannot score a .*, expected paths or uint8 arrays"):
+    with pytest.raises(InputError, match=r"cannot score a .*, expected paths, uint8 arrays or"):
         scorer(images)
 
 
