@@ -60,7 +60,7 @@ def test_a_terminal_gets_a_table(artefact: str, folder: Path) -> None:
     assert any("./images/grey.png" in line and " OOD " in line for line in lines)
     assert any(r"line\nbreak\x1b[31m.png" in line for line in lines)
     assert any("notes.txt" in line and "not-an-image" in line for line in lines)
-    assert 6 == sum(line.endswith("  red apple") and "  known  " in line for line in lines)
+    assert 6 == sum(line.endswith("  red apple") and "  ID  " in line for line in lines)
     assert b"9 files in" in stderr
 
 
