@@ -46,7 +46,7 @@ def evaluate(
     near: Annotated[
         list[str] | None,
         typer.Option(
-            "--near", metavar="[NAME=]DIR|KIND", help="OOD images that resemble the classes."
+            "--near", metavar="[NAME=]DIR|KIND", help="OOD images that resemble the ID images."
         ),
     ] = None,
     far: Annotated[

@@ -106,7 +106,7 @@ def plain_values(value: Any) -> Any:
 def read_document(
     path: Path, interpret: Callable[[Document], _T], *, newest: int, hint: str
 ) -> _T | None:
-    """What a file of edge-ood says, which has its `format` number; None where there is no such file.
+    """What a file says that has a `format` number; None where there is no such file.
 
     Args:
         path: The file.

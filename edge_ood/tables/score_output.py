@@ -50,8 +50,8 @@ class ScoreOutput:
 
         Raises:
             InputError: Where a table exists and neither `resume` nor `force` is set; where what is
-                there was not written by edge-ood, or another process is writing it; where nothing can be
-                written.
+                there was not written by edge-ood, or another process is writing it; where nothing
+                can be written.
         """
         if resume and force:
             raise InputError("--resume continues a run and --force replaces it", hint="choose one")
