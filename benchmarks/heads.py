@@ -29,7 +29,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded
 import numpy as np
 import onnx
 import torch
-from promises import CLOCKS, Promise, at_least, at_most
+from goals import CLOCKS, Goal, at_least, at_most
 from threadpoolctl import threadpool_limits
 
 from edge_ood.calibration.decision import fit_decision
@@ -165,7 +165,7 @@ def bare_runners(bench: Bench, made: Network, batch: int) -> dict[str, Callable[
     }
 
 
-def closed_form_rows(bench: Bench) -> Iterator[Promise]:
+def closed_form_rows(bench: Bench) -> Iterator[Goal]:
     """Artefact with all closed-form heads against the bare classifier."""
     print(f"closed-form heads ({CLOSED_FORM}), p-values and decisions; {bench.threads} threads")
     print(f"{'network':20} {'batch':>5} {'network':>10} {'+ prepr.':>10} {'artefact':>10}"
@@ -184,7 +184,7 @@ def closed_form_rows(bench: Bench) -> Iterator[Promise]:
                   f"{1e6 * (logit_heads - prepared):13.0f}")  # fmt: skip
             for against, base in (("network", bare), ("network with preprocessing", prepared)):
                 added_us = 1e6 * (ours - base)
-                yield Promise(
+                yield Goal(
                     f"closed-form heads on {name}, batch {batch}, against {against}",
                     f"{ours / base:.3f}x ({added_us:+.0f} us)",
                     f"{HEADS_GOAL}x or {HEADS_GOAL_US:.0f} us",
@@ -233,7 +233,7 @@ def eager_runners(made: Network, batch: int) -> dict[str, Callable[[], Any]]:
     }
 
 
-def odin_rows(bench: Bench) -> Iterator[Promise]:
+def odin_rows(bench: Bench) -> Iterator[Goal]:
     """Artefact with ODIN against the bare classifier and against PyTorch."""
     print(f"\nodin; {bench.threads} threads; the floor is 3 passes")
     print(f"{'network':20} {'batch':>5} {'network':>10} {'artefact':>10} {'passes':>6}"
@@ -255,7 +255,7 @@ def odin_rows(bench: Bench) -> Iterator[Promise]:
             yield at_least(f"{label}, against pytorch-ood", other / ours, FASTER_GOAL)
 
 
-def building_rows(bench: Bench, networks: Sequence[tuple[str, int]]) -> Iterator[Promise]:
+def building_rows(bench: Bench, networks: Sequence[tuple[str, int]]) -> Iterator[Goal]:
     """Assembling an artefact with ODIN: nearly all of it is building the gradient."""
     print("\nbuilding an artefact with odin, gradient and second pass included")
     print(f"{'network':20} {'px':>4} {'nodes':>12} {'seconds':>8}")
@@ -309,7 +309,7 @@ def peak_megabytes(task: Callable[[], Any]) -> float:
     return peak / 1e6
 
 
-def fitting_rows(bench: Bench, images: int) -> Iterator[Promise]:
+def fitting_rows(bench: Bench, images: int) -> Iterator[Goal]:
     """Mahalanobis statistics in one pass against scikit-learn on stored features."""
     batches = list(feature_batches(images))
     labels = np.concatenate([labels for _, labels in batches])
@@ -318,23 +318,25 @@ def fitting_rows(bench: Bench, images: int) -> Iterator[Promise]:
         for layer in batches[0][0].features
     }
     tasks = {
-        "ours": lambda: fit_in_one_pass(batches),
+        "one pass": lambda: fit_in_one_pass(batches),
         "sklearn": lambda: fit_by_layer(stored, labels),
     }
-    ours, other = bench.medians(tasks).values()
+    fitted, other = bench.medians(tasks).values()
     memory = peak_megabytes(lambda: fit_in_one_pass(feature_batches(images)))
     smaller = peak_megabytes(lambda: fit_in_one_pass(feature_batches(images // 5)))
     theirs = peak_megabytes(lambda: fit_by_layer(stored, labels))
     print(f"\nMahalanobis fit, {images} images, layers of {LAYER_SIZES} features")
-    print(f"one pass            {ours:6.2f} s  {memory:7.1f} MB; {smaller:.1f} MB at a fifth of N")
+    print(
+        f"one pass            {fitted:6.2f} s  {memory:7.1f} MB; {smaller:.1f} MB at a fifth of N"
+    )
     print(f"scikit-learn        {other:6.2f} s  {theirs:7.1f} MB, and "
           f"{sum(a.nbytes for a in stored.values()) / 1e6:.1f} MB of stored features")  # fmt: skip
-    yield at_least("Mahalanobis fit against scikit-learn", other / ours, FIT_GOAL)
+    yield at_least("Mahalanobis fit against scikit-learn", other / fitted, FIT_GOAL)
     yield at_most("Mahalanobis fit, memory at N against N / 5", memory / smaller, MEMORY_GOAL)
 
 
 def main() -> None:
-    """Print the tables, then one line per promise."""
+    """Print the tables, then one line per goal."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="in under two minutes")
     parser.add_argument("--threads", type=int, default=2)
@@ -344,13 +346,13 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     warnings.simplefilter("ignore")  # of the libraries that we compare with
     with threadpool_limits(chosen.threads):
-        promises = run(bench, fitted_images=10_000 if chosen.quick else 50_000)
+        goals = run(bench, fitted_images=10_000 if chosen.quick else 50_000)
     print()
-    for promise in promises:
-        print(promise)
+    for goal in goals:
+        print(goal)
 
 
-def run(bench: Bench, *, fitted_images: int) -> list[Promise]:
+def run(bench: Bench, *, fitted_images: int) -> list[Goal]:
     """All tables."""
     return [
         *closed_form_rows(replace(bench, repetitions=2 * bench.repetitions)),

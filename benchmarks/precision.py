@@ -7,12 +7,12 @@ weights, which does not matter for time. MobileNetV3 is there because it gets sl
 that others use, too, `--threads 1 --clock cpu` counts processor seconds.
 
 What quantising changes can only be seen on trained networks, so that part needs run directories
-of `edge-ood train`, a folder of test images of their classes, and folders of other images:
+of `edge-ood train`, a folder of test images of their classes, and folders of OOD images:
 
     python benchmarks/precision.py --run wrn=runs/wrn --id data/test --ood data/other
 
 Each run is exported in fp32 and in int8, and both files score the same images. The tables have
-signs, as a change may be for the better, too; the promises take the largest in either direction.
+signs, as a change may be for the better, too; the goals take the largest in either direction.
 """
 
 import argparse
@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from goals import CLOCKS, Goal, at_least, at_most
 from heads import CLOSED_FORM, Bench, Network, artefact, network
-from promises import CLOCKS, Promise, at_least, at_most
 from threadpoolctl import threadpool_limits
 
 from edge_ood.artifact.outputs import Scores
@@ -53,14 +53,14 @@ class Trained:
 
     Attributes:
         runs: Run directories by name.
-        known: Test images of their classes.
-        foreign: Other images, by the name of their folder.
+        id_images: Test images of their classes.
+        ood_images: OOD images, by the name of their folder.
         target: Processor that int8 is laid out for.
     """
 
     runs: Mapping[str, Path]
-    known: Sequence[Path]
-    foreign: Mapping[str, Sequence[Path]]
+    id_images: Sequence[Path]
+    ood_images: Mapping[str, Sequence[Path]]
     target: str
 
 
@@ -70,7 +70,7 @@ def in_int8(made: Network, target: str) -> Network:
     return replace(made, traced=quantised(made.traced, images, INT8_TARGETS[target]))
 
 
-def speed_rows(bench: Bench, target: str, largest_px: int) -> Iterator[Promise]:
+def speed_rows(bench: Bench, target: str, largest_px: int) -> Iterator[Goal]:
     """Artefacts in int8 against those in fp32."""
     print(f"artefacts with {CLOSED_FORM}; {bench.threads} threads; int8 for {target}")
     print(f"{'network':20} {'px':>4} {'batch':>5} {'fp32':>11} {'int8':>11} {'faster':>7}"
@@ -89,19 +89,19 @@ def speed_rows(bench: Bench, target: str, largest_px: int) -> Iterator[Promise]:
             if name != SLOWER:
                 label = f"int8 against fp32, {name}, batch {batch}"
                 yield at_least(label, float32 / int8, FASTER_GOAL)
-    print(f"{SLOWER} is not a promise: it is why 'edge-ood export' warns")
+    print(f"{SLOWER} has no goal: it is why 'edge-ood export' warns")
 
 
-def quality_rows(trained: Trained) -> Iterator[Promise]:
+def quality_rows(trained: Trained) -> Iterator[Goal]:
     """Labels, ranks and FPR95 of trained networks in both precisions."""
     for name, run in trained.runs.items():
         by_precision = scored(run, trained)
-        yield from compared(name, by_precision, list(trained.foreign))
+        yield from compared(name, by_precision, list(trained.ood_images))
 
 
 def scored(run: Path, trained: Trained) -> list[dict[str, Scores]]:
-    """Scores of every folder, in fp32 and in int8; known images under an empty name."""
-    folders = {"": trained.known, **trained.foreign}
+    """Scores of every folder, in fp32 and in int8; ID images under an empty name."""
+    folders = {"": trained.id_images, **trained.ood_images}
     found = []
     for precision in PRECISIONS:
         target = trained.target if precision == "int8" else None
@@ -114,25 +114,25 @@ def scored(run: Path, trained: Trained) -> list[dict[str, Scores]]:
 
 
 def compared(
-    name: str, by_precision: Sequence[Mapping[str, Scores]], foreign: Sequence[str]
-) -> Iterator[Promise]:
+    name: str, by_precision: Sequence[Mapping[str, Scores]], ood_sets: Sequence[str]
+) -> Iterator[Goal]:
     """The tables of one run."""
-    known32, known8 = (scores[""] for scores in by_precision)
-    agreement = float((known32.label_index == known8.label_index).mean())
-    print(f"\n{name}: {len(known32)} known images, {agreement:.2%} of the labels agree")
-    yield Promise(
+    float32, int8 = (scores[""] for scores in by_precision)
+    agreement = float((float32.label_index == int8.label_index).mean())
+    print(f"\n{name}: {len(float32)} ID images, {agreement:.2%} of the labels agree")
+    yield Goal(
         f"label agreement in int8, {name}",
         f"{agreement:.2%}",
         f">={AGREEMENT_GOAL:.0%}",
         agreement >= AGREEMENT_GOAL,
     )
-    print(f"{'head':12} {'foreign images':20} {'FPR95 fp32':>10} {'int8':>8} {'points':>7}"
+    print(f"{'head':12} {'OOD set':20} {'FPR95 fp32':>10} {'int8':>8} {'points':>7}"
           f" {'ranks':>7} {'flips':>7}")  # fmt: skip
-    for head in known32.scores:
-        ranks = rank_correlation(known32.scores[head], known8.scores[head])
-        flips = float((known32.decisions[head] != known8.decisions[head]).mean())
+    for head in float32.scores:
+        ranks = rank_correlation(float32.scores[head], int8.scores[head])
+        flips = float((float32.decisions[head] != int8.decisions[head]).mean())
         worst = 0.0
-        for folder in foreign:
+        for folder in ood_sets:
             first, second = (
                 100 * pair_metrics(s[""].scores[head], s[folder].scores[head]).fpr95_id_positive
                 for s in by_precision
@@ -166,7 +166,7 @@ def trained_of(chosen: argparse.Namespace, fail: Callable[[str], Any]) -> Traine
 
 
 def main() -> None:
-    """Print the tables, then one line per promise."""
+    """Print the tables, then one line per goal."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="in under two minutes")
     parser.add_argument("--threads", type=int, default=2)
@@ -174,7 +174,7 @@ def main() -> None:
     parser.add_argument("--int8-target", choices=INT8_TARGETS, default=next(iter(INT8_TARGETS)))
     parser.add_argument("--run", action="append", metavar="NAME=DIR", help="a trained network")
     parser.add_argument("--id", type=Path, metavar="DIR", help="test images of its classes")
-    parser.add_argument("--ood", type=Path, action="append", metavar="DIR", help="other images")
+    parser.add_argument("--ood", type=Path, action="append", metavar="DIR", help="OOD images")
     parser.add_argument("--images", type=int, default=2000, help="of each folder, at most")
     chosen = parser.parse_args()
     trained = trained_of(chosen, parser.error)
@@ -182,12 +182,12 @@ def main() -> None:
     torch.set_num_threads(chosen.threads)
     largest_px = QUICK_PX if chosen.quick else max(size_px for _, size_px in TIMED)
     with threadpool_limits(chosen.threads):
-        promises = list(speed_rows(bench, chosen.int8_target, largest_px))
+        goals = list(speed_rows(bench, chosen.int8_target, largest_px))
         if trained is not None:
-            promises += quality_rows(trained)
+            goals += quality_rows(trained)
     print()
-    for promise in promises:
-        print(promise)
+    for goal in goals:
+        print(goal)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded
 
 import torch
+from goals import CLOCKS, Goal, at_least, at_most
 from PIL import Image
-from promises import CLOCKS, Promise, at_least, at_most
 from torch import Tensor, nn
 from torch.autograd import DeviceType
 from torch.nn import functional
@@ -156,7 +156,7 @@ class TrainingLoop:
 
 
 class PlainStep:
-    """Forward, cross-entropy, backward and SGD, without any library of ours around them."""
+    """Forward, cross-entropy, backward and SGD, without any library around them."""
 
     def __init__(self, classifier: nn.Module, settings: Settings, device: torch.device) -> None:
         network = copy.deepcopy(classifier)
@@ -248,8 +248,8 @@ def open_session(folder: Path, settings: Settings, device: str, output: Path) ->
     return start_session(fabric, config, images)
 
 
-def loop_rows(bench: Bench, folder: Path, settings: Settings, scratch: Path) -> Iterator[Promise]:
-    """All loops with one precision, then the profile of ours."""
+def loop_rows(bench: Bench, folder: Path, settings: Settings, scratch: Path) -> Iterator[Goal]:
+    """All loops with one precision, then the profile of edge-ood's."""
     session = open_session(folder, settings, bench.device, scratch)
     ours = TrainingLoop(session, scratch)
     loader = f"DataLoader, {bench.workers} workers"
@@ -314,7 +314,7 @@ def print_profile(bench: Bench, loop: TrainingLoop) -> None:
 
 
 def main() -> None:
-    """Print the tables, then one line per promise."""
+    """Print the tables, then one line per goal."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", nargs="?", type=Path, help="folders of images, named by class")
     parser.add_argument(
@@ -339,22 +339,20 @@ def main() -> None:
     warnings.simplefilter("ignore")  # of the libraries that we compare with
     with tempfile.TemporaryDirectory() as scratch:
         folder = chosen.folder or write_digits(Path(scratch) / "digits")
-        promises = run(bench, folder, Path(scratch))
+        goals = run(bench, folder, Path(scratch))
     print()
-    for promise in promises:
-        print(promise)
+    for goal in goals:
+        print(goal)
 
 
-def run(bench: Bench, folder: Path, scratch: Path) -> list[Promise]:
+def run(bench: Bench, folder: Path, scratch: Path) -> list[Goal]:
     """All tables: on a GPU, where the host's launches cost most, also with their remedies."""
     settings = Settings(Spec(bench.model), Spec("cross-entropy"))
     variants = [settings]
     if bench.device == "cuda":
         low = replace(settings, precision="bf16")
         variants += [low, replace(low, compile=True)]
-    return [
-        promise for variant in variants for promise in loop_rows(bench, folder, variant, scratch)
-    ]
+    return [goal for variant in variants for goal in loop_rows(bench, folder, variant, scratch)]
 
 
 if __name__ == "__main__":

@@ -134,7 +134,7 @@ class Decision:
             raise InputError(f"there is no array {error}") from error
         return cls(table, CombinedDecision(Combination(heads, *maps), own))
 
-    def known_scores(
+    def kept_scores(
         self, score: str, label: int, n: int, guarantee: Guarantee
     ) -> tuple[NDArray[np.float32], NDArray[np.float64]] | None:
         """What is left of the calibration scores behind a threshold: some of them, and their place.
@@ -149,7 +149,7 @@ class Decision:
             Ascending scores (M,) and the share (M,) of the n images that score at most so high;
             None where the knots are not those of n images.
         """
-        return self.table_of(score).known_scores(score, label, n, guarantee)
+        return self.table_of(score).kept_scores(score, label, n, guarantee)
 
     def check(self) -> None:
         """Refuse arrays from a file that `fit_decision` cannot have made.

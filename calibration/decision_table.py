@@ -100,10 +100,10 @@ class DecisionTable:
             changed[self._row(head)] = value
         return replace(self, thresholds=changed)
 
-    def known_scores(
+    def kept_scores(
         self, head: str, label: int, n: int, guarantee: Guarantee
     ) -> tuple[NDArray[np.float32], NDArray[np.float64]] | None:
-        """As `Decision.known_scores`."""
+        """As `Decision.kept_scores`."""
         rank = threshold_rank(n, guarantee.alpha, guarantee.confidence)
         ranks = kept_ranks(n, rank, knot_limit(self.num_groups))
         knots = self.knots[self._row(head), self.groups[label]]

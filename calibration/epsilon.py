@@ -1,7 +1,7 @@
 """Choosing the length of an input perturbation from a table of scores.
 
-No test set and no calibration image takes part: the known images are training images, the foreign
-ones auxiliary outliers or adversarial images made from training images.
+No test set and no calibration image takes part: the ID images are training images, the OOD
+images auxiliary outliers or adversarial images made from training images.
 """
 
 from collections.abc import Mapping
@@ -45,12 +45,12 @@ class EpsilonChoice:
 def choose_by_auroc(
     table: Mapping[float, tuple[NDArray[np.floating], NDArray[np.floating]]], criterion: str
 ) -> EpsilonChoice:
-    """The candidate that tells known from foreign images best.
+    """The candidate that separates ID from OOD images best.
 
     Args:
-        table: By candidate, scores of known (N,) and foreign (M,) images; larger is more
+        table: By candidate, scores of ID (N,) and OOD (M,) images; larger is more
             out-of-distribution.
-        criterion: Name of the criterion, which says what the foreign images are.
+        criterion: Name of the criterion, which says what the OOD images are.
 
     Returns:
         The choice; the smallest candidate wins a tie.
@@ -59,29 +59,29 @@ def choose_by_auroc(
         CalibrationError: If a score is not finite.
     """
     curve = {}
-    for epsilon, (known, foreign) in table.items():
-        scores = np.concatenate([known, foreign])
+    for epsilon, (id_scores, ood_scores) in table.items():
+        scores = np.concatenate([id_scores, ood_scores])
         _check_finite(scores)
-        curve[epsilon] = auroc(scores, np.arange(len(scores)) >= len(known))
+        curve[epsilon] = auroc(scores, np.arange(len(scores)) >= len(id_scores))
     best = max(curve, key=lambda epsilon: (curve[epsilon], -epsilon))
     return EpsilonChoice(best, criterion, curve, at_end=best == max(curve))
 
 
 def choose_by_mean(table: Mapping[float, NDArray[np.floating]]) -> EpsilonChoice:
-    """The candidate with the most confident known images (Generalized ODIN, Hsu et al. 2020).
+    """The candidate with the most confident ID images (Generalized ODIN, Hsu et al. 2020).
 
-    The criterion is monotone in practice: a longer step makes every image look more familiar. When
-    its maximum is at the end of the grid it says nothing, and the default is kept.
+    The criterion is monotone in practice: a longer step lowers the scores of all images. When its
+    maximum is at the end of the grid it says nothing, and the default is kept.
 
     Args:
-        table: By candidate, scores of known images (N,); larger is more out-of-distribution.
+        table: By candidate, scores of ID images (N,); larger is more out-of-distribution.
 
     Raises:
         CalibrationError: If a score is not finite.
     """
-    for known in table.values():
-        _check_finite(known)
-    curve = {epsilon: -float(np.mean(known, dtype=np.float64)) for epsilon, known in table.items()}
+    for scores in table.values():
+        _check_finite(scores)
+    curve = {eps: -float(np.mean(scores, dtype=np.float64)) for eps, scores in table.items()}
     best = max(curve, key=lambda epsilon: (curve[epsilon], -epsilon))
     at_end = best == max(curve)
     chosen = DEFAULT_EPSILON if at_end else best

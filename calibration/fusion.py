@@ -1,4 +1,4 @@
-"""Weights of feature layers, from distances of known and foreign images."""
+"""Weights of feature layers, from distances of ID and OOD images."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,11 +8,12 @@ from edge_ood.errors import CalibrationError, MissingDependencyError, ShapeError
 __all__ = ["logistic_weights", "uniform_weights"]
 
 
-def uniform_weights(known: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Weights (L,) under which the distance of new known images has about deviation 1 per layer.
+def uniform_weights(id_distances: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Weights (L,) under which the distance of new ID images has about deviation 1 per layer.
 
     Args:
-        known: Squared Mahalanobis distances (N, L) of the images that the statistics come from.
+        id_distances: Squared Mahalanobis distances (N, L) of the images that the statistics come
+            from.
 
     Returns:
         One over the deviation of the distances, or over that of a chi-squared variable of the same
@@ -26,7 +27,7 @@ def uniform_weights(known: NDArray[np.floating]) -> NDArray[np.float64]:
     variance 2 R. On the N images that gave the covariance its variance is only 2 R (1 - R / N), and
     0 once the residuals are linearly independent: what is left to divide by then is rounding.
     """
-    distances = _checked(known)
+    distances = _checked(id_distances)
     if distances.shape[1] == 1:
         return np.ones(1)
     chi_squared = np.sqrt(2 * distances.mean(axis=0))
@@ -35,13 +36,13 @@ def uniform_weights(known: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def logistic_weights(
-    known: NDArray[np.floating], foreign: NDArray[np.floating]
+    id_distances: NDArray[np.floating], ood_distances: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    """Weights (L,) of a logistic regression that tells known from foreign images.
+    """Weights (L,) of a logistic regression that tells ID from OOD images.
 
     Args:
-        known: Squared distances (N, L) of known images.
-        foreign: Squared distances (M, L) of adversarial images or outliers.
+        id_distances: Squared distances (N, L) of ID images.
+        ood_distances: Squared distances (M, L) of adversarial images or outliers.
 
     Returns:
         Weights of the unscaled distances; larger weighted sums are more out-of-distribution.
@@ -58,11 +59,11 @@ def logistic_weights(
         from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  # optional
     except ImportError as error:
         raise MissingDependencyError("fitting layer weights", "scikit-learn", "fit") from error
-    distances = np.concatenate([_checked(known), _checked(foreign)])
-    is_foreign = np.arange(len(distances)) >= len(known)
+    distances = np.concatenate([_checked(id_distances), _checked(ood_distances)])
+    is_ood = np.arange(len(distances)) >= len(id_distances)
     scale = _positive(distances.std(axis=0))
     regression = LogisticRegression(class_weight="balanced", max_iter=1000)
-    regression.fit((distances - distances.mean(axis=0)) / scale, is_foreign)
+    regression.fit((distances - distances.mean(axis=0)) / scale, is_ood)
     if regression.n_iter_[0] >= regression.max_iter:
         raise CalibrationError(
             f"the layer weights did not converge in {regression.max_iter} iterations",

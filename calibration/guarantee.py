@@ -16,7 +16,7 @@ _WISHES = ("alpha", "confidence", "per_class", "combined")
 
 @dataclass(frozen=True)
 class Guarantee:
-    """A false-alarm rate on known images, and in which sense it is held.
+    """A false-alarm rate on ID images, and in which sense it is held.
 
     Attributes:
         alpha: The rate, in (0, 1).

@@ -23,7 +23,7 @@ _MOST_NAMES = 5
 
 @dataclass(frozen=True)
 class RateInUse:
-    """The share of all known images that a threshold flags, over calibration sets of one size.
+    """The share of all ID images that a threshold flags, over calibration sets of one size.
 
     Attributes:
         mean: Its mean, (n + 1 - k) / (n + 1).
@@ -55,7 +55,7 @@ def rate_in_use(guarantee: Guarantee, n: int) -> RateInUse:
 def guarantee_sentence(guarantee: Guarantee, sample: Sample, classes: Sequence[str]) -> str:
     """The finite-sample guarantee of thresholds from a sample of calibration images.
 
-    The rate in use, the share of all known images that a threshold flags, differs from calibration
+    The rate in use, the share of all ID images that a threshold flags, differs from calibration
     set to calibration set: with rank k of n it is Beta(n + 1 - k, k) for independent images and
     scores without ties, and less with ties. Its mean is (n + 1 - k) / (n + 1).
 
@@ -75,12 +75,12 @@ def guarantee_sentence(guarantee: Guarantee, sample: Sample, classes: Sequence[s
     `edge_ood.calibration.threshold`.
     """
     if not guarantee.per_class:
-        return _most(guarantee, "new known images", f"{sample.n} images like these", sample.n)
+        return _most(guarantee, "new ID images", f"{sample.n} images like these", sample.n)
     own = guarantee.own_classes(sample.class_counts).tolist()
     fewest, most = (pick(sample.class_counts[i] for i in own) for pick in (min, max))
     held = _most(
         guarantee,
-        "new known images that are predicted as one class",
+        "new ID images that are predicted as one class",
         f"{fewest} to {most} images of that class" if fewest < most else f"{fewest} images of it",
     )
     others = [name for i, name in enumerate(classes) if i not in set(own)]

@@ -18,9 +18,9 @@ with the calibration images:
   training set; Angelopoulos & Bates 2021, section 3.2): for every rate a that was fixed beforehand,
   the calibration set is with probability `confidence` such that P(p <= a) <= a from now on. The
   share of new images below the k-th of n continuous scores is Beta(k, n + 1 - k); ties only raise
-  it. This p is the Clopper-Pearson upper bound of the share of known images whose score is at
+  it. This p is the Clopper-Pearson upper bound of the share of ID images whose score is at
   least s. Bates et al. 2023, arXiv:2104.08279, adjust p-values so that one event covers all rates
-  at once; ours are smaller, and the event is that of one rate.
+  at once; those here are smaller, and the event is that of one rate.
 """
 
 import functools

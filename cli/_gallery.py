@@ -61,7 +61,7 @@ class GalleryPage:
             self._gallery = Gallery(metadata, self._size)
         return self._gallery
 
-    def finish(self, artefact: Path) -> None:
+    def finish(self, artifact: Path) -> None:
         """Read the images that were kept, and write the page."""
         if self._path is None or self._gallery is None:
             return
@@ -71,7 +71,7 @@ class GalleryPage:
         gallery = self._gallery
         with typer.progressbar(length=gallery.shown, label="gallery", file=sys.stderr) as bar:
             html = gallery.page(
-                artifact=artefact.name,
+                artifact=artifact.name,
                 guarantee=guarantee_text(gallery.metadata),
                 on_picture=lambda: bar.update(1),
             )

@@ -156,7 +156,7 @@ _STEPS = {
     "verify": "checking parity with the reference",
     "compare": "comparing with the same file in fp32, which is made and forgotten",
     "write": "writing",
-    "overlap": "checking that no image was seen before",
+    "overlap": "checking overlap with images that the artefacts were made from",
     "figures": "drawing figures",
     "page": "drawing the page",
 }

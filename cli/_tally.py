@@ -20,7 +20,7 @@ __all__ = ["Tally"]
 
 
 class Tally:
-    """Counts what goes by: `flagged` is the number of images that were called foreign.
+    """Counts what goes by: `flagged` is the number of images that were flagged as OOD.
 
     Args:
         gallery: Sees all that is counted.

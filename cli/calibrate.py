@@ -28,7 +28,7 @@ def calibrate(
     artifact: ArtifactArgument,
     images: Annotated[
         Path | None,
-        typer.Argument(metavar="ID_IMAGES", help="Folder of known images from this device."),
+        typer.Argument(metavar="ID_IMAGES", help="Folder of ID images from this device."),
     ] = None,
     *,
     output: Annotated[
@@ -62,7 +62,7 @@ def calibrate(
     provider: ProviderOption = "auto",
     force: ForceOption = False,
 ) -> None:
-    """Fit thresholds anew on known images of this device.
+    """Fit thresholds anew on ID images of this device.
 
     P-values follow, and so do the scores that 'edge-ood check' reproduces. FILE.onnx is replaced at
     once or not at all; --undo brings back what was before, to the bit. A page beside it, such as
@@ -78,7 +78,7 @@ def calibrate(
     """
     from edge_ood.api.calibrate import calibrate as calibrate_file
 
-    own = _thresholds(threshold or [])
+    manual = _thresholds(threshold or [])
     with _progress() as on_image:
         report = calibrate_file(
             artifact,
@@ -88,7 +88,7 @@ def calibrate(
             confidence=confidence,
             per_class=per_class,
             combined=combined,
-            thresholds=own,
+            thresholds=manual,
             undo=undo,
             provider=provider,
             force=force,

@@ -30,7 +30,7 @@ def demo(
 ) -> None:
     """Run the whole job on handwritten digits, in about a minute.
 
-    Trains, exports, scores and evaluates. Digits 0 to 7 are known, 8 and 9 are near-OOD, patches
+    Trains, exports, scores and evaluates. Digits 0 to 7 are ID, 8 and 9 near-OOD, patches
     of a photograph far-OOD. Every command that runs is printed first, so that you can repeat it on
     images of your own.
 
@@ -58,7 +58,7 @@ def _commands(output: Path) -> list[list[str]]:
     from edge_ood.scores import HEADS
 
     images, run = output / "images", str(output / "run")
-    artefact, scores = str(output / "digits.onnx"), str(output / "scores.csv")
+    artifact, scores = str(output / "digits.onnx"), str(output / "scores.csv")
     train = f"train {shlex.quote(str(images / 'train'))} --outliers"
     return [
         [
@@ -71,11 +71,11 @@ def _commands(output: Path) -> list[list[str]]:
             "-o",
             run,
         ],
-        ["export", run, "-o", artefact, "--scores", ",".join(HEADS.names())],
-        ["score", artefact, str(images / "mixed"), "-o", scores],
+        ["export", run, "-o", artifact, "--scores", ",".join(HEADS.names())],
+        ["score", artifact, str(images / "mixed"), "-o", scores],
         [
             "evaluate",
-            artefact,
+            artifact,
             "--id",
             str(images / "test"),
             "--near",

@@ -1,4 +1,4 @@
-"""`edge-ood evaluate`: artefacts on known and foreign images, as tables or JSON."""
+"""`edge-ood evaluate`: artefacts on ID and OOD images, as tables or JSON."""
 
 import sys
 import warnings
@@ -31,7 +31,7 @@ def evaluate(
         typer.Option(
             "--id",
             metavar="DIR",
-            help="Known images; folders named after the classes also give the accuracy.",
+            help="ID images; folders named after the classes also give the accuracy.",
         ),
     ],
     ood: Annotated[
@@ -39,7 +39,7 @@ def evaluate(
         typer.Option(
             "--ood",
             metavar="[NAME=]DIR|KIND",
-            help="Foreign images, or made ones of a kind, such as gaussian or gaussian:count=500 "
+            help="OOD images, or synthetic ones of a kind, such as gaussian or gaussian:count=500 "
             "(a folder of that name is ./gaussian); repeat it for several sets. Kinds: "
             f"{', '.join(KINDS.names())}.",
         ),
@@ -47,18 +47,18 @@ def evaluate(
     near: Annotated[
         list[str] | None,
         typer.Option(
-            "--near", metavar="[NAME=]DIR|KIND", help="Foreign images that resemble known ones."
+            "--near", metavar="[NAME=]DIR|KIND", help="OOD images that resemble the ID images."
         ),
     ] = None,
     far: Annotated[
         list[str] | None,
-        typer.Option("--far", metavar="[NAME=]DIR|KIND", help="Foreign images that do not."),
+        typer.Option("--far", metavar="[NAME=]DIR|KIND", help="OOD images that do not."),
     ] = None,
     corrupted: Annotated[
         str | None,
         typer.Option(
             metavar="KIND,KIND",
-            help="Known images spoilt at five strengths: all, or some of "
+            help="ID images corrupted at five strengths: all, or some of "
             f"{', '.join(CORRUPTIONS.names())}; with the number of them as in blur:count=500.",
         ),
     ] = None,
@@ -80,7 +80,7 @@ def evaluate(
     force: ForceOption = False,
     outputs: Outputs,
 ) -> None:
-    """Measure how well artefacts tell known from foreign.
+    """Measure how well artefacts tell ID from OOD images.
 
     Nothing is tuned, and images that an artefact was made from are refused.
 

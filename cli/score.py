@@ -286,7 +286,7 @@ def _show(rows: "Iterable[Row]", primary: str) -> None:
         decision = row.status
         rest = printable(row.error)
         if row.values:
-            decision = "OOD" if row.values["is_ood"] else "known"
+            decision = "OOD" if row.values["is_ood"] else "ID"
             numbers = f"{row.values['pvalue']:7.4f}  {row.values[primary]:10.4g}"
             rest = f"{numbers}  {printable(row.values['label'])}"
         say(f"{path:<{_PATH_COLUMNS}}  {decision:<12}  {rest}")

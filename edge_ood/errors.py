@@ -52,7 +52,7 @@ class EdgeOodError(Exception):
         self.hint = hint
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # By default an exception is made anew from its message alone, which some of ours refuse;
+        # By default an exception is made anew from its message alone, which some of these refuse;
         # then a worker process's error would be lost on the way back.
         return _restored, (type(self), self.args, vars(self))
 
@@ -72,9 +72,9 @@ class UnknownNameError(InputError, LookupError):
         known = sorted(known)
         nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         self.closest = nearest[0] if nearest else None
-        guess = f"did you mean {self.closest!r}?" if self.closest else f"one of {', '.join(known)}"
+        advice = f"did you mean {self.closest!r}?" if self.closest else f"one of {', '.join(known)}"
         separator = " " if self.closest else "; "
-        hint = f"{guess}{separator}{listing}" if listing else guess
+        hint = f"{advice}{separator}{listing}" if listing else advice
         super().__init__(f"unknown {kind} {name!r}", hint=hint)
 
 

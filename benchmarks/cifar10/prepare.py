@@ -9,7 +9,7 @@ and `ood/<set>`, and last `sets.json`: how many images each has and a fingerprin
   anything.
 - `exposure` is Tiny ImageNet without the classes that CIFAR-10 has or that resemble one. Its JPEG
   files are cropped to a random square of 44 to 63 of their 64 px and scaled to 32 px, antialiased:
-  CIFAR-10 is lossless, and a codec's 8 px grid must not tell known from foreign.
+  CIFAR-10 is lossless, and a codec's 8 px grid must not tell ID from OOD images.
 - An image that CIFAR-10 has, too, pixel by pixel, is left out of exposure and OOD sets.
 """
 
@@ -146,14 +146,16 @@ def write_images(images: NDArray[np.uint8], target: Path) -> None:
 
 
 def describe(data: Path) -> dict[str, dict[str, object]]:
-    """Remove what CIFAR-10 has, too, from the foreign sets, and count and fingerprint every set."""
-    known_sets = ("train", "calibration", "validation", "test")
-    digests = {name: dict(_pixel_digests(data / name)) for name in known_sets}
-    known = {digest for digest_by_path in digests.values() for digest in digest_by_path.values()}
-    foreign = ["exposure", *(f"ood/{folder.name}" for folder in sorted((data / "ood").iterdir()))]
-    for name in foreign:
+    """Remove what CIFAR-10 has, too, from the OOD sets, and count and fingerprint every set."""
+    id_sets = ("train", "calibration", "validation", "test")
+    digests = {name: dict(_pixel_digests(data / name)) for name in id_sets}
+    id_digests = {
+        digest for digest_by_path in digests.values() for digest in digest_by_path.values()
+    }
+    ood_sets = ["exposure", *(f"ood/{folder.name}" for folder in sorted((data / "ood").iterdir()))]
+    for name in ood_sets:
         digests[name] = dict(_pixel_digests(data / name))
-        for path in [path for path, digest in digests[name].items() if digest in known]:
+        for path in [path for path, digest in digests[name].items() if digest in id_digests]:
             path.unlink()
             del digests[name][path]
     return {

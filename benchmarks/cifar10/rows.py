@@ -41,7 +41,7 @@ class Scale:
         training: Before `held_out` of them are set aside twice.
         held_out: Training images for calibration, and as many again for validation.
         exposure: Auxiliary outliers.
-        test: Known test images.
+        test: ID test images.
         ood: Images of each OOD set.
         remark: What a reader of the table must know.
     """
@@ -63,10 +63,10 @@ SCALES = {
         500,
         500,
         "**Scaled down to run on a CPU in minutes**: WRN-16-2 in place of WRN-40-2, a tenth of the"
-        " images, batches of 64 known and 64 foreign, 5 epochs from scratch and 2 of fine-tuning"
-        " (1 of the discrepancy's double steps), at a learning rate of 0.01 and with measured"
-        " energy margins. It shows that the commands work and which way the numbers move; the"
-        " values are not those of the papers' setting.",
+        " images, batches of 64 ID images and 64 outliers, 5 epochs from scratch and 2 of"
+        " fine-tuning (1 of the discrepancy's double steps), at a learning rate of 0.01 and with"
+        " measured energy margins. It shows that the commands work and which way the numbers move;"
+        " the values are not those of the papers' setting.",
     ),
 }
 

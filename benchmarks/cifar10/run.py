@@ -90,18 +90,18 @@ def results(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     """What the table needs of `edge-ood evaluate --json`, in percent.
 
     Returns:
-        ID error, the images of every set, and by score the realised TPR, its promise, and all
+        ID error, the images of every set, and by score the realised TPR, what was promised, and all
         measures by OOD set.
     """
     (model,) = evaluation["models"]
-    known = model["id"]
+    id_set = model["id"]
     return {
-        "id_error": _percent(1 - known["accuracy"]),
-        "n": {"id": known["n"], **{name: found["n"] for name, found in model["ood"].items()}},
+        "id_error": _percent(1 - id_set["accuracy"]),
+        "n": {"id": id_set["n"], **{name: found["n"] for name, found in model["ood"].items()}},
         "promised_tpr": _percent(1 - model["alpha"]),
         "scores": {
             score: {
-                "realised_tpr": _percent(known["heads"][score]["realised_tpr"]),
+                "realised_tpr": _percent(id_set["heads"][score]["realised_tpr"]),
                 "ood": {
                     name: {key: _percent(found["metrics"][score][key]) for key in MEASURES}
                     for name, found in model["ood"].items()

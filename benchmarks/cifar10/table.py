@@ -56,7 +56,7 @@ def _scale(scale: str, by_row: Mapping[str, Sequence[Result]]) -> Iterator[str]:
     yield SCALES[scale].remark
     yield (
         f"{_images(first, 'train')} training and {_images(first, 'exposure')} exposure images;"
-        f" evaluated on {counts['id']} known images and, of each OOD set, on "
+        f" evaluated on {counts['id']} ID images and, of each OOD set, on "
         + ", ".join(f"{counts[name]} ({name})" for name in OOD_SETS)
         + f". {_hardware(by_row)}"
     )
@@ -81,7 +81,7 @@ def _scale(scale: str, by_row: Mapping[str, Sequence[Result]]) -> Iterator[str]:
         ],
     )
     yield (
-        "All measures with the paper's score, means over the eight sets; the known images accepted"
+        "All measures with the paper's score, means over the eight sets; the ID images accepted"
         f" by the artefact's own threshold, of {first['results']['promised_tpr']:g} promised."
     )
     yield _table(

@@ -10,7 +10,7 @@ from edge_ood.attachment.attached import Attached
 from edge_ood.files.output import check_artifact
 from edge_ood.foreign.attach_foreign import attach_foreign
 from edge_ood.foreign.conventions import ForeignClassifier
-from edge_ood.foreign.known_images import KnownFolders
+from edge_ood.foreign.id_images import IdFolders
 from edge_ood.report.leave import leave_export_page
 
 __all__ = ["attach"]
@@ -89,7 +89,7 @@ def attach(
     target = Path(output)
     check_artifact(target, force=force)
     chosen = artifact_options(**options)
-    folders = KnownFolders(Path(calibration), path_or_none(id), path_or_none(classes))
+    folders = IdFolders(Path(calibration), path_or_none(id), path_or_none(classes))
     attached = attach_foreign(source, folders, target, chosen, on_step=on_step, on_note=on_note)
     leave_export_page(target, on_note)
     return attached

@@ -48,7 +48,7 @@ def calibrate(
         confidence: Share of calibration sets for which the rate is held, in [0, 1).
         per_class: Whether the rate is held within each predicted class.
         combined: Whether all scores together decide, too.
-        thresholds: Thresholds of your own by head, for which no rate is held.
+        thresholds: Manual thresholds by head, for which no rate is held.
         undo: Go back to the calibration before this one, to the bit.
         provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
         force: Replace what is at `output`.
@@ -62,7 +62,7 @@ def calibrate(
         UsageError: If there is nothing to calibrate by, or `undo` comes with anything else.
         CalibrationError: If there are too few images, some were trained on, or a score is not
             finite.
-        ArtifactError: If the file is not ours or damaged, or there is no earlier calibration.
+        ArtifactError: If the file is no artefact or damaged, or there is no earlier calibration.
         DataError: If an image cannot be read.
     """
     changes = Changes(alpha, confidence, per_class, combined, dict(thresholds or {}))

@@ -75,7 +75,7 @@ def evaluate(
         Everything that tables, pages and figures show.
 
     Raises:
-        ArtifactError: If an artefact is missing, not ours, damaged or was never calibrated.
+        ArtifactError: If an artefact is missing, no artefact, damaged or was never calibrated.
         DataError: If a folder holds no image, an image cannot be read, or an artefact was made
             from one.
         InputError: If a set is unid_images or given twice, or a file exists and `force` is not set.

@@ -59,7 +59,7 @@ class Metadata:
         primary: The head behind `pvalue` and `is_ood`, or `combined`.
         calibration: The thresholds in force.
         manifests: By role: `training`, `pretraining`, `outliers`, `unlabelled`, `calibration`; and
-            `statistics`, images that fitted statistics in place of unknown training images.
+            `statistics`, images that fitted statistics in place of training images.
         probe: Reproducible scores.
         parity: Summary of the parity report.
         precision: What the classifier computes in, one of `PRECISIONS`.

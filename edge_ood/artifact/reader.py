@@ -27,7 +27,7 @@ def read_metadata(properties: Mapping[str, str], *, source: str) -> Metadata:
         source: What messages call the file.
 
     Raises:
-        ArtifactError: If the file is not ours, too new or damaged.
+        ArtifactError: If the file is no artefact, too new or damaged.
     """
     if METADATA_KEY not in properties:
         raise ArtifactError(

@@ -36,12 +36,12 @@ def statistics_images(request: Request) -> tuple[ImageSet, ImageSet]:
 def ranging_input(request: Request) -> NDArray[np.float32]:
     """Network input that sets the ranges of int8: training images, and black, white and noise.
 
-    Feature maps of images unlike any known ones go beyond the range of those. If they were cut
+    Feature maps of images unlike those of training go beyond the range of those. If they were cut
     there, such images would rank otherwise than in float32.
     """
-    known, _ = decode_all(_range_images(request).paths, request.preprocess)
+    training, _ = decode_all(_range_images(request).paths, request.preprocess)
     unlike = np.stack(list(extremes(request.preprocess.size_px).values()))
-    return request.preprocess.normalise(np.concatenate([known, unlike]), np.float32)
+    return request.preprocess.normalise(np.concatenate([training, unlike]), np.float32)
 
 
 def parity_images(request: Request) -> dict[str, DecodedImage]:

@@ -1,6 +1,6 @@
 """Parameters that are chosen on training images: epsilon and layer weights.
 
-Foreign images are auxiliary outliers, or adversarial images made from the training images. No
+OOD images are auxiliary outliers, or adversarial images made from the training images. No
 calibration image and no test image takes part.
 """
 
@@ -75,29 +75,29 @@ def tune(request: Request, heads: Sequence[BoundHead]) -> Tuning:
 
 
 class _Bench:
-    """Known and foreign images, decoded when they are first needed."""
+    """ID and OOD images, decoded when they are first needed."""
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self._known: NDArray[np.uint8] | None = None
-        self._foreign: dict[str, NDArray[np.uint8]] = {}
+        self._id_images: NDArray[np.uint8] | None = None
+        self._ood_images: dict[str, NDArray[np.uint8]] = {}
 
-    def known(self) -> NDArray[np.uint8]:
-        if self._known is None:
+    def id_images(self) -> NDArray[np.uint8]:
+        if self._id_images is None:
             chosen = evenly_spread(self.request.training, _IMAGES)
-            self._known, _ = decode_all(chosen.paths, self.request.preprocess)
-        return self._known
+            self._id_images, _ = decode_all(chosen.paths, self.request.preprocess)
+        return self._id_images
 
-    def foreign(self, source: str) -> NDArray[np.uint8]:
-        """Auxiliary outliers, or adversarial versions of the known images."""
+    def ood_images(self, source: str) -> NDArray[np.uint8]:
+        """Auxiliary outliers, or adversarial versions of the ID images."""
         request = self.request
-        if source not in self._foreign and source == "outliers":
+        if source not in self._ood_images and source == "outliers":
             chosen = evenly_spread(request.outliers, _IMAGES)
-            self._foreign[source], _ = decode_all(chosen.paths, request.preprocess)
-        elif source not in self._foreign:
+            self._ood_images[source], _ = decode_all(chosen.paths, request.preprocess)
+        elif source not in self._ood_images:
             adversary = assemble_adversary(request.classifier, request.preprocess)
-            self._foreign[source] = self.run(adversary, self.known())[ADVERSARIAL]
-        return self._foreign[source]
+            self._ood_images[source] = self.run(adversary, self.id_images())[ADVERSARIAL]
+        return self._ood_images[source]
 
     def scores(
         self, heads: Sequence[BoundHead], images: NDArray[np.uint8]
@@ -121,11 +121,11 @@ def _with_weights(bench: _Bench, head: BoundHead) -> tuple[BoundHead, dict[str, 
         found = bench.scores(by_layer, images)
         return np.stack([found[single.name] for single in by_layer], axis=1).astype(np.float64)
 
-    known = layer_scores(bench.known())
+    id_distances = layer_scores(bench.id_images())
     weights = (
-        uniform_weights(known)
+        uniform_weights(id_distances)
         if source == "uniform"
-        else logistic_weights(known, layer_scores(bench.foreign(source)))
+        else logistic_weights(id_distances, layer_scores(bench.ood_images(source)))
     )
     weighted = head.with_weights(
         {layer: np.asarray(w) for layer, w in zip(layers, weights, strict=True)}
@@ -144,13 +144,13 @@ def _with_epsilon(bench: _Bench, head: BoundHead) -> tuple[BoundHead, dict[str, 
     criterion = bench.request.options.epsilon
     if criterion == "auto":
         criterion = "outliers" if len(bench.request.outliers) else "fgsm"
-    known = images = bench.known()
+    id_images = images = bench.id_images()
     if criterion != "id-only":
-        images = np.concatenate([images, bench.foreign(criterion)])
+        images = np.concatenate([images, bench.ood_images(criterion)])
     table = {}
     for epsilon in EPSILON_GRID:
         candidate = head.with_epsilon(epsilon)
-        table[epsilon] = np.split(bench.scores([candidate], images)[head.name], [len(known)])
+        table[epsilon] = np.split(bench.scores([candidate], images)[head.name], [len(id_images)])
     if criterion == "id-only":
         choice = choose_by_mean({epsilon: scores for epsilon, (scores, _) in table.items()})
     else:

@@ -106,7 +106,7 @@ def plain_values(value: Any) -> Any:
 def read_document(
     path: Path, interpret: Callable[[Document], _T], *, newest: int, hint: str
 ) -> _T | None:
-    """What a file of ours says, which has its `format` number; None where there is no such file.
+    """What a file says that has a `format` number; None where there is no such file.
 
     Args:
         path: The file.
@@ -134,7 +134,7 @@ def read_document(
 def newer_format(
     source: str | Path, number: int, newest: int, *, version: str = ""
 ) -> ArtifactError:
-    """The refusal of a file of ours whose format a later edge-ood brought in.
+    """The refusal of a file whose format a later edge-ood brought in.
 
     Args:
         source: The file.

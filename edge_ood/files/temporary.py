@@ -37,17 +37,17 @@ def is_unfinished(name: str) -> bool:
     return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
 
 
-def remove_leftovers(ours: Path) -> None:
+def remove_leftovers(just_made: Path) -> None:
     """Remove what killed processes left beside a temporary file or folder that was just made.
 
     What cannot be removed stays, without a word: it is somebody else's.
 
     Args:
-        ours: Tells the time on the file system, whose clock may be another host's.
+        just_made: Tells the time on the file system, whose clock may be another host's.
     """
     with contextlib.suppress(OSError):
-        now = ours.stat().st_mtime
-        with os.scandir(ours.parent) as entries:
+        now = just_made.stat().st_mtime
+        with os.scandir(just_made.parent) as entries:
             unfinished = [entry for entry in entries if is_unfinished(entry.name)]
         for entry in unfinished:
             with contextlib.suppress(OSError):

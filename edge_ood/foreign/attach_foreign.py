@@ -16,7 +16,7 @@ from edge_ood.attachment.request import Options, Request
 from edge_ood.errors import ExportError, InputError
 from edge_ood.files.paths import file_sha256
 from edge_ood.foreign.conventions import ForeignClassifier, ForeignNetwork, conventions_of
-from edge_ood.foreign.known_images import KnownFolders, KnownImages, read_known
+from edge_ood.foreign.id_images import IdFolders, IdImages, read_id_images
 from edge_ood.foreign.trial import Trial, try_network
 from edge_ood.graph.adopt import adopt
 from edge_ood.graph.assemble import assemble_reader
@@ -41,7 +41,7 @@ _GIVEN = ("logits", "features")
 
 def attach_foreign(
     source: ForeignClassifier,
-    folders: KnownFolders,
+    folders: IdFolders,
     output: Path,
     options: Options,
     *,
@@ -69,23 +69,23 @@ def attach_foreign(
     model = read_model(source.path)
     entry = image_input(model, layout=source.layout, size_px=source.size_px)
     on_step("images")
-    known = read_known(folders)
-    options.guarantee.check_images(len(known.calibration))
-    _check_precision(options, known)
+    images = read_id_images(folders)
+    options.guarantee.check_images(len(images.calibration))
+    _check_precision(options, images)
     normal = normal_form(model, entry)
     ending = find_ending(
         normal,
-        classes=len(known.classes) or None,
+        classes=len(images.classes) or None,
         logits=source.logits,
         features=source.features,
     )
-    known = _with_classes(known, ending, on_note)
+    images = _with_classes(images, ending, on_note)
     on_step("try")
     network = ForeignNetwork(model, ending.output, entry.batch, options.provider)
     tried = try_network(
         network,
         conventions_of(source, entry),
-        known,
+        images,
         activation=ending.activation,
         on_note=on_note,
     )
@@ -97,41 +97,39 @@ def attach_foreign(
         probabilities=tried.gives == "probabilities",
     )
     _check_adopted(classifier, tried, ending, options.provider)
-    chosen = _choose_heads(options, known, ending, tried, on_note)
+    chosen = _choose_heads(options, images, ending, tried, on_note)
     perturbing = sum(head.epsilon > 0 for head in chosen.bound_heads)
     preprocess = tried.convention.preprocess
     request = Request(
         classifier=classifier,
         reference=onnx_reference(classifier, preprocess, perturbing=perturbing),
         preprocess=preprocess,
-        classes=known.classes,
-        training=known.deciding,
-        calibration=known.calibration,
+        classes=images.classes,
+        training=images.deciding,
+        calibration=images.calibration,
         options=chosen,
-        training_role=known.role,
-        provenance=_provenance(source, model, ending, tried, known),
+        training_role=images.role,
+        provenance=_provenance(source, model, ending, tried, images),
     )
     return attach(request, output, on_step=on_step)
 
 
-def _check_precision(options: Options, known: KnownImages) -> None:
-    if options.precision == "int8" and known.role == "calibration":
+def _check_precision(options: Options, images: IdImages) -> None:
+    if options.precision == "int8" and images.role == "calibration":
         raise InputError(
             "the ranges of int8 come from images that set no threshold, and there are none",
             hint="give --id, or class folders in --calibration; or --precision fp16",
         )
 
 
-def _with_classes(
-    known: KnownImages, ending: Ending, on_note: Callable[[str], None]
-) -> KnownImages:
-    if known.classes:
-        return known
+def _with_classes(images: IdImages, ending: Ending, on_note: Callable[[str], None]) -> IdImages:
+    if images.classes:
+        return images
     count = max(2, ending.width)
     on_note(
         f"no class names: the {count} classes are called by their number; --classes FILE names them"
     )
-    return replace(known, classes=tuple(str(number) for number in range(count)))
+    return replace(images, classes=tuple(str(number) for number in range(count)))
 
 
 def _check_adopted(
@@ -166,7 +164,7 @@ def _activated(logits: NDArray[np.float64], activation: str) -> NDArray[np.float
 
 def _choose_heads(
     options: Options,
-    known: KnownImages,
+    images: IdImages,
     ending: Ending,
     tried: Trial,
     on_note: Callable[[str], None],
@@ -176,7 +174,7 @@ def _choose_heads(
     reasons = {
         head.name: reason
         for head in options.bound_heads or map(bind_head, defaults)
-        for reason in [_missing(head, known, ending, tried)]
+        for reason in [_missing(head, images, ending, tried)]
         if reason
     }
     if options.heads:
@@ -194,11 +192,11 @@ def _choose_heads(
     return replace(options, heads=heads, primary=heads[0].name)
 
 
-def _missing(head: BoundHead, known: KnownImages, ending: Ending, tried: Trial) -> str:
+def _missing(head: BoundHead, images: IdImages, ending: Ending, tried: Trial) -> str:
     """Why a head cannot be had; empty if it can."""
     if tried.gives != "logits" and not head.head.reads_probabilities:
         return f"{ending.output!r} holds {tried.gives}, and nothing in the file the logits"
-    if head.head.fit and known.deciding.labels is None:
+    if head.head.fit and images.deciding.labels is None:
         return "it is fitted by class, and the images have no labels; give --id, or class folders"
     if "features" in head.inputs and not ending.features:
         return f"{ending.no_features}; --features NAME names a tensor to take for features"
@@ -210,10 +208,10 @@ def _provenance(
     model: onnx.ModelProto,
     ending: Ending,
     tried: Trial,
-    known: KnownImages,
+    images: IdImages,
 ) -> dict[str, Any]:
     convention = tried.convention
-    statistics = {"training": "training", "statistics": "calibration"}.get(known.role, "none")
+    statistics = {"training": "training", "statistics": "calibration"}.get(images.role, "none")
     return {
         "statistics": statistics,
         "classifier": {

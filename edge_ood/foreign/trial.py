@@ -1,7 +1,7 @@
-"""A foreign network tried out on images before anything is changed in it.
+"""Somebody else's network tried out on images before anything is changed in it.
 
 A network that gets blue for red, or 0 to 255 for 0 to 1, raises no error: it is just wrong more
-often. Images whose class is known tell.
+often. Labelled images tell.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge_ood.errors import ArtifactError, DataError, InputError
 from edge_ood.foreign.conventions import PIXELS, Convention, ForeignNetwork, kind_of, predicted
-from edge_ood.foreign.known_images import KnownImages
+from edge_ood.foreign.id_images import IdImages
 from edge_ood.graph.intake import LAYOUTS
 from edge_ood.images.reading import decode_all
 from edge_ood.images.splits import evenly_spread
@@ -53,7 +53,7 @@ class Trial:
 def try_network(
     network: ForeignNetwork,
     conventions: Sequence[Convention],
-    known: KnownImages,
+    images: IdImages,
     *,
     activation: str,
     on_note: Callable[[str], None],
@@ -63,7 +63,7 @@ def try_network(
     Args:
         network: The classifier.
         conventions: The one that was described, or several to choose from by their pixels.
-        known: At most 128 of its deciding images are used.
+        images: At most 128 of its deciding images are used.
         activation: What the graph ends in; empty where that is to be told from numbers.
         on_note: Called with sentences that the user should read.
 
@@ -71,7 +71,7 @@ def try_network(
         InputError: If there are several conventions and no labels, or they do not tell.
         DataError: If the network does not know the images.
     """
-    chosen = evenly_spread(known.deciding, _TRIED_IMAGES)
+    chosen = evenly_spread(images.deciding, _TRIED_IMAGES)
     pixels, _ = decode_all(chosen.paths, conventions[0].preprocess)
     convention, accuracy = conventions[0], None
     if len(conventions) > 1:
@@ -80,7 +80,9 @@ def try_network(
     if chosen.labels is None:
         on_note("no labels, so it is not checked whether the network knows these images")
     else:
-        accuracy, said = check_convention(network, convention, pixels, chosen.labels, known.classes)
+        accuracy, said = check_convention(
+            network, convention, pixels, chosen.labels, images.classes
+        )
         on_note(said)
     rows = network(pixels, convention)
     gives = "logits" if activation else kind_of(rows)

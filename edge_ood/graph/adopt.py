@@ -1,4 +1,4 @@
-"""Somebody else's classifier, between nodes that make it one of ours.
+"""Somebody else's classifier, between nodes that make it one of edge-ood.
 
 input -> channels, layout, type -> the network as it is -> logits, features/<layer>
 float32 (N, 3, S, S), RGB                                  (N, K)  (N, D)

@@ -1,4 +1,4 @@
-"""Fast gradient sign images inside a graph: known images that a classifier is led away from."""
+"""Fast gradient sign images inside a graph: ID images that a classifier is led away from."""
 
 import numpy as np
 import onnx

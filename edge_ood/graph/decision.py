@@ -152,7 +152,7 @@ def _record_combination(builder: GraphBuilder, combination: Combination) -> None
     total = builder.add("Add", [within, builder.add("Mul", [above, slopes])])
     axes = builder.constant([0, 2], np.int64)
     most = builder.add("ReduceMax", [total, axes], keepdims=0)
-    # Neither Relu nor ReduceMax promises to pass NaN on, so it is added: 0 of finite scores.
+    # Neither Relu nor ReduceMax guarantees to pass NaN on, so it is added: 0 of finite scores.
     nothing = builder.add("Mul", [column, builder.constant(0, np.float32)])
     poison = builder.add("ReduceSum", [nothing, axes], keepdims=0)
     builder.add("Add", [most, poison], name=COMBINED)

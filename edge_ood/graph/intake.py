@@ -75,13 +75,13 @@ def read_model(path: Path) -> onnx.ModelProto:
         path: Untrusted; weights are read from files in its own folder only.
 
     Raises:
-        ArtifactError: If it is missing, no valid ONNX model, or an artefact of ours.
+        ArtifactError: If it is missing, no valid ONNX model, or an artefact.
         ExportError: If it has operators that onnxruntime does not have everywhere.
     """
     if not is_file(path):
         raise ArtifactError(f"no file '{path}'", hint="check the path")
     try:
-        # A named format: onnx would guess another from an ending such as .json.
+        # A named format: onnx would infer another from an ending such as .json.
         model = onnx.load(path, format="protobuf", load_external_data=False)
         if not has_valid_texts(model):
             raise _invalid(path, "a name in it is no text")

@@ -25,7 +25,7 @@ def load_model_file(path: Path, *, external_data: bool = True) -> onnx.ModelProt
         ArtifactError: If the file is damaged.
     """
     try:
-        # A named format: onnx would guess another from an ending such as .json.
+        # A named format: onnx would infer another from an ending such as .json.
         model = onnx.load(path, format="protobuf", load_external_data=external_data)
     except DecodeError as error:
         raise _damaged(path, "it is cut off or overwritten") from error

@@ -1,9 +1,9 @@
-"""The classifier behind its preprocessing, as nodes: what every graph of ours begins with.
+"""The classifier behind its preprocessing, as nodes: what every graph of an artefact begins with.
 
     images -> crop, resize, normalise -> classifier
     uint8 (N, H, W, 3)                   logits, logits_pair, features/<layer>
 
-The classifier's own names get a prefix, so that nothing in it can collide with ours.
+The classifier's own names get a prefix, so that nothing in it can collide with those of edge-ood.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ PREPROCESSED = "preprocessed"
 """Name of the tensor that enters the classifier, float32 (N, 3, S, S)."""
 
 CLASSIFIER_PREFIX = "classifier/"
-"""Goes before every name of the classifier, so that it cannot collide with ours."""
+"""Goes before every name of the classifier, so that it cannot collide with those of edge-ood."""
 
 
 @dataclass(frozen=True)

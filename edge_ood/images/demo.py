@@ -10,10 +10,10 @@ from PIL import Image
 from edge_ood.errors import MissingDependencyError
 from edge_ood.images.splits import stratified_split
 
-__all__ = ["KNOWN_DIGITS", "write_images"]
+__all__ = ["ID_DIGITS", "write_images"]
 
-KNOWN_DIGITS = 8
-"""Digits 0 to 7 are known classes; 8 and 9 are near OOD."""
+ID_DIGITS = 8
+"""Digits 0 to 7 are the classes; 8 and 9 are near OOD."""
 
 _SIDE_PX = 8
 _SIXTEENTHS = 16
@@ -43,13 +43,13 @@ def write_images(folder: Path) -> Mapping[str, int]:
         raise MissingDependencyError("the demo", "scikit-learn", "train") from error
     digits = load_digits()
     images = (digits.images * (255 / _SIXTEENTHS)).round().astype(np.uint8)
-    known = digits.target < KNOWN_DIGITS
+    is_id = digits.target < ID_DIGITS
     is_test = np.zeros(len(images), np.bool_)
-    is_test[known] = stratified_split(digits.target[known], _TEST_SHARE, _SEED)
+    is_test[is_id] = stratified_split(digits.target[is_id], _TEST_SHARE, _SEED)
     sets = {
-        "train": (images[known & ~is_test], digits.target[known & ~is_test]),
+        "train": (images[is_id & ~is_test], digits.target[is_id & ~is_test]),
         "test": (images[is_test], digits.target[is_test]),
-        "near": (images[~known], digits.target[~known]),
+        "near": (images[~is_id], digits.target[~is_id]),
         "outliers": (_patches(load_sample_image("china.jpg"), _PATCHES), None),
         "far": (_patches(load_sample_image("flower.jpg"), _FAR), None),
     }

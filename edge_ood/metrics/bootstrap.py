@@ -1,7 +1,7 @@
 """Bootstrap of metrics: how much a number would move with other images of the same kind.
 
 Images are the units. Those of each set are drawn again with replacement, as many as there are, and
-every metric is computed on what was drawn: a *replicate*. Known and foreign images are drawn
+every metric is computed on what was drawn: a *replicate*. ID and OOD images are drawn
 separately (a stratified bootstrap). The draws of a set depend on its name, its size and the seed
 alone, so all scores of all artefacts see the same ones, and a difference between two scores has
 replicates too, free of what both share.
@@ -151,7 +151,7 @@ def misclassification_replicates(
     for chunk in _chunks(id_images.count, id_images.n):
         wrong_positive = ranked.counts(id_images.times(chunk))
         right_positive = wrong_positive.negated()
-        with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN that is promised
+        with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN that is documented
             part = {
                 "auroc": ranking.auroc(wrong_positive),
                 "aupr_right": ranking.average_precision(right_positive),
@@ -179,7 +179,7 @@ def mean_replicates(
     parts = []
     for chunk in _chunks(images.count, images.n):
         times = images.times(chunk).astype(np.float64)
-        with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN that is promised
+        with np.errstate(invalid="ignore"):  # 0 / 0 is the NaN that is documented
             parts.append(times @ numbers / (times @ among))
     return dict(zip(values, np.concatenate(parts).T, strict=True))
 

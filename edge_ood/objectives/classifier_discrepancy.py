@@ -33,7 +33,7 @@ def classifier_discrepancy(
     all through the trunk, plus `weight * max(0, margin - mean(H(p_1) - H(p_2)))` on unlabelled
     images, a hinge on the mean of the batch: head 1 is pushed to the uniform prediction there and
     head 2 to a certain one. The mean is at most ln K, and at most half of that where half the
-    images are known: then the hinge never closes for K = 10. Labelled and unlabelled images have
+    images are ID: then the hinge never closes for K = 10. Labelled and unlabelled images have
     forward passes of their own, so batch normalisation never sees them together.
 
     Args:
@@ -50,17 +50,17 @@ def classifier_discrepancy(
         Two scalars in nats, >= 0.
 
     Source: Yu & Aizawa 2019, arXiv:1908.04951, eq. 3-5, in the steps of the authors' code; the
-        modes besides `transductive` are ours.
+        modes besides `transductive` are of this project.
     """
     yield _both(logits_by_head(model(batch.images, detached_heads=(_SECOND_HEAD,))), batch.labels)
 
     assert batch.unlabelled is not None
-    known = _both(logits_by_head(model(batch.images)), batch.labels)
-    unknown = logits_by_head(model(batch.unlabelled))
-    predicted = Categorical(logits=unknown, validate_args=False)
+    labelled = _both(logits_by_head(model(batch.images)), batch.labels)
+    unlabelled = logits_by_head(model(batch.unlabelled))
+    predicted = Categorical(logits=unlabelled, validate_args=False)
     entropy: Tensor = predicted.entropy()  # type: ignore[no-untyped-call]
     discrepancy = (entropy[:, 0] - entropy[:, _SECOND_HEAD]).mean()
-    yield known + weight * (margin - discrepancy).relu()
+    yield labelled + weight * (margin - discrepancy).relu()
 
 
 def _both(logits: Tensor, labels: Tensor) -> Tensor:

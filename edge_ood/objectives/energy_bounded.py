@@ -1,4 +1,4 @@
-"""Energy-bounded training: known images below one energy, auxiliary outliers above another."""
+"""Energy-bounded training: ID images below one energy, auxiliary outliers above another."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -36,7 +36,7 @@ def energy_bounded(
     """One loss: cross-entropy plus `weight` times two squared hinges on the energy.
 
     `mean_in max(0, E - m_in)^2 + mean_out max(0, m_out - E)^2`, where `E = -logsumexp_k z_k` is
-    lower, more negative, for known images. Each mean is over its own batch, and both batches share
+    lower, more negative, for ID images. Each mean is over its own batch, and both batches share
     one forward pass, so batch normalisation sees them together. With two heads it is the mean of
     the heads' own losses.
 
@@ -46,7 +46,7 @@ def energy_bounded(
         weight: Of the hinges, dimensionless, >= 0.
         margins: `measured` sets both to the mean energies that the start weights give training
             images and outliers; the others are the paper's pairs.
-        m_in: Energy below which known images cost nothing, less than `m_out`; replaces that margin.
+        m_in: Energy below which ID images cost nothing, less than `m_out`; replaces that margin.
         m_out: Energy above which outliers cost nothing; replaces that margin.
 
     Yields:
@@ -55,35 +55,35 @@ def energy_bounded(
     Raises:
         InputError: If `m_in` is not less than `m_out`.
 
-    Source: Liu et al. 2020, arXiv:2010.03759, eq. 7-9; measured margins are ours.
+    Source: Liu et al. 2020, arXiv:2010.03759, eq. 7-9; measured margins are of this project.
     """
     assert batch.outliers is not None
-    known_bound, outlier_bound = _margins(margins, m_in, m_out)
-    assert known_bound is not None  # what was not given was measured before the first step
+    id_bound, outlier_bound = _margins(margins, m_in, m_out)
+    assert id_bound is not None  # what was not given was measured before the first step
     assert outlier_bound is not None
     joined = logits_by_head(model(torch.cat([batch.images, batch.outliers])))
     energy = -joined.logsumexp(-1)
-    known, outliers = energy[: len(batch.images)], energy[len(batch.images) :]
-    hinges = (known - known_bound).relu().square().mean()
-    hinges = hinges + (outlier_bound - outliers).relu().square().mean()
+    id_energy, outlier_energy = energy[: len(batch.images)], energy[len(batch.images) :]
+    hinges = (id_energy - id_bound).relu().square().mean()
+    hinges = hinges + (outlier_bound - outlier_energy).relu().square().mean()
     yield cross_entropy_by_head(joined[: len(batch.images)], batch.labels) + weight * hinges
 
 
 def _needs(*, weight: float, margins: str, m_in: float | None, m_out: float | None) -> Needs:
-    is_known = None not in _margins(margins, m_in, m_out)
-    return Needs(outliers=True, trained="" if is_known else "energy-bounded:m_in=-23,m_out=-5")
+    are_given = None not in _margins(margins, m_in, m_out)
+    return Needs(outliers=True, trained="" if are_given else "energy-bounded:m_in=-23,m_out=-5")
 
 
 def _measure(
     mean: Mean, *, weight: float, margins: str, m_in: float | None, m_out: float | None
 ) -> Measured:
-    known, outliers = mean("training", _mean_energy), mean("outliers", _mean_energy)
-    low, high = _margins(margins, m_in, m_out, measured=(known, outliers))
+    training, outliers = mean("training", _mean_energy), mean("outliers", _mean_energy)
+    low, high = _margins(margins, m_in, m_out, measured=(training, outliers))
     assert low is not None
     assert high is not None
     return Measured(
         {"m_in": low, "m_out": high},
-        f"mean energies before training: {known:.2f} for training images, {outliers:.2f} for"
+        f"mean energies before training: {training:.2f} for training images, {outliers:.2f} for"
         f" outliers; margins: m_in {low:.2f}, m_out {high:.2f}",
     )
 
@@ -99,14 +99,14 @@ def _margins(
     m_out: float | None,
     measured: tuple[float | None, float | None] = (None, None),
 ) -> tuple[float | None, float | None]:
-    """Both margins: as given, else the paper's, else measured; None while they are unknown."""
+    """Both margins: as given, else the paper's, else measured; None before they are measured."""
     low, high = _PUBLISHED.get(margins, measured)
     low = low if m_in is None else m_in
     high = high if m_out is None else m_out
     if low is not None and high is not None and not low < high:
         raise InputError(
             f"margins m_in {low:.4g} and m_out {high:.4g}, expected m_in < m_out:"
-            " known images have the lower energy",
+            " ID images have the lower energy",
             hint="m_in near the mean energy of training images, m_out near that of outliers,"
             " as in energy-bounded:m_in=-23,m_out=-5",
         )

@@ -40,7 +40,8 @@ def outlier_exposure(
         A scalar in nats, >= weight times the entropy of q.
 
     Source: Hendrycks, Mazeika & Dietterich 2019, arXiv:1812.04606, section 3; the outliers' term is
-        written with logsumexp instead of the logarithm of a softmax, and the prior is ours.
+        written with logsumexp instead of the logarithm of a softmax, and the prior is of this
+        project.
     """
     assert batch.outliers is not None
     joined = logits_by_head(model(torch.cat([batch.images, batch.outliers])))

@@ -126,9 +126,9 @@ def compare(path: Path, reference: Path, images: Sequence[Path], *, provider: st
     Raises:
         DataError: If an image cannot be read.
     """
-    ours, theirs = (Scorer(file, provider=provider) for file in (path, reference))
-    found, expected = (scorer.score_files(images) for scorer in (ours, theirs))
-    unchanged = _decisions_of(reference, theirs.heads, found)
+    converted, fp32 = (Scorer(file, provider=provider) for file in (path, reference))
+    found, expected = (scorer.score_files(images) for scorer in (converted, fp32))
+    unchanged = _decisions_of(reference, fp32.heads, found)
     heads = [
         HeadChange(
             head,
@@ -136,7 +136,7 @@ def compare(path: Path, reference: Path, images: Sequence[Path], *, provider: st
             _share(unchanged[head] != expected.decisions[head]),
             _share(found.decisions[head] != expected.decisions[head]),
         )
-        for head in theirs.heads
+        for head in fp32.heads
     ]
     difference = found.logits.astype(np.float64) - expected.logits
     spread = float(expected.logits.std(dtype=np.float64)) or 1.0
@@ -147,7 +147,7 @@ def compare(path: Path, reference: Path, images: Sequence[Path], *, provider: st
         heads=tuple(heads),
         size_bytes=path.stat().st_size,
         float32_bytes=reference.stat().st_size,
-        speed=_speed(ours, theirs),
+        speed=_speed(converted, fp32),
     )
 
 
@@ -217,13 +217,13 @@ def _share(differs: NDArray[np.bool_]) -> float:
     return float(differs.mean())
 
 
-def _speed(ours: Scorer, theirs: Scorer) -> float:
+def _speed(converted: Scorer, fp32: Scorer) -> float:
     """How many times as fast the first is, in interleaved runs."""
-    size = theirs.metadata.preprocess.size_px
+    size = fp32.metadata.preprocess.size_px
     frame = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), np.uint8)
     tasks: list[Callable[[], object]] = [
         lambda scorer=scorer: scorer.score_arrays(frame)  # type: ignore[misc]  # bound early
-        for scorer in (ours, theirs)
+        for scorer in (converted, fp32)
     ]
     counts = [max(1, round(_LEAST_S / max(_seconds(task, 2), 1e-6))) for task in tasks]
     times: list[list[float]] = [[] for _ in tasks]

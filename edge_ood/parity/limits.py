@@ -1,7 +1,7 @@
 """What a file should compute, and how far from it float32 may be.
 
 The reference is the classifier in float64, with the heads' formulas in NumPy. How much error is
-allowed is measured, not guessed: the same computation in plain float32 sets the scale.
+allowed is measured, not assumed: the same computation in plain float32 sets the scale.
 """
 
 from collections.abc import Mapping, Sequence

@@ -125,7 +125,7 @@ def calibration_scores(described: Described, score: str) -> list[CalibrationScor
         groups = [("all others" if own else "", first, sample.n), *groups]
     found = []
     for name, label, n in groups:
-        kept = decision.known_scores(score, label, n, calibration.guarantee)
+        kept = decision.kept_scores(score, label, n, calibration.guarantee)
         if kept is not None:
             limit = float(decision.limits(score, np.array([label]))[0])
             found.append(CalibrationScores(*kept, limit, name))

@@ -163,7 +163,7 @@ def _styled(**settings: Any) -> Iterator[None]:
         raise MissingDependencyError("drawing", "matplotlib", "report") from error
     style: Any = {**_STYLE, "axes.prop_cycle": cycler(color=SERIES), **settings}
     with mpl.rc_context(), warnings.catch_warnings():
-        # A browser has fonts for every script; ours measures the text, that is all.
+        # A browser has fonts for every script; Matplotlib's measures the text, that is all.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         mpl.rcdefaults()
         mpl.rcParams.update(style)

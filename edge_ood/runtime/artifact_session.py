@@ -32,7 +32,7 @@ class ArtifactSession:
         provider: Where it runs, such as `cpu`.
 
     Raises:
-        ArtifactError: If the file is missing, not ours, too new or damaged.
+        ArtifactError: If the file is missing, no artefact, too new or damaged.
         InputError: If the provider cannot be had.
         MissingDependencyError: If no onnxruntime is installed.
     """

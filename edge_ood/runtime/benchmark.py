@@ -97,7 +97,7 @@ def benchmark(
         on_step: Told what comes next.
 
     Raises:
-        ArtifactError: If the file is not ours or damaged.
+        ArtifactError: If the file is no artefact or damaged.
         DataError: If no file can be decoded.
     """
     scorer = Scorer(path, provider=provider, threads=1, calibrated=False)

@@ -55,7 +55,7 @@ def calibrate_artifact(
         CalibrationError: If there are too few images for what is to be held, some were trained
             on, or a score is not finite.
         ExportError: If a score of a probe image is not finite.
-        ArtifactError: If the file is not ours or damaged.
+        ArtifactError: If the file is no artefact or damaged.
     """
     scorer = Scorer(path, provider=provider, threads=1, calibrated=False)
     metadata = scorer.metadata
@@ -89,7 +89,7 @@ def set_thresholds(
         output: Where to write; None replaces `path` atomically.
 
     Raises:
-        ArtifactError: If the file is not ours, damaged or was never calibrated.
+        ArtifactError: If the file is no artefact, damaged or was never calibrated.
         InputError: If there is no such head, or a threshold is no finite number.
     """
     from edge_ood.graph.decision import read_decision  # noqa: PLC0415  # imports onnx

@@ -46,7 +46,7 @@ class Scorer:
             Leaving out heads that perturb saves their gradient and second pass.
 
     Raises:
-        ArtifactError: If the file is missing, not ours, too new or damaged.
+        ArtifactError: If the file is missing, no artefact, too new or damaged.
         InputError: If the provider cannot be had, or the deciding head is left out.
         MissingDependencyError: If no onnxruntime is installed.
         UnknownNameError: If the artefact has no such head.

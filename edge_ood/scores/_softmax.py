@@ -1,7 +1,7 @@
 """Softmax and log-sum-exp on any array namespace, written so that nothing overflows.
 
 The largest logit is subtracted before an exponential is taken. That is done here and not left to
-an operator, because ONNX's ReduceLogSumExp promises no stability.
+an operator, because ONNX's ReduceLogSumExp guarantees no stability.
 """
 
 from typing import Any

@@ -23,7 +23,7 @@ def energy(
         invariant to a constant added to all logits.
 
     Source: Liu et al. 2020, arXiv:2010.03759, eq. 4. The maximum is subtracted first, because
-    ONNX's ReduceLogSumExp promises no stability.
+    ONNX's ReduceLogSumExp guarantees no stability.
     """
     return -temperature * logsumexp(xp, outputs.logits / temperature)
 

@@ -140,7 +140,7 @@ class ParquetTable:
                 return
 
     def _read(self, index: int, names: Sequence[str]) -> Any:
-        """Columns of a part as an Arrow table; None if there is no such part, whole and ours."""
+        """Columns of a part as an Arrow table; None if there is no whole part of this table."""
         try:
             # Not `read_table`, which takes names of folders such as `run=3` for columns.
             with self._parquet.ParquetFile(self.path / _part_name(index)) as part:

@@ -50,8 +50,8 @@ class ScoreOutput:
 
         Raises:
             InputError: Where a table exists and neither `resume` nor `force` is set; where what is
-                there is none of ours, or another process is writing it; where nothing can be
-                written.
+                there was not written by edge-ood, or another process is writing it; where nothing
+                can be written.
         """
         if resume and force:
             raise InputError("--resume continues a run and --force replaces it", hint="choose one")
@@ -132,10 +132,10 @@ class ScoreOutput:
         if self._format != "parquet" or not self._target.is_dir():
             check_output(self.path, force=allowed)
             return
-        foreign = sorted(path.name for path in self._target.iterdir() if not is_part(path.name))
-        if foreign:
+        others = sorted(path.name for path in self._target.iterdir() if not is_part(path.name))
+        if others:
             raise InputError(
-                f"'{self.path}' is no Parquet table: it holds {foreign[0]!r}",
+                f"'{self.path}' is no Parquet table: it holds {others[0]!r}",
                 hint="choose another name",
             )
         if not allowed:

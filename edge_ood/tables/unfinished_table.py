@@ -58,8 +58,8 @@ class UnfinishedTable:
         """Refuse what lies there, if anything does.
 
         Raises:
-            InputError: If it is none of ours, another process has it, or going on with it or
-                replacing it is not `allowed`.
+            InputError: If it was not written by edge-ood, another process has it, or going on with
+                it or replacing it is not `allowed`.
         """
         if not os.path.lexists(self.folder):
             return

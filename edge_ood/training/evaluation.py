@@ -66,7 +66,9 @@ def measure_energies(session: Session) -> dict[str, EnergySample]:
         for rows, outputs in _outputs(session, images):
             energies[rows] = -outputs.logits.double().logsumexp(1)
         session.classifier.train()
-        joined = session.fabric.all_reduce(energies, reduce_op="sum")  # zero where not ours
+        joined = session.fabric.all_reduce(
+            energies, reduce_op="sum"
+        )  # zero for images of other processes
         assert isinstance(joined, Tensor)
         if joined.isfinite().all():
             found[split] = EnergySample.of(joined.cpu().numpy())

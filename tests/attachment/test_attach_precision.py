@@ -147,10 +147,10 @@ def test_ranges_and_comparison_open_training_images_alone(
     assert held.isdisjoint(opened["convert"])
 
 
-def test_ranges_reach_beyond_known_images(
+def test_ranges_reach_beyond_training_images(
     request_: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Black, white and noise set them, too: foreign images are not cut where known ones end."""
+    """Black, white and noise set them, too: OOD images are not cut where training images end."""
     given: list[np.ndarray] = []
 
     def keep(classifier: onnx.ModelProto, images: np.ndarray, target: object) -> None:

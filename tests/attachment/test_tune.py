@@ -112,9 +112,9 @@ def test_epsilon_is_the_one_with_the_best_auroc(
 ) -> None:
     """Training images against outliers, or against FGSM images; the curve is scikit-learn's."""
     request = request_of("odin:temperature=10", epsilon=asked)
-    known = pixels(request.training)
-    foreign = pixels(request.outliers) if criterion == "outliers" else adversarial(request)
-    is_foreign = np.arange(len(known) + len(foreign)) >= len(known)
+    id_images = pixels(request.training)
+    ood_images = pixels(request.outliers) if criterion == "outliers" else adversarial(request)
+    is_ood = np.arange(len(id_images) + len(ood_images)) >= len(id_images)
 
     tuning, head = tuned(request)
 
@@ -123,8 +123,8 @@ def test_epsilon_is_the_one_with_the_best_auroc(
     assert [f"{epsilon:g}" for epsilon in EPSILON_GRID] == list(choice["curve"])
     for epsilon in (0.0, 0.01):
         candidate = replace(head, parameters={**head.parameters, "epsilon": epsilon})
-        values = scores(request, candidate, np.concatenate([known, foreign]))
-        expected = roc_auc_score(is_foreign, values)
+        values = scores(request, candidate, np.concatenate([id_images, ood_images]))
+        expected = roc_auc_score(is_ood, values)
         assert expected == pytest.approx(choice["curve"][f"{epsilon:g}"], abs=2e-3)
     assert choice["epsilon"] == float(max(choice["curve"], key=choice["curve"].__getitem__))
     assert choice["epsilon"] == tuning.heads[-1].epsilon
@@ -142,10 +142,10 @@ def test_without_outliers_auto_takes_adversarial_images(
     assert "fgsm" == tuned(request)[0].choices["odin"]["epsilon"]["criterion"]
 
 
-def test_the_criterion_on_known_images_ends_at_the_grid(
+def test_the_criterion_on_id_images_ends_at_the_grid(
     request_of: Callable[..., Request],
 ) -> None:
-    """Longer steps make known images more familiar without end; the paper's value is kept."""
+    """Longer steps lower the scores of ID images without end; the paper's value is kept."""
     tuning, _ = tuned(request_of("odin:epsilon=0.002", epsilon="id-only"))
 
     choice = tuning.choices["odin"]["epsilon"]
@@ -228,8 +228,8 @@ def test_fitted_weights_are_those_of_a_logistic_regression(
     """Standardised distances of training images against outliers, or FGSM images."""
     request = request_of(f"mahalanobis:weights={source}")
     tuning, head = tuned(request)
-    foreign = pixels(request.outliers) if source == "outliers" else adversarial(request)
-    both = [layer_distances(request, head, p) for p in (pixels(request.training), foreign)]
+    ood_images = pixels(request.outliers) if source == "outliers" else adversarial(request)
+    both = [layer_distances(request, head, p) for p in (pixels(request.training), ood_images)]
     scaler = StandardScaler().fit(np.concatenate(both))
     regression = LogisticRegression(class_weight="balanced")
     regression.fit(

@@ -99,7 +99,7 @@ def test_held_out_images_come_from_training(
     assert (6, 5) == (sets["test"]["images"], sets["exposure"]["images"])
 
 
-def test_every_ood_set_is_there_and_shares_nothing_with_the_known_images(
+def test_every_ood_set_is_there_and_shares_nothing_with_the_id_images(
     script: Callable[[str], Any], packs: Path, tmp_path: Path
 ) -> None:
     """An image that CIFAR-10 has, too, is left out of the set that holds it."""

@@ -148,18 +148,18 @@ def test_images_that_fix_pvalues_cannot_calibrate_their_minimum() -> None:
     assert abs(shares.mean() - (1 - ALPHA) ** 5) < 0.02
 
 
-def test_a_foreign_image_is_told_beyond_all_calibration_scores() -> None:
+def test_an_ood_image_is_told_beyond_all_calibration_scores() -> None:
     """P-values tie at 1 / 20 there; the combined score goes on to grow, so that it can flag."""
     generator = np.random.default_rng(0)
     known = {name: generator.random(38).astype(np.float32) for name in "abcde"}
     labels, first_half = np.zeros(38, np.int64), np.arange(38) < 19
     alone = fit_decision(known, labels, 2, Guarantee())
     both = fit_combined(alone, known, labels, first_half, Guarantee(combined=True))
-    foreign = {name: np.array([3.0 if name == "c" else 0.5], np.float32) for name in "abcde"}
+    ood_scores = {name: np.array([3.0 if name == "c" else 0.5], np.float32) for name in "abcde"}
     assert both.combined
 
     assert both.is_ood(
-        COMBINED, both.combined.combination.score(foreign), np.zeros(1, np.int64)
+        COMBINED, both.combined.combination.score(ood_scores), np.zeros(1, np.int64)
     ).all()
 
 

@@ -44,7 +44,7 @@ def test_the_smallest_of_equals_wins() -> None:
 
 
 def test_an_auroc_at_the_end_of_the_grid_is_marked() -> None:
-    """The last candidate may win with foreign images, but the choice says that it was the last."""
+    """The last candidate may win with OOD images, but the choice says that it was the last."""
     table = {0.0: (KNOWN, KNOWN), 0.01: (KNOWN, KNOWN + 1)}
 
     choice = choose_by_auroc(table, "fgsm")
@@ -52,7 +52,7 @@ def test_an_auroc_at_the_end_of_the_grid_is_marked() -> None:
     assert (0.01, True, False) == (choice.epsilon, choice.at_end, choice.kept_default)
 
 
-def test_the_most_familiar_known_images_win() -> None:
+def test_the_lowest_scores_of_id_images_win() -> None:
     """Generalized ODIN: the smallest mean score inside the grid is chosen."""
     table = {0.0: KNOWN, 0.001: KNOWN - 2, 0.002: KNOWN - 1}
 

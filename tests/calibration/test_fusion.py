@@ -21,9 +21,9 @@ def distances(count: int, centres: tuple[float, ...], seed: int) -> np.ndarray:
 
 def test_uniform_weights_give_every_layer_deviation_one() -> None:
     """By hand: deviations 4 and 100, of means 8 and 200, weigh 1/4 and 1/100."""
-    known = np.array([[4.0, 100.0], [12.0, 300.0]])
+    of_id = np.array([[4.0, 100.0], [12.0, 300.0]])
 
-    np.testing.assert_allclose([0.25, 0.01], uniform_weights(known), rtol=1e-12)
+    np.testing.assert_allclose([0.25, 0.01], uniform_weights(of_id), rtol=1e-12)
 
 
 def test_a_covariance_of_as_many_directions_as_images_weighs_by_their_number() -> None:
@@ -57,12 +57,12 @@ def test_one_layer_keeps_its_distance() -> None:
 
 def test_logistic_weights_rank_as_scikit_learn_does() -> None:
     """The weighted sum orders images as a standardised, balanced logistic regression does."""
-    known, foreign = distances(80, (0, 0, 0), 0), distances(40, (1, 0, 2), 1)
-    both = np.concatenate([known, foreign])
+    of_id, of_ood = distances(80, (0, 0, 0), 0), distances(40, (1, 0, 2), 1)
+    both = np.concatenate([of_id, of_ood])
     expected = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced"))
     expected.fit(both, np.arange(120) >= 80)
 
-    weights = logistic_weights(known, foreign)
+    weights = logistic_weights(of_id, of_ood)
 
     sums = both @ weights
     offsets = expected.decision_function(both) - sums
@@ -71,27 +71,27 @@ def test_logistic_weights_rank_as_scikit_learn_does() -> None:
 
 def test_logistic_weights_do_not_depend_on_the_scale() -> None:
     """A layer measured in units a thousand times as large has a thousandth of the weight."""
-    known, foreign = distances(80, (0, 0), 2), distances(80, (1, 1), 3)
+    of_id, of_ood = distances(80, (0, 0), 2), distances(80, (1, 1), 3)
     scale = np.array([1000.0, 1.0])
 
-    first = logistic_weights(known, foreign)
-    second = logistic_weights(known * scale, foreign * scale)
+    first = logistic_weights(of_id, of_ood)
+    second = logistic_weights(of_id * scale, of_ood * scale)
 
     np.testing.assert_allclose(first / scale, second, rtol=1e-6)
 
 
 def test_a_layer_that_tells_nothing_has_no_weight() -> None:
     """Only the layer that differs between the two sets decides."""
-    known, foreign = distances(400, (0, 0), 4), distances(400, (3, 0), 5)
+    of_id, of_ood = distances(400, (0, 0), 4), distances(400, (3, 0), 5)
 
-    informative, silent = logistic_weights(known, foreign) * np.array([1.0, 100.0])
+    informative, silent = logistic_weights(of_id, of_ood) * np.array([1.0, 100.0])
 
     assert informative > 1
     assert abs(silent) < 0.2 * informative
 
 
 @pytest.mark.parametrize(
-    ("known", "error", "message"),
+    ("of_id", "error", "message"),
     [
         (np.zeros(4), ShapeError, r"shape \(4,\), expected \(N, L\)"),
         (np.zeros((0, 2)), ShapeError, r"shape \(0, 2\)"),
@@ -100,13 +100,13 @@ def test_a_layer_that_tells_nothing_has_no_weight() -> None:
     ],
 )
 def test_unusable_distances_are_refused(
-    known: np.ndarray, error: type[Exception], message: str
+    of_id: np.ndarray, error: type[Exception], message: str
 ) -> None:
     """Wrong shapes, NaN and a layer without spread are named."""
     with pytest.raises(error, match=message):
-        uniform_weights(known)
+        uniform_weights(of_id)
     with pytest.raises(error, match=message):
-        logistic_weights(known, known)
+        logistic_weights(of_id, of_id)
 
 
 def test_weights_that_do_not_converge_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -173,7 +173,7 @@ def test_equal_scores_are_all_accepted(score):
 
 
 def test_nan_is_flagged_with_the_smallest_pvalue():
-    """NaN is no score a known image has."""
+    """NaN is no score an ID image has."""
     knots = fit_knots(np.arange(39), 0.05)
 
     assert knots.is_ood([math.nan]).all()
@@ -375,7 +375,7 @@ def test_false_alarm_rate_is_not_exceeded_with_ties(n):
 
 @pytest.mark.parametrize("n", [30, 1500])
 def test_pvalues_are_valid_at_every_rate(n):
-    """On known images P(p <= a) <= a for rates other than the stored one, thinned or not."""
+    """On ID images P(p <= a) <= a for rates other than the stored one, thinned or not."""
     rng = np.random.default_rng(n)
     sets = 400
     pvalues = np.stack([fit_knots(rng.random(n), 0.1).pvalue(rng.random(50)) for _ in range(sets)])

@@ -81,7 +81,7 @@ def test_classes_and_scores_together_are_calibrated(artefact: Path, colours: Pat
 
     assert [0, 0] == [done.exit_code, back.exit_code], done.output + back.output
     heads, combined = done.stdout.splitlines()[-3:-1]
-    assert heads.startswith("at most 20 % of new known images that are predicted as one class")
+    assert heads.startswith("at most 20 % of new ID images that are predicted as one class")
     assert combined.startswith("combined, by the images that do not fix its p-values: at most 20 %")
     assert "\ncombined " in done.stdout
     assert f"\n{guarantee_sentence(Guarantee(0.2), Sample(60), ())}\n" in back.stdout

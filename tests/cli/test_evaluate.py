@@ -351,7 +351,7 @@ def test_id_folder_is_required(folders):
 SEEN = {"training": Manifest.of([content_hash(b"known/ant/ant_0.1")])}
 
 
-def test_images_seen_before_are_refused(folders, monkeypatch):
+def test_overlapping_images_are_refused(folders, monkeypatch):
     """The error names artefact, role and file before anything is scored, and the way out."""
     monkeypatch.setattr(NamedScorer, "manifests", SEEN)
     monkeypatch.setattr(NamedScorer, "score_files", None)
@@ -375,7 +375,7 @@ def test_a_role_comes_from_a_file(folders, monkeypatch):
     assert "\x1b[2J" not in refused.stderr + allowed.stdout
 
 
-def test_images_seen_before_are_counted_on_demand(folders, monkeypatch):
+def test_overlapping_images_are_counted_on_demand(folders, monkeypatch):
     """With --allow-seen text and JSON say how many there were."""
     monkeypatch.setattr(NamedScorer, "manifests", SEEN)
 

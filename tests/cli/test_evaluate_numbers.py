@@ -29,7 +29,7 @@ def run(*arguments: object) -> None:
 def tables(
     artifact_path: Path, demo_images: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Table]:
-    """The columns that `score` writes for the known images and for each foreign set."""
+    """The columns that `score` writes for the ID images and for each OOD set."""
     folder = tmp_path_factory.mktemp("tables")
     found = {}
     for name in ("test", *SETS):
@@ -54,7 +54,7 @@ def document(
 
 
 def pooled(tables: dict[str, Table], name: str, head: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Scores of the known images and of one foreign set, and which of them are foreign."""
+    """Scores of the ID images and of one OOD set, and which of them are OOD."""
     inside, outside = (tables[s][head].astype(np.float32) for s in ("test", name))
     is_ood = np.repeat([False, True], [len(inside), len(outside)])
     return np.concatenate([inside, outside]).astype(np.float64), is_ood

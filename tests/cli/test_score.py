@@ -27,7 +27,7 @@ LONG_LIST = 30_000  # images; seconds of work, so that there is time to interrup
 
 @pytest.fixture
 def folder(tmp_path: Path, colours: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with `images`: known ones, a grey one and one that is none."""
+    """A working folder with `images`: ID ones, a grey one and one that is none."""
     images = tmp_path / "images"
     shutil.copytree(colours / "test" / "red apple", images / "red apple")
     Image.new("RGB", (16, 16), (9, 9, 9)).save(images / "grey.png")

@@ -26,7 +26,7 @@ SECOND_WRITE = 100_000  # bytes; then a first portion of 64 KiB is written and c
 
 @pytest.fixture
 def folder(tmp_path: Path, colours: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with `images`: known ones, a grey one and one that is none."""
+    """A working folder with `images`: ID ones, a grey one and one that is none."""
     images = tmp_path / "images"
     shutil.copytree(colours / "test" / "red apple", images / "red apple")
     Image.new("RGB", (16, 16), (9, 9, 9)).save(images / "grey.png")
@@ -60,7 +60,7 @@ def test_a_terminal_gets_a_table(artefact: str, folder: Path) -> None:
     assert any("./images/grey.png" in line and " OOD " in line for line in lines)
     assert any(r"line\nbreak\x1b[31m.png" in line for line in lines)
     assert any("notes.txt" in line and "not-an-image" in line for line in lines)
-    assert 6 == sum(line.endswith("  red apple") and "  known  " in line for line in lines)
+    assert 6 == sum(line.endswith("  red apple") and "  ID  " in line for line in lines)
     assert b"9 files in" in stderr
 
 

@@ -89,4 +89,4 @@ def test_the_test_of_the_page_finds_a_wrong_sign(
     assert 1 == done.returncode
     assert "FAILED" in done.stdout
     assert "test_by_hand" in done.stdout
-    assert "test_unknown_images_score_higher" in done.stdout
+    assert "test_ood_images_score_higher" in done.stdout

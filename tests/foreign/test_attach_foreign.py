@@ -19,7 +19,7 @@ from edge_ood.attachment.request import Options
 from edge_ood.errors import ExportError, InputError
 from edge_ood.foreign.attach_foreign import attach_foreign
 from edge_ood.foreign.conventions import ForeignClassifier
-from edge_ood.foreign.known_images import KnownFolders
+from edge_ood.foreign.id_images import IdFolders
 from edge_ood.images.folders import ImageSet, read_class_folders
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import content_hash, decode_all
@@ -34,7 +34,7 @@ WEIGHTS = 8 * np.eye(3)[:, [1, 0, 2]]
 
 
 def attached(
-    source: ForeignClassifier, folders: KnownFolders, output: Path, **options: Any
+    source: ForeignClassifier, folders: IdFolders, output: Path, **options: Any
 ) -> tuple[Scorer, list[str]]:
     """The artefact, opened, and what the user was told."""
     notes: list[str] = []
@@ -50,9 +50,9 @@ def defaults(*fields: str) -> list[str]:
 
 
 @pytest.fixture
-def folders(colours: Path) -> KnownFolders:
+def folders(colours: Path) -> IdFolders:
     """Training and calibration images in class folders."""
-    return KnownFolders(colours / "calibration", colours / "train")
+    return IdFolders(colours / "calibration", colours / "train")
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_a_network_of_torchvision_has_the_scores_of_pytorch_ood(
     softmax: bool,
     densenet: nn.Module,
     colours: Path,
-    folders: KnownFolders,
+    folders: IdFolders,
     tmp_path: Path,
 ) -> None:
     """Whoever exported it, and whatever it ends in: torch's logits, pytorch-ood's scores."""
@@ -171,7 +171,7 @@ def pixel_means(images: ImageSet) -> np.ndarray:
 
 
 def test_a_network_of_keras_gets_bytes_with_channels_last(
-    foreign_network: Network, colours: Path, folders: KnownFolders, tmp_path: Path
+    foreign_network: Network, colours: Path, folders: IdFolders, tmp_path: Path
 ) -> None:
     """Rescaling inside, (N, H, W, C), softmax: attached with the one option that it needs."""
     model = foreign_network(layout="nhwc", ending="softmax")
@@ -198,7 +198,7 @@ def test_a_network_of_keras_gets_bytes_with_channels_last(
 
 
 def test_a_network_of_bytes_takes_them_as_they_are(
-    foreign_network: Network, colours: Path, folders: KnownFolders, tmp_path: Path
+    foreign_network: Network, colours: Path, folders: IdFolders, tmp_path: Path
 ) -> None:
     """An input of type uint8 says by itself what it takes."""
     model = foreign_network(weights=WEIGHTS / 255)
@@ -223,7 +223,7 @@ def test_yes_or_no_is_a_classifier_of_two(
     for size in model.graph.input[0].type.tensor_type.shape.dim[2:]:
         size.dim_value = 8
     images = read_class_folders(tiny_images / "train")  # bright, dark
-    folders = KnownFolders(tiny_images / "calibration", tiny_images / "train")
+    folders = IdFolders(tiny_images / "calibration", tiny_images / "train")
 
     scorer, _ = attached(
         ForeignClassifier(written(model, tmp_path), pixels="unit"), folders, tmp_path / "x.onnx"
@@ -239,7 +239,7 @@ def test_yes_or_no_is_a_classifier_of_two(
 
 @pytest.mark.parametrize("scale", [1.0, 8.0])
 def test_probabilities_alone_give_msp_alone(
-    scale: float, foreign_network: Network, colours: Path, folders: KnownFolders, tmp_path: Path
+    scale: float, foreign_network: Network, colours: Path, folders: IdFolders, tmp_path: Path
 ) -> None:
     """Energy needs numbers that a softmax loses; the user reads why, and msp is exact."""
     model = foreign_network(ending="probabilities", weights=scale * WEIGHTS)
@@ -261,7 +261,7 @@ def test_probabilities_alone_give_msp_alone(
 
 
 def test_without_a_linear_layer_there_is_no_mahalanobis(
-    foreign_network: Network, folders: KnownFolders, tmp_path: Path
+    foreign_network: Network, folders: IdFolders, tmp_path: Path
 ) -> None:
     """The note names the operator; a tensor named by the user takes its place."""
     path = written(foreign_network(ending="conv"), tmp_path)
@@ -281,7 +281,7 @@ def test_without_training_images_one_half_fits_and_the_other_calibrates(
     """The manifest calls the first half what it is, and it cannot calibrate later on."""
     source = ForeignClassifier(written(foreign_network(), tmp_path), pixels="unit")
 
-    scorer, _ = attached(source, KnownFolders(colours / "calibration"), tmp_path / "x.onnx")
+    scorer, _ = attached(source, IdFolders(colours / "calibration"), tmp_path / "x.onnx")
 
     manifests = scorer.metadata.manifests
     paths = read_class_folders(colours / "calibration").paths
@@ -299,7 +299,7 @@ def test_without_labels_every_image_calibrates(
 ) -> None:
     """Heads that need labels are left out, and what is not checked is said."""
     source = ForeignClassifier(written(foreign_network(), tmp_path), pixels="unit")
-    folders = KnownFolders(colours / "calibration" / "red apple")
+    folders = IdFolders(colours / "calibration" / "red apple")
 
     scorer, notes = attached(source, folders, tmp_path / "x.onnx")
 
@@ -316,7 +316,7 @@ def test_without_labels_every_image_calibrates(
 
 
 def test_odin_needs_neither_torch_nor_autograd(
-    foreign_network: Network, colours: Path, folders: KnownFolders, tmp_path: Path
+    foreign_network: Network, colours: Path, folders: IdFolders, tmp_path: Path
 ) -> None:
     """Its score is that of the image moved by hand, and differences vouch for the gradient."""
     source = ForeignClassifier(written(foreign_network(), tmp_path), pixels="unit")
@@ -341,7 +341,7 @@ def test_odin_needs_neither_torch_nor_autograd(
 
 
 def test_an_operator_without_a_rule_is_named(
-    foreign_network: Network, folders: KnownFolders, tmp_path: Path
+    foreign_network: Network, folders: IdFolders, tmp_path: Path
 ) -> None:
     """No gradient, no ODIN; the other heads do without."""
     model = foreign_network()
@@ -361,14 +361,14 @@ def test_int8_needs_images_that_set_no_threshold(
 ) -> None:
     """Unlabelled images are all for thresholds, so none are left for the ranges."""
     source = ForeignClassifier(written(foreign_network(), tmp_path), pixels="unit")
-    folders = KnownFolders(colours / "calibration" / "=green")
+    folders = IdFolders(colours / "calibration" / "=green")
 
     with pytest.raises(InputError, match="ranges of int8 come from images that set no threshold"):
         attached(source, folders, tmp_path / "x.onnx", precision="int8")
 
 
 def test_a_graph_that_adoption_would_change_is_refused(
-    foreign_network: Network, folders: KnownFolders, tmp_path: Path
+    foreign_network: Network, folders: IdFolders, tmp_path: Path
 ) -> None:
     """A batch that takes part in the answer: one image at a time, it gives something else."""
     model = foreign_network(batch=1)
@@ -388,7 +388,7 @@ def test_a_graph_that_adoption_would_change_is_refused(
 
 @pytest.mark.parametrize("shape", [["N", 100, 4], ["N", 3, 16, 16], ["N"]])
 def test_detectors_segmenters_and_the_like_are_refused(
-    shape: list[Any], foreign_network: Network, folders: KnownFolders, tmp_path: Path
+    shape: list[Any], foreign_network: Network, folders: IdFolders, tmp_path: Path
 ) -> None:
     """Outputs that are no row of class scores are shown with their shape."""
     model = foreign_network()
@@ -424,6 +424,6 @@ def test_more_classes_than_names_are_refused(
     source = ForeignClassifier(written(foreign_network(weights=weights), tmp_path))
 
     with pytest.raises(InputError, match=r"gives 'output' \(N, 10\), got 3 class names") as caught:
-        attached(source, KnownFolders(colours / "calibration"), tmp_path / "x.onnx")
+        attached(source, IdFolders(colours / "calibration"), tmp_path / "x.onnx")
 
     assert "--classes FILE" in str(caught.value.hint)

@@ -115,8 +115,8 @@ def test_quantiles_and_deviation_equal_scipys(name):
     """SciPy's percentile interval and standard error, up to the error of 4,000 replicates."""
     inside, outside = sample(5)
 
-    def metric(known, foreign):
-        return getattr(detection.pair_metrics(known, foreign), name)
+    def metric(of_id, of_ood):
+        return getattr(detection.pair_metrics(of_id, of_ood), name)
 
     theirs = stats.bootstrap(
         (inside, outside),

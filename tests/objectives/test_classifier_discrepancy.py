@@ -65,7 +65,7 @@ def test_the_ideal_discrepancy_is_ln_k() -> None:
     assert pytest.approx(0, abs=EXACT) == hinge_of([split(10)] * 2)
 
 
-def test_half_known_images_keep_the_hinge_open() -> None:
+def test_half_id_images_keep_the_hinge_open() -> None:
     """At most ln 10 / 2 = 1.151 < 1.2 can be reached where only every other image is unknown."""
     value = hinge_of([split(10), known(10)] * 2)
 

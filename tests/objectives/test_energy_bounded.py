@@ -22,7 +22,7 @@ OBJECTIVE = OBJECTIVES.get("energy-bounded")
 
 
 def loss_of(logits: Any, pair: Any = None, **parameters: Any) -> float:
-    """The single loss of a network with fixed logits: two known images, then outliers."""
+    """The single loss of a network with fixed logits: two ID images, then outliers."""
     rows = torch.tensor(np.asarray(logits), dtype=torch.float32)
     outputs = Outputs(rows, None if pair is None else torch.tensor(pair, dtype=torch.float32))
     outliers = torch.zeros(len(rows) - KNOWN, 3, 1, 1)
@@ -50,7 +50,7 @@ def test_the_hinges_by_hand() -> None:
 
 
 def test_energies_beyond_their_margins_cost_nothing() -> None:
-    """A known image below m_in and an outlier above m_out leave the cross-entropy alone."""
+    """An ID image below m_in and an outlier above m_out leave the cross-entropy alone."""
     logits = np.array([[0, 20], [20, 0], [0, 0]]) * 1.0
 
     assert loss_of(logits, m_in=-10.0, m_out=-2.0) < 1e-6
@@ -172,7 +172,7 @@ def test_the_measured_energy_is_the_formula() -> None:
 
 
 def test_batch_normalisation_sees_the_joined_batch() -> None:
-    """The running mean of the first layer is that of known images and outliers together."""
+    """The running mean of the first layer is that of ID images and outliers together."""
     torch.manual_seed(0)
     classifier = build_classifier("wrn-10-1", CLASSES)
     images, outliers = torch.randn(4, 3, 8, 8), torch.randn(6, 3, 8, 8) + 2

@@ -16,14 +16,14 @@ KNOWN, OUTLIERS, CLASSES = 2, 5, 4
 
 
 def fixed_problem() -> tuple[np.ndarray, Batch]:
-    """Logits (7, K) of two known images and five outliers."""
+    """Logits (7, K) of two ID images and five outliers."""
     logits = np.random.default_rng(0).normal(0, 2, (KNOWN + OUTLIERS, CLASSES))
     images = torch.zeros(KNOWN, 3, 1, 1)
     return logits, Batch(images, torch.tensor([1, 3]), torch.zeros(OUTLIERS, 3, 1, 1))
 
 
 def terms(logits: np.ndarray) -> tuple[float, float]:
-    """Cross-entropy of the known images, and from the uniform distribution to the outliers."""
+    """Cross-entropy of the ID images, and from the uniform distribution to the outliers."""
     known, outliers = logits[:KNOWN], logits[KNOWN:]
     cross_entropy = np.mean(logsumexp(known, 1) - known[[0, 1], [1, 3]])
     return float(cross_entropy), float(np.mean(logsumexp(outliers, 1) - outliers.mean(1)))
@@ -77,7 +77,7 @@ def test_equal_logits_cost_the_floor() -> None:
 
 
 def test_batch_normalisation_sees_the_joined_batch() -> None:
-    """The running mean of the first layer is that of known images and outliers together."""
+    """The running mean of the first layer is that of ID images and outliers together."""
     torch.manual_seed(0)
     classifier = build_classifier("wrn-10-1", CLASSES)
     images, outliers = torch.randn(4, 3, 8, 8), torch.randn(6, 3, 8, 8) + 2

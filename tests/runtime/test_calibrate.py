@@ -42,7 +42,7 @@ def path(tmp_path: Path, colour_artifact: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def known(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """120 further known images, as a device would take them: two colours, a little darker."""
+    """120 further ID images, as a device would take them: two colours, a little darker."""
     folder = tmp_path_factory.mktemp("known")
     generator = np.random.default_rng(5)
     for index in range(120):
@@ -443,7 +443,7 @@ def test_one_score_alone_cannot_be_combined(path: Path, known: list[Path]) -> No
         change(path, known, combined=True)
 
 
-def test_a_threshold_of_ones_own_decides(path: Path, known: list[Path]) -> None:
+def test_a_manual_threshold_decides(path: Path, known: list[Path]) -> None:
     """It replaces that of the images, p-values stay, and the file says whose it is."""
     before = Scorer(path)(known)
     value = float(np.median(before.scores["msp"]))

@@ -53,7 +53,7 @@ def mapped(function, outputs):
     return Outputs(function(outputs.logits), function(outputs.logits_pair), features)
 
 
-def known(count, seed=0):
+def id_outputs(count, seed=0):
     """Images of the classes in turn: sure logits, features around the class's centre."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % CLASSES
@@ -78,7 +78,7 @@ def head(spec):
         return BoundHead(found, parameters)
     accumulator = found.fit(CLASSES, **parameters)
     for seed in range(3):
-        accumulator.update(*known(40, seed))
+        accumulator.update(*id_outputs(40, seed))
     return BoundHead(found, parameters, accumulator.finish())
 
 
@@ -125,9 +125,9 @@ def test_one_score_per_image(head, count):
     assert in_numpy(head, mixed(count)).shape == (count,)
 
 
-def test_unknown_images_score_higher(head):
+def test_ood_images_score_higher(head):
     """Larger is more out-of-distribution: no doubt-free image outscores a hopeless one."""
-    near, _ = known(12, seed=5)
+    near, _ = id_outputs(12, seed=5)
     # Equal logits of the first head, another opinion of the second, features far from any centre.
     far = outputs_of(np.zeros((5, CLASSES)), np.full((5, DIMENSIONS), -50.0))
 
@@ -195,7 +195,7 @@ def test_merged_statistics_give_the_same_scores(name):
     """Accumulators merged give the scores of one that saw everything."""
     head = HEADS.get(name)
     parameters = bind_parameters(head.score, {}, owner=name)
-    batches = [known(20, seed) for seed in range(4)]
+    batches = [id_outputs(20, seed) for seed in range(4)]
     whole, first, second = (head.fit(CLASSES) for _ in range(3))
     for position, batch in enumerate(batches):
         whole.update(*batch)
@@ -212,7 +212,7 @@ def test_layers_are_weighted_and_summed(name):
     """The score of several layers is the sum of those of each alone, times its weight."""
     head = HEADS.get(name)
     accumulator = head.fit(CLASSES)
-    accumulator.update(*known(40))
+    accumulator.update(*id_outputs(40))
     fitted = BoundHead(head, bind_parameters(head.score, {}, owner=name), accumulator.finish())
     weights, outputs = {"early": np.array(3.0), "penultimate": np.array(0.25)}, mixed(6)
 

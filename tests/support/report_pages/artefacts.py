@@ -14,7 +14,7 @@ from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.files.output import report_path
 from edge_ood.foreign.attach_foreign import attach_foreign
 from edge_ood.foreign.conventions import ForeignClassifier
-from edge_ood.foreign.known_images import KnownFolders
+from edge_ood.foreign.id_images import IdFolders
 from edge_ood.registry import parse_specs
 from report_pages.hostile import HOSTILE
 
@@ -39,7 +39,7 @@ def export(network: onnx.ModelProto, colours: Path, folder: Path) -> Path:
         epsilon="fgsm",
         provider="cpu",
     )
-    folders = KnownFolders(colours / "calibration", colours / "train")
+    folders = IdFolders(colours / "calibration", colours / "train")
     attach_foreign(source, folders, folder / "file.onnx", options)
     return folder / "file.onnx"
 

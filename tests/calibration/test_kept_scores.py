@@ -16,7 +16,7 @@ def check_places(
     """Each score is the one of the rank that its level says; returns how many are left."""
     n = len(expected)
 
-    found = decision.known_scores("a", label, n, guarantee)
+    found = decision.kept_scores("a", label, n, guarantee)
 
     assert found is not None
     values, levels = found
@@ -65,7 +65,7 @@ def test_the_combined_score_has_those_of_the_second_half() -> None:
     assert decision.combined is not None
     expected = decision.combined.combination.score({k: v[~first] for k, v in scores.items()})
 
-    found = decision.known_scores("combined", 0, 50, guarantee)
+    found = decision.kept_scores("combined", 0, 50, guarantee)
 
     assert found is not None
     atol = NUDGE * np.ptp(expected)
@@ -76,7 +76,7 @@ def test_knots_of_other_images_are_none() -> None:
     """A file whose metadata and graph disagree about their number shows no scores."""
     decision = fit_decision({"a": np.arange(20.0)}, np.zeros(20, np.int64), 1, Guarantee())
 
-    assert decision.known_scores("a", 0, 500, Guarantee()) is None
+    assert decision.kept_scores("a", 0, 500, Guarantee()) is None
 
 
 def test_many_classes_keep_fewer_each() -> None:

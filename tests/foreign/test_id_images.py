@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge_ood.errors import DataError
-from edge_ood.foreign.known_images import KnownFolders, read_known
+from edge_ood.foreign.id_images import IdFolders, read_id_images
 from edge_ood.images.reading import content_hash
 from edge_ood.images.splits import halves_by_hash
 
@@ -22,23 +22,23 @@ def listed(folder: Path, text: str) -> Path:
 
 def test_training_images_decide_and_calibration_images_calibrate(tiny_images: Path) -> None:
     """With training images nothing is taken from the calibration images."""
-    known = read_known(KnownFolders(tiny_images / "calibration", tiny_images / "train"))
+    found = read_id_images(IdFolders(tiny_images / "calibration", tiny_images / "train"))
 
-    assert ("training", 48, 20) == (known.role, len(known.deciding), len(known.calibration))
-    assert SORTED == known.classes == known.deciding.classes
-    expected = [content_hash(path.read_bytes()) for path in known.deciding.paths]
-    assert expected == list(known.deciding.hashes)
+    assert ("training", 48, 20) == (found.role, len(found.deciding), len(found.calibration))
+    assert SORTED == found.classes == found.deciding.classes
+    expected = [content_hash(path.read_bytes()) for path in found.deciding.paths]
+    assert expected == list(found.deciding.hashes)
 
 
 def test_labelled_calibration_images_are_halved_by_hash(tiny_images: Path) -> None:
     """One half decides, the other calibrates, and no image is in both."""
-    known = read_known(KnownFolders(tiny_images / "calibration"))
+    found = read_id_images(IdFolders(tiny_images / "calibration"))
 
-    hashes = np.array(sorted({*known.deciding.hashes, *known.calibration.hashes}))
-    assert ("statistics", SORTED, 20) == (known.role, known.classes, len(hashes))
-    assert set(hashes[halves_by_hash(hashes.tolist())]) == set(known.deciding.hashes)
-    assert not {*known.deciding.hashes} & {*known.calibration.hashes}
-    for images in (known.deciding, known.calibration):
+    hashes = np.array(sorted({*found.deciding.hashes, *found.calibration.hashes}))
+    assert ("statistics", SORTED, 20) == (found.role, found.classes, len(hashes))
+    assert set(hashes[halves_by_hash(hashes.tolist())]) == set(found.deciding.hashes)
+    assert not {*found.deciding.hashes} & {*found.calibration.hashes}
+    for images in (found.deciding, found.calibration):
         assert images.labels is not None
         expected = [SORTED.index(path.parent.name) for path in images.paths]
         assert expected == images.labels.tolist()
@@ -47,23 +47,23 @@ def test_labelled_calibration_images_are_halved_by_hash(tiny_images: Path) -> No
 @pytest.mark.parametrize("folder", ["outliers", "calibration/dark"])
 def test_unlabelled_images_all_calibrate(folder: str, tiny_images: Path) -> None:
     """Where nothing can be decided, nothing is held back."""
-    known = read_known(KnownFolders(tiny_images / folder))
+    found = read_id_images(IdFolders(tiny_images / folder))
 
-    assert ("calibration", ()) == (known.role, known.classes)
-    assert known.deciding == known.calibration
-    assert known.calibration.labels is None
+    assert ("calibration", ()) == (found.role, found.classes)
+    assert found.deciding == found.calibration
+    assert found.calibration.labels is None
 
 
 def test_a_list_gives_names_and_their_order(tiny_images: Path, tmp_path: Path) -> None:
     """Labels are positions in the list, which may have classes without images."""
     classes = listed(tmp_path, "dark\n dim \nbright\n\n")
 
-    known = read_known(KnownFolders(tiny_images / "calibration", tiny_images / "train", classes))
+    found = read_id_images(IdFolders(tiny_images / "calibration", tiny_images / "train", classes))
 
-    assert ("dark", "dim", "bright") == known.classes
-    for images in (known.deciding, known.calibration):
+    assert ("dark", "dim", "bright") == found.classes
+    for images in (found.deciding, found.calibration):
         assert images.labels is not None
-        expected = [known.classes.index(path.parent.name) for path in images.paths]
+        expected = [found.classes.index(path.parent.name) for path in images.paths]
         assert expected == images.labels.tolist()
 
 
@@ -75,18 +75,18 @@ def test_a_list_from_windows_gives_the_same_names(
     path = tmp_path / "classes.txt"
     path.write_bytes("dark\r\nbright\r\n".encode(encoding))
 
-    assert ("dark", "bright") == read_known(
-        KnownFolders(tiny_images / "calibration", classes=path)
+    assert ("dark", "bright") == read_id_images(
+        IdFolders(tiny_images / "calibration", classes=path)
     ).classes
 
 
 def test_a_list_without_labels_still_names(tiny_images: Path, tmp_path: Path) -> None:
     """Unlabelled images and a list: the names are those of the list."""
-    known = read_known(
-        KnownFolders(tiny_images / "outliers", classes=listed(tmp_path, "dark\nbright"))
+    found = read_id_images(
+        IdFolders(tiny_images / "outliers", classes=listed(tmp_path, "dark\nbright"))
     )
 
-    assert ("calibration", ("dark", "bright")) == (known.role, known.classes)
+    assert ("calibration", ("dark", "bright")) == (found.role, found.classes)
 
 
 def test_calibration_images_that_were_trained_on_are_refused(
@@ -98,7 +98,7 @@ def test_calibration_images_that_were_trained_on_are_refused(
     shutil.copy(copied, tmp_path / "calibration" / "dark" / "other.png")
 
     with pytest.raises(DataError, match="1 of 21 calibration images are also training images"):
-        read_known(KnownFolders(tmp_path / "calibration", tiny_images / "train"))
+        read_id_images(IdFolders(tmp_path / "calibration", tiny_images / "train"))
 
 
 @pytest.mark.parametrize(
@@ -117,12 +117,10 @@ def test_lists_that_name_no_classes_are_refused(
     text: str, message: str, tiny_images: Path, tmp_path: Path
 ) -> None:
     """The error shows what is wrong with the list, or with the folders."""
-    folders = KnownFolders(
-        tiny_images / "calibration", tiny_images / "train", listed(tmp_path, text)
-    )
+    folders = IdFolders(tiny_images / "calibration", tiny_images / "train", listed(tmp_path, text))
 
     with pytest.raises(DataError, match=message) as caught:
-        read_known(folders)
+        read_id_images(folders)
 
     assert caught.value.hint
 
@@ -137,4 +135,4 @@ def test_a_list_that_cannot_be_read_is_refused(
         path.write_bytes(b"\xff\xfe\x00")
 
     with pytest.raises(DataError, match=r"cannot read|is not UTF-8"):
-        read_known(KnownFolders(tiny_images / "calibration", classes=path))
+        read_id_images(IdFolders(tiny_images / "calibration", classes=path))

@@ -12,14 +12,14 @@ from edge_ood.images.folders import ImageSet, find_images, read_class_folders, r
 from edge_ood.images.reading import with_hashes
 from edge_ood.images.splits import halves_by_hash
 
-__all__ = ["KnownFolders", "KnownImages", "read_known"]
+__all__ = ["IdFolders", "IdImages", "read_id_images"]
 
 _FEWEST_CLASSES = 2
 _LARGEST_LIST = 1 << 24
 
 
 @dataclass(frozen=True)
-class KnownFolders:
+class IdFolders:
     """Where the images are.
 
     Attributes:
@@ -34,7 +34,7 @@ class KnownFolders:
 
 
 @dataclass(frozen=True)
-class KnownImages:
+class IdImages:
     """Images by what they decide.
 
     Attributes:
@@ -51,7 +51,7 @@ class KnownImages:
     role: str
 
 
-def read_known(folders: KnownFolders) -> KnownImages:
+def read_id_images(folders: IdFolders) -> IdImages:
     """Find images, labels and class names, and check that no image plays two roles.
 
     Raises:
@@ -63,13 +63,13 @@ def read_known(folders: KnownFolders) -> KnownImages:
         calibration = read_images(folders.calibration, training.classes)
         calibration = with_hashes(replace(calibration, classes=training.classes))
         _check_apart(training, calibration, folders.calibration)
-        return KnownImages(training.classes, training, calibration, "training")
+        return IdImages(training.classes, training, calibration, "training")
     calibration = with_hashes(_perhaps_labelled(folders.calibration, names))
     classes = names or calibration.classes
     if calibration.labels is None:
-        return KnownImages(classes, calibration, calibration, "calibration")
+        return IdImages(classes, calibration, calibration, "calibration")
     first = halves_by_hash(calibration.hashes)
-    return KnownImages(classes, calibration.subset(first), calibration.subset(~first), "statistics")
+    return IdImages(classes, calibration.subset(first), calibration.subset(~first), "statistics")
 
 
 def _labelled(folder: Path, names: Sequence[str]) -> ImageSet:
