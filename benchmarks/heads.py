@@ -29,7 +29,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded
 import numpy as np
 import onnx
 import torch
-from goals import CLOCKS, Goal, at_least, at_most
+from promises import CLOCKS, Promise, at_least, at_most
 from threadpoolctl import threadpool_limits
 
 from edge_ood.calibration.decision import fit_decision
@@ -165,7 +165,7 @@ def bare_runners(bench: Bench, made: Network, batch: int) -> dict[str, Callable[
     }
 
 
-def closed_form_rows(bench: Bench) -> Iterator[Goal]:
+def closed_form_rows(bench: Bench) -> Iterator[Promise]:
     """Artefact with all closed-form heads against the bare classifier."""
     print(f"closed-form heads ({CLOSED_FORM}), p-values and decisions; {bench.threads} threads")
     print(f"{'network':20} {'batch':>5} {'network':>10} {'+ prepr.':>10} {'artefact':>10}"
@@ -184,7 +184,7 @@ def closed_form_rows(bench: Bench) -> Iterator[Goal]:
                   f"{1e6 * (logit_heads - prepared):13.0f}")  # fmt: skip
             for against, base in (("network", bare), ("network with preprocessing", prepared)):
                 added_us = 1e6 * (ours - base)
-                yield Goal(
+                yield Promise(
                     f"closed-form heads on {name}, batch {batch}, against {against}",
                     f"{ours / base:.3f}x ({added_us:+.0f} us)",
                     f"{HEADS_GOAL}x or {HEADS_GOAL_US:.0f} us",
@@ -233,7 +233,7 @@ def eager_runners(made: Network, batch: int) -> dict[str, Callable[[], Any]]:
     }
 
 
-def odin_rows(bench: Bench) -> Iterator[Goal]:
+def odin_rows(bench: Bench) -> Iterator[Promise]:
     """Artefact with ODIN against the bare classifier and against PyTorch."""
     print(f"\nodin; {bench.threads} threads; the floor is 3 passes")
     print(f"{'network':20} {'batch':>5} {'network':>10} {'artefact':>10} {'passes':>6}"
@@ -255,7 +255,7 @@ def odin_rows(bench: Bench) -> Iterator[Goal]:
             yield at_least(f"{label}, against pytorch-ood", other / ours, FASTER_GOAL)
 
 
-def building_rows(bench: Bench, networks: Sequence[tuple[str, int]]) -> Iterator[Goal]:
+def building_rows(bench: Bench, networks: Sequence[tuple[str, int]]) -> Iterator[Promise]:
     """Assembling an artefact with ODIN: nearly all of it is building the gradient."""
     print("\nbuilding an artefact with odin, gradient and second pass included")
     print(f"{'network':20} {'px':>4} {'nodes':>12} {'seconds':>8}")
@@ -309,7 +309,7 @@ def peak_megabytes(task: Callable[[], Any]) -> float:
     return peak / 1e6
 
 
-def fitting_rows(bench: Bench, images: int) -> Iterator[Goal]:
+def fitting_rows(bench: Bench, images: int) -> Iterator[Promise]:
     """Mahalanobis statistics in one pass against scikit-learn on stored features."""
     batches = list(feature_batches(images))
     labels = np.concatenate([labels for _, labels in batches])
@@ -352,7 +352,7 @@ def main() -> None:
         print(goal)
 
 
-def run(bench: Bench, *, fitted_images: int) -> list[Goal]:
+def run(bench: Bench, *, fitted_images: int) -> list[Promise]:
     """All tables."""
     return [
         *closed_form_rows(replace(bench, repetitions=2 * bench.repetitions)),

@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from goals import CLOCKS, Goal, at_least, at_most
 from heads import CLOSED_FORM, Bench, Network, artefact, network
+from promises import CLOCKS, Promise, at_least, at_most
 from threadpoolctl import threadpool_limits
 
 from edge_ood.artifact.outputs import Scores
@@ -70,7 +70,7 @@ def in_int8(made: Network, target: str) -> Network:
     return replace(made, traced=quantised(made.traced, images, INT8_TARGETS[target]))
 
 
-def speed_rows(bench: Bench, target: str, largest_px: int) -> Iterator[Goal]:
+def speed_rows(bench: Bench, target: str, largest_px: int) -> Iterator[Promise]:
     """Artefacts in int8 against those in fp32."""
     print(f"artefacts with {CLOSED_FORM}; {bench.threads} threads; int8 for {target}")
     print(f"{'network':20} {'px':>4} {'batch':>5} {'fp32':>11} {'int8':>11} {'faster':>7}"
@@ -92,7 +92,7 @@ def speed_rows(bench: Bench, target: str, largest_px: int) -> Iterator[Goal]:
     print(f"{SLOWER} has no goal: it is why 'edge-ood export' warns")
 
 
-def quality_rows(trained: Trained) -> Iterator[Goal]:
+def quality_rows(trained: Trained) -> Iterator[Promise]:
     """Labels, ranks and FPR95 of trained networks in both precisions."""
     for name, run in trained.runs.items():
         by_precision = scored(run, trained)
@@ -115,12 +115,12 @@ def scored(run: Path, trained: Trained) -> list[dict[str, Scores]]:
 
 def compared(
     name: str, by_precision: Sequence[Mapping[str, Scores]], ood_sets: Sequence[str]
-) -> Iterator[Goal]:
+) -> Iterator[Promise]:
     """The tables of one run."""
     float32, int8 = (scores[""] for scores in by_precision)
     agreement = float((float32.label_index == int8.label_index).mean())
     print(f"\n{name}: {len(float32)} ID images, {agreement:.2%} of the labels agree")
-    yield Goal(
+    yield Promise(
         f"label agreement in int8, {name}",
         f"{agreement:.2%}",
         f">={AGREEMENT_GOAL:.0%}",

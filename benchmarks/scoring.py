@@ -28,9 +28,9 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from goals import CLOCKS, Goal, at_least, at_most
 from heads import CLOSED_FORM, Network, artefact, network
 from photographs import FOLDERS, Photographs
+from promises import CLOCKS, Promise, at_least, at_most
 
 from edge_ood.artifact.calibration_record import Calibration, Probe
 from edge_ood.artifact.metadata import HeadRecord, Metadata, store_metadata
@@ -230,7 +230,7 @@ def no_peer() -> AbstractContextManager[Callable[[], float]]:
     return nullcontext(lambda: float("nan"))
 
 
-def scoring_rows(bench: Bench, *, with_peer: bool) -> Iterator[Goal]:
+def scoring_rows(bench: Bench, *, with_peer: bool) -> Iterator[Promise]:
     """One row per kind of file and network."""
     print(f"{available_cores()} cores, {bench.clock} clock, median of {bench.rounds} rounds")
     print(f"{'files':15} {'network':20} {'images':>6} {'decode':>8} {'infer':>8} {'limit':>7}"
@@ -254,7 +254,7 @@ def scoring_rows(bench: Bench, *, with_peer: bool) -> Iterator[Goal]:
                 yield from _row(bench, f"{photographs.name:15} {variant.name:20} {count:6}", found)
 
 
-def _row(bench: Bench, label: str, found: dict[str, float]) -> Iterator[Goal]:
+def _row(bench: Bench, label: str, found: dict[str, float]) -> Iterator[Promise]:
     """Print a row of the table."""
     limit = bench.cores / (found["decode"] + found["infer"])
     of_limit, faster = 1 / found["scored"] / limit, found["peer"] / found["scored"]
@@ -269,7 +269,7 @@ def _row(bench: Bench, label: str, found: dict[str, float]) -> Iterator[Goal]:
         yield at_least(f"{name}, against PyTorch", faster, goal)
 
 
-def cold_rows(bench: Bench) -> Iterator[Goal]:
+def cold_rows(bench: Bench) -> Iterator[Promise]:
     """One image from the start of the process, against the bare libraries."""
     path = write_artefact(network("resnet18", 224), bench.folder / "x.onnx")
     image = JPEG.below(bench.folder)[0]
@@ -302,7 +302,7 @@ def _child_seconds(bench: Bench, command: Sequence[str], environment: dict[str, 
     return now() - started
 
 
-def memory_rows(bench: Bench) -> Iterator[Goal]:
+def memory_rows(bench: Bench) -> Iterator[Promise]:
     """Peak resident memory over a thousand files and over a hundred times as many."""
     path = write_artefact(network(*SMALLEST), bench.folder / "x.onnx")
     originals = PNG.below(bench.folder)

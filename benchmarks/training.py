@@ -29,8 +29,8 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded
 
 import torch
-from goals import CLOCKS, Goal, at_least, at_most
 from PIL import Image
+from promises import CLOCKS, Promise, at_least, at_most
 from torch import Tensor, nn
 from torch.autograd import DeviceType
 from torch.nn import functional
@@ -248,7 +248,7 @@ def open_session(folder: Path, settings: Settings, device: str, output: Path) ->
     return start_session(fabric, config, images)
 
 
-def loop_rows(bench: Bench, folder: Path, settings: Settings, scratch: Path) -> Iterator[Goal]:
+def loop_rows(bench: Bench, folder: Path, settings: Settings, scratch: Path) -> Iterator[Promise]:
     """All loops with one precision, then the profile of edge-ood's."""
     session = open_session(folder, settings, bench.device, scratch)
     ours = TrainingLoop(session, scratch)
@@ -345,7 +345,7 @@ def main() -> None:
         print(goal)
 
 
-def run(bench: Bench, folder: Path, scratch: Path) -> list[Goal]:
+def run(bench: Bench, folder: Path, scratch: Path) -> list[Promise]:
     """All tables: on a GPU, where the host's launches cost most, also with their remedies."""
     settings = Settings(Spec(bench.model), Spec("cross-entropy"))
     variants = [settings]

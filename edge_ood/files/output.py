@@ -79,7 +79,7 @@ def check_writable(path: Path) -> None:
 
 @contextlib.contextmanager
 def locked_folder(path: Path) -> Iterator[None]:
-    """Wait until no other process of ours replaces a file beside `path`, and keep others waiting.
+    """Wait until no other edge-ood replaces a file beside `path`, and keep others waiting.
 
     The kernel ends it with this process, however that ends. Where a file system knows no locks, or
     the folder is not there yet, nobody waits.
