@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_ood.errors import DataError
+from edge_ood.files.regular import read_regular
 from edge_ood.images.folders import ImageSet, find_images, read_class_folders, read_images
 from edge_ood.images.reading import with_hashes
 from edge_ood.images.splits import halves_by_hash
@@ -108,7 +109,7 @@ def _read_classes(path: Path) -> tuple[str, ...]:
             raise DataError(
                 f"'{path}' is too large for a list of class names", hint="check the path"
             )
-        names = path.read_text("utf-8").splitlines()
+        names = read_regular(path).decode("utf-8").splitlines()
     except OSError as error:
         raise DataError(f"cannot read '{path}': {error.strerror}", hint="check the path") from error
     except UnicodeDecodeError as error:

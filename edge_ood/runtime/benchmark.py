@@ -15,7 +15,7 @@ from PIL import Image
 
 from edge_ood.artifact.device import Device, this_device
 from edge_ood.errors import DataError
-from edge_ood.images.decoding.image_file import read_image_file
+from edge_ood.images.decoding.image_file import image_payload
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.runtime.scorer import Scorer
 from edge_ood.threads import available_cores, ordered_map
@@ -166,7 +166,8 @@ def _decoding(files: Sequence[Path], preprocess: Preprocess, seconds: float) -> 
     for path in _repeated(files, until=started + seconds):
         before = time.perf_counter()
         try:
-            preprocess.decode(read_image_file(path), f"'{path}'")
+            with image_payload(path) as payload:
+                preprocess.decode(payload, f"'{path}'")
         except DataError:
             continue
         times.append(time.perf_counter() - before)

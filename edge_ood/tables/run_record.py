@@ -7,6 +7,7 @@ from pathlib import Path
 from edge_ood.errors import ArtifactError, InputError
 from edge_ood.files.document import Document
 from edge_ood.files.output import replacing
+from edge_ood.files.regular import read_regular
 from edge_ood.tables.formats import FORMATS
 from edge_ood.tables.shards import Shard
 
@@ -104,7 +105,7 @@ def read_record(path: Path) -> RunRecord:
         ArtifactError: If it is missing, damaged, or of a newer edge-ood.
     """
     try:
-        document = Document.parse(path.read_text("utf-8"))
+        document = Document.parse(read_regular(path).decode("utf-8"))
         number = document.get("format", int)
         if number == _FORMAT:
             return _record(document)
@@ -115,7 +116,8 @@ def read_record(path: Path) -> RunRecord:
         ) from error
     except (ValueError, OSError) as error:
         raise ArtifactError(
-            f"cannot read '{path}': {error}", hint="score again with --force"
+            f"cannot read '{path}': {getattr(error, 'strerror', None) or error}",
+            hint="score again with --force",
         ) from error
     raise ArtifactError(
         f"'{path}' has record format {number}, this edge-ood reads format {_FORMAT}",

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from edge_ood.errors import ArtifactError, InputError
 from edge_ood.files.output import atomic_output
+from edge_ood.files.regular import read_regular
 from edge_ood.models import Classifier, IndependentHeads, build_classifier
 from edge_ood.objectives import Model, logits_by_head, needs_of
 from edge_ood.scores import Outputs
@@ -336,7 +337,7 @@ def load_checkpoint(path: Path, session: Session) -> State:
         return new_state(session)
     try:
         content: dict[str, Any] = torch.load(
-            io.BytesIO(path.read_bytes()), map_location=session.fabric.device, weights_only=True
+            io.BytesIO(read_regular(path)), map_location=session.fabric.device, weights_only=True
         )
         if content["format"] > _CHECKPOINT_FORMAT:
             raise ArtifactError(
