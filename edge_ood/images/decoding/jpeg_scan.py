@@ -4,9 +4,10 @@ Where data are missing it fills up with grey; what is over it leaves. A file tha
 end marker, and one that lost a block, look whole to it. So it gets the data without the end marker:
 what it wants more than there is, it has to ask for, and that is an error here.
 
-This tells for the one scan of a sequential picture, to the last block or two. Nobody can tell for
-the last scan of a progressive picture, or within one interval between restart markers, at less than
-the price of decoding it twice.
+This tells where the one scan of a sequential picture is cut, to the last block or two. Where a
+part is lost amid the data a decoder loses its step, and mostly ends with data over or too few.
+Nobody can tell for the last scan of a progressive picture, or within an interval between restart
+markers, at less than the price of decoding it twice.
 """
 
 import io
@@ -37,17 +38,22 @@ class JpegScan:
         payload: The bytes of the file.
         start: Where the data of its scan begin.
         end: Where the end marker stands.
+
+    Attributes:
+        is_short: Whether the decoder wanted more than there is.
     """
 
     def __init__(self, file: io.BytesIO, payload: bytes, start: int, end: int) -> None:
         self._file, self._payload, self._start, self._end = file, payload, start, end
         self._held = max(start, end - _HELD_BACK)
         self._ones = _ONES
+        self.is_short = False
 
     def read(self, size: int) -> bytes:
         """Never over the beginning of what is held back; behind the data come ones, once."""
         here = self._file.tell()
         if here >= self._end:
+            self.is_short = not self._ones
             ones, self._ones = self._ones, b""
             return ones
         there = self._held if here < self._held else self._end
@@ -62,9 +68,7 @@ class JpegScan:
         left = self._payload[self._file.tell() : self._end].strip(b"\0\xff")
         # Unless the decoder met another end marker, before that of a picture behind this one.
         if left and scan_markers(self._payload, self._start)[1] == self._end:
-            raise DataError(
-                f"cannot decode {name}: a part of its data is lost", hint="remove or repair it"
-            )
+            raise _lost(name)
 
 
 @contextmanager
@@ -80,7 +84,7 @@ def refusing_lost_data(
         name: What messages call it.
 
     Raises:
-        DataError: If data are over. If they are too few, loading fails.
+        DataError: If data are over or too few.
     """
     payload = file.getvalue()
     end = _end_of_scan(payload, layout) if layout is not None else -1
@@ -89,7 +93,12 @@ def refusing_lost_data(
         return
     scan = JpegScan(file, payload, layout.scan[1], end)
     image.load_read = scan.read  # type: ignore[attr-defined]  # Pillow's plugins define it
-    yield
+    try:
+        yield
+    except OSError as error:
+        if scan.is_short:
+            raise _lost(name) from error
+        raise
     scan.check_all_read(name)
 
 
@@ -101,3 +110,9 @@ def _end_of_scan(payload: bytes, layout: JpegLayout) -> int:
         return len(payload) - len(JPEG_END)
     # What stands behind the picture may hold end markers, too; to look for its own takes time.
     return scan_markers(payload, layout.scan[1])[1]
+
+
+def _lost(name: str) -> DataError:
+    return DataError(
+        f"cannot decode {name}: a part of its data is lost", hint="remove or repair it"
+    )
