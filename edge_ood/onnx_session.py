@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.errors import ArtifactError, InputError, MissingDependencyError
-from edge_ood.files.paths import is_file
+from edge_ood.files.paths import is_file, is_folder
+from edge_ood.files.regular import read_regular
 from edge_ood.threads import slices
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = [
     "AUTOMATIC",
     "PROVIDERS",
     "Provider",
+    "check_model_file",
     "load_onnxruntime",
     "open_session",
     "provider_name",
@@ -112,8 +114,8 @@ def open_session(
     wanted = chosen.full_name
     if threads is not None and threads < 1:
         raise InputError(f"{threads} inference threads, expected 1 or more")
-    if isinstance(model, Path) and not is_file(model):
-        raise ArtifactError(f"no file '{model}'", hint="check the path")
+    if isinstance(model, Path):
+        check_model_file(model)
     options = runtime.SessionOptions()
     options.log_severity_level = _LOG_FATAL_ONLY
     options.intra_op_num_threads = threads or 0
@@ -130,6 +132,19 @@ def open_session(
     if session.get_providers()[0] != wanted:
         raise _did_not_start(wanted, f"fell back to {session.get_providers()[0]}")
     return session
+
+
+def check_model_file(path: Path) -> None:
+    """Refuse a path at which there is no file for onnx and onnxruntime, which open anything.
+
+    Raises:
+        ArtifactError: If there is nothing, a folder, or a pipe or device, which may have no end.
+    """
+    if is_file(path):
+        return
+    if os.path.exists(path) and not is_folder(path):  # noqa: PTH110  # see edge_ood.files.paths
+        raise ArtifactError(f"'{path}' is not a regular file", hint="copy it into one")
+    raise ArtifactError(f"no file '{path}'", hint="check the path")
 
 
 def provider_name(session: "onnxruntime.InferenceSession") -> str:
@@ -195,7 +210,7 @@ def _content(model: Path | bytes) -> str | bytes:
     try:
         str(model).encode()
     except UnicodeEncodeError:
-        return model.read_bytes()
+        return read_regular(model)
     return str(model)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from edge_ood.errors import ArtifactError
 from edge_ood.files.paths import is_file
+from edge_ood.files.regular import read_regular
 
 __all__ = ["ModelFile", "check_model_bytes"]
 
@@ -195,7 +196,7 @@ def _read(path: Path) -> bytes:
     if not is_file(path):
         raise ArtifactError(f"no file '{path}'", hint="check the path")
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as error:
         raise ArtifactError(
             f"cannot read '{path}': {error.strerror}", hint="check its permissions"

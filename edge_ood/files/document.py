@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edge_ood.errors import ArtifactError, InputError
+from edge_ood.files.regular import read_regular
 
 __all__ = ["Document", "newer_format", "plain_values", "read_document"]
 
@@ -118,7 +119,7 @@ def read_document(
         ArtifactError: If the file cannot be read, is damaged or from a newer edge-ood.
     """
     try:
-        document = Document.parse(path.read_text("utf-8"))
+        document = Document.parse(read_regular(path).decode("utf-8"))
         number = document.get("format", int)
         if number > newest:
             raise newer_format(path, number, newest)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from edge_ood.files.regular import open_regular
 from edge_ood.files.text import valid_text
 
 __all__ = ["file_sha256", "is_file", "is_folder", "path_of", "shortest_name", "shown_path"]
@@ -18,8 +19,8 @@ _ESCAPED_BYTE = re.compile(r"\\x([89a-f][0-9a-f])")
 
 
 def file_sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file, read piece by piece; raises what opening it raises."""
-    with path.open("rb") as file:
+    """Hexadecimal SHA-256 of a file, read piece by piece; raises what `open_regular` raises."""
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_ood.errors import DataError
+from edge_ood.files.regular import read_regular
 from edge_ood.files.text_file import text_lines
 from edge_ood.images.class_names import class_positions, same_form
 from edge_ood.images.folders import ImageSet, find_images, read_class_folders, read_images
@@ -112,7 +113,7 @@ def _read_classes(path: Path) -> tuple[str, ...]:
             raise DataError(
                 f"'{path}' is too large for a list of class names", hint="check the path"
             )
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError as error:
         raise DataError(f"cannot read '{path}': {error.strerror}", hint="check the path") from error
     stripped = [name.strip() for name in text_lines(content, f"'{path}'")]

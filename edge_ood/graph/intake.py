@@ -22,12 +22,12 @@ from onnx import (
 
 from edge_ood.artifact.metadata import METADATA_KEY
 from edge_ood.errors import ArtifactError, ExportError, InputError
-from edge_ood.files.paths import is_file
 from edge_ood.graph.array import OPSET
 from edge_ood.graph.draft import finish, start
 from edge_ood.graph.loading import has_valid_texts
 from edge_ood.graph.open_batch import open_batch
 from edge_ood.graph.shapes import PROBED_BATCHES
+from edge_ood.onnx_session import check_model_file
 
 __all__ = ["LAYOUTS", "ImageInput", "image_input", "normal_form", "read_model"]
 
@@ -78,8 +78,7 @@ def read_model(path: Path) -> onnx.ModelProto:
         ArtifactError: If it is missing, no valid ONNX model, or an artefact.
         ExportError: If it has operators that onnxruntime does not have everywhere.
     """
-    if not is_file(path):
-        raise ArtifactError(f"no file '{path}'", hint="check the path")
+    check_model_file(path)
     try:
         # A named format: onnx would infer another from an ending such as .json.
         model = onnx.load(path, format="protobuf", load_external_data=False)

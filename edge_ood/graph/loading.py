@@ -7,6 +7,7 @@ from google.protobuf.message import DecodeError, Message
 
 from edge_ood.artifact.model_file import ModelFile
 from edge_ood.errors import ArtifactError
+from edge_ood.onnx_session import check_model_file
 
 __all__ = ["has_valid_texts", "load_model_file", "model_of"]
 
@@ -22,8 +23,9 @@ def load_model_file(path: Path, *, external_data: bool = True) -> onnx.ModelProt
         external_data: Read constants that lie in other files, too.
 
     Raises:
-        ArtifactError: If the file is damaged.
+        ArtifactError: If the file is missing or damaged.
     """
+    check_model_file(path)
     try:
         # A named format: onnx would infer another from an ending such as .json.
         model = onnx.load(path, format="protobuf", load_external_data=external_data)

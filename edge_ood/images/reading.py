@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.errors import DataError
-from edge_ood.images.decoding.image_file import read_image_file
+from edge_ood.files.paths import file_sha256
+from edge_ood.images.decoding.image_file import image_payload
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.threads import ordered_map
@@ -103,14 +104,14 @@ def decode_all(
 
 def _hash_file(path: Path) -> str:
     try:
-        return content_hash(path.read_bytes())
+        return file_sha256(path)
     except OSError as error:
         raise DataError(f"cannot read '{path}': {error.strerror}", hint="check the file") from error
 
 
 def _decode_or_error(path: Path, preprocess: Preprocess) -> DecodedImage | DataError:
     try:
-        payload = read_image_file(path)
-        return DecodedImage(preprocess.decode(payload, f"'{path}'"), content_hash(payload))
+        with image_payload(path) as payload:
+            return DecodedImage(preprocess.decode(payload, f"'{path}'"), content_hash(payload))
     except DataError as error:
         return error

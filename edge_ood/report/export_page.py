@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_ood.artifact.guarantee_text import guarantee_text
 from edge_ood.errors import DataError
-from edge_ood.images.decoding.image_file import read_image_file
+from edge_ood.images.decoding.image_file import image_payload
 from edge_ood.images.reading import content_hash
 from edge_ood.parity.extremes import extremes
 from edge_ood.report import numbers
@@ -112,7 +112,8 @@ def _thumbs(document: Mapping[str, Any], size_px: int) -> Iterator[Thumb]:
 def _file_thumbnail(path: Path, digest: str) -> str | None:
     """None unless the file still is what was compared: a report may name any file."""
     try:
-        same = content_hash(read_image_file(path)) == digest
+        with image_payload(path) as payload:
+            same = content_hash(payload) == digest
     except DataError:
         return None
     return thumbnail(path) if same else None

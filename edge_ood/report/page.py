@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_ood.errors import MissingDependencyError
 from edge_ood.files.output import atomic_output
+from edge_ood.files.regular import open_regular
 from edge_ood.files.text import printable
 from edge_ood.report import numbers
 from edge_ood.report.identifiers import identifier
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["environment", "is_page", "render", "write_page"]
 
 _GENERATOR = '<meta name="generator" content="edge-ood '
-_HEAD_CHARACTERS = 1000
+_HEAD_BYTES = 4000
 
 
 def render(template: str, **context: Any) -> str:
@@ -51,11 +52,9 @@ def write_page(path: Path, html: str) -> None:
 
 def is_page(path: Path) -> bool:
     """Whether a file is a page that edge-ood made, of whatever version."""
-    if not path.is_file():
-        return False
     try:
-        with path.open(encoding="utf-8", errors="replace") as stream:
-            return _GENERATOR in stream.read(_HEAD_CHARACTERS)
+        with open_regular(path) as stream:
+            return _GENERATOR.encode() in stream.read(_HEAD_BYTES)
     except OSError:
         return False
 

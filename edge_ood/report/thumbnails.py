@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edge_ood.errors import DataError
-from edge_ood.images.decoding.image_file import read_image_file
+from edge_ood.images.decoding.image_file import image_payload
 from edge_ood.images.decoding.open_image import opened_rgb
 
 __all__ = ["Thumb", "thumbnail", "thumbnail_of"]
@@ -41,8 +41,10 @@ def thumbnail(path: Path, *, side_px: int = _SIDE_PX) -> str | None:
     None where the file is no image that is decoded, or is gone.
     """
     try:
-        payload = read_image_file(path)
-        with opened_rgb(payload, f"'{path}'", draft_px=side_px) as image:
+        with (
+            image_payload(path) as payload,
+            opened_rgb(payload, f"'{path}'", draft_px=side_px) as image,
+        ):
             return _data_uri(_fitted(image, side_px))
     except DataError:
         return None

@@ -5,7 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from PIL import Image
 
 from edge_ood.artifact.device import Device, this_device
 from edge_ood.errors import DataError
-from edge_ood.images.decoding.image_file import read_image_file
+from edge_ood.images.decoding.image_file import image_payload
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.runtime.scorer import Scorer
 from edge_ood.threads import available_cores, ordered_map
@@ -163,10 +163,14 @@ def _decoding(files: Sequence[Path], preprocess: Preprocess, seconds: float) -> 
             return _decoding(list(_pictures(Path(folder))), preprocess, seconds)
     times: list[float] = []
     started = time.perf_counter()
-    for path in _repeated(files, until=started + seconds):
+    for tried, path in enumerate(cycle(files)):
         before = time.perf_counter()
+        # All are tried until one can be decoded, however slow the first ones are.
+        if tried and before > started + seconds and (times or tried >= len(files)):
+            break
         try:
-            preprocess.decode(read_image_file(path), f"'{path}'")
+            with image_payload(path) as payload:
+                preprocess.decode(payload, f"'{path}'")
         except DataError:
             continue
         times.append(time.perf_counter() - before)
@@ -176,15 +180,6 @@ def _decoding(files: Sequence[Path], preprocess: Preprocess, seconds: float) -> 
             hint="name a folder of images, or none for built-in ones",
         )
     return statistics.mean(times)
-
-
-def _repeated(files: Sequence[Path], *, until: float) -> Iterator[Path]:
-    """At least once to the end or to the time, then again while there is time for all of them."""
-    while True:
-        for path in files:
-            yield path
-            if time.perf_counter() > until:
-                return
 
 
 def _pictures(folder: Path) -> Iterator[Path]:

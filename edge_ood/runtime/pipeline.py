@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.errors import DataError, InputError
-from edge_ood.images.decoding.image_file import read_image_file
+from edge_ood.images.decoding.image_file import image_payload
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import content_hash
 from edge_ood.threads import batched, ordered_map
@@ -141,8 +141,8 @@ def _decode_into(
 ) -> str | DataError | None:
     """The content hash of the file if asked for, or what is wrong with the file."""
     try:
-        payload = read_image_file(path)
-        out[...] = preprocess.decode(payload, f"'{path}'")
+        with image_payload(path) as payload:
+            out[...] = preprocess.decode(payload, f"'{path}'")
+            return content_hash(payload) if hashing else None
     except DataError as error:
         return error
-    return content_hash(payload) if hashing else None

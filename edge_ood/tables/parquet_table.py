@@ -10,6 +10,7 @@ from edge_ood.artifact.contract import columns
 from edge_ood.artifact.outputs import Row
 from edge_ood.errors import MissingDependencyError
 from edge_ood.files.output import replacing
+from edge_ood.files.regular import open_regular
 from edge_ood.files.temporary import is_unfinished
 from edge_ood.tables.formats import SavedRow, cells_of
 
@@ -141,9 +142,10 @@ class ParquetTable:
 
     def _read(self, index: int, names: Sequence[str]) -> Any:
         """Columns of a part as an Arrow table; None if there is no whole part of this table."""
+        path = self.path / _part_name(index)
         try:
             # Not `read_table`, which takes names of folders such as `run=3` for columns.
-            with self._parquet.ParquetFile(self.path / _part_name(index)) as part:
+            with open_regular(path) as file, self._parquet.ParquetFile(file) as part:
                 is_ours = part.schema_arrow.equals(self._schema)
                 return part.read(columns=list(names)) if is_ours else None
         except (OSError, self._arrow.ArrowException):

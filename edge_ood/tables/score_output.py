@@ -156,13 +156,17 @@ def checked_rows(path: Path, record: RunRecord) -> Iterator[SavedRow]:
     """The rows of a finished table.
 
     Raises:
-        DataError: At the end, if there are not as many as were written.
+        DataError: If the file cannot be read, or at the end, if there are not as many as were
+            written.
     """
     expected = record.finished.rows if record.finished else 0
     count = 0
-    for row in open_table(path, record).saved():
-        count += 1
-        yield row
+    try:
+        for row in open_table(path, record).saved():
+            count += 1
+            yield row
+    except OSError as error:
+        raise DataError(f"cannot read '{path}': {error.strerror}", hint="check the file") from error
     if count != expected:
         raise DataError(
             f"'{path}' is damaged: {count} whole rows, {expected} were written",

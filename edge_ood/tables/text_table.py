@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from edge_ood.artifact.outputs import Row
+from edge_ood.files.regular import open_regular
 from edge_ood.tables.formats import SavedRow, text_format
 from edge_ood.threads import batched
 
@@ -113,7 +114,7 @@ class TextTable:
             yield record, row
 
     def _whole_records(self) -> Iterator[bytes]:
-        with self.path.open("rb") as stream:
+        with open_regular(self.path) as stream:
             if stream.read(len(self._header)) != self._header:
                 return
             record = b""

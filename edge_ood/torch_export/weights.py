@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_ood.errors import ArtifactError
+from edge_ood.files.regular import read_regular
 
 __all__ = ["Weights", "load_into", "read_weights"]
 
@@ -70,7 +71,7 @@ def read_weights(path: Path) -> Weights:
         ArtifactError: If the file cannot be read, is damaged, or holds anything but tensors.
     """
     try:
-        payload = path.read_bytes()
+        payload = read_regular(path)
     except OSError as error:
         raise ArtifactError(
             f"cannot read '{path}': {error.strerror}", hint="check the path"

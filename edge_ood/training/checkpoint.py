@@ -13,6 +13,7 @@ from torch import Tensor
 from edge_ood.errors import ArtifactError, InputError
 from edge_ood.files.document import newer_format
 from edge_ood.files.output import atomic_output
+from edge_ood.files.regular import read_regular
 from edge_ood.training.energies import EnergySample
 from edge_ood.training.run_directory import EpochReport
 from edge_ood.training.session import Session
@@ -83,7 +84,7 @@ def load_checkpoint(path: Path, session: Session) -> State:
         return new_state(session)
     try:
         content: dict[str, Any] = torch.load(
-            io.BytesIO(path.read_bytes()), map_location=session.fabric.device, weights_only=True
+            io.BytesIO(read_regular(path)), map_location=session.fabric.device, weights_only=True
         )
         if content["format"] > _FORMAT:
             raise newer_format(path, content["format"], _FORMAT)

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.errors import ArtifactError, DataError, InputError
+from edge_ood.files.paths import file_sha256
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.preprocess import Preprocess
-from edge_ood.images.reading import content_hash
 from edge_ood.training.run_directory import Run, Start, read_run
 from edge_ood.training.settings import Settings
 
@@ -119,7 +119,7 @@ def check_start(start: Run, settings: Settings, preprocess: Preprocess) -> None:
 
 def record_start(start: Run) -> Start:
     """What the configuration of a run keeps of the finished run that it starts from."""
-    return Start(str(start.path), content_hash(start.weights_path.read_bytes()))
+    return Start(str(start.path), file_sha256(start.weights_path))
 
 
 def past_of(start: Run) -> Past:

@@ -19,6 +19,7 @@ from typing import Any
 from edge_ood.errors import ArtifactError
 from edge_ood.files.document import newer_format
 from edge_ood.files.output import atomic_output
+from edge_ood.files.regular import read_regular
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.metrics.classification import chance_level
@@ -230,7 +231,7 @@ def read_metrics(path: Path) -> tuple[EpochReport, ...]:
     """
     source = path / "metrics.csv"
     try:
-        rows = list(csv.DictReader(source.read_text("utf-8").splitlines()))
+        rows = list(csv.DictReader(read_regular(source).decode("utf-8").splitlines()))
         return tuple(
             EpochReport(int(row.pop("epoch")), **{name: float(row[name]) for name in row})
             for row in rows
@@ -243,7 +244,7 @@ def read_metrics(path: Path) -> tuple[EpochReport, ...]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(read_regular(path))
     except OSError as error:
         raise ArtifactError(
             f"'{path.parent}' is not a run directory: no readable {path.name}",

@@ -4,6 +4,7 @@ import safetensors
 import safetensors.torch
 
 from edge_ood.errors import ArtifactError
+from edge_ood.files.regular import read_regular
 from edge_ood.models import Classifier, build_classifier, merge_heads
 from edge_ood.training.run_directory import Run
 
@@ -30,7 +31,7 @@ def load_weights(model: Classifier, run: Run) -> None:
     """
     path = run.weights_path
     try:
-        model.load_state_dict(safetensors.torch.load(path.read_bytes()))
+        model.load_state_dict(safetensors.torch.load(read_regular(path)))
     except OSError as error:
         raise ArtifactError(
             f"cannot read '{path}': {error.strerror}",

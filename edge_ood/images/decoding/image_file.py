@@ -2,14 +2,36 @@
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from edge_ood.errors import DataError
+from edge_ood.files.regular import open_regular
+from edge_ood.images.decoding.memory import FILES
 from edge_ood.images.decoding.signatures import SIGNATURE_BYTES, check_is_decoded
 
-__all__ = ["read_image_file"]
+__all__ = ["image_payload", "read_image_file"]
 
 _MOST_BYTES = 2**30
+
+
+@contextmanager
+def image_payload(path: Path) -> Iterator[bytes]:
+    """As `read_image_file`, with the bytes counted as memory in use as long as the block runs."""
+    with ExitStack() as held:
+        with _refusals(path):
+            _check_no_folder(path)
+            stream = held.enter_context(open_regular(path))
+            check_is_decoded(stream.read(SIGNATURE_BYTES) or b"", f"'{path}'")
+            size = os.fstat(stream.fileno()).st_size
+            if size > _MOST_BYTES:
+                raise _too_large(path, f"{size} bytes, at most {_MOST_BYTES} are read")
+            held.enter_context(FILES.reserved(size))
+            stream.seek(0)
+            # As long as it was: what is written to it meanwhile may never end.
+            payload = stream.read(size) or b""
+        yield payload
 
 
 def read_image_file(path: Path) -> bytes:
@@ -19,36 +41,29 @@ def read_image_file(path: Path) -> bytes:
         DataError: If the file cannot be read, is none that is decoded, or is too large to be one;
             its `status` is the word for a score table.
     """
+    with image_payload(path) as payload:
+        return payload
+
+
+@contextmanager
+def _refusals(path: Path) -> Iterator[None]:
+    """Turn what the system says about a file, or about memory for it, into a `DataError`."""
     try:
-        # Before it is opened, because opening some devices is an action.
-        file = path.stat()
-        _check_regular(path, file.st_mode)
-        with open(path, "rb", buffering=0, opener=_never_waiting) as stream:
-            head = stream.read(SIGNATURE_BYTES) or b""
-            check_is_decoded(head, f"'{path}'")
-            if file.st_size > _MOST_BYTES:
-                raise DataError(
-                    f"'{path}' is too large: {file.st_size} bytes, at most {_MOST_BYTES} are read",
-                    hint="scale it down",
-                    status="too-large",
-                )
-            stream.seek(0)
-            # As long as it was: what is written to it meanwhile may never end.
-            return stream.read(file.st_size) or b""
+        yield
+    except MemoryError as error:
+        raise _too_large(path, str(error) or "there is not enough memory") from error
     except OSError as error:
         reason = error.strerror or str(error)
         raise DataError(f"cannot read '{path}': {reason}", hint="check the file") from error
 
 
-def _check_regular(path: Path, mode: int) -> None:
-    kind = "not a regular file"
-    if stat.S_ISDIR(mode):
+def _check_no_folder(path: Path) -> None:
+    """Say of a folder why it stands for itself; see `edge_ood.files.walk`."""
+    if stat.S_ISDIR(path.stat().st_mode):
         os.scandir(path).close()  # its error is the reason, if it is closed
         kind = "a link to a folder that it lies in" if path.is_symlink() else "a folder"
-    if not stat.S_ISREG(mode):
         raise DataError(f"cannot read '{path}': {kind}", hint="check the file")
 
 
-def _never_waiting(path: str, flags: int) -> int:
-    """Open a file without waiting, should it have become a pipe a moment ago."""
-    return os.open(path, flags | os.O_NONBLOCK)
+def _too_large(path: Path, reason: str) -> DataError:
+    return DataError(f"'{path}' is too large: {reason}", hint="scale it down", status="too-large")

@@ -1,73 +1,206 @@
 """What a JPEG file is made of, looked at before it is decoded: libjpeg takes more than it should.
 
 What a camera left when its power failed has the right length but zeros for an end, and a picture
-is made of them. And each scan of a progressive picture goes over all of it: a file of a megabyte
-can hold thousands, and keep a processor busy for many minutes.
+is made of them. Where a block of a file was lost, libjpeg leaves grey or goes on elsewhere. And
+each scan of a progressive picture goes over all of it: a file of a megabyte can hold thousands, and
+keep a processor busy for many minutes.
 """
 
 import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edge_ood.errors import DataError
 
-__all__ = ["check_jpeg_layout"]
+__all__ = ["JPEG_END", "JpegLayout", "check_jpeg_layout", "jpeg_layout", "scan_markers", "segments"]
+
+JPEG_END = b"\xff\xd9"
 
 _MOST_SCANS = 100
 """Encoders make about ten."""
 
-_START_OF_SCAN, _END = b"\xff\xda", b"\xff\xd9"
+_START_OF_SCAN, _RESTART_INTERVAL = 0xDA, 0xDD
 _FRAME_STARTS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_SEQUENTIAL_HUFFMAN = {0xC0, 0xC1}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
+_COEFFICIENTS = 64
 # In a scan, 0xFF stands before a zero, a restart marker or more of its kind; else a scan is over.
 _AFTER_SCAN = re.compile(rb"\xff[^\0\xd0-\xd7\xff]")
+_FIRST_RESTART, _RESTARTS, _STUFFED, _FILL = 0xD0, 8, 0, 0xFF
+_PIECE = 2**16
 
 
-def check_jpeg_layout(payload: bytes, name: str) -> None:
-    """Refuse a JPEG whose picture, whatever its thumbnail has, lacks an end or has endless scans.
+class JpegLayout(NamedTuple):
+    """What stands before the data of the first scan.
 
-    A file that is not laid out as usual passes; decoding will tell.
+    Attributes:
+        scan: Where the first scan begins, and where its data do.
+        process: The last byte of the frame's marker.
+        size: Width and height, in pixels.
+        sampling: Of each component, how many blocks an MCU has across and down.
+        scanned: How many components the first scan has.
+        restart_interval: MCUs between two restart markers; 0 if there are no markers.
+    """
+
+    scan: tuple[int, int]
+    process: int
+    size: tuple[int, int]
+    sampling: tuple[tuple[int, int], ...]
+    scanned: int
+    restart_interval: int
+
+    @property
+    def is_progressive(self) -> bool:
+        """Whether each scan adds to the precision of the picture."""
+        return self.process in _PROGRESSIVE
+
+    @property
+    def is_one_scan(self) -> bool:
+        """Whether the first scan is all of the picture."""
+        return not self.is_progressive and self.scanned >= len(self.sampling)
+
+    @property
+    def is_one_huffman_scan(self) -> bool:
+        """The same, in the coding of nearly all files."""
+        return self.is_one_scan and self.process in _SEQUENTIAL_HUFFMAN
+
+    @property
+    def mcus(self) -> int:
+        """How many units a scan of all components has."""
+        width, height = self.size
+        across, down = (max(sides) for sides in zip(*self.sampling, strict=True))
+        if len(self.sampling) == 1:
+            across = down = 1  # blocks of a component that is alone are coded one by one
+        return -(-width // (8 * across)) * -(-height // (8 * down))
+
+
+def segments(payload: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, start and end of each segment up to the header of the first scan.
+
+    Where a file is not laid out as usual, they end before.
+    """
+    marker, position = 0, 2
+    while marker != _START_OF_SCAN and payload[position : position + 1] == b"\xff":
+        length = int.from_bytes(payload[position + 2 : position + 4])
+        if length < 2:
+            return
+        marker = payload[position + 1]
+        yield marker, position, position + 2 + length
+        position += 2 + length
+
+
+def jpeg_layout(payload: bytes) -> JpegLayout | None:
+    """What stands before the data of the first scan; None for an unusual layout."""
+    process, frame, interval = 0, b"", 0
+    for marker, start, end in segments(payload):
+        if marker in _FRAME_STARTS:
+            process, frame = marker, payload[start + 4 : end]
+        elif marker == _RESTART_INTERVAL:
+            interval = int.from_bytes(payload[start + 4 : end])
+        elif marker == _START_OF_SCAN:
+            size = int.from_bytes(frame[3:5]), int.from_bytes(frame[1:3])
+            sampling = tuple(divmod(each, 16) for each in frame[7::3])
+            if not sampling or not all(min(sides) for sides in sampling):
+                return None
+            scanned = int.from_bytes(payload[start + 4 : start + 5])
+            return JpegLayout((start, end), process, size, sampling, scanned, interval)
+    return None
+
+
+def check_jpeg_layout(payload: bytes, name: str) -> JpegLayout | None:
+    """Refuse a JPEG that lacks its end, scans or restart markers, or has endless scans.
+
+    Those of its thumbnail do not count. A file that is not laid out as usual passes; decoding will
+    tell.
+
+    Returns:
+        What `jpeg_layout` does.
 
     Raises:
         DataError: With the status `unreadable` or `too-large`.
     """
-    position, may_have_scans = _first_scan(payload)
-    if position < 0:
-        return
-    if payload.rfind(_END, position) < 0:
-        raise DataError(f"cannot decode {name}: its data have no end", hint="remove or repair it")
-    # Counting bytes is fast but counts those behind the picture, too.
-    if may_have_scans and payload.count(_START_OF_SCAN, position) > _MOST_SCANS:
-        scans = _count_scans(payload, position)
-        if scans > _MOST_SCANS:
+    layout = jpeg_layout(payload)
+    if layout is None:
+        return None
+    if payload.rfind(JPEG_END, layout.scan[0]) < 0:
+        raise _damaged(name, "its data have no end")
+    if not layout.is_one_scan:
+        _check_scans(payload, layout, name)
+    elif layout.restart_interval and layout.is_one_huffman_scan:
+        _check_restarts(payload, layout, name)
+    return layout
+
+
+def scan_markers(payload: bytes, start: int) -> tuple[NDArray[np.int64], int]:
+    """Positions of a scan's restart markers, and where it ends, or -1 if it does not.
+
+    Args:
+        payload: The bytes of a file.
+        start: Where the data of the scan begin.
+    """
+    data, found = np.frombuffer(payload, np.uint8), []
+    # Piece by piece, in the processor's caches.
+    for first in range(start, len(data) - 1, _PIECE):
+        piece = data[first : min(first + _PIECE, len(data) - 1)]
+        escapes = np.flatnonzero(piece == _FILL) + first
+        kinds = data[escapes + 1]
+        is_restart = kinds - np.uint8(_FIRST_RESTART) < _RESTARTS
+        found.append(escapes[is_restart])
+        others = escapes[(kinds != _STUFFED) & (kinds != _FILL) & ~is_restart]
+        if len(others):
+            end = int(others[0])
+            found[-1] = found[-1][found[-1] < end]
+            return np.concatenate(found), end
+    return np.concatenate([np.zeros(0, np.int64), *found]), -1
+
+
+def _check_restarts(payload: bytes, layout: JpegLayout, name: str) -> None:
+    """One stands between any two intervals, and they are numbered in turn."""
+    found, end = scan_markers(payload, layout.scan[1])
+    found = found[found + len(JPEG_END) != end]  # some encoders write one behind the last, too
+    numbers = np.frombuffer(payload, np.uint8)[found + 1] - _FIRST_RESTART
+    expected = -(-layout.mcus // layout.restart_interval) - 1
+    if len(found) != expected or (numbers != np.arange(expected) % _RESTARTS).any():
+        raise _damaged(name, "a part of its data is lost")
+
+
+def _check_scans(payload: bytes, layout: JpegLayout, name: str) -> None:
+    """They are not too many, and bring each coefficient of each component to its last bit."""
+    missing_bits: dict[int, bytearray] = {}
+    for number, header in enumerate(_scan_headers(payload, layout.scan[0])):
+        if number == _MOST_SCANS:
             raise DataError(
                 f"{name} is too large: more than {_MOST_SCANS} scans",
                 hint="save it again",
                 status="too-large",
             )
+        count = header[0]
+        first, last, bits = header[1 + 2 * count :][:3]
+        if not layout.is_progressive:
+            first, last, bits = 0, _COEFFICIENTS - 1, 0  # whatever stands there
+        for component in header[1 : 1 + 2 * count : 2]:
+            of_component = missing_bits.setdefault(component, bytearray(b"\xff" * _COEFFICIENTS))
+            of_component[first : last + 1] = bytes([bits % 16]) * (last + 1 - first)
+    if len(missing_bits) < len(layout.sampling) or any(map(any, missing_bits.values())):
+        raise _damaged(name, "scans are missing")
 
 
-def _first_scan(payload: bytes) -> tuple[int, bool]:
-    """Where the first scan begins, or -1; and whether others may follow."""
-    position, components, is_progressive = 2, 0, False
-    while payload[position : position + 2] != _START_OF_SCAN:
+def _scan_headers(payload: bytes, position: int) -> Iterator[bytes]:
+    """What stands in the header of each scan of the picture."""
+    while payload[position : position + 2] != JPEG_END:
         length = int.from_bytes(payload[position + 2 : position + 4])
-        if payload[position : position + 1] != b"\xff" or length < 2:
-            return -1, False
-        if payload[position + 1] in _FRAME_STARTS:
-            is_progressive = payload[position + 1] in _PROGRESSIVE
-            components = int.from_bytes(payload[position + 9 : position + 10])
-        position += 2 + length
-    in_first = int.from_bytes(payload[position + 4 : position + 5])
-    return position, is_progressive or in_first < components
-
-
-def _count_scans(payload: bytes, position: int) -> int:
-    """How many scans the picture has, or one more than are too many."""
-    scans = 0
-    while scans <= _MOST_SCANS and payload[position : position + 2] != _END:
-        scans += payload[position : position + 2] == _START_OF_SCAN
-        length = int.from_bytes(payload[position + 2 : position + 4])
+        content = payload[position + 4 : position + 2 + length]
+        if payload[position + 1] == _START_OF_SCAN:
+            # One that is too short has no components.
+            yield content if len(content) >= 4 + 2 * sum(content[:1]) else bytes(4)
         found = _AFTER_SCAN.search(payload, position + 2 + length)
         if found is None:
-            break
+            return
         position = found.start()
-    return scans
+
+
+def _damaged(name: str, reason: str) -> DataError:
+    return DataError(f"cannot decode {name}: {reason}", hint="remove or repair it")

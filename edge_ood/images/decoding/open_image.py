@@ -1,15 +1,22 @@
 """Decoding one image file under the limits and rules that hold for every image."""
 
 import io
+import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 
 from PIL import Image, UnidentifiedImageError
 
 from edge_ood.errors import DataError
 from edge_ood.images.decoding.jpeg_layout import check_jpeg_layout
+from edge_ood.images.decoding.jpeg_scan import refusing_lost_data
+from edge_ood.images.decoding.memory import PIXELS, decoding_bytes
+from edge_ood.images.decoding.png_layout import check_png_data
+from edge_ood.images.decoding.png_rows import refusing_missing_rows
+from edge_ood.images.decoding.remarks import with_fewer_remarks
 from edge_ood.images.decoding.signatures import DECODED_FORMATS, SIGNATURE_BYTES, check_is_decoded
+from edge_ood.images.decoding.tiff_layout import check_tiff
 from edge_ood.images.decoding.truncation import refusing_truncated
 from edge_ood.images.decoding.upright_rgb import PILLOW_DAMAGE, upright_rgb
 
@@ -25,6 +32,11 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 # What phones write beside depth maps and gain maps is one JPEG after the other.
 _JPEG_KINDS = ("JPEG", "MPO")
+# What plugins and decoders say.
+_OUT_OF_MEMORY = "out of memory"
+_UNUSUAL = re.compile(
+    "unknown pixel mode|cannot handle .*-(bit layers|layer images)|nsupported BMP (compr|bitf)"
+)
 
 
 @contextmanager
@@ -45,35 +57,81 @@ def opened_rgb(payload: bytes, name: str, *, draft_px: int | None = None) -> Ite
     """
     check_is_decoded(payload[:SIGNATURE_BYTES], name)
     try:
-        with (
-            refusing_truncated(),
-            Image.open(io.BytesIO(payload), formats=DECODED_FORMATS) as image,
-        ):
-            if image.format in _JPEG_KINDS:
-                check_jpeg_layout(payload, name)
-            _load(image, name, draft_px)
-            yield upright_rgb(image, name)
+        with refusing_truncated(), ExitStack() as held:
+            yield _first_decoded(payload, name, draft_px, held)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(name, str(error)) from error
     except MemoryError as error:
-        raise _too_large(name, "there is not enough memory") from error
-    except UnidentifiedImageError as error:
-        raise _damaged(name, "its header is damaged, or of an unusual kind") from error
+        raise _too_large(name, str(error) or "there is not enough memory") from error
     except PILLOW_DAMAGE as error:
-        raise _damaged(name, str(error) or repr(error)) from error
+        raise _refused(payload, name, error) from error
 
 
-def _load(image: Image.Image, name: str, draft_px: int | None) -> None:
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise _too_large(name, f"{width} x {height} pixels, at most {MAX_PIXELS} are decoded")
-    if draft_px is not None and image.format in _JPEG_KINDS:
-        image.draft(image.mode, (2 * draft_px, 2 * draft_px))
-    image.load()
+def _first_decoded(payload: bytes, name: str, draft_px: int | None, held: ExitStack) -> Image.Image:
+    """The image, if need be without some of what stands beside it."""
+    try:
+        return held.enter_context(_decoded(payload, name, draft_px))
+    except PILLOW_DAMAGE:
+        for fewer in with_fewer_remarks(payload):
+            with suppress(*PILLOW_DAMAGE):
+                return held.enter_context(_decoded(fewer, name, draft_px))
+        raise
 
 
-def _damaged(name: str, reason: str) -> DataError:
+@contextmanager
+def _decoded(payload: bytes, name: str, draft_px: int | None) -> Iterator[Image.Image]:
+    file = io.BytesIO(payload)
+    with Image.open(file, formats=DECODED_FORMATS) as image:
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise _too_large(name, f"{width} x {height} pixels, at most {MAX_PIXELS} are decoded")
+        if draft_px is not None and image.format in _JPEG_KINDS:
+            image.draft(image.mode, (2 * draft_px, 2 * draft_px))
+        with PIXELS.reserved(decoding_bytes(image, width * height)):
+            with _refusing_gaps(image, file, name):
+                image.load()
+            yield upright_rgb(image, name)
+
+
+def _refusing_gaps(image: Image.Image, file: io.BytesIO, name: str) -> AbstractContextManager[None]:
+    """Inside the block, an opened image is loaded; pixels must not be missing in its data."""
+    payload = file.getvalue()
+    if image.format in _JPEG_KINDS:
+        return refusing_lost_data(image, file, check_jpeg_layout(payload, name), name)
+    if image.format == "PNG":
+        check_png_data(payload, name)
+        return refusing_missing_rows(image, payload, name)
+    check_tiff(image, name)
+    return nullcontext()
+
+
+def _refused(payload: bytes, name: str, error: Exception) -> DataError:
+    """What Pillow cannot open or decode: of a kind that it does not know, or damaged."""
+    is_unidentified = isinstance(error, UnidentifiedImageError)
+    reason = _plugins_reason(payload) if is_unidentified else str(error) or repr(error)
+    if reason.startswith(_OUT_OF_MEMORY):
+        return _too_large(name, reason)
+    if _UNUSUAL.search(reason):
+        return DataError(
+            f"{name} is of an unusual kind: {reason}",
+            hint="convert it to PNG or JPEG",
+            status="unsupported",
+        )
+    if is_unidentified:
+        reason = "its header is damaged, or of an unusual kind"
     return DataError(f"cannot decode {name}: {reason}", hint="remove or repair it")
+
+
+def _plugins_reason(payload: bytes) -> str:
+    """What the plugin says whose file it is; `Image.open` keeps it for itself."""
+    for kind in DECODED_FORMATS:
+        factory, accepts = Image.OPEN[kind]
+        if accepts is not None and accepts(payload[:SIGNATURE_BYTES]) is True:
+            try:
+                factory(io.BytesIO(payload), "")
+            except PILLOW_DAMAGE as error:
+                return str(error)
+    return ""
 
 
 def _too_large(name: str, reason: str) -> DataError:

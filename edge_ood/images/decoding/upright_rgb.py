@@ -4,9 +4,10 @@ import struct
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, TiffImagePlugin
+from PIL import Image
 
 from edge_ood.errors import DataError
+from edge_ood.images.decoding.tiff_layout import tiff_tag
 
 __all__ = ["PILLOW_DAMAGE", "upright_rgb"]
 
@@ -35,8 +36,8 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_SUBFILE_TAG, _BITS_TAG, _POLARITY_TAG = 254, 258, 262
-_IS_PREVIEW, _WHITE_IS_ZERO = 1, 0
+_SUBFILE_TAG, _BITS_TAG, _POLARITY_TAG, _SAMPLE_FORMAT_TAG = 254, 258, 262, 339
+_IS_PREVIEW, _WHITE_IS_ZERO, _IS_SIGNED = 1, 0, 2
 _MOST_BITS = 16
 
 
@@ -44,10 +45,13 @@ def upright_rgb(image: Image.Image, name: str) -> Image.Image:
     """The image as rules 3 and 4 of `edge_ood.images.preprocess` say.
 
     Raises:
-        DataError: If it is a preview, or the range of its grey values is not known.
+        DataError: If it is a preview, the range of its grey values is not known, or nothing of it
+            is to be seen.
     """
-    if _tag(image, _SUBFILE_TAG, default=0) & _IS_PREVIEW:
+    if tiff_tag(image, _SUBFILE_TAG, default=0) & _IS_PREVIEW:
         raise _unsupported(f"{name} begins with a preview, as camera raw does", "it to PNG or JPEG")
+    if tiff_tag(image, _SAMPLE_FORMAT_TAG, default=1) == _IS_SIGNED:
+        raise _unknown_range(name)
     transpose = _transpose(image)
     rgb = _rgb(image, name)
     return rgb if transpose is None else rgb.transpose(transpose)
@@ -67,6 +71,8 @@ def _rgb(image: Image.Image, name: str) -> Image.Image:
         return Image.fromarray(_eight_bit_grey(image, name)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
+        if image.getbbox(alpha_only=True) is None:
+            raise _invisible(name)
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image).convert("RGB")
     # Of an RGB image, Pillow would make a copy: a twentieth of the time to decode a photograph.
@@ -86,10 +92,19 @@ def _eight_bit_grey(image: Image.Image, name: str) -> NDArray[np.uint8]:
     is_float = image.mode == "F"
     scaled = np.rint(values * 255) if is_float else values.astype(np.int64) * 255 // largest
     grey: NDArray[np.uint8] = scaled.astype(np.uint8)
-    if _tag(image, _POLARITY_TAG, default=1) == _WHITE_IS_ZERO:
+    if tiff_tag(image, _POLARITY_TAG, default=1) == _WHITE_IS_ZERO:
         grey = 255 - grey
     if "transparency" in image.info:
-        grey[values == image.info["transparency"]] = 255
+        is_invisible = values == image.info["transparency"]
+        if is_invisible.all():
+            raise _invisible(name)
+        grey[is_invisible] = 255
+    if values.min() < values.max() and grey.min() == grey.max():
+        raise _unsupported(
+            f"{name} has grey values from {values.min():g} to {values.max():g} of {largest:g}, "
+            "which are all one level of 8 bits",
+            "its values to the whole range",
+        )
     return grey
 
 
@@ -98,16 +113,16 @@ def _largest_grey(image: Image.Image, name: str) -> int:
     if image.mode == "F":
         return 1
     if image.mode == "I" and image.format == "TIFF":
-        raise _unsupported(f"{name} has signed or 32-bit grey values", "it to 8 or 16 bits")
-    return (1 << min(_MOST_BITS, _tag(image, _BITS_TAG, default=_MOST_BITS))) - 1
+        raise _unknown_range(name)
+    return (1 << min(_MOST_BITS, tiff_tag(image, _BITS_TAG, default=_MOST_BITS))) - 1
 
 
-def _tag(image: Image.Image, number: int, *, default: int) -> int:
-    """A TIFF tag that holds a whole number; other formats have none."""
-    if not isinstance(image, TiffImagePlugin.TiffImageFile):
-        return default
-    value = image.tag_v2.get(number, default)
-    return int(value[0] if isinstance(value, tuple) else value)
+def _unknown_range(name: str) -> DataError:
+    return _unsupported(f"{name} has signed or 32-bit grey values", "it to 8 or 16 bits")
+
+
+def _invisible(name: str) -> DataError:
+    return _unsupported(f"{name} is transparent everywhere", "it to RGB, without transparency")
 
 
 def _unsupported(message: str, what: str) -> DataError:

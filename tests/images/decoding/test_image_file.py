@@ -1,13 +1,17 @@
 """Reading a file that may be anything: its bytes, or an error that says why not."""
 
 import os
+import resource
 import socket
+import stat
+import threading
 from pathlib import Path
 
 import pytest
 
 from edge_ood.errors import DataError
-from edge_ood.images.decoding.image_file import read_image_file
+from edge_ood.images.decoding.image_file import image_payload, read_image_file
+from edge_ood.images.decoding.memory import MemoryBudget
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -84,7 +88,7 @@ def test_a_file_that_became_a_pipe_is_not_waited_for(
     os.mkfifo(path)
     monkeypatch.setattr(Path, "stat", lambda _: before)
 
-    assert "not-an-image" == refused(path)[0]
+    assert ("unreadable", f"cannot read '{path}': not a regular file") == refused(path)
 
 
 def test_a_failing_disk_is_unreadable() -> None:
@@ -114,6 +118,54 @@ def test_a_growing_file_is_read_as_long_as_it_was(
     before = path.stat()
     with path.open("ab") as file:
         file.write(b"second")
-    monkeypatch.setattr(Path, "stat", lambda _: before)
+    monkeypatch.setattr("edge_ood.images.decoding.image_file.os.fstat", lambda _: before)
 
     assert PNG + b"first" == read_image_file(path)
+
+
+def test_a_file_beyond_the_memory_is_too_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the budget says so, or the system when the bytes are wanted."""
+    path = tmp_path / "x"
+    path.write_bytes(PNG + bytes(3 << 20))
+    monkeypatch.setattr("edge_ood.images.decoding.image_file.FILES", MemoryBudget(lambda: 2 << 20))
+
+    assert (
+        "too-large",
+        f"'{path}' is too large: it takes 3 MiB of memory, at most 2 MiB are used",
+    ) == refused(path)
+
+    fields = list(path.stat())
+    fields[stat.ST_SIZE] = 2**29
+    monkeypatch.setattr("edge_ood.images.decoding.image_file.FILES", MemoryBudget(lambda: 2**40))
+    monkeypatch.setattr(
+        "edge_ood.images.decoding.image_file.os.fstat", lambda _: os.stat_result(fields)
+    )
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (2**28, limits[1]))
+    try:
+        found = refused(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    assert ("too-large", f"'{path}' is too large: there is not enough memory") == found
+
+
+def test_bytes_are_counted_as_long_as_they_are_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second file waits until the first is done with."""
+    path = tmp_path / "x"
+    path.write_bytes(PNG)
+    budget = MemoryBudget(lambda: len(PNG))
+    monkeypatch.setattr("edge_ood.images.decoding.image_file.FILES", budget)
+    second = threading.Thread(target=read_image_file, args=[path])
+
+    with image_payload(path) as payload:
+        second.start()
+        second.join(0.2)
+        assert PNG == payload
+        assert second.is_alive()
+
+    second.join(10)
+    assert not second.is_alive()

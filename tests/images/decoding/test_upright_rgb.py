@@ -258,3 +258,89 @@ def test_adobes_ycck_becomes_light() -> None:
     found = decode(jpeg[:transform] + b"\2" + jpeg[transform + 1 :])
 
     np.testing.assert_allclose(found, grey(200, 200, 200, 200), atol=2)
+
+
+def unsupported(payload: bytes) -> str:
+    """The reason why an image of some kind is not decoded."""
+    with pytest.raises(DataError) as caught:
+        decode(payload)
+    assert "unsupported" == caught.value.status
+    assert caught.value.hint is not None
+    assert caught.value.hint.startswith("convert ")
+    return str(caught.value)
+
+
+def test_signed_bytes_are_no_grey() -> None:
+    """Pillow takes -1 for white and 0 for black."""
+    bytes_of_grey = bytes([0, 127, 128, 255])
+
+    assert grey(*bytes_of_grey) == decode(tiff(bytes_of_grey, t258=8, t339=1))
+    message = unsupported(tiff(bytes_of_grey, t258=8, t339=2))
+    assert "'x' has signed or 32-bit grey values" == message
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        tiff(bytes(8), t339=3),
+        tiff(bytes(4), t258=8, t339=4),
+        tiff(bytes(16), t258=32, t339=5),
+        tiff(bytes(16), t277=2),
+        adobe_cmyk((0, 0, 0, 0)).replace(b"\xff\xc0\0\x14\x08", b"\xff\xc0\0\x14\x0c"),
+        adobe_cmyk((0, 0, 0, 0)).replace(
+            b"\xff\xc0\0\x14\x08\0\x10\0\x10\4", b"\xff\xc0\0\x14\x08\0\x10\0\x10\2"
+        ),
+    ],
+    ids=["float16", "void", "complex", "two samples", "12-bit JPEG", "two components"],
+)
+def test_samples_of_another_kind_are_named(payload: bytes) -> None:
+    """They are sound, and not damaged."""
+    assert unsupported(payload).startswith("'x' is of an unusual kind: ")
+
+
+def webp(*pixel: int) -> bytes:
+    """Four pixels of one colour."""
+    buffer = io.BytesIO()
+    Image.new("RGBA", (2, 2), pixel).save(buffer, "WEBP", lossless=True, exact=True)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        png(8, 6, [bytes([9, 8, 7, 0, 1, 2, 3, 0])] * 2),
+        png(8, 4, [bytes([9, 0, 7, 0])] * 2),
+        png(16, 6, [words(*(9, 8, 7, 0), *(1, 2, 3, 0))] * 2),
+        png(8, 0, [b"\x07\x07"] * 2, (b"tRNS", words(7))),
+        png(16, 0, [words(7, 7)] * 2, (b"tRNS", words(7))),
+        png(1, 3, [b"\x40"] * 2, (b"PLTE", bytes([9, 8, 7, 0, 100, 50])), (b"tRNS", b"\0\0")),
+        webp(9, 8, 7, 0),
+        tiff(bytes([9, 8, 7, 0]) * 4, t258=8, t262=2, t277=4, t338=2),
+    ],
+    ids=["colour", "grey", "16", "key", "key 16", "palette", "WebP", "TIFF"],
+)
+def test_an_alpha_that_nobody_filled_is_refused(payload: bytes) -> None:
+    """The picture below it would be white; with one pixel to be seen it is one."""
+    assert "'x' is transparent everywhere" == unsupported(payload)
+
+
+def test_one_visible_pixel_is_a_picture() -> None:
+    """It stands on white."""
+    row = bytes([9, 8, 7, 0])
+
+    found = decode(png(8, 6, [row * 2, row + bytes([9, 8, 7, 255])]))
+
+    assert [*grey(255, 255, 255), [9, 8, 7]] == found
+
+
+@pytest.mark.parametrize(
+    ("levels", "range_of"),
+    [((0, 1, 2, 256), "0 to 256 of 65535"), ((65300, 65301, 65400, 65500), "65300 to 65500")],
+)
+def test_differences_that_vanish_are_named(levels: tuple[int, ...], range_of: str) -> None:
+    """Eight bits stored as sixteen would be black; of one level there is nothing to lose."""
+    rows = [words(*levels[:2]), words(*levels[2:])]
+
+    assert f"has grey values from {range_of}" in unsupported(png(16, 0, rows))
+    assert grey(0, 0, 0, 0) == decode(png(16, 0, [words(2, 2)] * 2))
+    assert grey(0, 0, 0, 15) == decode(png(16, 0, [words(0, 1), words(2, 4095)]))

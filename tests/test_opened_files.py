@@ -1,0 +1,76 @@
+"""A file that a user names is opened in one place, which refuses what is no regular file."""
+
+import ast
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+# By room and expression; whoever opens anything else reads it through `edge_ood.files.regular`.
+ALLOWED = {
+    ("files", "open(path, 'rb', opener=_never_waiting)"): "the place itself",
+    ("files", "os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)"): "the place itself",
+    ("files", "os.open(folder, os.O_RDONLY)"): "a folder that a file was written to",
+    ("files", "temporary.open('rb')"): "written a moment ago",
+    ("tables", "FileIO(self.path, 'r+')"): "written by a run that goes on, in a folder of its own",
+    ("tables", "(self._folder / _RECORD).open('r+b')"): "as the last, to lock it",
+    ("tables", "output.open(self.record, resume=False, keep=False)"): "a table, no file",
+    ("cli", "target.open(record, resume=resume)"): "a table, no file",
+    ("cli", "os.open(os.devnull, os.O_WRONLY)"): "to write",
+    ("training", "path.open('w+b')"): "made here, for pixels",
+    ("images", "Image.open(file, formats=DECODED_FORMATS)"): "bytes in memory",
+    ("corruptions", "Image.open(file, formats=['JPEG'])"): "bytes in memory",
+    ("graph", "onnx.load(path, format='protobuf', load_external_data=False)"): "looked at before",
+    (
+        "graph",
+        "onnx.load(path, format='protobuf', load_external_data=external_data)",
+    ): "looked at before",
+    (
+        "graph",
+        "onnx.load_external_data_for_model(model, str(path.parent))",
+    ): "onnx looks at these files itself",
+    ("graph", "onnx.load(result)"): "written a moment ago",
+    ("attachment", "onnx.load(draft.path)"): "written a moment ago",
+    ("parity", "onnx.load(twin)"): "written a moment ago",
+    ("parity", "onnx.load(path)"): "written a moment ago",
+    ("artifact", "_CPUINFO.open(errors='replace')"): "the kernel's own",
+    ("artifact", "path.read_text(errors='replace')"): "the kernel's own",
+    ("images", "_GROUPS.read_text('ascii')"): "the kernel's own",
+    ("images", "Path('/proc/self/statm').read_text('ascii')"): "the kernel's own",
+    ("images", "path.read_text('ascii')"): "the kernel's own",
+    ("training", "Path('/proc/meminfo').read_text('ascii')"): "the kernel's own",
+}
+OPENING = {
+    *("open", "fdopen", "FileIO", "read_bytes", "read_text", "mmap", "memmap", "fromfile"),
+    *("load_file", "safe_open", "load_external_data_for_model"),
+}
+LOADING = ("np.load", "numpy.load", "onnx.load")
+
+
+def sources() -> Iterator[tuple[str, ast.Module]]:
+    """Every module as a tree, with the room that it lies in."""
+    for package in ("edge_ood", "edge_ood.calibration", "edge_ood.cli"):
+        spec = importlib.util.find_spec(package)
+        assert spec is not None
+        assert spec.submodule_search_locations is not None
+        root = Path(spec.submodule_search_locations[0])
+        for path in root.rglob("*.py"):
+            room = (*package.split(".")[1:], *path.relative_to(root).with_suffix("").parts)[0]
+            yield room, ast.parse(path.read_text("utf-8"))
+
+
+def opening_calls(tree: ast.AST) -> set[str]:
+    """Expressions that open a file by its path, as far as their names tell."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    names = {node: ast.unparse(node.func) for node in calls}
+    return {
+        ast.unparse(node)
+        for node in calls
+        if names[node].rpartition(".")[2] in OPENING or names[node] in LOADING
+    } - {"np.memmap(file, np.uint8, 'r+', shape=shape)"}  # a file that is open
+
+
+def test_users_files_are_opened_in_one_place() -> None:
+    """Every other opening is listed above, with the reason why it is no file of a user."""
+    found = {(room, call) for room, tree in sources() for call in opening_calls(tree)}
+
+    assert set() == found - set(ALLOWED)
