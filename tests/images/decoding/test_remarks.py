@@ -68,7 +68,7 @@ def test_remarks_may_stand_behind_the_data(name: str) -> None:
 
 
 @pytest.mark.parametrize("orientation", [chunk(b"eXIf", UPSIDE_DOWN), chunk(b"iTXt", XMP)])
-@pytest.mark.parametrize("name", ["long text", "text", "short gamma", "animation"])
+@pytest.mark.parametrize("name", ["long text", "text", "short gamma", "animation", "damaged EXIF"])
 def test_what_turns_it_upright_stays(orientation: bytes, name: str) -> None:
     """If it is whole itself."""
     for payload in (
@@ -129,13 +129,14 @@ def test_a_jpeg_is_decoded_whatever_is_said_about_it(odd: bytes) -> None:
 
 
 def test_what_says_the_colours_stays() -> None:
-    """Adobe's marker, beside a damaged one: without it, RGB would be taken for YCbCr."""
-    red = Image.new("RGB", (8, 8), (250, 10, 20))
+    """Adobe's marker, beside a damaged one: three of four inks are stored as luma and chroma."""
     buffer = io.BytesIO()
-    red.save(buffer, "JPEG", keep_rgb=True, quality=100)
+    Image.new("CMYK", (8, 8), (200, 127, 127, 0)).save(buffer, "JPEG", quality=100, subsampling=0)
     payload = buffer.getvalue()
-    assert b"Adobe" in payload
+    transform = payload.index(b"\xff\xee") + 15
+    payload = payload[:transform] + b"\2" + payload[transform + 1 :]
 
     found = Preprocess(8).decode(payload[:2] + SEGMENTS["short profile"] + payload[2:])
 
-    np.testing.assert_allclose(found, np.asarray(red), atol=2)
+    # Stored inverted: luma 55, no chroma, no black; so the inks are 55 each, and light is 200.
+    np.testing.assert_allclose(found, np.full((8, 8, 3), 200), atol=2)
