@@ -63,7 +63,7 @@ class Scorer:
     ) -> None:
         self.path = Path(path)
         self.threads = threads
-        self._options = {
+        self._options: dict[str, Any] = {
             "provider": provider,
             "threads": threads,
             "calibrated": calibrated,
