@@ -24,7 +24,7 @@ from edge_ood.models import (
 )
 from edge_ood.registry import Spec
 from edge_ood.torch_export.penultimate import check_network, find_features
-from edge_ood.torch_export.weights import Weights, load_into, read_weights
+from edge_ood.torch_export.weights import Weights, load_into, read_weights, unwrapped
 from edge_ood.training.batches import normalised
 
 __all__ = ["Loaded", "NetworkSource", "check_accuracy", "load_network"]
@@ -103,6 +103,7 @@ def load_network(source: NetworkSource, classes: int) -> Loaded:
         check_network(model.name, classifier, preprocess.size_px, classes)
     else:
         network = whole.build(model.name, classes, **model.parameters).eval()
+        weights = unwrapped(weights, network.state_dict())
         load_into(network, replace(weights, arrays=whole.renamed(weights.arrays)), classes)
         classifier, said = find_features(model.name, network, preprocess.size_px, classes)
         notes += said

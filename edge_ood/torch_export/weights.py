@@ -10,7 +10,7 @@ import pickle
 import re
 import warnings
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from edge_ood.errors import ArtifactError
 from edge_ood.files.regular import read_regular
 
-__all__ = ["Weights", "load_into", "read_weights"]
+__all__ = ["Weights", "load_into", "read_weights", "unwrapped"]
 
 _SAVE = "save the weights alone: torch.save(network.state_dict(), FILE)"
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
@@ -65,7 +65,8 @@ def read_weights(path: Path) -> Weights:
     """Read a file of weights; no code in it is run.
 
     A state dict may lie one level deep under `state_dict`, `model_state_dict` or `model`, and all
-    its names may begin with `module.` or `_orig_mod.`: both are taken off.
+    its names may begin with `module.` and `_orig_mod.`: both are taken off. See `unwrapped` for
+    other prefixes.
 
     Raises:
         ArtifactError: If the file cannot be read, is damaged, or holds anything but tensors.
@@ -164,22 +165,43 @@ def _document(path: Path, payload: bytes) -> Mapping[Any, Any]:
     return document
 
 
-def _without_prefixes(weights: Weights) -> Weights:
-    for prefix in _PREFIXES:
-        if all(name.startswith(prefix) for name in weights.arrays):
-            versions = weights.versions and {
-                name.removeprefix(prefix): value
-                for name, value in weights.versions.items()
-                if f"{name}." != prefix
-            }
-            note = f"{prefix!r} is taken off the names in '{weights.path}'"
-            weights = replace(
-                weights,
-                arrays={name.removeprefix(prefix): a for name, a in weights.arrays.items()},
-                versions=versions,
-                notes=(*weights.notes, note),
-            )
+def unwrapped(weights: Weights, wanted: Collection[str]) -> Weights:
+    """The weights without the names of modules that were put around the network.
+
+    A prefix that all names share is taken off, again and again, as long as no name is one of the
+    network's: `model.`, `net.` or `module.backbone.` alike. A network whose own names begin so
+    keeps them.
+
+    Args:
+        weights: As they were read.
+        wanted: The network's own names.
+    """
+    while not any(name in wanted for name in weights.arrays):
+        prefixes = {name.partition(".")[0] for name in weights.arrays}
+        if len(prefixes) > 1 or not all("." in name for name in weights.arrays):
+            break
+        weights = _without(weights, f"{prefixes.pop()}.")
     return weights
+
+
+def _without_prefixes(weights: Weights) -> Weights:
+    """Without the prefixes that torch itself puts before names, in whatever order they stand."""
+    shared = [p for p in _PREFIXES if all(name.startswith(p) for name in weights.arrays)]
+    return _without_prefixes(_without(weights, shared[0])) if shared else weights
+
+
+def _without(weights: Weights, prefix: str) -> Weights:
+    versions = weights.versions and {
+        name.removeprefix(prefix): value
+        for name, value in weights.versions.items()
+        if f"{name}." != prefix
+    }
+    return replace(
+        weights,
+        arrays={name.removeprefix(prefix): a for name, a in weights.arrays.items()},
+        versions=versions,
+        notes=(*weights.notes, f"{prefix!r} is taken off the names in '{weights.path}'"),
+    )
 
 
 def _other_shapes(

@@ -1,7 +1,9 @@
 """Whether a run directory may be started, continued or replaced; without torch."""
 
+import contextlib
+import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ __all__ = [
     "clear_run",
     "environment_notes",
     "find_run",
+    "locked_run",
     "prepare_directory",
 ]
 
@@ -62,6 +65,30 @@ def prepare_directory(path: Path, *, resume: bool, force: bool, start: Path | No
         raise InputError(
             f"'{path}' exists", hint="--resume continues the run, --force starts it again"
         )
+
+
+@contextlib.contextmanager
+def locked_run(path: Path) -> Iterator[None]:
+    """Keep other trainings out of a run directory; the kernel ends it with this process.
+
+    Raises:
+        InputError: If another process is training there.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise InputError(
+            f"another process is training in '{path}'",
+            hint="wait for it or stop it, or choose another folder with -o",
+        ) from error
+    except OSError:
+        pass  # a network file system without locks
+    try:
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def clear_run(path: Path, *, keep_run: bool) -> None:

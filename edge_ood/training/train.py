@@ -6,6 +6,7 @@
 import math
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,7 @@ from edge_ood.training.resume import (
     clear_run,
     environment_notes,
     find_run,
+    locked_run,
     prepare_directory,
 )
 from edge_ood.training.run_directory import (
@@ -97,41 +99,42 @@ def train(
     fabric = start_fabric(launch.device, config.settings)
     progress = progress if fabric.is_global_zero else SILENT
     prepare_directory(output, resume=launch.resume, force=launch.force, start=folders.start)
-    fabric.barrier()
-    earlier = _run_to_resume(output, config) if launch.resume else None
-    if earlier is not None and earlier.is_finished:
-        progress.on_note(f"'{output}' is already finished")
-        return conclude(earlier, read_metrics(output))
-    images = read_training_set(
-        folders,
-        config.preprocess,
-        settings.seed,
-        output,
-        past=first.past,
-        on_image=progress.on_image,
-    )
-    run = Run(output, complete(config, images, first, fabric), images.splits)
-    if earlier is not None:
-        check_same_images(earlier, run)
-    progress.on_start(run)
-    for note in (*images.notes, *_notes(run, earlier)):
-        progress.on_note(note)
+    with locked_run(output) if fabric.is_global_zero else nullcontext():
+        fabric.barrier()
+        earlier = _run_to_resume(output, config) if launch.resume else None
+        if earlier is not None and earlier.is_finished:
+            progress.on_note(f"'{output}' is already finished")
+            return conclude(earlier, read_metrics(output))
+        images = read_training_set(
+            folders,
+            config.preprocess,
+            settings.seed,
+            output,
+            past=first.past,
+            on_image=progress.on_image,
+        )
+        run = Run(output, complete(config, images, first, fabric), images.splits)
+        if earlier is not None:
+            check_same_images(earlier, run)
+        progress.on_start(run)
+        for note in (*images.notes, *_notes(run, earlier)):
+            progress.on_note(note)
 
-    session = start_session(fabric, run.config, images, first)
+        session = start_session(fabric, run.config, images, first)
 
-    measured = _measured(session, progress) if earlier is None else earlier.config.measured
-    run = replace(run, config=replace(run.config, measured=measured))
-    session = replace(session, parameters=run.config.objective_parameters)
+        measured = _measured(session, progress) if earlier is None else earlier.config.measured
+        run = replace(run, config=replace(run.config, measured=measured))
+        session = replace(session, parameters=run.config.objective_parameters)
 
-    _replace_or_keep_run(run, fabric, earlier)
-    state = _starting_state(session, output, earlier)
-    train_steps(session, state, output, launch=launch, progress=progress)
+        _replace_or_keep_run(run, fabric, earlier)
+        state = _starting_state(session, output, earlier)
+        train_steps(session, state, output, launch=launch, progress=progress)
 
-    energies = Energies(state.energies, measure_energies(session))
-    if fabric.is_global_zero:
-        _write_finished(output, session, state, energies)
-    fabric.barrier()
-    return conclude(run, tuple(state.epochs))
+        energies = Energies(state.energies, measure_energies(session))
+        if fabric.is_global_zero:
+            _write_finished(output, session, state, energies)
+        fabric.barrier()
+        return conclude(run, tuple(state.epochs))
 
 
 def learning_rate(step: int, *, peak: float, final: float, total_steps: int) -> float:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_ood.errors import ArtifactError
-from edge_ood.torch_export.weights import load_into, read_weights
+from edge_ood.torch_export.weights import load_into, read_weights, unwrapped
 
 
 def small(classes: int = 3, width: int = 4) -> nn.Sequential:
@@ -54,8 +54,11 @@ def test_weights_come_back_to_the_bit(
         assert torch.equal(state[name].to(array.dtype), array), name
 
 
+PREFIXES = ["", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."]
+
+
 @pytest.mark.parametrize("wrapper", ["state_dict", "model_state_dict", "model"])
-@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
+@pytest.mark.parametrize("prefix", PREFIXES)
 def test_common_wrappers_are_taken_off_and_said(
     state: dict[str, Tensor], tmp_path: Path, wrapper: str, prefix: str
 ) -> None:
@@ -68,6 +71,31 @@ def test_common_wrappers_are_taken_off_and_said(
     assert list(state) == list(weights.arrays)
     assert wrapper in weights.notes[0]
     assert 1 + prefix.count(".") == len(weights.notes)
+
+
+@pytest.mark.parametrize("prefix", ["model.", "net.", "module.backbone.", "a.b.c."])
+def test_any_wrappers_prefix_goes_where_no_name_fits(
+    state: dict[str, Tensor], tmp_path: Path, prefix: str
+) -> None:
+    """Whatever a trainer called the network that it held, the notes say what was taken off."""
+    torch.save({prefix + name: array for name, array in state.items()}, tmp_path / "w.pth")
+
+    weights = unwrapped(read_weights(tmp_path / "w.pth"), state)
+
+    assert list(state) == list(weights.arrays)
+    assert [f"'{part}.'" for part in prefix[:-1].split(".")] == [
+        note.partition(" ")[0] for note in weights.notes
+    ]
+
+
+def test_a_network_whose_own_names_begin_alike_keeps_them(tmp_path: Path) -> None:
+    """`model.` is no wrapper where the network has it, too; nor are names of another network's."""
+    own = {"model.a": torch.ones(1), "model.b": torch.ones(1)}
+    torch.save(own, tmp_path / "w.pth")
+    weights = read_weights(tmp_path / "w.pth")
+
+    assert list(own) == list(unwrapped(weights, own).arrays)
+    assert ["a", "b"] == list(unwrapped(weights, ["x", "y"]).arrays)
 
 
 def test_a_prefix_of_some_names_stays(tmp_path: Path) -> None:

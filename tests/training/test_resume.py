@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edge_ood.errors import InputError
-from edge_ood.training.resume import clear_run, find_run, prepare_directory
+from edge_ood.training.resume import clear_run, find_run, locked_run, prepare_directory
 
 RUN_FILES = (
     *("config.json", "splits.json", "metrics.csv", "energies.json", "model.safetensors"),
@@ -96,3 +96,14 @@ def test_a_run_killed_before_its_configuration_starts_anew(tmp_path: Path) -> No
     (tmp_path / "splits.json").touch()
 
     assert find_run(tmp_path) is None
+
+
+def test_a_second_training_in_one_directory_is_refused(tmp_path: Path) -> None:
+    """Until the first one ends."""
+    second = locked_run(tmp_path)
+
+    with locked_run(tmp_path), pytest.raises(InputError, match=f"training in '{tmp_path}'"):
+        second.__enter__()
+
+    with locked_run(tmp_path):
+        pass

@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 
 from edge_ood.errors import ChanceLevelError, InputError
+from edge_ood.files import paths
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import content_hash, decode_all
 from edge_ood.registry import Spec
@@ -105,17 +106,17 @@ def test_calibration_images_are_read_once_for_their_hash(
     """Each calibration file is opened exactly once, and no bytes of it reach the decoder."""
     opened: list[Path] = []
     decoded: list[str] = []
-    read_bytes, decode = Path.read_bytes, Preprocess.decode
+    open_regular, decode = paths.open_regular, Preprocess.decode
 
-    def watched_read(path: Path) -> bytes:
+    def watched_open(path: Path) -> Any:
         opened.append(path)
-        return read_bytes(path)
+        return open_regular(path)
 
     def watched_decode(self: Preprocess, payload: bytes, name: str = "image") -> Any:
         decoded.append(content_hash(payload))
         return decode(self, payload, name)
 
-    monkeypatch.setattr(Path, "read_bytes", watched_read)
+    monkeypatch.setattr(paths, "open_regular", watched_open)
     monkeypatch.setattr(Preprocess, "decode", watched_decode)
 
     report = run_training(tiny_images, tmp_path / "run", epochs=1)
