@@ -76,8 +76,8 @@ def test_hint_is_not_part_of_the_message():
 
 def test_damaged_images_carry_their_status():
     """The word for a score table travels with the error."""
-    assert DataError("x").status == "unreadable"
-    assert DataError("x", status="too-large").status == "too-large"
+    assert "unreadable" == DataError("x").status
+    assert "too-large" == DataError("x", status="too-large").status
 
 
 def test_far_names_list_what_there_is():

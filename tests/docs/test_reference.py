@@ -98,7 +98,7 @@ def test_every_option_says_what_it_is_for(name: str) -> None:
     """No option or argument stands in the help without words."""
     silent = [p.name for p in COMMANDS[name].params if not p.help and p.name != "help"]
 
-    assert silent == []
+    assert [] == silent
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -136,7 +136,7 @@ def test_quoted_make_targets_exist(page: str) -> None:
     lines = quoted_in_blocks(page, "make") + quoted_inline(page, "make")
     named = {word for words in lines for word in words if word.isidentifier()}
 
-    assert named - targets == set()
+    assert set() == named - targets
 
 
 @pytest.mark.parametrize(("page", "longest"), LONGEST_PAGE_LINES.items())

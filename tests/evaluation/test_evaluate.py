@@ -128,19 +128,19 @@ def test_each_head_is_compared_on_each_set():
 
     result = measure(NamedScorer(), ID_IMAGES, {"far": OOD_IMAGES, "near": images("ant_0.1")})
 
-    assert list(result.ood) == ["far", "near"]
+    assert ["far", "near"] == list(result.ood)
     assert expected == result.ood["far"].metrics
-    assert (result.ood["far"].n, result.ood["near"].n) == (3, 1)
+    assert (3, 1) == (result.ood["far"].n, result.ood["near"].n)
 
 
 def test_realised_rates_are_the_artefacts_decisions():
     """TPR and flagged share come from the decisions, not from a threshold found here."""
     result = measure(NamedScorer(), ID_IMAGES, {"far": OOD_IMAGES})
 
-    assert {head: on_id.realised_tpr for head, on_id in result.id.heads.items()} == {
+    assert {
         "energy": 0.5,
         "msp": 1.0,
-    }
+    } == {head: on_id.realised_tpr for head, on_id in result.id.heads.items()}
     assert result.ood["far"].flagged == {"energy": 2 / 3, "msp": 0.0}
 
 
@@ -148,9 +148,9 @@ def test_accuracy_and_accuracy_of_accepted():
     """Three of four predictions are right, and both accepted ones."""
     result = measure(NamedScorer(), ID_IMAGES, {})
 
-    assert result.id.accuracy == 0.75
-    assert result.id.heads["energy"].accepted_accuracy == 1.0
-    assert result.id.heads["msp"].accepted_accuracy == 0.75
+    assert 0.75 == result.id.accuracy
+    assert 1.0 == result.id.heads["energy"].accepted_accuracy
+    assert 0.75 == result.id.heads["msp"].accepted_accuracy
 
 
 def test_misclassification_ranks_wrong_above_right():
@@ -160,16 +160,16 @@ def test_misclassification_ranks_wrong_above_right():
     found = measure(NamedScorer(), ID_IMAGES, {}).id.heads["energy"].misclassification
 
     assert expected == pytest.approx(found.auroc, abs=1e-12)
-    assert (found.n_right, found.n_wrong) == (3, 1)
+    assert (3, 1) == (found.n_right, found.n_wrong)
 
 
 def test_probabilities_of_the_predicted_class():
     """All predictions are half sure and three of four are right, a gap of one quarter."""
     result = measure(NamedScorer(), ID_IMAGES, {"far": OOD_IMAGES})
 
-    assert result.id.mean_max_probability == pytest.approx(0.5, abs=1e-6)  # float32 logits
-    assert result.ood["far"].mean_max_probability == pytest.approx(0.5, abs=1e-6)
-    assert result.id.expected_calibration_error == pytest.approx(0.25, abs=1e-6)
+    assert pytest.approx(0.5, abs=1e-6) == result.id.mean_max_probability  # float32 logits
+    assert pytest.approx(0.5, abs=1e-6) == result.ood["far"].mean_max_probability
+    assert pytest.approx(0.25, abs=1e-6) == result.id.expected_calibration_error
 
 
 def test_labels_follow_class_names_not_positions():
@@ -202,7 +202,7 @@ def test_nothing_accepted_has_no_accuracy():
 
     on_id = measure(NamedScorer(), id_images, {}).id.heads["energy"]
 
-    assert on_id.realised_tpr == 0
+    assert 0 == on_id.realised_tpr
     assert math.isnan(on_id.accepted_accuracy)
 
 
@@ -223,10 +223,10 @@ def test_document_is_strict_json():
     whole = json.loads(json.dumps(result.to_json(), allow_nan=False))
 
     (document,) = whole["models"]
-    assert whole["format"] == 1
-    assert document["heads"] == ["energy", "msp"]
-    assert (document["primary"], document["alpha"]) == ("energy", 0.05)
-    assert document["ood"]["far"]["metrics"]["energy"]["fpr95_id_positive"] == 0
+    assert 1 == whole["format"]
+    assert ["energy", "msp"] == document["heads"]
+    assert ("energy", 0.05) == (document["primary"], document["alpha"])
+    assert 0 == document["ood"]["far"]["metrics"]["energy"]["fpr95_id_positive"]
     assert document["id"]["accuracy"] is None
 
 
@@ -259,7 +259,7 @@ def test_empty_set_is_named():
     with pytest.raises(DataError, match="set 'far' has no images"):
         measure(NamedScorer(), ID_IMAGES, {"far": images()}, on_image=lambda: scored.append(1))
 
-    assert scored == []
+    assert [] == scored
 
 
 def test_progress_counts_every_image():
@@ -268,7 +268,7 @@ def test_progress_counts_every_image():
 
     measure(NamedScorer(), ID_IMAGES, {"far": OOD_IMAGES}, on_image=lambda: calls.append(1))
 
-    assert len(calls) == 7
+    assert 7 == len(calls)
 
 
 POOL = {"unlabelled": Manifest.of([content_hash(b"bee_0.6.png")])}
@@ -285,9 +285,9 @@ def test_a_transductive_result_says_so():
 
     result = measure(scorer, ID_IMAGES, {"far": OOD_IMAGES}, allow_overlap=True)
 
-    assert result.id.seen == {"unlabelled": 1}
-    assert result.ood["far"].seen == {}
-    assert result.objective == "classifier-discrepancy:mode=transductive"
+    assert {"unlabelled": 1} == result.id.seen
+    assert {} == result.ood["far"].seen
+    assert "classifier-discrepancy:mode=transductive" == result.objective
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_an_artefact_of_unknown_origin_has_no_objective(provenance):
     """Where the metadata say nothing usable about training, the objective is empty."""
     scorer = NamedScorer(provenance=provenance)
 
-    assert measure(scorer, ID_IMAGES, {"far": OOD_IMAGES}).objective == ""
+    assert "" == measure(scorer, ID_IMAGES, {"far": OOD_IMAGES}).objective
 
 
 def test_artefacts_share_the_sets():
@@ -393,7 +393,7 @@ def test_artefact_on_real_images(artifact_path, demo_images):
                 result.ood[name].metrics[head].auroc, abs=1e-12
             )
     assert np.mean(inside.label_index == id_images.labels) == result.id.accuracy
-    assert result.id.seen == {}
+    assert {} == result.id.seen
     assert {"near", "far", "all"} == set(result.groups)
     for head, on_id in result.id.heads.items():
         flagged = inside.scores[head] > np.array(on_id.thresholds)[inside.label_index]
@@ -411,7 +411,7 @@ def test_artefact_knows_its_training_images(artifact_path, demo_images):
         plan_evaluation(artifacts, "train", used, sets)
     (result,) = evaluate(plan_evaluation(artifacts, "train", used, sets, allow_overlap=True)).models
 
-    assert result.id.seen.keys() == {"training", "calibration"}
+    assert {"training", "calibration"} == result.id.seen.keys()
     # One image in twenty was used for validation, which chooses nothing.
     assert 40 <= sum(result.id.seen.values()) < 50
-    assert result.ood["aux"].seen == {"outliers": 9}
+    assert {"outliers": 9} == result.ood["aux"].seen

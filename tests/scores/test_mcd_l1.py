@@ -38,7 +38,7 @@ def test_is_the_l1_distance_of_softmaxes():
 
 def test_opposite_certainties_reach_two():
     """Two heads sure of different classes are as far apart as probabilities can be."""
-    assert discrepancy([[[900, 0], [0, 900]]])[0] == 2
+    assert 2 == discrepancy([[[900, 0], [0, 900]]])[0]
 
 
 def test_one_flat_and_one_sure_head():

@@ -464,7 +464,7 @@ def test_a_full_disk_leaves_what_was_saved(
         run()
     monkeypatch.undo()
 
-    assert raised.value.hint == "free some space; 6 rows are safe, and --resume goes on"
+    assert "free some space; 6 rows are safe, and --resume goes on" == raised.value.hint
     assert 4 == len(score(output, files, resume=True))
     assert uninterrupted(output, files) == content(output.path)
 
