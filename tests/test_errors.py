@@ -168,7 +168,7 @@ def missing_extra(tmp_path):
         ),
     ],
 )
-def test_messages(situation, message, hint, tmp_path):
+def test_messages_say_what_arrived_and_what_to_do(situation, message, hint, tmp_path):
     """What arrived, what was expected and what to do, word for word."""
     with pytest.raises(EdgeOodError, match=re.escape(message.format(tmp_path))) as caught:
         situation(tmp_path)

@@ -98,7 +98,7 @@ def test_all_parameters_are_kept_as_numbers():
         (["far="], "cannot read OOD set 'far='"),
     ],
 )
-def test_unusable_arguments(arguments, message):
+def test_repeated_and_half_written_sets_are_refused(arguments, message):
     """Repeated sets and half-written names are errors with a hint."""
     with pytest.raises(InputError, match=message) as caught:
         parse_sets(arguments)

@@ -175,7 +175,7 @@ def test_hand_computed_pair():
     assert expected == detection.pair_metrics([0, 1, 2, 5], [3, 6])
 
 
-def test_perfect_separation():
+def test_perfect_separation_is_the_best_value_of_every_metric():
     """OOD above ID is the best value of every metric."""
     measured = detection.pair_metrics([0.0, 1.0], [2.0, 3.0])
 

@@ -4,7 +4,7 @@ import dataclasses
 import os
 import re
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -171,7 +171,9 @@ def test_counts_cover_what_is_not_shown(metadata: Metadata) -> None:
 
 
 @pytest.mark.parametrize("rows", [[], [Row(Path("x"), "unreadable", "gone", {})]])
-def test_a_gallery_may_be_empty(metadata: Metadata, rows: list[Row], check_page) -> None:
+def test_a_gallery_may_be_empty(
+    metadata: Metadata, rows: list[Row], check_page: Callable[[str], None]
+) -> None:
     """Where nothing was scored, the page says so."""
     page = page_of(metadata, rows)
 

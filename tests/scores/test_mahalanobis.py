@@ -41,7 +41,7 @@ def fitted(features, labels, **parameters):
 @pytest.mark.parametrize(
     ("point", "expected"), [((0, 0), 0), ((3, 4), 25), ((9, 2), 5), ((5, 1), 26), ((-10, 0), 100)]
 )
-def test_by_hand(point, expected):
+def test_is_the_squared_distance_to_the_nearest_mean(point, expected):
     """With identity covariance: the squared distance to the nearer of (0, 0) and (10, 0)."""
     assert expected == pytest.approx(
         mahalanobis(np, features_only([point]), of_layer(PLAIN))[0], abs=1e-12
