@@ -19,6 +19,7 @@ from edge_ood.images.folders import read_class_folders
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import content_hash
 from edge_ood.registry import bind_parameters
+from edge_ood.report import figure
 from edge_ood.runtime.calibrate import calibrate_artifact
 from edge_ood.scores import HEADS, BoundHead
 
@@ -30,8 +31,18 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+DRAWN_SVG = figure._drawn_svg
+BLANK_SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"/>'
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip tests marked `gpu` where there is none."""
+    """Skip tests marked `gpu` where there is none; draw figures only where they are under test.
+
+    Commands leave pages, and drawing their figures would take longer than what most tests are
+    about. `tests/report` has the figures, and the pages of every command.
+    """
+    is_drawn = item.path.parent.name == "report"
+    figure._drawn_svg = DRAWN_SVG if is_drawn else lambda _: BLANK_SVG
     if item.get_closest_marker("gpu") and not pytest.importorskip("torch").cuda.is_available():
         pytest.skip("there is no CUDA device")
 
