@@ -1,8 +1,10 @@
 """Shared fixtures: real images, one small trained run and its artefact, made once a session."""
 
+import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -83,9 +85,39 @@ def image_folder(demo_images: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def run_path(demo_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run: a small two-head network, Outlier Exposure, digits 0 to 7 at 8 px."""
+def traced_once() -> Iterator[None]:
+    """Equal classifiers, down to their weights, are traced once: most exports are of one run.
+
+    Only networks of known classes are equal if they look it; a module of somebody's own may differ
+    in code alone.
+    """
     pytest.importorskip("torch")
+    from edge_ood.torch_export import export
+
+    trace, traced = export.export_classifier, {}
+
+    def once(classifier: Any, size_px: int) -> ModelProto:
+        kinds = {type(module).__module__.partition(".")[0] for module in classifier.modules()}
+        if not kinds <= {"edge_ood", "torch"}:
+            return trace(classifier, size_px)
+        digest = hashlib.sha256()
+        for name, tensor in classifier.state_dict().items():
+            digest.update(name.encode() + tensor.numpy().tobytes())
+        key = (digest.digest(), repr(classifier), getattr(classifier, "layers", ()), size_px)
+        if key not in traced:
+            traced[key] = trace(classifier, size_px).SerializeToString()
+        return onnx.load_from_string(traced[key])
+
+    export.export_classifier = once
+    yield
+    export.export_classifier = trace
+
+
+@pytest.fixture(scope="session")
+def run_path(
+    traced_once: None, demo_images: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A finished run: a small two-head network, Outlier Exposure, digits 0 to 7 at 8 px."""
     from edge_ood.images.preprocess import Preprocess
     from edge_ood.registry import Spec
     from edge_ood.training.settings import Settings
