@@ -29,6 +29,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded
 import numpy as np
 import onnx
 import torch
+from machine import machine
 from promises import CLOCKS, Promise, at_least, at_most
 from threadpoolctl import threadpool_limits
 
@@ -343,6 +344,7 @@ def main() -> None:
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     chosen = parser.parse_args()
     bench = Bench(chosen.threads, 5 if chosen.quick else 15, CLOCKS[chosen.clock])
+    print(machine(f"medians of {bench.repetitions} rounds, {chosen.clock} clock"))
     torch.set_num_threads(chosen.threads)
     warnings.simplefilter("ignore")  # of the libraries that we compare with
     with threadpool_limits(chosen.threads):

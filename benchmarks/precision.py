@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 from heads import CLOSED_FORM, Bench, Network, artefact, network
+from machine import machine
 from promises import CLOCKS, Promise, at_least, at_most
 from threadpoolctl import threadpool_limits
 
@@ -179,6 +180,7 @@ def main() -> None:
     chosen = parser.parse_args()
     trained = trained_of(chosen, parser.error)
     bench = Bench(chosen.threads, 5 if chosen.quick else 15, CLOCKS[chosen.clock])
+    print(machine(f"medians of {bench.repetitions} rounds, {chosen.clock} clock"))
     torch.set_num_threads(chosen.threads)
     largest_px = QUICK_PX if chosen.quick else max(size_px for _, size_px in TIMED)
     with threadpool_limits(chosen.threads):

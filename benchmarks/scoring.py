@@ -29,6 +29,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from heads import CLOSED_FORM, Network, artefact, network
+from machine import machine
 from photographs import FOLDERS, Photographs
 from promises import CLOCKS, Promise, at_least, at_most
 
@@ -232,7 +233,6 @@ def no_peer() -> AbstractContextManager[Callable[[], float]]:
 
 def scoring_rows(bench: Bench, *, with_peer: bool) -> Iterator[Promise]:
     """One row per kind of file and network."""
-    print(f"{available_cores()} cores, {bench.clock} clock, median of {bench.rounds} rounds")
     print(f"{'files':15} {'network':20} {'images':>6} {'decode':>8} {'infer':>8} {'limit':>7}"
           f" {'scored':>7} {'of limit':>8} {'PyTorch':>7} {'faster':>6}")  # fmt: skip
     for photographs, name, size_px in CELLS:
@@ -338,6 +338,7 @@ def main() -> None:
     chosen.cache.mkdir(parents=True, exist_ok=True)
     seconds = 1.0 if chosen.quick else 3.0
     bench = Bench(ROUNDS, seconds, chosen.clock, chosen.cache)
+    print(machine(f"medians of {bench.rounds} rounds, {bench.clock} clock"))
     goals = [
         *scoring_rows(bench, with_peer=not chosen.quick and chosen.clock == "wall"),
         *cold_rows(bench),

@@ -24,6 +24,7 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded
 
 import torch
+from machine import machine
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision.io import ImageReadMode, decode_image
@@ -169,6 +170,8 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--serve", action="store_true", help="measure on each line of stdin")
     chosen = parser.parse_args()
+    if not chosen.serve:  # its output is read by a program
+        print(machine(f"median of {chosen.repetitions} repetitions"))
     warnings.simplefilter("ignore")  # of the libraries that we compare with
     paths = sorted(chosen.folder.iterdir())
     peer = Peer(chosen.network, chosen.size_px, paths)

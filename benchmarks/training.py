@@ -29,6 +29,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded
 
 import torch
+from machine import machine
 from PIL import Image
 from promises import CLOCKS, Promise, at_least, at_most
 from torch import Tensor, nn
@@ -336,6 +337,8 @@ def main() -> None:
         clock=CLOCKS[chosen.clock],
         workers=WORKERS if chosen.clock == "wall" else 0,
     )
+    gpu = f"on {torch.cuda.get_device_name()}, " if device == "cuda" else ""
+    print(machine(f"{gpu}medians of {bench.turns} turns of {bench.steps} steps"))
     warnings.simplefilter("ignore")  # of the libraries that we compare with
     with tempfile.TemporaryDirectory() as scratch:
         folder = chosen.folder or write_digits(Path(scratch) / "digits")

@@ -88,6 +88,10 @@ def minimum_images(alpha: float, confidence: float = 0.0) -> int:
 
     Raises:
         InputError: If alpha is not in (0, 1), or confidence not in [0, 1).
+
+    Example:
+        >>> minimum_images(0.05), minimum_images(0.05, confidence=0.95)
+        (19, 59)
     """
     if not 0 < alpha < 1 or math.isinf(1 / alpha):
         raise InputError(f"alpha is {alpha!r}, expected a rate between 0 and 1", hint="try 0.05")
@@ -107,6 +111,10 @@ def threshold_rank(n: int, alpha: float, confidence: float = 0.0) -> int:
 
     Raises:
         CalibrationError: If n is too small for alpha and confidence.
+
+    Example:
+        >>> threshold_rank(99, alpha=0.05)  # 100 * 0.95
+        95
     """
     needed = minimum_images(alpha, confidence)
     if n < needed:
@@ -160,6 +168,13 @@ def fit_knots(
 
     Raises:
         CalibrationError: If n is too small for alpha and confidence, or a score is not finite.
+
+    Example:
+        >>> knots = fit_knots(range(1, 20), alpha=0.05)  # the threshold is the largest of 19
+        >>> knots.is_ood([19, 20]).tolist()
+        [False, True]
+        >>> print(knots.pvalue([10.5, 20]))  # (1 + 9) / 20 and 1 / 20
+        [0.5  0.05]
     """
     ordered = np.sort(np.asarray(scores, np.float32).astype(np.float64))
     if not np.isfinite(ordered).all():
@@ -176,7 +191,12 @@ def fit_knots(
 
 
 def kept_ranks(n: int, rank: int, limit: int = MAX_KNOTS) -> NDArray[np.int64]:
-    """Ascending 1-based ranks kept of n: all, or the top half, the k-th and even quantiles."""
+    """Ascending 1-based ranks kept of n: all, or the top half, the k-th and even quantiles.
+
+    Example:
+        >>> kept_ranks(10, rank=7, limit=4).tolist()
+        [1, 7, 9, 10]
+    """
     if n <= limit:
         return np.arange(1, n + 1)
     top = limit // 2
@@ -187,7 +207,13 @@ def kept_ranks(n: int, rank: int, limit: int = MAX_KNOTS) -> NDArray[np.int64]:
 def conformal_pvalues(
     counts: NDArray[np.int64], n: int, confidence: float = 0.0
 ) -> NDArray[np.float32]:
-    """P-values of scores that `counts` of n calibration scores reach, as the module describes."""
+    """P-values of scores that `counts` of n calibration scores reach, as the module describes.
+
+    Example:
+        >>> import numpy as np
+        >>> print(conformal_pvalues(np.array([0, 9, 19]), n=19))
+        [0.05 0.5  1.  ]
+    """
     if not confidence:
         return (np.float32(1) + counts.astype(np.float32)) / np.float32(n + 1)
     pvalues = np.ones(counts.shape)
@@ -201,6 +227,11 @@ def pvalues_of_weights(weights: NDArray[np.float32], n: int) -> NDArray[np.float
 
     Raises:
         InputError: If the weights are no whole numbers >= 1 that sum to n.
+
+    Example:
+        >>> import numpy as np
+        >>> print(pvalues_of_weights(np.array([1, 2], np.float32), n=3))
+        [0.25 0.75 1.  ]
     """
     with np.errstate(invalid="ignore"):
         counts = np.append(0, np.cumsum(weights[::-1].astype(np.int64)))

@@ -1,8 +1,10 @@
 """Shared fixtures: real images, one small trained run and its artefact, made once a session."""
 
+import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,6 +21,7 @@ from edge_ood.images.folders import read_class_folders
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import content_hash
 from edge_ood.registry import bind_parameters
+from edge_ood.report import figure
 from edge_ood.runtime.calibrate import calibrate_artifact
 from edge_ood.scores import HEADS, BoundHead
 
@@ -30,8 +33,18 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+DRAWN_SVG = figure._drawn_svg
+BLANK_SVG = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"/>'
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip tests marked `gpu` where there is none."""
+    """Skip tests marked `gpu` where there is none; draw figures only where they are under test.
+
+    Commands leave pages, and drawing their figures would take longer than what most tests are
+    about. `tests/report` has the figures, and the pages of every command.
+    """
+    is_drawn = item.path.parent.name == "report"
+    figure._drawn_svg = DRAWN_SVG if is_drawn else lambda _: BLANK_SVG
     if item.get_closest_marker("gpu") and not pytest.importorskip("torch").cuda.is_available():
         pytest.skip("there is no CUDA device")
 
@@ -72,9 +85,39 @@ def image_folder(demo_images: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def run_path(demo_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run: a small two-head network, Outlier Exposure, digits 0 to 7 at 8 px."""
+def traced_once() -> Iterator[None]:
+    """Equal classifiers, down to their weights, are traced once: most exports are of one run.
+
+    Only networks of known classes are equal if they look it; a module of somebody's own may differ
+    in code alone.
+    """
     pytest.importorskip("torch")
+    from edge_ood.torch_export import export
+
+    trace, traced = export.export_classifier, {}
+
+    def once(classifier: Any, size_px: int) -> ModelProto:
+        kinds = {type(module).__module__.partition(".")[0] for module in classifier.modules()}
+        if not kinds <= {"edge_ood", "torch"}:
+            return trace(classifier, size_px)
+        digest = hashlib.sha256()
+        for name, tensor in classifier.state_dict().items():
+            digest.update(name.encode() + tensor.numpy().tobytes())
+        key = (digest.digest(), repr(classifier), getattr(classifier, "layers", ()), size_px)
+        if key not in traced:
+            traced[key] = trace(classifier, size_px).SerializeToString()
+        return onnx.load_from_string(traced[key])
+
+    export.export_classifier = once
+    yield
+    export.export_classifier = trace
+
+
+@pytest.fixture(scope="session")
+def run_path(
+    traced_once: None, demo_images: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A finished run: a small two-head network, Outlier Exposure, digits 0 to 7 at 8 px."""
     from edge_ood.images.preprocess import Preprocess
     from edge_ood.registry import Spec
     from edge_ood.training.settings import Settings

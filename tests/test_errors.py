@@ -76,8 +76,8 @@ def test_hint_is_not_part_of_the_message():
 
 def test_damaged_images_carry_their_status():
     """The word for a score table travels with the error."""
-    assert DataError("x").status == "unreadable"
-    assert DataError("x", status="too-large").status == "too-large"
+    assert "unreadable" == DataError("x").status
+    assert "too-large" == DataError("x", status="too-large").status
 
 
 def test_far_names_list_what_there_is():
@@ -168,7 +168,7 @@ def missing_extra(tmp_path):
         ),
     ],
 )
-def test_messages(situation, message, hint, tmp_path):
+def test_messages_say_what_arrived_and_what_to_do(situation, message, hint, tmp_path):
     """What arrived, what was expected and what to do, word for word."""
     with pytest.raises(EdgeOodError, match=re.escape(message.format(tmp_path))) as caught:
         situation(tmp_path)

@@ -128,7 +128,7 @@ def modules_after(code: str) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-Ic", code + report], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert 0 == done.returncode, done.stderr
     roots = {name.partition(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
     return {root for root in roots - sys.stdlib_module_names if not root.startswith("__")}
 
@@ -145,7 +145,7 @@ def command_line(*arguments: str) -> str:
 
 def test_every_module_has_a_row() -> None:
     """A new room of the library is given its place in the import order."""
-    assert {name for name in MODULES if part_of(name) not in ROW} == set()
+    assert set() == {name for name in MODULES if part_of(name) not in ROW}
 
 
 def test_imports_never_point_down_the_table() -> None:
@@ -158,7 +158,7 @@ def test_imports_never_point_down_the_table() -> None:
         or (name in MODULES and part_of(name) != part_of(module) and row_of(name) >= row_of(module))
     }
 
-    assert downward == set()
+    assert set() == downward
 
 
 def test_the_top_level_holds_rooms() -> None:
@@ -193,7 +193,7 @@ def test_only_training_and_export_import_torch() -> None:
         if f"{name}.".startswith(prefixes)
     }
 
-    assert outside == set()
+    assert set() == outside
 
 
 def test_no_handler_swallows_a_bug() -> None:
@@ -215,7 +215,7 @@ def test_no_import_climbs_to_a_parent_package() -> None:
         if isinstance(node, ast.ImportFrom) and node.level > 1
     }
 
-    assert climbing == set()
+    assert set() == climbing
 
 
 @pytest.mark.parametrize("command", [(), ("evaluate",)])

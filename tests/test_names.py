@@ -119,7 +119,7 @@ def test_no_module_imports_a_file_of_a_registry() -> None:
         for file in Registry(f"edge_ood.{name}", kind="", attribute="").names()
     }
 
-    assert {(module, name) for module, name in imported if name in listed} == set()
+    assert set() == {(module, name) for module, name in imported if name in listed}
 
 
 def test_no_module_reads_a_parameter_by_name() -> None:

@@ -69,7 +69,7 @@ def test_package_data_lists_every_other_file() -> None:
     others = [p for p in tracked if p.parts[0] == "edge_ood" and p.suffix != ".py"]
 
     assert others
-    assert [p for p in others if not any(p.match(pattern) for pattern in patterns)] == []
+    assert [] == [p for p in others if not any(p.match(pattern) for pattern in patterns)]
 
 
 @pytest.mark.source
@@ -126,7 +126,7 @@ def test_constraints_pin_what_the_dependencies_need() -> None:
             if applies and canonicalize_name(asked.name) not in needed:
                 waiting.append(asked)
 
-    assert needed - set(pins("constraints.txt")) == set()
+    assert set() == needed - set(pins("constraints.txt"))
 
 
 def test_oldest_environment_is_the_declared_floor() -> None:
@@ -147,7 +147,7 @@ def test_tracked_files_are_small() -> None:
     """No artefact, checkpoint or data set slips into the history."""
     large = [p for p in tracked_files() if p.stat().st_size > LARGEST_TRACKED_FILE_BYTES]
 
-    assert large == []
+    assert [] == large
 
 
 @pytest.mark.source
@@ -160,8 +160,8 @@ def test_tracked_files_end_in_a_line_break() -> None:
         if b"\0" not in text and (not text.endswith(b"\n") or text.endswith(b"\n\n"))
     ]
 
-    assert wrong == []
-    assert [path for path, text in texts.items() if b"\0" not in text and b"\r" in text] == []
+    assert [] == wrong
+    assert [] == [path for path, text in texts.items() if b"\0" not in text and b"\r" in text]
 
 
 @pytest.mark.source
@@ -176,4 +176,4 @@ def test_tracked_files_name_no_package_host() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="permissions of a POSIX file system")
 def test_the_ci_script_is_executable() -> None:
     """`.ci/run` can be started as it is."""
-    assert (ROOT / ".ci" / "run").stat().st_mode & 0o111 == 0o111
+    assert 0o111 == (ROOT / ".ci" / "run").stat().st_mode & 0o111

@@ -52,7 +52,7 @@ def test_either_spelling_gets_the_object(package, separator, name):
     """Hyphen and underscore are interchangeable when asking."""
     registry = Registry(package, kind="piece", attribute="THING", separator=separator)
 
-    assert registry.get(name) == "max_logit"
+    assert "max_logit" == registry.get(name)
 
 
 def test_a_new_file_is_a_new_name(package, tmp_path):
@@ -61,7 +61,7 @@ def test_a_new_file_is_a_new_name(package, tmp_path):
     (tmp_path / package / "odin.py").write_text("THING = 'odin'\n")
 
     assert "odin" in registry.names()
-    assert registry.get("odin") == "odin"
+    assert "odin" == registry.get("odin")
 
 
 def test_listing_names_imports_none_of_them(package, tmp_path):
@@ -80,7 +80,7 @@ def test_listing_names_imports_none_of_them(package, tmp_path):
         check=True,
     )
 
-    assert run.stdout.strip() == "['energy', 'max_logit', 'slow']"
+    assert "['energy', 'max_logit', 'slow']" == run.stdout.strip()
 
 
 @pytest.mark.parametrize("name", ["enrgy", "Energy"])
@@ -91,8 +91,8 @@ def test_unknown_name_suggests_the_nearest(package, name):
     with pytest.raises(UnknownNameError, match=f"unknown piece '{name}'") as caught:
         registry.get(name)
 
-    assert caught.value.closest == "energy"
-    assert caught.value.hint == "did you mean 'energy'? 'ls' lists them"
+    assert "energy" == caught.value.closest
+    assert "did you mean 'energy'? 'ls' lists them" == caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["_private", "__init__", "energy.THING", "", "../energy"])
@@ -136,7 +136,7 @@ def test_empty_names_and_parameters_are_refused(text):
     with pytest.raises(InputError, match=r"cannot read .*: empty name or parameter") as caught:
         parse_specs(text)
 
-    assert caught.value.hint == "write NAME,NAME:parameter=value,parameter=value"
+    assert "write NAME,NAME:parameter=value,parameter=value" == caught.value.hint
 
 
 @pytest.mark.parametrize("text", ["energy:x", "energy:=1", "energy:x=", "energy,=1"])
@@ -202,7 +202,7 @@ def test_typed_values_pass():
     """Values from a document are kept as they are; whole numbers serve as floats."""
     bound = bind_parameters(scaled, {"temperature": 2, "steps": 5}, owner="scaled")
 
-    assert (bound["temperature"], bound["steps"]) == (2.0, 5)
+    assert (2.0, 5) == (bound["temperature"], bound["steps"])
 
 
 @pytest.mark.parametrize(("given", "expected"), [({}, None), ({"limit": None}, None)])
@@ -245,7 +245,7 @@ def test_unknown_parameter_suggests_the_nearest():
     ) as caught:
         bind_parameters(scaled, {"temperatures": "2"}, owner="scaled")
 
-    assert caught.value.closest == "temperature"
+    assert "temperature" == caught.value.closest
 
 
 def test_positional_arguments_are_no_parameters():
@@ -259,7 +259,7 @@ def test_function_without_parameters_says_so():
     with pytest.raises(UnknownNameError) as caught:
         bind_parameters(lambda values: values, {"x": "1"}, owner="identity")
 
-    assert caught.value.hint == "one of none at all"
+    assert "one of none at all" == caught.value.hint
 
 
 def bounded(*, width: Positive = 1.0, step: NonNegative = 0.5, by: Literal["mean", "max"] = "mean"):

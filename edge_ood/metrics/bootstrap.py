@@ -77,7 +77,12 @@ class Resamples:
             )
 
     def times(self, replicates: range) -> NDArray[np.uint8]:
-        """How often each image was drawn, (len(replicates), n); every row sums to n."""
+        """How often each image was drawn, (len(replicates), n); every row sums to n.
+
+        Example:
+            >>> Resamples("test", n=3, count=9, seed=0).times(range(2)).sum(axis=1).tolist()
+            [3, 3]
+        """
         # A hundred draws of one image are impossible in practice: 256 have probability 1e-507.
         times = np.empty((len(replicates), self.n), np.uint8)
         stream = zlib.crc32(self.name.encode("utf-8", "surrogatepass"))
@@ -105,6 +110,12 @@ def pair_replicates(
     Raises:
         InputError: If a score is NaN, or scores and images differ in number.
         ShapeError: If scores are not one-dimensional.
+
+    Example:
+        >>> inside, outside = (Resamples(name, n=2, count=3, seed=0) for name in ("test", "near"))
+        >>> replicates = pair_replicates({"energy": ([1, 2], [3, 4])}, inside, outside)
+        >>> replicates["energy"]["auroc"].tolist()  # no drawn ID image outscores an OOD image
+        [1.0, 1.0, 1.0]
     """
     is_ood = np.arange(id_images.n + ood_images.n) >= id_images.n
     rankings = {
@@ -173,6 +184,11 @@ def mean_replicates(
 
     Returns:
         By name, (B,); NaN where none of the images was drawn.
+
+    Example:
+        >>> images = Resamples("test", n=2, count=3, seed=0)
+        >>> mean_replicates({"right": ([1, 1], [True, True])}, images)["right"].tolist()
+        [1.0, 1.0, 1.0]
     """
     numbers = np.column_stack([np.where(among, of, 0.0) for of, among in values.values()])
     among = np.column_stack([np.asarray(among, np.float64) for _, among in values.values()])
@@ -200,6 +216,12 @@ def logit_interval(
     Returns:
         Both ends in (0, 1). NaN if the rate is 0, 1 or NaN, or if more than `1 - level` of the
         replicates are NaN, as when images of one kind are two or three; fewer are left out.
+
+    Example:
+        >>> import numpy as np
+        >>> low, high = logit_interval(0.5, np.array([0.4, 0.6]), level=0.95)
+        >>> print(f"{low:.4f} {high:.4f}")  # logits -+ 1.96 * 0.1414 / 0.25
+        0.2481 0.7519
     """
     defined = _defined(replicates, level)
     if len(defined) < 2 or not 0 < rate < 1:
@@ -215,6 +237,11 @@ def percentile_interval(replicates: NDArray[np.float64], level: float) -> tuple[
 
     NaN if more than `1 - level` of the replicates are, fewer are left out; and if none is expected
     beyond each end, as of fewer than 40 at level 0.95.
+
+    Example:
+        >>> import numpy as np
+        >>> percentile_interval(np.arange(101.0), level=0.5)
+        (25.0, 75.0)
     """
     defined = _defined(replicates, level)
     if len(defined) * (1 - level) / 2 < 1:

@@ -29,7 +29,12 @@ _PREDICTIONS_OF_A_BIN = 100
 
 
 def accuracy(is_right: ArrayLike) -> float:
-    """Fraction in [0, 1] of predictions (N,) that are right; at least one is needed."""
+    """Fraction in [0, 1] of predictions (N,) that are right; at least one is needed.
+
+    Example:
+        >>> accuracy([True, True, True, False])
+        0.75
+    """
     return fraction(is_right, "predictions")
 
 
@@ -38,6 +43,10 @@ def chance_level(labels: ArrayLike) -> float:
 
     Raises:
         InputError: If there is no label.
+
+    Example:
+        >>> chance_level([0, 0, 0, 1])
+        0.75
     """
     classes = np.asarray(labels)
     if not len(classes):
@@ -46,7 +55,13 @@ def chance_level(labels: ArrayLike) -> float:
 
 
 def max_probability(logits: ArrayLike) -> NDArray[np.float64]:
-    """Largest softmax probability (N,), in [1 / K, 1], of logits (N, K)."""
+    """Largest softmax probability (N,), in [1 / K, 1], of logits (N, K).
+
+    Example:
+        >>> import math
+        >>> print(max_probability([[0, 0], [0, math.log(3)]]))
+        [0.5  0.75]
+    """
     z = np.asarray(logits, np.float64)
     if z.ndim != 2 or not z.shape[1]:
         raise ShapeError(f"logits of shape {z.shape}, expected (N, K)")
@@ -74,6 +89,11 @@ def reliability(
         InputError: If there is no prediction, or a confidence is NaN or outside [0, 1].
 
     Source: Guo et al. 2017, arXiv:1706.04599, section 2.
+
+    Example:
+        >>> confidences, accuracies, count = reliability([0.5, 0.9, 0.9], [True, True, False])
+        >>> count[count > 0].tolist(), accuracies[count > 0].tolist()
+        ([1, 2], [1.0, 0.5])
     """
     sure, right = _checked_predictions(confidence, is_right)
     edges = np.linspace(0, 1, RELIABILITY_BINS + 1)[1:-1]
@@ -93,6 +113,10 @@ def expected_calibration_error(confidence: ArrayLike, is_right: ArrayLike) -> fl
     Args and errors are those of `reliability`.
 
     Source: Guo et al. 2017, arXiv:1706.04599, eq. 3.
+
+    Example:
+        >>> expected_calibration_error([0.75, 0.75], [True, False])  # sure to 3 / 4, right in 1 / 2
+        0.25
     """
     mean_confidence, accuracies, count = reliability(confidence, is_right)
     gaps = np.abs(accuracies - mean_confidence)
@@ -112,6 +136,10 @@ def rms_calibration_error(confidence: ArrayLike, is_right: ArrayLike) -> float:
     Two changes from the authors' code: the last bin, which holds the most confident predictions,
     counts (their loop ends before it), and predictions of equal confidence share the mean of what
     is right among them, so that the order of the images changes nothing.
+
+    Example:
+        >>> rms_calibration_error([0.75, 0.75], [True, False])
+        0.25
     """
     sure, right = _checked_predictions(confidence, is_right)
     values, position, count = np.unique(sure, return_inverse=True, return_counts=True)

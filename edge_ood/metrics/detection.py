@@ -96,6 +96,10 @@ def pair_metrics(id_scores: ArrayLike, ood_scores: ArrayLike) -> PairMetrics:
     Raises:
         InputError: If a set is empty or holds a NaN.
         ShapeError: If a set is not one-dimensional.
+
+    Example:
+        >>> pair_metrics(id_scores=[1, 2], ood_scores=[2, 3]).auroc  # 3 of 4 pairs, and a tie
+        0.875
     """
     inside = checked_vector(id_scores, "ID scores")
     outside = checked_vector(ood_scores, "OOD scores")
@@ -127,6 +131,10 @@ def misclassification(scores: ArrayLike, is_right: ArrayLike) -> Misclassificati
 
     Raises:
         InputError: If there is no score, or one is NaN.
+
+    Example:
+        >>> misclassification([1, 2, 3], is_right=[True, True, False]).auroc
+        1.0
     """
     checked = checked_vector(scores, "scores")
     right = checked_marks(is_right, len(checked))
@@ -153,6 +161,10 @@ def auroc(scores: ArrayLike, is_positive: ArrayLike) -> float:
 
     Raises:
         InputError: If there is no score, or one is NaN.
+
+    Example:
+        >>> auroc([1, 2, 3, 4], [False, True, False, True])  # in order: 3 of 4 pairs
+        0.75
     """
     return _of_two_classes("AUROC", ranking.auroc, scores, is_positive)
 
@@ -164,6 +176,10 @@ def average_precision(scores: ArrayLike, is_positive: ArrayLike) -> float:
     some code bases use instead is larger.
 
     Args and errors are those of `auroc`.
+
+    Example:
+        >>> average_precision([1, 2, 3, 4], [True, False, False, True])  # 1 / 2 * (1 / 1 + 2 / 4)
+        0.75
     """
     return _of_two_classes("average precision", ranking.average_precision, scores, is_positive)
 
@@ -174,6 +190,10 @@ def fpr95(scores: ArrayLike, is_positive: ArrayLike) -> float:
     The threshold is the strictest that reaches the recall, so that no rate is interpolated.
 
     Args and errors are those of `auroc`.
+
+    Example:
+        >>> fpr95([1, 2, 3, 4], [False, True, False, True])  # from 2 on, where 3 is false
+        0.5
     """
     return _of_two_classes("FPR95", ranking.fpr95, scores, is_positive)
 
@@ -185,12 +205,21 @@ def detection_error(scores: ArrayLike, is_positive: ArrayLike) -> float:
     class is called positive changes nothing if the score's sign changes with it.
 
     Args and errors are those of `auroc`.
+
+    Example:
+        >>> detection_error([1, 2, 3, 4], [False, True, False, True])  # from 2 on: (0 + 1 / 2) / 2
+        0.25
     """
     return _of_two_classes("detection error", ranking.detection_error, scores, is_positive)
 
 
 def realised_tpr(is_ood: ArrayLike) -> float:
-    """Fraction in [0, 1] of ID images that decisions (N,) accept; at least one is needed."""
+    """Fraction in [0, 1] of ID images that decisions (N,) accept; at least one is needed.
+
+    Example:
+        >>> realised_tpr([False, False, False, True])
+        0.75
+    """
     return fraction(~np.asarray(is_ood, np.bool_), "decisions")
 
 

@@ -20,6 +20,11 @@ def clopper_pearson(count: int, n: int, level: float) -> tuple[float, float]:
         level: In (0, 1).
 
     Source: Clopper & Pearson 1934, doi:10.1093/biomet/26.4.404.
+
+    Example:
+        >>> low, high = clopper_pearson(0, 2, level=0.5)
+        >>> low, round(high, 9)  # 1 - 0.25 ** (1 / 2)
+        (0.0, 0.5)
     """
     tail = (1 - level) / 2
     low = float(beta_quantile(tail, count, n + 1 - count)) if count else 0.0
@@ -56,6 +61,11 @@ def ranking_bounds(
 
     Source: the problem is that of Obuchowski & Lieber 2002, Confidence bounds when the estimated
     ROC area is 1.0; the bounds are derived here, without their normal distributions.
+
+    Example:
+        >>> low, high = ranking_bounds("auroc", 1.0, n_id=2, n_ood=9, level=0.5)
+        >>> round(low, 9), high  # 0.25 ** (1 / 2)
+        (0.5, 1.0)
     """
     trials = {"fpr95_id_positive": n_ood, "fpr95_ood_positive": n_id}
     if rate in (0, 1):

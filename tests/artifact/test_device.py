@@ -97,7 +97,7 @@ def test_gpu_libraries_are_told_apart_by_file(system: Path) -> None:
     (second,) = library_marks("cuda")
 
     assert first.startswith(f"{library} 3 ")
-    assert second == f"{library} 3 1"
+    assert f"{library} 3 1" == second
     assert [] == library_marks("cpu")
 
 

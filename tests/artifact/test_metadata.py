@@ -121,7 +121,7 @@ def assign(value: Any) -> Callable[[Any, Any], None]:
 def test_metadata_are_read_back_equal(metadata: Metadata) -> None:
     """Writing and reading is the identity, history, knots and odd class names included."""
     assert metadata == read(write_metadata(metadata))
-    assert metadata.classes == ("=green", "red apple", "\u84dd\u2215blue")
+    assert ("=green", "red apple", "\u84dd\u2215blue") == metadata.classes
 
 
 def test_unknown_keys_are_ignored(metadata: Metadata, document: dict[str, Any]) -> None:

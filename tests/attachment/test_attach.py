@@ -1,8 +1,10 @@
 """The pipeline: which images decide what, what is left on disk, what the statistics are."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -294,7 +296,9 @@ def test_a_moved_training_image_is_named(request_: Request, tmp_path: Path) -> N
         attach(replace(request_, training=missing), tmp_path / "x.onnx")
 
 
-def _shifted(evaluator):  # type: ignore[no-untyped-def]  # a reference that is off
+def _shifted(evaluator: Callable[..., Any]) -> Callable[..., Any]:
+    """A reference that is off."""
+
     def off(images: np.ndarray) -> object:
         outputs = evaluator(images)
         return replace(outputs, logits=outputs.logits + 0.01)

@@ -243,7 +243,7 @@ def test_thinned_pvalues_round_up():
 
 @pytest.mark.parametrize("n", [1, 1024, 1025, 1026, 1537, 20_000])
 @pytest.mark.parametrize("share", [0.1, 0.95, 1.0])
-def test_kept_ranks(n, share):
+def test_the_top_half_and_the_threshold_are_kept(n, share):
     """At most 1,024 ascending ranks, among them the top 512 and the threshold's."""
     rank = max(1, round(share * n))
 

@@ -31,7 +31,7 @@ def run(copy: Path, *words: object) -> None:
     command = [copy / "venv" / "bin" / "python", "-Im", *map(str, words)]
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
     done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, f"{done.stdout[-20_000:]}\n{done.stderr[-5_000:]}"
+    assert 0 == done.returncode, f"{done.stdout[-20_000:]}\n{done.stderr[-5_000:]}"
 
 
 @pytest.fixture(scope="module")

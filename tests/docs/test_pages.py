@@ -55,7 +55,7 @@ def test_the_contract_has_every_key(document: type) -> None:
     page = text_of("artefact.md")
 
     keys = [STORED_NAMES.get(field.name, field.name) for field in fields(document)]
-    assert [key for key in keys if f"`{key}`" not in page] == []
+    assert [] == [key for key in keys if f"`{key}`" not in page]
 
 
 def test_the_contract_has_every_output() -> None:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from edge_ood.cli.app import app
 from edge_ood.registry import Registry
+from edge_ood.scores import DEFAULT_HEADS
 from edge_ood.scores import HEADS as HEAD_REGISTRY
 
 ROOT = Path(__file__).parents[2]
@@ -97,7 +98,7 @@ def test_every_option_says_what_it_is_for(name: str) -> None:
     """No option or argument stands in the help without words."""
     silent = [p.name for p in COMMANDS[name].params if not p.help and p.name != "help"]
 
-    assert silent == []
+    assert [] == silent
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -135,7 +136,7 @@ def test_quoted_make_targets_exist(page: str) -> None:
     lines = quoted_in_blocks(page, "make") + quoted_inline(page, "make")
     named = {word for words in lines for word in words if word.isidentifier()}
 
-    assert named - targets == set()
+    assert set() == named - targets
 
 
 @pytest.mark.parametrize(("page", "longest"), LONGEST_PAGE_LINES.items())
@@ -148,6 +149,14 @@ def test_pages_stay_short(page: str, longest: int) -> None:
 def test_readme_shows_the_two_commands(target: str) -> None:
     """The README opens the door: `make demo` and `make test`, ready to paste."""
     assert [target] in quoted_in_blocks("README.md", "make")
+
+
+def test_readme_lists_the_default_heads() -> None:
+    """Its table has every head that a file gets where nobody chose, and none that is not there."""
+    listed = set(re.findall(r"^\| `(\w+)` \|", page_text("README.md"), re.MULTILINE))
+
+    assert {*DEFAULT_HEADS, "odin"} <= listed
+    assert set() == listed - {*HEADS}
 
 
 @pytest.mark.parametrize("name", HEADS)

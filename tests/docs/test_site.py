@@ -31,7 +31,7 @@ def test_formulas_are_mathml(tmp_path: Path) -> None:
         tmp_path, "Threshold $s_{(k)}$, with\n\n$$k = n + 1$$ (rank)\n\nby {eq}`rank`."
     )
 
-    assert complaints == ""
+    assert "" == complaints
     assert "<msub><mi>s</mi>" in page
     assert re.search(r'display="block".*<mi>k</mi><mo>[^<]*</mo><mi>n</mi>', page)
     assert '<span class="eqno">(1)</span>' in page

@@ -75,7 +75,7 @@ def test_every_command_of_the_tutorial_runs(tmp_path: Path) -> None:
         done = subprocess.run(
             ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True
         )
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        assert 0 == done.returncode, f"{command}\n{done.stdout}\n{done.stderr}"
 
     commands = {words[1] for words in ran if words[0] == "edge-ood"}
     assert {"train", "export", "score", "evaluate", "calibrate", "attach", "check"} <= commands

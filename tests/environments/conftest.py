@@ -21,7 +21,7 @@ def run_pip(*arguments: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode and "connection" in done.stderr.lower() and "CI" not in os.environ:
         pytest.skip("no package registry within reach")
-    assert done.returncode == 0, done.stderr
+    assert 0 == done.returncode, done.stderr
 
 
 def make_environment(folder: Path, wheel: Path, constraints: Path) -> Program:

@@ -118,7 +118,9 @@ def test_frames_are_resized_alike(oldest: Program, artifact_path: Path, tmp_path
 
 
 @pytest.mark.parametrize("command", ["check", "inspect"])
-def test_commands_run(oldest: Program, artifact_path: Path, command: str) -> None:
+def test_commands_read_a_file_of_the_newest_versions(
+    oldest: Program, artifact_path: Path, command: str
+) -> None:
     """The probe is reproduced and the description printed."""
     done = oldest("edge-ood", command, artifact_path)
 

@@ -134,7 +134,7 @@ def test_corruptions_are_parsed_like_other_names():
         ("", InputError, "cannot read ''", "NAME"),
     ],
 )
-def test_unusable_corruptions(text, error, message, hint):
+def test_unusable_corruptions_are_refused_with_a_hint(text, error, message, hint):
     """What arrived, and what would do."""
     with pytest.raises(error, match=message) as caught:
         parse_corruptions(text)

@@ -236,8 +236,8 @@ def test_a_false_positive_rate_that_jumps_has_quantiles():
 
     low, high = ends(artifact.ood["svhn"].intervals["energy"]["fpr95_id_positive"])
 
-    assert artifact.ood["svhn"].metrics["energy"].fpr95_id_positive == 0.005
-    assert low == 0
+    assert 0.005 == artifact.ood["svhn"].metrics["energy"].fpr95_id_positive
+    assert 0 == low
     assert 41 / 200 < high < 0.3
 
 
@@ -272,8 +272,8 @@ def test_a_false_positive_rate_of_zero_reaches_as_far_as_its_replicates():
 
     low, high = ends(artifact.ood["svhn"].intervals["energy"]["fpr95_id_positive"])
 
-    assert artifact.ood["svhn"].metrics["energy"].fpr95_id_positive == 0
-    assert (low, high) == (0, 1)
+    assert 0 == artifact.ood["svhn"].metrics["energy"].fpr95_id_positive
+    assert (0, 1) == (low, high)
 
 
 def test_a_useless_score_has_no_detection_error_above_one_half():
@@ -325,7 +325,7 @@ def test_one_image_of_each_kind():
 
     intervals = artifact.ood["far"].intervals["energy"]
 
-    assert ends(intervals["auroc"]) == pytest.approx((0.025, 1))
+    assert pytest.approx((0.025, 1)) == ends(intervals["auroc"])
     document = Evaluation("1", "", (artifact,), BOOTSTRAP, None, False).to_json()
     assert "NaN" not in json.dumps(document)
 

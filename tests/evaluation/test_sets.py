@@ -29,12 +29,12 @@ def test_equal_folder_names_get_their_parents():
     """As many parents as needed, and only where needed."""
     found = named(["/a/x/test", "/a/y/test", "/b/y/test", "/c/dtd"])
 
-    assert list(found) == ["x/test", "a/y/test", "b/y/test", "dtd"]
+    assert ["x/test", "a/y/test", "b/y/test", "dtd"] == list(found)
 
 
 def test_plain_folder_gives_way_to_a_given_name():
     """A name given by hand is never taken by a plain folder."""
-    assert list(named(["/data/far/dtd", "dtd=/data/near"])) == ["far/dtd", "dtd"]
+    assert ["far/dtd", "dtd"] == list(named(["/data/far/dtd", "dtd=/data/near"]))
 
 
 def test_folder_with_an_equals_sign_is_a_folder(tmp_path):
@@ -98,7 +98,7 @@ def test_all_parameters_are_kept_as_numbers():
         (["far="], "cannot read OOD set 'far='"),
     ],
 )
-def test_unusable_arguments(arguments, message):
+def test_repeated_and_half_written_sets_are_refused(arguments, message):
     """Repeated sets and half-written names are errors with a hint."""
     with pytest.raises(InputError, match=message) as caught:
         parse_sets(arguments)

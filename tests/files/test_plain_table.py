@@ -29,7 +29,7 @@ def test_shorter_headings_stand_at_the_bottom():
     """A heading of one line stands on the last line of the taller ones."""
     lines = format_table(["a", "b\nc", "d"], []).splitlines()
 
-    assert lines == ["   b", "a  c  d", "-  -  -"]
+    assert ["   b", "a  c  d", "-  -  -"] == lines
 
 
 def test_row_with_a_missing_cell_is_a_bug():

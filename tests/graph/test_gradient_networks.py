@@ -4,6 +4,7 @@ import copy
 import functools
 import io
 import warnings
+from typing import Any
 
 import numpy as np
 import onnx
@@ -20,6 +21,8 @@ from edge_ood.graph.simplify import simplify
 torch = pytest.importorskip("torch")
 torchvision = pytest.importorskip("torchvision")
 
+Floats = NDArray[np.floating[Any]]
+
 SIZE_PX = 32
 TEMPERATURE = 1000.0
 TOLERANCE_DOUBLE = 1e-9  # sums of some thousand float64 products
@@ -34,23 +37,23 @@ NETWORKS = {
 class Logits(torch.nn.Module):
     """The project's classifiers return more than logits."""
 
-    def __init__(self, classifier):
+    def __init__(self, classifier: torch.nn.Module) -> None:
         super().__init__()
         self.classifier = classifier
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits (N, 10)."""
         return self.classifier(images).logits
 
 
-def project_network(name):
+def project_network(name: str) -> torch.nn.Module:
     from edge_ood.models import build_classifier
 
     return Logits(build_classifier(name, 10))
 
 
 @functools.cache
-def network(name):
+def network(name: str) -> torch.nn.Module:
     """In evaluation mode, with batch statistics that are not 0 and 1."""
     torch.manual_seed(0)
     made = NETWORKS[name]()
@@ -64,7 +67,7 @@ def network(name):
 
 
 @functools.cache
-def classifier(name, *, dtype=torch.float32):
+def classifier(name: str, *, dtype: torch.dtype = torch.float32) -> onnx.ModelProto:
     """Exported by torch's older exporter, which takes a tenth of the time of the newer."""
     program = io.BytesIO()
     with warnings.catch_warnings():
@@ -82,7 +85,7 @@ def classifier(name, *, dtype=torch.float32):
     return onnx.load_from_string(program.getvalue())
 
 
-def with_odin_loss(model):
+def with_odin_loss(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model with an output `loss` (N,): minus the log-softmax of the largest logit."""
     model = copy.deepcopy(model)
     kind = model.graph.output[0].type.tensor_type.elem_type
@@ -100,7 +103,7 @@ def with_odin_loss(model):
 
 
 @functools.cache
-def session(name, *, simplified=False):
+def session(name: str, *, simplified: bool = False) -> onnxruntime.InferenceSession:
     """Runs images to loss and gradient in onnxruntime."""
     model = simplify(classifier(name)) if simplified else classifier(name)
     model = with_gradient(with_odin_loss(model), of="loss", wrt="x")
@@ -112,11 +115,11 @@ def session(name, *, simplified=False):
     )
 
 
-def gradient_of(name, images, **options):
+def gradient_of(name: str, images: Floats, **options: bool) -> Floats:
     return session(name, **options).run(["gradient"], {"x": images})[0]
 
 
-def by_autograd(name, images):
+def by_autograd(name: str, images: Floats) -> Floats:
     """The gradient in float64."""
     made = copy.deepcopy(network(name)).double()
     images = torch.from_numpy(images.astype(np.float64)).requires_grad_(True)
@@ -125,18 +128,18 @@ def by_autograd(name, images):
     return torch.autograd.grad(loss.sum(), images)[0].numpy()
 
 
-def images(count, seed=0, dtype=np.float32):
+def images(count: int, seed: int = 0, dtype: type[np.floating[Any]] = np.float32) -> Floats:
     shape = (count, 3, SIZE_PX, SIZE_PX)
     return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
 
 
-def errors(exact: NDArray[np.float64], got: NDArray[np.float64]) -> NDArray[np.float64]:
+def errors(exact: Floats, got: Floats) -> Floats:
     """Largest difference over largest element, per image."""
     axes = (1, 2, 3)
     return np.abs(got - exact).max(axis=axes) / np.abs(exact).max(axis=axes)
 
 
-def test_wide_resnet_equals_autograd_in_float64():
+def test_wide_resnet_equals_autograd_in_float64() -> None:
     """The whole chain of rules is exact: nothing differs but the order of summation."""
     model = with_gradient(
         with_odin_loss(classifier("wrn", dtype=torch.float64)), of="loss", wrt="x"
@@ -150,7 +153,7 @@ def test_wide_resnet_equals_autograd_in_float64():
 
 @pytest.mark.parametrize("count", [1, 3, 32])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_gradient_equals_autograd(name, count):
+def test_gradient_equals_autograd(name: str, count: int) -> None:
     """In float32, at any batch size, image by image.
 
     An activation that is zero but for rounding passes the gradient or does not; so a few images
@@ -164,7 +167,7 @@ def test_gradient_equals_autograd(name, count):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_simplified_network_has_the_same_gradient(name):
+def test_simplified_network_has_the_same_gradient(name: str) -> None:
     """Folding batch normalisation first changes the speed only."""
     batch = images(5)
 
@@ -174,7 +177,7 @@ def test_simplified_network_has_the_same_gradient(name):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_splitting_a_batch_changes_nothing(name):
+def test_splitting_a_batch_changes_nothing(name: str) -> None:
     """An image's gradient does not depend on its neighbours."""
     batch = images(7)
     whole = gradient_of(name, batch)

@@ -1,6 +1,7 @@
 """The step inside the graph: its units, its sign, its limits, one for each loss."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,7 +12,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from edge_ood.graph.assemble import assemble_scores
 from edge_ood.graph.network import PREPROCESSED
 from edge_ood.images.preprocess import Preprocess
-from edge_ood.scores import BoundHead, ScoreHead
+from edge_ood.scores import BoundHead, Outputs, ScoreHead, Statistics
 
 SIZE = 2
 STD = (0.2, 0.3, 0.25)
@@ -39,12 +40,14 @@ def classifier(weights: np.ndarray) -> ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
 
 
-def first_logit(xp, outputs, statistics, **parameters):  # type: ignore[no-untyped-def]
+def first_logit(xp: Any, outputs: Outputs, statistics: Statistics, **parameters: Any) -> Any:
     """The score is a logit of the moved image."""
     return xp.sum(outputs.logits, axis=1)
 
 
-def descend_logit(xp, outputs, statistics, **parameters):  # type: ignore[no-untyped-def]
+def descend_logit(
+    xp: Any, outputs: Outputs, statistics: Statistics, **parameters: Any
+) -> dict[str, Any]:
     """So is the loss."""
     return {"logits": xp.sum(outputs.logits, axis=1)}
 
@@ -128,13 +131,15 @@ def test_each_loss_has_its_own_step() -> None:
     weights = np.random.default_rng(2).normal(size=(12, 1))
     fall = 0.01 * np.abs(weights.reshape(3, -1)).sum(axis=1) @ (1 / np.array(STD))
 
-    def losses(xp, outputs, statistics, **parameters):  # type: ignore[no-untyped-def]
+    def losses(
+        xp: Any, outputs: Outputs, statistics: Statistics, **parameters: Any
+    ) -> dict[str, Any]:
         return {
             "logits": xp.sum(outputs.logits, axis=1),
             "features/negative": xp.sum(outputs.features["negative"], axis=1),
         }
 
-    def both(xp, outputs, statistics, **parameters):  # type: ignore[no-untyped-def]
+    def both(xp: Any, outputs: Outputs, statistics: Statistics, **parameters: Any) -> Any:
         return xp.sum(outputs.logits + 100 * outputs.features["negative"], axis=1)
 
     bound = BoundHead(
@@ -171,7 +176,7 @@ def test_heads_share_the_first_pass() -> None:
 def test_outputs_that_are_not_perturbed_are_those_of_the_first_pass() -> None:
     """A head that reads features and moves only logits gets features of the image as it is."""
 
-    def features(xp, outputs, statistics, **parameters):  # type: ignore[no-untyped-def]
+    def features(xp: Any, outputs: Outputs, statistics: Statistics, **parameters: Any) -> Any:
         return xp.sum(outputs.features["negative"], axis=1)
 
     weights = np.random.default_rng(3).normal(size=(12, 2))

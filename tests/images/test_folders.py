@@ -48,7 +48,7 @@ def test_hidden_files_and_folders_are_left_out(tmp_path):
 
     images = read_class_folders(tmp_path)
 
-    assert images.classes == ("a", "b")
+    assert ("a", "b") == images.classes
     assert ["a/1.png", "a/2.png", "b/1.png", "b/2.png"] == [
         str(path.relative_to(tmp_path)) for path in images.paths
     ]
@@ -95,7 +95,7 @@ def test_missing_folder_is_named():
     with pytest.raises(DataError, match="no folder 'nowhere'") as caught:
         find_images(Path("nowhere"))
 
-    assert caught.value.hint == "check the path"
+    assert "check the path" == caught.value.hint
 
 
 def test_empty_folder_says_what_was_looked_for(tmp_path):
@@ -164,7 +164,7 @@ def test_labels_follow_the_given_classes(tmp_path):
     images = read_images(tmp_path, ("dog", "cat", "ant"))
 
     assert [2, 1] == images.labels.tolist()
-    assert images.classes == ("dog", "cat", "ant")
+    assert ("dog", "cat", "ant") == images.classes
 
 
 @pytest.mark.parametrize("stray", ["1.png", "other/1.png"])
@@ -175,7 +175,7 @@ def test_one_stray_image_leaves_all_unlabelled(tmp_path, stray):
     images = read_images(tmp_path, ("cat", "dog"))
 
     assert images.labels is None
-    assert len(images) == 2
+    assert 2 == len(images)
 
 
 def test_subset_keeps_rows_together():
@@ -187,7 +187,7 @@ def test_subset_keeps_rows_together():
         subset = images.subset(chosen)
         assert subset.paths == (paths[0], paths[2])
         assert [0, 0] == subset.labels.tolist()
-        assert (subset.classes, subset.hashes) == (("x", "y"), ("h0", "h2"))
+        assert (("x", "y"), ("h0", "h2")) == (subset.classes, subset.hashes)
 
 
 def test_content_hash_is_sha256():
@@ -223,7 +223,7 @@ def test_halves_do_not_depend_on_order():
 
     half = halves_by_hash(hashes)
 
-    assert half.sum() == 20
+    assert 20 == half.sum()
     np.testing.assert_array_equal(half[order], halves_by_hash([hashes[i] for i in order]))
 
 
@@ -246,7 +246,7 @@ def test_stream_yields_in_order_with_errors_in_place(tmp_path):
     items = list(decode_stream([first, broken, missing, last], Preprocess(2)))
 
     assert [DecodedImage, DataError, DataError, DecodedImage] == [type(item) for item in items]
-    assert (items[0].pixels.max(), items[3].pixels.min()) == (10, 200)
+    assert (10, 200) == (items[0].pixels.max(), items[3].pixels.min())
     assert content_hash(last.read_bytes()) == items[3].content_hash
     assert f"cannot decode '{broken}'" in str(items[1])
     assert f"cannot read '{missing}': No such file" in str(items[2])
@@ -262,7 +262,7 @@ def test_decode_all_stacks_pixels_and_hashes(tmp_path):
     assert (3, 4, 4, 3) == images.shape
     assert [1, 2, 3] == images[:, 0, 0, 0].tolist()
     assert [content_hash(path.read_bytes()) for path in paths] == hashes
-    assert len(calls) == 3
+    assert 3 == len(calls)
 
 
 def test_decode_all_writes_where_it_is_told(tmp_path):
@@ -273,7 +273,7 @@ def test_decode_all_writes_where_it_is_told(tmp_path):
     images, _ = decode_all(paths, Preprocess(4), out=out)
 
     assert images is out
-    assert out.min() == 7
+    assert 7 == out.min()
 
 
 def test_decode_all_stops_at_a_broken_file(tmp_path):
@@ -316,7 +316,7 @@ def test_map_runs_in_several_threads():
     """Two items that wait for each other both finish."""
     meeting = threading.Barrier(2, timeout=10)
 
-    assert len(list(ordered_map(lambda _: meeting.wait(), range(2), threads=2))) == 2
+    assert 2 == len(list(ordered_map(lambda _: meeting.wait(), range(2), threads=2)))
 
 
 def test_map_raises_what_the_function_raises():
@@ -329,6 +329,6 @@ def test_map_raises_what_the_function_raises():
 
     results = ordered_map(failing, range(10), threads=2)
 
-    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    assert [0, 1, 2] == [next(results) for _ in range(3)]
     with pytest.raises(LookupError, match="item three"):
         next(results)

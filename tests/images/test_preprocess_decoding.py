@@ -131,7 +131,7 @@ def test_first_frame_of_an_animation(image_format):
     white, black = Image.new("RGB", (4, 4), "white"), Image.new("RGB", (4, 4), "black")
     payload = encoded(white, image_format, save_all=True, append_images=[black], duration=100)
 
-    assert Preprocess(4).decode(payload).min() == 255
+    assert 255 == Preprocess(4).decode(payload).min()
 
 
 def test_draft_decodes_large_jpegs_at_a_reduced_scale():
@@ -140,7 +140,7 @@ def test_draft_decodes_large_jpegs_at_a_reduced_scale():
     with Image.open(io.BytesIO(payload)) as image:
         image.draft("RGB", (64, 64))
         half = np.asarray(image)
-    assert half.shape == (64, 64, 3)
+    assert (64, 64, 3) == half.shape
 
     decoded = Preprocess(32).decode(payload)
 
@@ -153,8 +153,8 @@ def test_what_phones_write_is_decoded_as_a_jpeg():
     first, second = (Image.fromarray(noise(128, 128, seed)) for seed in (0, 1))
     payload = encoded(first, "MPO", save_all=True, append_images=[second])
     with Image.open(io.BytesIO(payload)) as image:
-        assert image.format == "MPO"
-        assert image.n_frames == 2
+        assert "MPO" == image.format
+        assert 2 == image.n_frames
 
     decoded = Preprocess(32).decode(payload)
 
@@ -188,7 +188,7 @@ def test_truncated_file_is_unreadable(image_format):
     with pytest.raises(DataError, match=r"cannot decode 'a/b\.img': ") as caught:
         Preprocess(8).decode(payload[: len(payload) // 2], "'a/b.img'")
 
-    assert (caught.value.status, caught.value.hint) == ("unreadable", "remove or repair it")
+    assert ("unreadable", "remove or repair it") == (caught.value.status, caught.value.hint)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_other_files_are_no_images(payload):
     with pytest.raises(DataError, match="'notes' is not an image") as caught:
         Preprocess(8).decode(payload, "'notes'")
 
-    assert caught.value.status == "not-an-image"
+    assert "not-an-image" == caught.value.status
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_a_damaged_header_is_unreadable(payload):
     with pytest.raises(DataError, match="cannot decode 'x': ") as caught:
         Preprocess(8).decode(payload, "'x'")
 
-    assert caught.value.status == "unreadable"
+    assert "unreadable" == caught.value.status
 
 
 def test_postscript_is_not_run():
@@ -222,7 +222,7 @@ def test_postscript_is_not_run():
     with pytest.raises(DataError) as caught:
         Preprocess(8).decode(payload)
 
-    assert caught.value.status == "not-an-image"
+    assert "not-an-image" == caught.value.status
 
 
 @pytest.mark.parametrize("side", [9500, 40_000], ids=["just over", "far over"])
@@ -233,7 +233,7 @@ def test_decompression_bomb_is_refused_unopened(side):
     with pytest.raises(DataError, match="'bomb' is too large") as caught:
         Preprocess(8).decode(png_header(side, side), "'bomb'")
 
-    assert caught.value.status == "too-large"
+    assert "too-large" == caught.value.status
 
 
 def test_an_image_beyond_the_memory_is_too_large(monkeypatch):
@@ -247,7 +247,7 @@ def test_an_image_beyond_the_memory_is_too_large(monkeypatch):
     with pytest.raises(DataError, match="'x' is too large: there is not enough memory") as caught:
         Preprocess(8).decode(encoded(Image.fromarray(noise(8, 8))), "'x'")
 
-    assert caught.value.status == "too-large"
+    assert "too-large" == caught.value.status
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def test_quantiles_equal_scipy(n, q):
     np.testing.assert_allclose(found, betaincinv(ranks, n + 1 - ranks, q), rtol=PRECISION)
 
 
-def test_closed_forms():
+def test_beta_of_1_and_n_is_a_power():
     """Beta(1, n) and Beta(n, 1) are powers; the ends are 0 and 1."""
     x = np.linspace(0, 1, 11)
 

@@ -38,7 +38,7 @@ def test_a_resample_is_drawn_with_replacement():
     times = Resamples("far", 500, 400, 0).times(range(400))
 
     assert (times.sum(axis=1) == 500).all()
-    assert times.mean() == 1
+    assert 1 == times.mean()
     assert times.var() == pytest.approx(1 - 1 / 500, rel=0.02)
     shares = [(times == k).mean() for k in range(4)]
     np.testing.assert_allclose(shares, stats.binom.pmf(range(4), 500, 1 / 500), atol=0.005)
@@ -57,7 +57,7 @@ def test_draws_depend_on_name_size_and_seed_alone():
 
 def test_a_name_that_is_not_utf8_is_a_name():
     """Names come from disks."""
-    assert Resamples("\udcff", 5, 1, 0).times(range(1)).sum() == 5
+    assert 5 == Resamples("\udcff", 5, 1, 0).times(range(1)).sum()
 
 
 @pytest.mark.parametrize("numbers", [(0, 1, 0), (1, 0, 0), (1, 1, -1)])
@@ -222,7 +222,7 @@ def test_images_that_are_not_averaged_may_be_nan():
 
     found = bootstrap.mean_replicates({0: ([0.5, 0.5, math.nan], [True, True, False])}, images)
 
-    assert set(found[0][~np.isnan(found[0])]) == {0.5}
+    assert {0.5} == set(found[0][~np.isnan(found[0])])
 
 
 def test_logit_interval_by_hand():

@@ -16,7 +16,7 @@ ROUNDING = 1e-12  # both sides sum at most a few hundred float64 ratios
 
 def test_accuracy_is_the_right_share():
     """One of four predictions is right."""
-    assert classification.accuracy([False, True, False, False]) == 0.25
+    assert 0.25 == classification.accuracy([False, True, False, False])
 
 
 def test_accuracy_of_nothing_is_refused():
@@ -27,7 +27,7 @@ def test_accuracy_of_nothing_is_refused():
 
 def test_chance_level_is_the_share_of_the_most_frequent_class():
     """Class 2 has three of five labels; class 1 has none."""
-    assert classification.chance_level([2, 0, 2, 3, 2]) == 0.6
+    assert 0.6 == classification.chance_level([2, 0, 2, 3, 2])
 
 
 def test_chance_level_of_nothing_is_refused():

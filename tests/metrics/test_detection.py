@@ -175,13 +175,13 @@ def test_hand_computed_pair():
     assert expected == detection.pair_metrics([0, 1, 2, 5], [3, 6])
 
 
-def test_perfect_separation():
+def test_perfect_separation_is_the_best_value_of_every_metric():
     """OOD above ID is the best value of every metric."""
     measured = detection.pair_metrics([0.0, 1.0], [2.0, 3.0])
 
-    assert (measured.auroc, measured.aupr_in, measured.aupr_out) == (1, 1, 1)
-    assert (measured.fpr95_id_positive, measured.fpr95_ood_positive) == (0, 0)
-    assert measured.detection_error == 0
+    assert (1, 1, 1) == (measured.auroc, measured.aupr_in, measured.aupr_out)
+    assert (0, 0) == (measured.fpr95_id_positive, measured.fpr95_ood_positive)
+    assert 0 == measured.detection_error
 
 
 def test_constant_score_knows_nothing():
@@ -202,12 +202,12 @@ def test_constant_score_knows_nothing():
 
 def test_scores_that_a_sigmoid_would_saturate():
     """Ranks survive any magnitude: 10,000 and more does not tie."""
-    assert detection.pair_metrics([1e4, 1e8], [1e4 + 1, 1e30]).auroc == 0.75
+    assert 0.75 == detection.pair_metrics([1e4, 1e8], [1e4 + 1, 1e30]).auroc
 
 
 def test_infinite_scores_have_ranks():
     """Infinities are the ends of the order, tied with themselves."""
-    assert detection.pair_metrics([-math.inf, 0], [math.inf, math.inf]).auroc == 1.0
+    assert 1.0 == detection.pair_metrics([-math.inf, 0], [math.inf, math.inf]).auroc
 
 
 def test_ninety_five_percent_is_counted_in_images():
@@ -283,13 +283,13 @@ def test_no_mistakes_to_detect_is_nan_with_one_warning(right):
         measured = detection.misclassification([1.0, 2.0, 3.0], [right] * 3)
 
     assert list(np.isnan([measured.auroc, measured.aupr_right, measured.aupr_wrong])) == [True] * 3
-    assert len(caught) == 1
+    assert 1 == len(caught)
     assert (3 * right, 3 * (not right)) == (measured.n_right, measured.n_wrong)
 
 
 def test_realised_tpr_is_the_accepted_share():
     """Three of four ID images were not flagged."""
-    assert detection.realised_tpr([False, True, False, False]) == 0.75
+    assert 0.75 == detection.realised_tpr([False, True, False, False])
 
 
 def test_tpr_of_nothing_is_refused():

@@ -127,7 +127,7 @@ def test_parameters_have_the_types_of_their_defaults() -> None:
     bound = bind_model("nets.small:Normed:width=8,dropout=0,wide=true")
 
     assert {"width": 8, "dropout": 0.0, "act": "relu", "wide": True} == bound.parameters
-    assert build_classifier(bound, CLASSES).trunk.num_features == 8
+    assert 8 == build_classifier(bound, CLASSES).trunk.num_features
 
 
 def test_an_unknown_parameter_gets_the_closest() -> None:

@@ -55,7 +55,7 @@ def test_a_file_beside_itself_has_not_changed(
     assert HEADS == tuple(head.head for head in found.heads)
     for head in found.heads:
         assert (0, 0) == (head.flips_before, head.flips_after)
-        assert head.rank_correlation == pytest.approx(1, abs=1e-12)
+        assert pytest.approx(1, abs=1e-12) == head.rank_correlation
 
 
 def test_changes_are_counted(colour_artifact: Path, images: list[Path], tmp_path: Path) -> None:

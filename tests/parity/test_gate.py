@@ -267,7 +267,7 @@ def step_of(model: onnx.ModelProto, head: str) -> onnx.NodeProto:
 def step_forward(model: onnx.ModelProto, head: str) -> None:
     """Climb the loss instead of descending it."""
     step = step_of(model, head)
-    assert step.op_type == "Sub"
+    assert "Sub" == step.op_type
     step.op_type = "Add"
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -220,7 +221,7 @@ class OnePixel(nn.Module):
         super().__init__()
         self.scale = nn.Parameter(torch.ones(()))
 
-    def forward(self, images: Tensor):  # type: ignore[no-untyped-def]
+    def forward(self, images: Tensor) -> Any:
         """Logits (N, 2) and a feature that sums the image up."""
         from edge_ood.scores import Outputs
 

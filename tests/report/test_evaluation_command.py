@@ -30,7 +30,7 @@ def outputs(
     options += ["--figures", files["figures"], "--allow-seen", "--corrupted", "blur,noise:count=5"]
     options += ["--bootstrap", "20"]
     result = run(colour_artifact, "--id", colours / "test", *sets, *options)
-    assert result.exit_code == 0, result.output
+    assert 0 == result.exit_code, result.output
     return files
 
 
@@ -43,7 +43,7 @@ def test_every_number_on_the_page_agrees_with_json(
     html = outputs["a.html"].read_text("utf-8")
 
     check_page(html)
-    assert wrong_fields(html, json.loads(outputs["a.json"].read_text("utf-8"))) == []
+    assert [] == wrong_fields(html, json.loads(outputs["a.json"].read_text("utf-8")))
 
 
 def test_thumbnails_of_files_and_of_synthetic_images(outputs: dict[str, Path]) -> None:
@@ -71,7 +71,7 @@ def test_the_command_on_the_page_repeats_the_run(outputs: dict[str, Path], tmp_p
 
     result = run(*shlex.split(command), "--json", tmp_path / "b.json")
 
-    assert result.exit_code == 0, result.output
+    assert 0 == result.exit_code, result.output
     before, after = (
         json.loads(path.read_text("utf-8"))["models"][0]
         for path in (outputs["a.json"], tmp_path / "b.json")
@@ -94,7 +94,7 @@ def test_what_exists_is_refused_before_any_work(
 
     result = run(colour_artifact, "--id", colours / "test", option, target)
 
-    assert result.exit_code == 1
+    assert 1 == result.exit_code
     assert "--force" in result.output
     assert "scoring" not in result.output
 
@@ -104,5 +104,5 @@ def test_two_outputs_are_not_one_file(colour_artifact: Path, colours: Path, tmp_
     both = ["--json", tmp_path / "x", "--report", tmp_path / "x"]
     result = run(colour_artifact, "--id", colours / "test", *both)
 
-    assert result.exit_code == 1
+    assert 1 == result.exit_code
     assert "two outputs" in result.output

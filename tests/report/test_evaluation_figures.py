@@ -75,11 +75,11 @@ def test_one_threshold_is_a_line_and_several_are_a_band(artifact: ArtifactResult
     several = score_figure(with_thresholds(artifact, (1.5, 2.5, 2.0)), "cats", "energy").axes
 
     for axes in single:
-        assert list(lines(axes)["threshold"].get_xdata()) == [1.5, 1.5]
+        assert [1.5, 1.5] == list(lines(axes)["threshold"].get_xdata())
     for axes in several:
         (band,) = (p for p in axes.patches if p.get_label() == "thresholds")
         assert isinstance(band, Rectangle)
-        assert (band.get_x(), band.get_width()) == (1.5, 1.0)
+        assert (1.5, 1.0) == (band.get_x(), band.get_width())
 
 
 @pytest.mark.parametrize("thresholds", [(math.inf,) * 3, ()])
@@ -173,8 +173,8 @@ def test_confidence_leaves_out_what_is_unknown(
     def rows(one: ArtifactResult) -> list[str]:
         return [text.get_text() for text in confidence_figure(one).axes[0].get_yticklabels()]
 
-    assert rows(artifact) == ["ID", "ID, right", "ID, wrong", "cats", "noise"]
-    assert rows(unlabelled) == ["ID", "cats", "noise"]
+    assert ["ID", "ID, right", "ID, wrong", "cats", "noise"] == rows(artifact)
+    assert ["ID", "cats", "noise"] == rows(unlabelled)
 
 
 def test_pvalues_of_every_head_against_the_level(artifact: ArtifactResult) -> None:
@@ -325,7 +325,7 @@ def test_shown_heads_are_the_primary_and_the_best(
 
     shown = [shown_heads(evaluation, m) for m in evaluation.models]
     assert [("energy", "odin"), ("energy",)] == shown
-    assert shown_heads(alone, alone.models[0]) == ("energy",)
+    assert ("energy",) == shown_heads(alone, alone.models[0])
 
 
 @pytest.mark.parametrize(
@@ -375,7 +375,7 @@ def test_a_figure_that_fails_leaves_nothing(
     with pytest.raises(KeyboardInterrupt):
         write_figures([first, replace(second, draw=fail)], tmp_path)
 
-    assert list(tmp_path.iterdir()) == []
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_a_private_figure_stays_private(

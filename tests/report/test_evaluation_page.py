@@ -53,7 +53,7 @@ def test_every_field_agrees_with_the_document(
     """What stands in an element is the value of the JSON document that the element names."""
     document = json.loads(json.dumps(evaluation.to_json()))
 
-    assert wrong_fields(html, document) == []
+    assert [] == wrong_fields(html, document)
     assert len(page.fields) > 500
 
 
@@ -65,7 +65,7 @@ def test_pointers_hold_any_name(
     names = ("a/b", "a~1b", "a~b", "a.b", "%41", "A", "<i>", '"', "#", "ä b")
     evaluation = make_evaluation(sets=dict.fromkeys(names, "near"), classes=names)
 
-    assert wrong_fields(evaluation_page(evaluation), evaluation.to_json()) == []
+    assert [] == wrong_fields(evaluation_page(evaluation), evaluation.to_json())
 
 
 def test_no_number_stands_outside_a_field(page: Any) -> None:
@@ -73,7 +73,7 @@ def test_no_number_stands_outside_a_field(page: Any) -> None:
     texts = [text.replace("FPR95", "") for text in page.numbers]
 
     assert texts
-    assert [text for text in texts if re.search(r"\d", text)] == []
+    assert [] == [text for text in texts if re.search(r"\d", text)]
 
 
 def test_other_text_does_not_depend_on_numbers(
@@ -132,7 +132,7 @@ def test_every_metric_is_on_the_page(evaluation: Evaluation, page: Any) -> None:
             }
         wanted |= {f"#/models/{m}/id/{k}" for k in ("n", "accuracy", "rms_calibration_error")}
 
-    assert wanted - shown == set()
+    assert set() == wanted - shown
 
 
 def test_the_best_of_a_column_is_marked(evaluation: Evaluation, html: str) -> None:
@@ -143,7 +143,7 @@ def test_the_best_of_a_column_is_marked(evaluation: Evaluation, html: str) -> No
     for metric, pick in (("auroc", max), ("fpr95_id_positive", min), ("detection_error", min)):
         best = pick(pairs, key=lambda head: getattr(pairs[head], metric))
         assert f"{at}/{best}/{metric}" in marked
-    assert sum(key.endswith("/auroc") and key.startswith(at) for key in marked) == 1
+    assert 1 == sum(key.endswith("/auroc") and key.startswith(at) for key in marked)
     assert not [key for key in marked if "flagged" in key]
 
 
@@ -357,12 +357,12 @@ def test_thumbnails_come_from_the_paths_of_the_document(
         replace(made, models=(replace(artifact, id=replace(artifact.id, heads=heads)),))
     )
 
-    assert html.count("<img") == 1
+    assert 1 == html.count("<img")
     assert f'alt="{path}"' in html
     pointer = "#/models/0/id/heads/energy/suspicious/0"
     fields = {key: shown for key, _, shown in contents(html).fields}
-    assert fields[f"{pointer}/score"] == f"{examples[0].score:.4g}"
-    assert fields[f"{pointer}/pvalue"] == f"{examples[0].pvalue:.4f}"
+    assert f"{examples[0].score:.4g}" == fields[f"{pointer}/score"]
+    assert f"{examples[0].pvalue:.4f}" == fields[f"{pointer}/pvalue"]
 
 
 def test_pictures_are_asked_for_once(make_evaluation: Callable[..., Evaluation]) -> None:

@@ -100,7 +100,7 @@ def test_every_field_is_that_of_file_or_report(
     wrong = wrong_fields(page, {**describe(path).document, **said})
 
     shown = {pointer.split("/")[1] for pointer, _, _ in contents(page).fields}
-    assert [field for field in wrong if "\\" not in field[1]] == []  # what was made printable
+    assert [] == [field for field in wrong if "\\" not in field[1]]  # what was made printable
     assert {"file", "metadata", "parity", "choices"} <= shown
     assert (name == "hostile_export") == ("comparison" in shown)
 

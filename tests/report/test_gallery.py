@@ -4,7 +4,7 @@ import dataclasses
 import os
 import re
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -126,7 +126,7 @@ def test_rows_of_a_table_are_as_good_as_new_ones(
 
     page = gallery.page(artifact="a.onnx", guarantee="")
     assert page_of(metadata, rows, 120) == page
-    assert page.count("<img ") == 2
+    assert 2 == page.count("<img ")
     assert "./x,\\n.png" in page
 
 
@@ -167,11 +167,13 @@ def test_counts_cover_what_is_not_shown(metadata: Metadata) -> None:
     assert "The 3 most suspicious of 200 scored images." in page
     assert f"3 of {flagged}." in page
     assert "5 not-an-image, 1 unreadable; the first 3 are listed." in " ".join(page.split())
-    assert page.count("no image</span>") == 3
+    assert 3 == page.count("no image</span>")
 
 
 @pytest.mark.parametrize("rows", [[], [Row(Path("x"), "unreadable", "gone", {})]])
-def test_a_gallery_may_be_empty(metadata: Metadata, rows: list[Row], check_page) -> None:
+def test_a_gallery_may_be_empty(
+    metadata: Metadata, rows: list[Row], check_page: Callable[[str], None]
+) -> None:
     """Where nothing was scored, the page says so."""
     page = page_of(metadata, rows)
 
@@ -196,7 +198,7 @@ def test_a_damaged_row_is_no_image(metadata: Metadata) -> None:
         cells = {"pvalue": "0.5", "energy": "1", "label_index": index, "error": None}
         gallery.take_over(SavedRow("./x.png", "ok", False, cells))
 
-    assert gallery.shown == 0
+    assert 0 == gallery.shown
     assert "./x.png" in gallery.page(artifact="a", guarantee="")
 
 
@@ -213,4 +215,4 @@ def test_memory_does_not_grow_with_the_number_of_images(metadata: Metadata) -> N
     tracemalloc.stop()
 
     assert grown < 200_000
-    assert gallery.shown == 10
+    assert 10 == gallery.shown

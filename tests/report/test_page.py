@@ -139,8 +139,8 @@ def test_a_table_aligns_numbers_and_names_its_rows(parts_page: str) -> None:
     small = parts_page[parts_page.index("<caption><span>small</span></caption>") :]
 
     assert re.search(r'<th scope="row"><span>energy</span></th>\s*<td>12</td>', small)
-    assert parts_page.count('<tr class="marked">') == 2
-    assert parts_page.count('<tr class="group">') == 2
+    assert 2 == parts_page.count('<tr class="marked">')
+    assert 2 == parts_page.count('<tr class="group">')
     assert '<td class="text">' in parts_page
 
 

@@ -34,7 +34,7 @@ def test_mass_is_spread_evenly_between_quantiles(
     shares = shares_in_bins(quantiles, levels, np.array([0.0, 1.0, 2.0, 4.0]))
 
     assert shares.tolist() == pytest.approx(expected)
-    assert shares.sum() == pytest.approx(1)
+    assert pytest.approx(1) == shares.sum()
 
 
 @pytest.mark.parametrize("samples", [[[3.0, 5.0], [-1.0]], [[2.0, 2.0]], [[0.0]], [[-1e30, 1e30]]])
@@ -44,7 +44,7 @@ def test_edges_hold_every_value(samples: list[list[float]]) -> None:
 
     values = np.concatenate(samples)
     widths = np.diff(edges)
-    assert len(edges) == 11
+    assert 11 == len(edges)
     assert edges[0] < values.min()
     assert edges[-1] > values.max()
     assert (widths > 0).all()

@@ -19,7 +19,7 @@ def opened(uri: str | None) -> Image.Image:
     assert uri is not None
     head, _, content = uri.partition(";base64,")
     image = Image.open(io.BytesIO(base64.b64decode(content, validate=True)))
-    assert head == f"data:image/{image.format.lower()}"
+    assert f"data:image/{image.format.lower()}" == head
     return image.convert("RGB")
 
 

@@ -74,7 +74,7 @@ def test_every_field_is_that_of_a_file(
     """Numbers are written as the files have them; names of classes in one printable line."""
     wrong = wrong_fields(training_page, files_of(made_run))
 
-    assert [field for field in wrong if not field[0].startswith("#/config/classes/")] == []
+    assert [] == [field for field in wrong if not field[0].startswith("#/config/classes/")]
     parts = [pointer.split("/")[1] for pointer, _, _ in contents(training_page).fields]
     assert {"config", "epochs", "energies", "splits", "totals"} == set(parts)
     assert len(parts) > 60
@@ -91,7 +91,7 @@ def test_every_number_of_the_files_is_there(
     means = {f"#/energies/{m}/{s}/mean" for m in ("before", "after") for s in files["energies"][m]}
     counts = {f"#/splits/{s}/images" for s in files["splits"] if files["splits"][s]["images"]}
     assert rows | means | counts <= shown
-    assert len(means) == 4
+    assert 4 == len(means)
 
 
 @pytest.mark.usefixtures("_no_figures")
@@ -198,7 +198,7 @@ def test_a_run_that_learned_nothing_is_called_so(
 
     worse = re.search("has learned no more than that", page_of(run))
 
-    assert (better, bool(worse)) == (None, True)
+    assert (None, True) == (better, bool(worse))
 
 
 def test_a_run_that_is_not_finished_is_called_so(made_run: Path, tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_energies_stand_on_one_axis_with_the_margins(made_run: Path) -> None:
         outlines = [patch.get_data() for patch in axes.patches[1::2]]
         for (heights, edges, _), sample in zip(outlines, samples.values(), strict=True):
             middle = edges[heights.argmax() : heights.argmax() + 2].mean()
-            assert heights.max() == 1
+            assert 1 == heights.max()
             assert abs(middle - sample.mean) < 2
 
 

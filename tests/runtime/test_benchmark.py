@@ -73,7 +73,7 @@ def test_a_report_is_complete(colour_artifact: Path, colours: Path) -> None:
     ]
     assert counts == tuple(report.latency_ms)
     assert {*scorer.heads} - {scorer.metadata.primary} == report.saved_ms.keys()
-    assert report.device.provider == "cpu"
+    assert "cpu" == report.device.provider
     assert 4 == len(steps)
     figures = [report.decode_ms, *report.latency_ms.values()]
     figures += [rate.images_per_second for rate in report.rates]

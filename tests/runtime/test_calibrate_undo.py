@@ -1,6 +1,5 @@
 """Going back: every earlier calibration comes back to the bit, until there is none."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,12 +19,6 @@ from edge_ood.runtime.calibrate import calibrate_artifact, undo_calibration
 from edge_ood.runtime.scorer import Scorer
 
 HEADS = ("energy", "msp", "uniform_ce")
-
-
-@pytest.fixture
-def path(tmp_path: Path, colour_artifact: Path) -> Path:
-    """A copy of the artefact to be calibrated anew."""
-    return Path(shutil.copy(colour_artifact, tmp_path / "x.onnx"))
 
 
 @pytest.fixture

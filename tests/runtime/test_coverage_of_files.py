@@ -50,7 +50,6 @@ def decision_of(scores: Scores, chosen: NDArray[np.int64], guarantee: Guarantee)
     ("n", "guarantee", "primary"),
     [
         (19, Guarantee(), "energy"),
-        (59, Guarantee(), "energy"),
         (500, Guarantee(), "energy"),
         (59, Guarantee(confidence=0.95), "energy"),
         (500, Guarantee(confidence=0.95), "energy"),

@@ -83,7 +83,7 @@ def test_another_seed_has_other_images_and_passes(colour_artifact: Path, colours
     scorer = Scorer(colour_artifact)
     recorded = make_probe(scorer, scorer(colours / "calibration"), seed=7)
 
-    assert recorded.seed == 7
+    assert 7 == recorded.seed
     assert recorded.scores != scorer.metadata.probe.scores
 
 

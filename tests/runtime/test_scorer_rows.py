@@ -224,7 +224,9 @@ def nan_on_black(
     return Scorer(path, threads=1)
 
 
-def test_nan_flags(scorer: Scorer, nan_on_black: Scorer, frames: NDArray[np.uint8]) -> None:
+def test_nan_logits_are_flagged_at_the_smallest_pvalue(
+    scorer: Scorer, nan_on_black: Scorer, frames: NDArray[np.uint8]
+) -> None:
     """A NaN logit is flagged by every head at the smallest p-value; its batch is not touched."""
     images = np.concatenate([frames[:3], np.zeros((1, 16, 16, 3), np.uint8), frames[3:6]])
 

@@ -171,7 +171,7 @@ def test_batch_does_not_matter(head):
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_torch_agrees(head, count):
+def test_the_formula_gives_the_same_on_torch_tensors(head, count):
     """The formula on torch tensors gives NumPy's scores."""
     outputs = mixed(count)
 
@@ -179,7 +179,7 @@ def test_torch_agrees(head, count):
 
 
 @pytest.mark.parametrize("count", [1, 3, 50])
-def test_onnxruntime_agrees(head, count):
+def test_the_formula_gives_the_same_as_onnx_nodes(head, count):
     """The formula recorded as ONNX, statistics included, gives NumPy's scores in float32."""
     outputs = mixed(count)
     spread = np.ptp(in_numpy(head, mixed(200)))
@@ -246,7 +246,7 @@ def test_parameters_of_a_step_belong_to_heads_that_perturb(name):
     assert head.perturbation or not reserved
 
 
-def test_declaration(name):
+def test_a_head_declares_its_name_inputs_source_and_defaults(name):
     """The last line names the file, fields that exist and a source; parameters have defaults."""
     head = HEADS.get(name)
 

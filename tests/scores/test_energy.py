@@ -22,7 +22,7 @@ TEMPERATURES = (0.5, 1.0, 10.0, 1000.0)
         ([1e4, 1e4], 1.0, -1e4 - math.log(2)),
     ],
 )
-def test_by_hand(logits, temperature, expected):
+def test_is_minus_the_log_of_summed_exponentials(logits, temperature, expected):
     """`-T log sum exp(z / T)` of numbers whose exponentials are whole."""
     score = energy(np, Outputs(np.array([logits], float)), {}, temperature=temperature)[0]
 

@@ -41,7 +41,7 @@ def fitted(features, labels, **parameters):
 @pytest.mark.parametrize(
     ("point", "expected"), [((0, 0), 0), ((3, 4), 25), ((9, 2), 5), ((5, 1), 26), ((-10, 0), 100)]
 )
-def test_by_hand(point, expected):
+def test_is_the_squared_distance_to_the_nearest_mean(point, expected):
     """With identity covariance: the squared distance to the nearer of (0, 0) and (10, 0)."""
     assert expected == pytest.approx(
         mahalanobis(np, features_only([point]), of_layer(PLAIN))[0], abs=1e-12
@@ -58,7 +58,7 @@ def test_whitening_scales_each_direction():
 
     score = mahalanobis(np, features_only([[1 + 6, 1 - 5]]), of_layer(statistics))[0]
 
-    assert score == pytest.approx(5, rel=1e-12)
+    assert pytest.approx(5, rel=1e-12) == score
 
 
 def test_is_scikit_learns_distance_to_the_nearest_class():
@@ -114,7 +114,7 @@ def test_small_distances_do_not_cancel():
     }
     outputs = Outputs(None, features={"penultimate": np.array([[4096.5, 0.25]], np.float32)})
 
-    assert mahalanobis(np, outputs, of_layer(statistics))[0] == pytest.approx(0.3125, rel=1e-6)
+    assert pytest.approx(0.3125, rel=1e-6) == mahalanobis(np, outputs, of_layer(statistics))[0]
 
 
 def test_pytorch_ood_ranks_alike(pytorch_ood):
@@ -140,7 +140,7 @@ def test_layers_are_weighted_and_summed():
 
     score = mahalanobis(np, Outputs(None, features=features), statistics)[0]
 
-    assert score == pytest.approx(27, rel=1e-12)
+    assert pytest.approx(27, rel=1e-12) == score
 
 
 def test_each_layer_descends_its_own_distance():
@@ -150,6 +150,6 @@ def test_each_layer_descends_its_own_distance():
 
     losses = own_distances(np, Outputs(None, features=features), statistics)
 
-    assert losses.keys() == {"features/early", "features/penultimate"}
-    assert losses["features/early"][0] == pytest.approx(25)
-    assert losses["features/penultimate"][0] == pytest.approx(4)
+    assert {"features/early", "features/penultimate"} == losses.keys()
+    assert pytest.approx(25) == losses["features/early"][0]
+    assert pytest.approx(4) == losses["features/penultimate"][0]

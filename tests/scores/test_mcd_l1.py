@@ -24,7 +24,7 @@ def discrepancy(pair):
         ([1, 1, 1, 1], [7, 1, 1, 1], 9 / 10),  # (1/4, ...) against (7/10, 1/10, ...)
     ],
 )
-def test_by_hand(first, second, expected):
+def test_absolute_differences_of_probabilities_add_up(first, second, expected):
     """The absolute differences of probabilities add up."""
     assert expected == pytest.approx(discrepancy(np.log([[first, second]]))[0], abs=1e-12)
 
@@ -38,7 +38,7 @@ def test_is_the_l1_distance_of_softmaxes():
 
 def test_opposite_certainties_reach_two():
     """Two heads sure of different classes are as far apart as probabilities can be."""
-    assert discrepancy([[[900, 0], [0, 900]]])[0] == 2
+    assert 2 == discrepancy([[[900, 0], [0, 900]]])[0]
 
 
 def test_one_flat_and_one_sure_head():

@@ -14,7 +14,7 @@ LOGITS = 4 * np.random.default_rng(0).normal(size=(50, 7))
     ("odds", "expected"),
     [([1, 2, 5], 3 / 8), ([1, 1, 1], 2 / 3), ([3, 3, 2], 5 / 8), ([1, 4], 1 / 5)],
 )
-def test_by_hand(odds, expected):
+def test_is_one_minus_the_largest_share_of_the_odds(odds, expected):
     """Probabilities in the proportions of the odds leave 1 - max p, ties included."""
     assert expected == pytest.approx(msp(np, Outputs(np.log([odds])), {})[0], abs=1e-12)
 

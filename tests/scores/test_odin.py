@@ -1,5 +1,7 @@
 """ODIN's score and loss: the paper's quantity, its numerics, and its ranking by pytorch-ood."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -27,7 +29,7 @@ def test_equals_the_papers_score_in_the_log_domain(temperature: float) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 
-def test_by_hand() -> None:
+def test_two_classes_give_the_log_of_the_sigmoid_of_their_distance() -> None:
     """Two classes a distance d apart: S = 1 / (1 + exp(-d/T)), -T (log S + log 2)."""
     expected = 3 * (np.log(1 + np.exp(-2 / 3)) - np.log(2))
 
@@ -68,7 +70,7 @@ def test_loss_is_the_negative_log_likelihood_of_the_prediction() -> None:
     np.testing.assert_allclose(found["logits"], expected, rtol=1e-12)
 
 
-def test_pytorch_ood_ranks_alike(pytorch_ood) -> None:
+def test_pytorch_ood_ranks_alike(pytorch_ood: Any) -> None:
     """Without a step, an independent library orders the images in the same way."""
     torch = pytest.importorskip("torch")
     other = pytorch_ood.ODIN(torch.nn.Identity(), temperature=1000, eps=0.0)

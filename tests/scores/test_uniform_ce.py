@@ -20,7 +20,7 @@ LOGITS = 4 * np.random.default_rng(0).normal(size=(50, 7))
         ([1, 16], 2 * math.log(2) - math.log(17)),
     ],
 )
-def test_by_hand(odds, expected):
+def test_is_the_mean_log_odds_minus_the_log_of_their_sum(odds, expected):
     """The mean of the log odds minus the log of their sum."""
     assert expected == pytest.approx(uniform_ce(np, Outputs(np.log([odds])), {})[0], abs=1e-12)
 

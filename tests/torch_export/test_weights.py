@@ -234,7 +234,7 @@ def test_what_the_file_says_of_versions_reaches_the_modules(tmp_path: Path) -> N
     seen = []
 
     class Versioned(nn.Linear):
-        def _load_from_state_dict(self, state, prefix, metadata, *rest):  # type: ignore[no-untyped-def]  # as torch declares it
+        def _load_from_state_dict(self, state: Any, prefix: str, metadata: Any, *rest: Any) -> None:
             seen.append((prefix, metadata.get("version")))
             super()._load_from_state_dict(state, prefix, metadata, *rest)
 

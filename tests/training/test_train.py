@@ -31,7 +31,9 @@ def weights_of(run: Path) -> bytes:
     return (run / "model.safetensors").read_bytes()
 
 
-def test_training_learns(run_training: Run, tiny_images: Path, tmp_path: Path) -> None:
+def test_training_tells_dark_from_bright(
+    run_training: Run, tiny_images: Path, tmp_path: Path
+) -> None:
     """Dark and bright images are told apart after a few steps."""
     report = run_training(tiny_images, tmp_path / "run")
 
@@ -249,7 +251,7 @@ def test_batches_of_one_image_work(
     assert 24 == heard[-1].step == heard[-1].total_steps
 
 
-def test_bfloat16_trains(
+def test_bfloat16_learns_and_keeps_float32_weights(
     run_training: Run, finished: Path, tiny_images: Path, tmp_path: Path
 ) -> None:
     """Low precision is used in the forward pass, learns, and the weights stay float32."""

@@ -45,7 +45,7 @@ def weights_of(run: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_training_learns(tiny_images: Path, tmp_path: Path, precision: str) -> None:
+def test_training_tells_dark_from_bright(tiny_images: Path, tmp_path: Path, precision: str) -> None:
     """Dark and bright images are told apart; the record says where; the weights stay float32."""
     report = run_training(tiny_images, tmp_path / "run", precision=precision)
 

@@ -59,4 +59,4 @@ def check_in_browser(browser: str, folder: Path, html: str) -> None:
     frames = json.loads(found[1])
     assert WIDTHS == tuple(frame["width"] for frame in frames)
     assert [[], []] == [frame["asked"] for frame in frames]
-    assert [line for line in done.stderr.splitlines() if ":CONSOLE:" in line] == []
+    assert [] == [line for line in done.stderr.splitlines() if ":CONSOLE:" in line]

@@ -97,15 +97,15 @@ def check_page(html: str) -> None:
     odd = {mark for mark in html if not (mark.isprintable() or mark == "\n")}
 
     assert html.startswith("<!DOCTYPE html>\n")
-    assert page.faults == []
-    assert FORBIDDEN & set(page.tags) == set()
-    assert {name for name, count in page.ids.items() if count > 1 or not name} == set()
-    assert page.references - set(page.ids) == set()
+    assert [] == page.faults
+    assert set() == FORBIDDEN & set(page.tags)
+    assert set() == {name for name, count in page.ids.items() if count > 1 or not name}
+    assert set() == page.references - set(page.ids)
     assert page.meta["Content-Security-Policy"] == POLICY
     assert "width=device-width" in page.meta["viewport"]
-    assert page.language == "en"
+    assert "en" == page.language
     assert page.title.strip()
-    assert page.headings.count(1) == 1
-    assert jumps == []
-    assert [page.tags[name] for name in ("header", "main", "footer")] == [1, 1, 1]
-    assert odd == set()
+    assert 1 == page.headings.count(1)
+    assert [] == jumps
+    assert [1, 1, 1] == [page.tags[name] for name in ("header", "main", "footer")]
+    assert set() == odd

@@ -1,0 +1,28 @@
+"""What is calibrated anew: a copy of an artefact, and images of a device."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edge_ood.images.folders import find_images
+
+
+@pytest.fixture
+def path(tmp_path: Path, colour_artifact: Path) -> Path:
+    """A copy of the artefact to be calibrated anew."""
+    return Path(shutil.copy(colour_artifact, tmp_path / "x.onnx"))
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """120 further known images, as a device would take them: two colours, a little darker."""
+    folder = tmp_path_factory.mktemp("known")
+    generator = np.random.default_rng(5)
+    for index in range(120):
+        pixels = generator.integers(0, 50, (16, 16, 3), np.uint8)
+        pixels[..., index % 2] += generator.integers(120, 190, dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index:03d}.png")
+    return find_images(folder)
