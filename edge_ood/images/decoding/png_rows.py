@@ -1,23 +1,19 @@
 """Whether a PNG's data reach its last row: Pillow leaves what they do not reach as it was."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from PIL import Image
 
 from edge_ood.errors import DataError
 from edge_ood.images.decoding.png_layout import has_all_rows
 
-__all__ = ["refusing_missing_rows"]
+__all__ = ["load_png"]
 
 # What hardly any row is made of; other modes have a row of zeros, which many pictures have.
 _MARKS = {"L": 0xA5, "P": 0xA5, "LA": (0xA5, 0x5A), "RGB": (0xA5, 0x5A, 0xC3)}
 _MARKS["RGBA"] = (*_MARKS["RGB"], 0x3C)
 
 
-@contextmanager
-def refusing_missing_rows(image: Image.Image, payload: bytes, name: str) -> Iterator[None]:
-    """Inside the block, a PNG that was opened is loaded.
+def load_png(image: Image.Image, payload: bytes, name: str) -> None:
+    """Load a PNG that was opened.
 
     The row that is decoded last is marked before. Only where the mark is still there afterwards
     are the data counted.
@@ -32,7 +28,7 @@ def refusing_missing_rows(image: Image.Image, payload: bytes, name: str) -> Iter
     canvas = Image.new(image.mode, image.size, None)
     canvas.paste(mark, (0, max(last, 0)))
     image.im = canvas.im
-    yield
+    image.load()
     is_marked = last < 0 or image.crop((0, last, width, last + 1)).tobytes() == mark.tobytes()
     if is_marked and not has_all_rows(payload):
         raise DataError(
