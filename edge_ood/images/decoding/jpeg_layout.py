@@ -79,7 +79,7 @@ class JpegLayout(NamedTuple):
     def mcus(self) -> int:
         """How many units a scan of all components has."""
         width, height = self.size
-        across, down = (max(sides) for sides in zip(*self.sampling, strict=True))
+        across, down = max(x for x, _ in self.sampling), max(y for _, y in self.sampling)
         if len(self.sampling) == 1:
             across = down = 1  # blocks of a component that is alone are coded one by one
         return -(-width // (8 * across)) * -(-height // (8 * down))

@@ -8,8 +8,12 @@ from edge_ood.images.decoding.png_layout import has_all_rows
 __all__ = ["load_png"]
 
 # What hardly any row is made of; other modes have a row of zeros, which many pictures have.
-_MARKS = {"L": 0xA5, "P": 0xA5, "LA": (0xA5, 0x5A), "RGB": (0xA5, 0x5A, 0xC3)}
-_MARKS["RGBA"] = (*_MARKS["RGB"], 0x3C)
+_MARKS: dict[str, int | tuple[int, ...]] = {
+    **dict.fromkeys(("L", "P"), 0xA5),
+    "LA": (0xA5, 0x5A),
+    "RGB": (0xA5, 0x5A, 0xC3),
+    "RGBA": (0xA5, 0x5A, 0xC3, 0x3C),
+}
 
 
 def load_png(image: Image.Image, payload: bytes, name: str) -> None:
@@ -22,6 +26,9 @@ def load_png(image: Image.Image, payload: bytes, name: str) -> None:
         DataError: If rows are missing.
     """
     width, height = image.size
+    if [tile[1] for tile in image.tile] != [(0, 0, width, height)]:
+        image.load()  # the first frame of an animation may be smaller
+        return
     # Of an interlaced image the odd rows come last; if there are none, any row may be in part.
     last = height - 1 - (height % 2 if image.info.get("interlace") else 0)
     mark = Image.new(image.mode, (width, 1), _MARKS.get(image.mode, 0))
