@@ -9,15 +9,17 @@ Decoding rules, in order:
    that leaves twice the size or more (`draft`).
 4. Grey of 16 bits is divided by 257 and rounded down, of other depths likewise; colour of 16 bits
    loses its low byte; float grey goes from 0 to 1. Grey of an unknown range (32-bit, signed, float
-   beyond 0 to 1) is refused. Palettes are expanded; alpha is laid on white (a PNG's transparent
-   grey below 8 bits is not); CMYK, Adobe's inverted one included, YCbCr and Lab become RGB by
-   Pillow's conversion; grey is repeated. ICC profiles and gamma are ignored.
-5. EXIF orientation is applied; EXIF that is damaged is ignored.
+   beyond 0 to 1) is refused, and so is grey of which one level would be left. Palettes are
+   expanded; alpha is laid on white (a PNG's transparent grey below 8 bits is not) unless nothing
+   would be seen; CMYK, Adobe's inverted one included, YCbCr and Lab become RGB by Pillow's
+   conversion; grey is repeated. ICC profiles and gamma are ignored.
+5. EXIF orientation is applied; EXIF and other metadata that are damaged or long are ignored.
 6. The central square is cut out (`center-crop`), or nothing is (`stretch`); then the result is
    resized to `size_px` x `size_px`, bilinear and antialiased. At the right size nothing changes.
 
-A file that is cut off is refused, never filled up, and so is one that would take more memory or
-time than any photograph: over 89,478,485 pixels, or over 100 scans of a JPEG.
+A file that is cut off, even one with an end marker, is refused, never filled up, as far as less
+than decoding it twice can tell. So is one that would take more memory or time than any photograph:
+over 89,478,485 pixels, over 100 scans of a JPEG, or more than its share of memory.
 
 Normalisation is `(pixel / 255 - mean) / std` per channel.
 """

@@ -144,7 +144,7 @@ def jpegs() -> dict[str, tuple[bytes, str]]:
         "cmyk of adobe.jpg": (saved(flat("CMYK", (0, 255, 255, 0)), "JPEG", quality=100), RED),
         "12 bits.jpg": (
             plain[: start_of_frame + 4] + b"\x0c" + plain[start_of_frame + 5 :],
-            "unreadable",
+            "unsupported",
         ),
     }
 

@@ -7,15 +7,21 @@ keep a processor busy for many minutes.
 """
 
 import re
+import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edge_ood.errors import DataError
 
-__all__ = ["JPEG_END", "JpegLayout", "check_jpeg_layout", "jpeg_layout", "scan_markers", "segments"]
+__all__ = [
+    "JPEG_END",
+    "JpegLayout",
+    "check_jpeg_layout",
+    "end_of_scan",
+    "jpeg_layout",
+    "marker_behind",
+    "segments",
+]
 
 JPEG_END = b"\xff\xd9"
 
@@ -29,8 +35,10 @@ _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 _COEFFICIENTS = 64
 # In a scan, 0xFF stands before a zero, a restart marker or more of its kind; else a scan is over.
 _AFTER_SCAN = re.compile(rb"\xff[^\0\xd0-\xd7\xff]")
-_FIRST_RESTART, _RESTARTS, _STUFFED, _FILL = 0xD0, 8, 0, 0xFF
-_PIECE = 2**16
+_RESTARTS = bytes(range(0xD0, 0xD8))
+_MARKER = re.compile(rb"\xff([^\0\xff])")
+_FILL, _HEAD = 0xFF, struct.Struct(">BBH")
+_MORE_PICTURES = b"MPF\0"
 
 
 class JpegLayout(NamedTuple):
@@ -71,7 +79,7 @@ class JpegLayout(NamedTuple):
     def mcus(self) -> int:
         """How many units a scan of all components has."""
         width, height = self.size
-        across, down = (max(sides) for sides in zip(*self.sampling, strict=True))
+        across, down = max(x for x, _ in self.sampling), max(y for _, y in self.sampling)
         if len(self.sampling) == 1:
             across = down = 1  # blocks of a component that is alone are coded one by one
         return -(-width // (8 * across)) * -(-height // (8 * down))
@@ -83,11 +91,10 @@ def segments(payload: bytes) -> Iterator[tuple[int, int, int]]:
     Where a file is not laid out as usual, they end before.
     """
     marker, position = 0, 2
-    while marker != _START_OF_SCAN and payload[position : position + 1] == b"\xff":
-        length = int.from_bytes(payload[position + 2 : position + 4])
-        if length < 2:
+    while marker != _START_OF_SCAN and position + _HEAD.size <= len(payload):
+        fill, marker, length = _HEAD.unpack_from(payload, position)
+        if fill != _FILL or length < 2:
             return
-        marker = payload[position + 1]
         yield marker, position, position + 2 + length
         position += 2 + length
 
@@ -134,36 +141,30 @@ def check_jpeg_layout(payload: bytes, name: str) -> JpegLayout | None:
     return layout
 
 
-def scan_markers(payload: bytes, start: int) -> tuple[NDArray[np.int64], int]:
-    """Positions of a scan's restart markers, and where it ends, or -1 if it does not.
+def end_of_scan(payload: bytes, layout: JpegLayout) -> int:
+    """Where the data of the first scan end: at its end marker, mostly; -1 if nothing ends them."""
+    if payload.endswith(JPEG_END) and payload.find(_MORE_PICTURES, 0, layout.scan[0]) < 0:
+        # What stands behind the picture may have one, too; then this is behind the end.
+        return len(payload) - len(JPEG_END)
+    return marker_behind(payload, layout.scan[1])
 
-    Args:
-        payload: The bytes of a file.
-        start: Where the data of the scan begin.
-    """
-    data, found = np.frombuffer(payload, np.uint8), []
-    # Piece by piece, in the processor's caches.
-    for first in range(start, len(data) - 1, _PIECE):
-        piece = data[first : min(first + _PIECE, len(data) - 1)]
-        escapes = np.flatnonzero(piece == _FILL) + first
-        kinds = data[escapes + 1]
-        is_restart = kinds - np.uint8(_FIRST_RESTART) < _RESTARTS
-        found.append(escapes[is_restart])
-        others = escapes[(kinds != _STUFFED) & (kinds != _FILL) & ~is_restart]
-        if len(others):
-            end = int(others[0])
-            found[-1] = found[-1][found[-1] < end]
-            return np.concatenate(found), end
-    return np.concatenate([np.zeros(0, np.int64), *found]), -1
+
+def marker_behind(payload: bytes, start: int) -> int:
+    """Where the data of a scan that start there end, or -1; it takes time to look for it."""
+    found = _AFTER_SCAN.search(payload, start)
+    return found.start() if found else -1
 
 
 def _check_restarts(payload: bytes, layout: JpegLayout, name: str) -> None:
     """One stands between any two intervals, and they are numbered in turn."""
-    found, end = scan_markers(payload, layout.scan[1])
-    found = found[found + len(JPEG_END) != end]  # some encoders write one behind the last, too
-    numbers = np.frombuffer(payload, np.uint8)[found + 1] - _FIRST_RESTART
-    expected = -(-layout.mcus // layout.restart_interval) - 1
-    if len(found) != expected or (numbers != np.arange(expected) % _RESTARTS).any():
+    markers = b"".join(_MARKER.findall(payload, layout.scan[1]))
+    found = markers[: len(markers) - len(markers.lstrip(_RESTARTS))]
+    intervals = -(-layout.mcus // layout.restart_interval)
+    in_turn = (_RESTARTS * (intervals // len(_RESTARTS) + 1))[:intervals]
+    if found == in_turn:  # some encoders write one behind the last interval, too
+        end = marker_behind(payload, layout.scan[1])
+        found = found[:-1] if payload[end - 2 : end] == b"\xff" + in_turn[-1:] else found
+    if found != in_turn[:-1]:
         raise _damaged(name, "a part of its data is lost")
 
 

@@ -11,15 +11,13 @@ markers, at less than the price of decoding it twice.
 """
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from PIL import Image
 
 from edge_ood.errors import DataError
-from edge_ood.images.decoding.jpeg_layout import JPEG_END, JpegLayout, scan_markers
+from edge_ood.images.decoding.jpeg_layout import JpegLayout, end_of_scan, marker_behind
 
-__all__ = ["refusing_lost_data"]
+__all__ = ["load_jpeg"]
 
 _HELD_BACK = 64
 """Bytes at the end of the data that a decoder gets apart; sound files leave at most a few over."""
@@ -27,55 +25,11 @@ _HELD_BACK = 64
 _ONES = b"\xff\0" * 8
 """A decoder looks up to eight bytes ahead. Ones alone are no code: no block is made of these."""
 
-_MORE_PICTURES = b"MPF\0"
+_PADDING = b"\0\xff"
 
 
-class JpegScan:
-    """The one scan of a JPEG file that Pillow has opened, without its end marker.
-
-    Args:
-        file: What Pillow reads.
-        payload: The bytes of the file.
-        start: Where the data of its scan begin.
-        end: Where the end marker stands.
-
-    Attributes:
-        is_short: Whether the decoder wanted more than there is.
-    """
-
-    def __init__(self, file: io.BytesIO, payload: bytes, start: int, end: int) -> None:
-        self._file, self._payload, self._start, self._end = file, payload, start, end
-        self._held = max(start, end - _HELD_BACK)
-        self._ones = _ONES
-        self.is_short = False
-
-    def read(self, size: int) -> bytes:
-        """Never over the beginning of what is held back; behind the data come ones, once."""
-        here = self._file.tell()
-        if here >= self._end:
-            self.is_short = not self._ones
-            ones, self._ones = self._ones, b""
-            return ones
-        there = self._held if here < self._held else self._end
-        return self._file.read(min(size, there - here))
-
-    def check_all_read(self, name: str) -> None:
-        """Refuse a file that has more data than its decoded picture needed.
-
-        Raises:
-            DataError: If they are more than an encoder's padding.
-        """
-        left = self._payload[self._file.tell() : self._end].strip(b"\0\xff")
-        # Unless the decoder met another end marker, before that of a picture behind this one.
-        if left and scan_markers(self._payload, self._start)[1] == self._end:
-            raise _lost(name)
-
-
-@contextmanager
-def refusing_lost_data(
-    image: Image.Image, file: io.BytesIO, layout: JpegLayout | None, name: str
-) -> Iterator[None]:
-    """Inside the block, a JPEG that was opened is loaded: if it is one that tells, data must fit.
+def load_jpeg(image: Image.Image, file: io.BytesIO, layout: JpegLayout | None, name: str) -> None:
+    """Load a JPEG that was opened; if it is one that tells, data must fit its picture.
 
     Args:
         image: The opened file.
@@ -87,29 +41,48 @@ def refusing_lost_data(
         DataError: If data are over or too few.
     """
     payload = file.getvalue()
-    end = _end_of_scan(payload, layout) if layout is not None else -1
+    end = end_of_scan(payload, layout) if layout and layout.is_one_huffman_scan else -1
     if layout is None or end < layout.scan[1]:
-        yield
+        image.load()
         return
-    scan = JpegScan(file, payload, layout.scan[1], end)
+    scan = _Scan(file, layout.scan[1], end)
     image.load_read = scan.read  # type: ignore[attr-defined]  # Pillow's plugins define it
     try:
-        yield
+        image.load()
     except OSError as error:
         if scan.is_short:
             raise _lost(name) from error
         raise
-    scan.check_all_read(name)
+    left = payload[file.tell() : end].strip(_PADDING)
+    # Unless the decoder met another end marker, before that of a picture behind this one.
+    if left and marker_behind(payload, layout.scan[1]) == end:
+        raise _lost(name)
 
 
-def _end_of_scan(payload: bytes, layout: JpegLayout) -> int:
-    """Where the data of a scan end that is the only one, and codes its blocks as usual; else -1."""
-    if not layout.is_one_huffman_scan:
-        return -1
-    if payload.endswith(JPEG_END) and payload.find(_MORE_PICTURES, 0, layout.scan[0]) < 0:
-        return len(payload) - len(JPEG_END)
-    # What stands behind the picture may hold end markers, too; to look for its own takes time.
-    return scan_markers(payload, layout.scan[1])[1]
+class _Scan:
+    """The one scan of a JPEG file, without its end marker.
+
+    Args:
+        file: The file.
+        start: Where the data of the scan begin.
+        end: Where the end marker stands.
+
+    Attributes:
+        is_short: Whether the decoder wanted more than there is.
+    """
+
+    def __init__(self, file: io.BytesIO, start: int, end: int) -> None:
+        self._file, self._end = file, end
+        self._held = max(start, end - _HELD_BACK)
+        self.is_short = False
+
+    def read(self, size: int) -> bytes:
+        """Never over the beginning of what is held back, which comes with ones behind it."""
+        here = self._file.tell()
+        if here < self._held:
+            return self._file.read(min(size, self._held - here))
+        self.is_short = here >= self._end
+        return b"" if self.is_short else self._file.read(self._end - here) + _ONES
 
 
 def _lost(name: str) -> DataError:

@@ -4,16 +4,16 @@ import io
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from PIL import Image, UnidentifiedImageError
 
 from edge_ood.errors import DataError
 from edge_ood.images.decoding.jpeg_layout import check_jpeg_layout
-from edge_ood.images.decoding.jpeg_scan import refusing_lost_data
+from edge_ood.images.decoding.jpeg_scan import load_jpeg
 from edge_ood.images.decoding.memory import PIXELS, decoding_bytes
 from edge_ood.images.decoding.png_layout import check_png_data
-from edge_ood.images.decoding.png_rows import refusing_missing_rows
+from edge_ood.images.decoding.png_rows import load_png
 from edge_ood.images.decoding.remarks import with_fewer_remarks
 from edge_ood.images.decoding.signatures import DECODED_FORMATS, SIGNATURE_BYTES, check_is_decoded
 from edge_ood.images.decoding.tiff_layout import check_tiff
@@ -70,39 +70,35 @@ def opened_rgb(payload: bytes, name: str, *, draft_px: int | None = None) -> Ite
 def _first_decoded(payload: bytes, name: str, draft_px: int | None, held: ExitStack) -> Image.Image:
     """The image, if need be without some of what stands beside it."""
     try:
-        return held.enter_context(_decoded(payload, name, draft_px))
+        return _decoded(payload, name, draft_px, held)
     except PILLOW_DAMAGE:
         for fewer in with_fewer_remarks(payload):
+            held.close()  # the memory that the last try took
             with suppress(*PILLOW_DAMAGE):
-                return held.enter_context(_decoded(fewer, name, draft_px))
+                return _decoded(fewer, name, draft_px, held)
         raise
 
 
-@contextmanager
-def _decoded(payload: bytes, name: str, draft_px: int | None) -> Iterator[Image.Image]:
+def _decoded(payload: bytes, name: str, draft_px: int | None, held: ExitStack) -> Image.Image:
+    """The image, whose memory is counted until `held` is closed."""
     file = io.BytesIO(payload)
-    with Image.open(file, formats=DECODED_FORMATS) as image:
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise _too_large(name, f"{width} x {height} pixels, at most {MAX_PIXELS} are decoded")
-        if draft_px is not None and image.format in _JPEG_KINDS:
-            image.draft(image.mode, (2 * draft_px, 2 * draft_px))
-        with PIXELS.reserved(decoding_bytes(image, width * height)):
-            with _refusing_gaps(image, file, name):
-                image.load()
-            yield upright_rgb(image, name)
-
-
-def _refusing_gaps(image: Image.Image, file: io.BytesIO, name: str) -> AbstractContextManager[None]:
-    """Inside the block, an opened image is loaded; pixels must not be missing in its data."""
-    payload = file.getvalue()
-    if image.format in _JPEG_KINDS:
-        return refusing_lost_data(image, file, check_jpeg_layout(payload, name), name)
-    if image.format == "PNG":
+    image = held.enter_context(Image.open(file, formats=DECODED_FORMATS))
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise _too_large(name, f"{width} x {height} pixels, at most {MAX_PIXELS} are decoded")
+    is_jpeg = image.format in _JPEG_KINDS
+    if draft_px is not None and is_jpeg:
+        image.draft(image.mode, (2 * draft_px, 2 * draft_px))
+    held.enter_context(PIXELS.reserved(decoding_bytes(image, width * height)))
+    if is_jpeg:
+        load_jpeg(image, file, check_jpeg_layout(payload, name), name)
+    elif image.format == "PNG":
         check_png_data(payload, name)
-        return refusing_missing_rows(image, payload, name)
-    check_tiff(image, name)
-    return nullcontext()
+        load_png(image, payload, name)
+    else:
+        check_tiff(image, name)
+        image.load()
+    return upright_rgb(image, name)
 
 
 def _refused(payload: bytes, name: str, error: Exception) -> DataError:

@@ -1,23 +1,23 @@
 """Whether a PNG's data reach its last row: Pillow leaves what they do not reach as it was."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from PIL import Image
 
 from edge_ood.errors import DataError
 from edge_ood.images.decoding.png_layout import has_all_rows
 
-__all__ = ["refusing_missing_rows"]
+__all__ = ["load_png"]
 
 # What hardly any row is made of; other modes have a row of zeros, which many pictures have.
-_MARKS = {"L": 0xA5, "P": 0xA5, "LA": (0xA5, 0x5A), "RGB": (0xA5, 0x5A, 0xC3)}
-_MARKS["RGBA"] = (*_MARKS["RGB"], 0x3C)
+_MARKS: dict[str, int | tuple[int, ...]] = {
+    **dict.fromkeys(("L", "P"), 0xA5),
+    "LA": (0xA5, 0x5A),
+    "RGB": (0xA5, 0x5A, 0xC3),
+    "RGBA": (0xA5, 0x5A, 0xC3, 0x3C),
+}
 
 
-@contextmanager
-def refusing_missing_rows(image: Image.Image, payload: bytes, name: str) -> Iterator[None]:
-    """Inside the block, a PNG that was opened is loaded.
+def load_png(image: Image.Image, payload: bytes, name: str) -> None:
+    """Load a PNG that was opened.
 
     The row that is decoded last is marked before. Only where the mark is still there afterwards
     are the data counted.
@@ -26,13 +26,16 @@ def refusing_missing_rows(image: Image.Image, payload: bytes, name: str) -> Iter
         DataError: If rows are missing.
     """
     width, height = image.size
+    if [tile[1] for tile in image.tile] != [(0, 0, width, height)]:
+        image.load()  # the first frame of an animation may be smaller
+        return
     # Of an interlaced image the odd rows come last; if there are none, any row may be in part.
     last = height - 1 - (height % 2 if image.info.get("interlace") else 0)
     mark = Image.new(image.mode, (width, 1), _MARKS.get(image.mode, 0))
     canvas = Image.new(image.mode, image.size, None)
     canvas.paste(mark, (0, max(last, 0)))
     image.im = canvas.im
-    yield
+    image.load()
     is_marked = last < 0 or image.crop((0, last, width, last + 1)).tobytes() == mark.tobytes()
     if is_marked and not has_all_rows(payload):
         raise DataError(

@@ -71,8 +71,11 @@ def _rgb(image: Image.Image, name: str) -> Image.Image:
         return Image.fromarray(_eight_bit_grey(image, name)).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        if image.getbbox(alpha_only=True) is None:
-            raise _invisible(name)
+        if image.getbbox(alpha_only=True) is None and _varies(image):
+            raise _unsupported(
+                f"{name} has a picture that is transparent everywhere",
+                "it to RGB, without transparency",
+            )
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image).convert("RGB")
     # Of an RGB image, Pillow would make a copy: a twentieth of the time to decode a photograph.
@@ -95,10 +98,7 @@ def _eight_bit_grey(image: Image.Image, name: str) -> NDArray[np.uint8]:
     if tiff_tag(image, _POLARITY_TAG, default=1) == _WHITE_IS_ZERO:
         grey = 255 - grey
     if "transparency" in image.info:
-        is_invisible = values == image.info["transparency"]
-        if is_invisible.all():
-            raise _invisible(name)
-        grey[is_invisible] = 255
+        grey[values == image.info["transparency"]] = 255
     if values.min() < values.max() and grey.min() == grey.max():
         raise _unsupported(
             f"{name} has grey values from {values.min():g} to {values.max():g} of {largest:g}, "
@@ -121,8 +121,9 @@ def _unknown_range(name: str) -> DataError:
     return _unsupported(f"{name} has signed or 32-bit grey values", "it to 8 or 16 bits")
 
 
-def _invisible(name: str) -> DataError:
-    return _unsupported(f"{name} is transparent everywhere", "it to RGB, without transparency")
+def _varies(image: Image.Image) -> bool:
+    """Whether an RGBA image has more than one colour, visible or not."""
+    return any(band.getextrema()[0] != band.getextrema()[1] for band in image.split()[:3])
 
 
 def _unsupported(message: str, what: str) -> DataError:

@@ -139,10 +139,11 @@ def test_padding_is_no_loss(padding: bytes, size_px: int) -> None:
         END,
         b"\xff\xff\xff",
         encoded(picture(30, 30)),
+        encoded(picture(30, 30), restart_marker_blocks=1),
         np.random.default_rng(1).bytes(9000) + END,
         b"\1" * 9000 + END,
     ],
-    ids=["zeros", "text", "end", "fill", "JPEG", "noise", "ones"],
+    ids=["zeros", "text", "end", "fill", "JPEG", "restarts", "noise", "ones"],
 )
 def test_what_stands_behind_the_picture_does_not_matter(
     options: dict[str, int], behind: bytes

@@ -142,3 +142,16 @@ def test_other_data_than_were_written_are_refused(split: int | None) -> None:
     reason = refused(png((4, 4), (8, 2), b"".join(rows), split=split, damage=1))
 
     assert "its data are damaged, by their checksum" in reason
+
+
+def test_a_frame_smaller_than_its_animation_stands_on_black() -> None:
+    """Nothing is written beside it, in its last row either."""
+    header = struct.pack(">IIBBBBB", 4, 4, 8, 2, 0, 0, 0)
+    frame = struct.pack(">IIIIIHHBB", 0, 2, 2, 2, 2, 1, 1, 0, 0)
+    parts = [(b"IHDR", header), (b"acTL", struct.pack(">II", 1, 0)), (b"fcTL", frame)]
+    parts += [(b"IDAT", zlib.compress((b"\0" + bytes(MARK) * 2) * 2)), (b"IEND", b"")]
+
+    found = decoded(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts))
+
+    black, colour = [0, 0, 0], list(MARK)
+    assert [[black] * 4] * 2 + [[black, black, colour, colour]] * 2 == found.tolist()

@@ -298,10 +298,11 @@ def test_samples_of_another_kind_are_named(payload: bytes) -> None:
     assert unsupported(payload).startswith("'x' is of an unusual kind: ")
 
 
-def webp(*pixel: int) -> bytes:
-    """Four pixels of one colour."""
+def webp(*row: tuple[int, int, int, int]) -> bytes:
+    """Two equal rows of two pixels."""
+    image = Image.fromarray(np.array([row, row], np.uint8))
     buffer = io.BytesIO()
-    Image.new("RGBA", (2, 2), pixel).save(buffer, "WEBP", lossless=True, exact=True)
+    image.save(buffer, "WEBP", lossless=True, exact=True)
     return buffer.getvalue()
 
 
@@ -311,24 +312,37 @@ def webp(*pixel: int) -> bytes:
         png(8, 6, [bytes([9, 8, 7, 0, 1, 2, 3, 0])] * 2),
         png(8, 4, [bytes([9, 0, 7, 0])] * 2),
         png(16, 6, [words(*(9, 8, 7, 0), *(1, 2, 3, 0))] * 2),
-        png(8, 0, [b"\x07\x07"] * 2, (b"tRNS", words(7))),
-        png(16, 0, [words(7, 7)] * 2, (b"tRNS", words(7))),
         png(1, 3, [b"\x40"] * 2, (b"PLTE", bytes([9, 8, 7, 0, 100, 50])), (b"tRNS", b"\0\0")),
-        webp(9, 8, 7, 0),
-        tiff(bytes([9, 8, 7, 0]) * 4, t258=8, t262=2, t277=4, t338=2),
+        webp((9, 8, 7, 0), (9, 8, 6, 0)),
+        tiff(bytes([9, 8, 7, 0, 9, 7, 7, 0]) * 2, t258=8, t262=2, t277=4, t338=2),
     ],
-    ids=["colour", "grey", "16", "key", "key 16", "palette", "WebP", "TIFF"],
+    ids=["colour", "grey", "16", "palette", "WebP", "TIFF"],
 )
 def test_an_alpha_that_nobody_filled_is_refused(payload: bytes) -> None:
-    """The picture below it would be white; with one pixel to be seen it is one."""
-    assert "'x' is transparent everywhere" == unsupported(payload)
+    """The picture below it would be white."""
+    assert "'x' has a picture that is transparent everywhere" == unsupported(payload)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        png(8, 6, [bytes([9, 8, 7, 0]) * 2] * 2),
+        png(8, 0, [b"\x07\x07"] * 2, (b"tRNS", words(7))),
+        png(16, 0, [words(7, 7)] * 2, (b"tRNS", words(7))),
+        webp((9, 8, 7, 0), (9, 8, 7, 0)),
+    ],
+    ids=["colour", "key", "key 16", "WebP"],
+)
+def test_an_empty_sheet_is_white(payload: bytes) -> None:
+    """There is no picture that could be lost."""
+    assert grey(*[WHITE] * 4) == decode(payload)
 
 
 def test_one_visible_pixel_is_a_picture() -> None:
     """It stands on white."""
-    row = bytes([9, 8, 7, 0])
+    row = bytes([9, 8, 7, 0, 1, 2, 3, 0])
 
-    found = decode(png(8, 6, [row * 2, row + bytes([9, 8, 7, 255])]))
+    found = decode(png(8, 6, [row, row[:4] + bytes([9, 8, 7, 255])]))
 
     assert [*grey(255, 255, 255), [9, 8, 7]] == found
 
