@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import edge_ood.api.evaluation_files
 import edge_ood.evaluation.artifacts
+from edge_ood.artifact.model_file import ModelFile
 from edge_ood.artifact.outputs import Scores
 from edge_ood.artifact.packed import Manifest
 from edge_ood.cli.app import app
@@ -55,6 +56,8 @@ class NamedScorer:
 
     def __init__(self, path, *, provider="auto", threads=None):
         self.path = Path(path)
+        content = self.path.read_bytes()
+        self.file = ModelFile(self.path, content_hash(content), len(content))
         self.metadata = SimpleNamespace(
             precision="fp32",
             heads=(),
