@@ -8,7 +8,7 @@ import typer
 from edge_ood.cli._bundles import bundle
 from edge_ood.cli._say import say
 from edge_ood.files.text import printable
-from edge_ood.scores import DEFAULT_PRIMARY
+from edge_ood.scores import DEFAULT_HEADS, DEFAULT_PRIMARY
 
 __all__ = [
     "ArtifactArgument",
@@ -78,8 +78,8 @@ class Decision:
     scores: Annotated[
         str | None,
         typer.Option(
-            help="Heads with parameters, and 'combined' for one decision over all of them; every "
-            "closed-form head that fits by default."
+            help="Heads with parameters, and 'combined' for one decision over all of them; by "
+            f"default those of {', '.join(DEFAULT_HEADS)} that the network has inputs for."
         ),
     ] = None
     primary: Annotated[

@@ -19,7 +19,7 @@ class ArtifactOptions(TypedDict, total=False):
 
     Attributes:
         scores: Heads with parameters, such as `"energy,odin:epsilon=0.002"`, and `combined` for one
-            decision over all of them; every closed-form head that fits by default.
+            decision over all of them; the default heads that fit by default.
         primary: The head behind `is_ood` and `pvalue`.
         alpha: False-alarm rate on ID images, in (0, 1); 0.05 needs 19 calibration images.
         confidence: Share of calibration sets for which the rate is held, in [0, 1); on average over
