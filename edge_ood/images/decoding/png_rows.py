@@ -16,7 +16,7 @@ _MARKS: dict[str, int | tuple[int, ...]] = {
 }
 
 
-def load_png(image: Image.Image, payload: bytes, name: str) -> None:
+def load_png(image: Image.Image, payload: bytes, *, name: str) -> None:
     """Load a PNG that was opened.
 
     The row that is decoded last is marked before. Only where the mark is still there afterwards
