@@ -28,7 +28,9 @@ _ONES = b"\xff\0" * 8
 _PADDING = b"\0\xff"
 
 
-def load_jpeg(image: Image.Image, file: io.BytesIO, layout: JpegLayout | None, name: str) -> None:
+def load_jpeg(
+    image: Image.Image, file: io.BytesIO, *, layout: JpegLayout | None, name: str
+) -> None:
     """Load a JPEG that was opened; if it is one that tells, data must fit its picture.
 
     Args:

@@ -91,10 +91,10 @@ def _decoded(payload: bytes, name: str, draft_px: int | None, held: ExitStack) -
         image.draft(image.mode, (2 * draft_px, 2 * draft_px))
     held.enter_context(PIXELS.reserved(decoding_bytes(image, width * height)))
     if is_jpeg:
-        load_jpeg(image, file, check_jpeg_layout(payload, name), name)
+        load_jpeg(image, file, layout=check_jpeg_layout(payload, name), name=name)
     elif image.format == "PNG":
         check_png_data(payload, name)
-        load_png(image, payload, name)
+        load_png(image, payload, name=name)
     else:
         check_tiff(image, name)
         image.load()

@@ -1,6 +1,6 @@
 """Whether a PNG's data reach its last row: Pillow leaves what they do not reach as it was."""
 
-from PIL import Image
+from PIL import Image, ImageFile
 
 from edge_ood.errors import DataError
 from edge_ood.images.decoding.png_layout import has_all_rows
@@ -16,7 +16,7 @@ _MARKS: dict[str, int | tuple[int, ...]] = {
 }
 
 
-def load_png(image: Image.Image, payload: bytes, name: str) -> None:
+def load_png(image: ImageFile.ImageFile, payload: bytes, *, name: str) -> None:
     """Load a PNG that was opened.
 
     The row that is decoded last is marked before. Only where the mark is still there afterwards

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,26 @@ def test_an_image_beyond_the_budget_is_one_row(
     assert [None if i == 7 else colour[0] for i, colour in enumerate(colours)] == reds
     assert isinstance(rows[7], DataError)
     assert "too-large" == rows[7].status
+
+
+def test_a_second_try_takes_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands behind the pixels fails once their memory is taken; it is given back before."""
+    text = b"zTXtprompt\0\0" + zlib.compress(bytes(2 << 20))
+    chunk = (len(text) - 4).to_bytes(4) + text + zlib.crc32(text).to_bytes(4)
+    plain = encoded(Image.new("RGB", (9, 9), "red"))
+    payload = plain[:-12] + chunk + plain[-12:]
+    budget = MemoryBudget(lambda: needed(plain))
+    monkeypatch.setattr("edge_ood.images.decoding.open_image.PIXELS", budget)
+    found = []
+
+    def work() -> None:
+        found.append(Preprocess(1).decode(payload).tolist())
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(10)
+
+    assert [[[[255, 0, 0]]]] == found
 
 
 def test_a_decoder_without_memory_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
