@@ -44,8 +44,8 @@ def calibrate_artifact(
     """Fit thresholds and p-values anew on ID images, through the file itself.
 
     Images count once, however many copies of them there are: the rate is held for images that are
-    independent draws, which copies are not. The probe is recorded anew, too: it describes the device that the
-    thresholds are for.
+    independent draws, which copies are not. The probe is recorded anew, too: it describes the
+    device that the thresholds are for.
 
     Args:
         path: An artefact.
