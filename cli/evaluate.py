@@ -82,16 +82,19 @@ def evaluate(
 ) -> None:
     """Measure how well artefacts tell ID from OOD images.
 
-    Nothing is tuned, and images that an artefact was made from are refused.
+    Nothing is tuned, and images that an artefact was made from are refused. Sets that share images,
+    and copies within one, are warned of.
 
     Example: edge-ood evaluate exported/oe.onnx --id data/test --near data/svhn --far dtd=data/dtd
     """
     from edge_ood.api.evaluate import evaluate as evaluate_artifacts
+    from edge_ood.evaluation.shared_images import SharedImagesWarning
     from edge_ood.metrics.detection import UndefinedMetricWarning
 
     outputs.check()
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UndefinedMetricWarning)
+        for category in (SharedImagesWarning, UndefinedMetricWarning):
+            warnings.simplefilter("always", category)
         result = evaluate_artifacts(
             artifacts,
             id=id_folder,

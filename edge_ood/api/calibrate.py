@@ -90,5 +90,7 @@ def calibrate(
             provider=provider,
             on_image=lambda: on_image(len(paths)),
         )
+    for note in report.notes:
+        on_note(note)
     renew_export_page(target or source, on_note)
     return report

@@ -51,6 +51,8 @@ def evaluate(
 ) -> Evaluation:
     """Measure how well artefacts tell ID from OOD images; nothing is tuned.
 
+    Sets that share images, and copies within one, are a `SharedImagesWarning`.
+
     Args:
         artifacts: One artefact, or several to compare.
         id: Folder of ID test images; subfolders named after the classes also give the accuracy.

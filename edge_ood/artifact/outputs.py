@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,25 @@ class Scores:
 
     def __len__(self) -> int:
         return len(self.label_index)
+
+    def subset(self, chosen: NDArray[np.bool_]) -> "Scores":
+        """The results for the images of a mask (N,)."""
+
+        def of(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+            return {head: values[chosen] for head, values in arrays.items()}
+
+        return Scores(
+            classes=self.classes,
+            label_index=self.label_index[chosen],
+            is_ood=self.is_ood[chosen],
+            pvalue=self.pvalue[chosen],
+            logits=self.logits[chosen],
+            scores=of(self.scores),
+            pvalues=of(self.pvalues),
+            decisions=of(self.decisions),
+            hashes=tuple(compress(self.hashes, chosen)),
+            paths=tuple(compress(self.paths, chosen)),
+        )
 
     @property
     def label(self) -> list[str]:

@@ -13,6 +13,7 @@ from edge_ood.evaluation.corrupted import CorruptedSet
 from edge_ood.evaluation.overlap import Overlap, find_overlap, refuse_overlap
 from edge_ood.evaluation.scored import index_of
 from edge_ood.evaluation.sets import OodSet, SyntheticImages
+from edge_ood.evaluation.shared_images import warn_of_shared_images
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.reading import with_hashes
 
@@ -94,6 +95,8 @@ def plan_evaluation(
 ) -> Plan:
     """Hash all files, refuse what would be no fair test, and get ready what is made.
 
+    Sets that share images, and copies within one, are a `SharedImagesWarning`.
+
     Args:
         artifacts: One or more.
         id_folder: Where the ID images are, as it was given.
@@ -116,6 +119,7 @@ def plan_evaluation(
             raise DataError(f"set {name or 'ID'!r} has no images, expected at least one")
     found = [(artifact, find_overlap(artifact, everything)) for artifact in artifacts]
     refuse_overlap(found, allowed=allow_overlap)
+    warn_of_shared_images(everything)
     tasks = []
     for artifact, overlap in found:
         made = {s.name: s.images(artifact.scorer, id_images) for s in sets if s.name not in files}

@@ -70,6 +70,8 @@ def attach_foreign(
     entry = image_input(model, layout=source.layout, size_px=source.size_px)
     on_step("images")
     images = read_id_images(folders)
+    for note in images.notes:
+        on_note(note)
     options.guarantee.check_images(len(images.calibration))
     _check_precision(options, images)
     normal = normal_form(model, entry)

@@ -5,13 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from edge_ood.errors import DataError
 from edge_ood.files.regular import read_regular
 from edge_ood.files.text_file import text_lines
 from edge_ood.images.class_names import class_positions, same_form
+from edge_ood.images.copies import copies_note, first_of_each, labels_note, two_labels
 from edge_ood.images.folders import ImageSet, find_images, read_class_folders, read_images
+from edge_ood.images.levels import check_class_folders
 from edge_ood.images.reading import with_hashes
 from edge_ood.images.splits import halves_by_hash
+from edge_ood.images.thumbnails import thumbnails_note
 
 __all__ = ["IdFolders", "IdImages", "read_id_images"]
 
@@ -44,16 +49,22 @@ class IdImages:
         calibration: They set thresholds and p-values.
         role: What `deciding` are: `training` images; `statistics`, one half of the calibration
             images, by hash; or `calibration`, where no labels let them decide anything.
+        notes: What the user should know, one sentence each.
     """
 
     classes: tuple[str, ...]
     deciding: ImageSet
     calibration: ImageSet
     role: str
+    notes: tuple[str, ...] = ()
 
 
 def read_id_images(folders: IdFolders) -> IdImages:
     """Find images, labels and class names, and check that no image plays two roles.
+
+    Copies count once. Calibration images under two labels are left out: their labels would fit
+    statistics and choose how the network is fed. Training images under two labels stay, since the
+    network has learnt from both, and none of them may be tested on; they are named.
 
     Raises:
         DataError: If a folder or a file is unusable, or calibration images were trained on.
@@ -64,13 +75,30 @@ def read_id_images(folders: IdFolders) -> IdImages:
         calibration = read_images(folders.calibration, training.classes)
         calibration = with_hashes(replace(calibration, classes=training.classes))
         _check_apart(training, calibration, folders.calibration)
-        return IdImages(training.classes, training, calibration, "training")
+        training, of_training = _once(training, "training")
+        calibration, of_calibration = _once(calibration, "calibration")
+        notes = (*of_training, *of_calibration)
+        return IdImages(training.classes, training, calibration, "training", notes)
     calibration = with_hashes(_perhaps_labelled(folders.calibration, names))
+    calibration, notes = _once(calibration, "calibration")
     classes = names or calibration.classes
     if calibration.labels is None:
-        return IdImages(classes, calibration, calibration, "calibration")
+        return IdImages(classes, calibration, calibration, "calibration", notes)
     first = halves_by_hash(calibration.hashes)
-    return IdImages(classes, calibration.subset(first), calibration.subset(~first), "statistics")
+    deciding, calibration = calibration.subset(first), calibration.subset(~first)
+    return IdImages(classes, deciding, calibration, "statistics", notes)
+
+
+def _once(images: ImageSet, role: str) -> tuple[ImageSet, tuple[str, ...]]:
+    """The images that count in a role, and what to say about the others."""
+    found = two_labels([images])
+    is_trained = role == "training"
+    notes = labels_note(found, "trained on" if is_trained else "left out")
+    notes += thumbnails_note(images.paths)
+    if not is_trained:
+        images = images.subset(np.array([h not in found for h in images.hashes], np.bool_))
+    first = first_of_each(images.hashes, images.labels)
+    return images.subset(first), (*notes, *copies_note(images.paths, first, role))
 
 
 def _labelled(folder: Path, names: Sequence[str]) -> ImageSet:
@@ -95,7 +123,10 @@ def _perhaps_labelled(folder: Path, names: Sequence[str]) -> ImageSet:
     paths = find_images(folder)
     tops = {path.relative_to(folder).parts[0] for path in paths}
     is_flat = any(path.parent == folder for path in paths)
-    return read_images(folder, () if is_flat or len(tops) < _FEWEST_CLASSES else sorted(tops))
+    if is_flat or len(tops) < _FEWEST_CLASSES:
+        return read_images(folder)
+    check_class_folders(folder, paths)
+    return read_images(folder, sorted(tops))
 
 
 def _check_apart(training: ImageSet, calibration: ImageSet, folder: Path) -> None:

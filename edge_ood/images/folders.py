@@ -12,6 +12,7 @@ from edge_ood.files.paths import is_folder
 from edge_ood.files.text import valid_text
 from edge_ood.files.walk import walk
 from edge_ood.images.class_names import check_distinct, match_folders
+from edge_ood.images.levels import check_class_folders, level_below
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -77,7 +78,8 @@ def read_class_folders(root: Path) -> ImageSet:
 
     Raises:
         DataError: If there are fewer than two classes, a class has fewer than two images or a name
-            that is no text or looks like another's, or an image has no class.
+            that is no text or looks like another's, an image has no class, or the folders are no
+            classes; see `check_class_folders`.
     """
     paths = find_images(root)
     stray = next((path for path in paths if path.parent == root), None)
@@ -86,11 +88,12 @@ def read_class_folders(root: Path) -> ImageSet:
             f"'{stray}' lies beside the class folders and has no class",
             hint=f"move it into a class folder, or out of '{root}'",
         )
+    check_class_folders(root, paths)
     classes = _class_names(root)
     if len(classes) < 2:
         raise DataError(
             f"'{root}' holds {len(classes)} class folder(s), expected at least 2",
-            hint="arrange the images as DATA/<class>/<file>",
+            hint=level_below(root, paths) or "arrange the images as DATA/<class>/<file>",
         )
     return _labelled(root, paths, classes, match_folders(classes, classes, root), fewest=2)
 

@@ -18,7 +18,9 @@ from edge_ood.calibration.decision import Decision, fit_combined, fit_decision
 from edge_ood.calibration.guarantee import Changes, Guarantee
 from edge_ood.errors import ArtifactError, CalibrationError, InputError
 from edge_ood.files.output import atomic_output, locked_folder
+from edge_ood.images.copies import copies_note, first_of_each
 from edge_ood.images.splits import halves_by_hash
+from edge_ood.images.thumbnails import thumbnails_note
 from edge_ood.runtime.calibration_report import CalibrationReport
 from edge_ood.runtime.probe import make_probe
 from edge_ood.runtime.scorer import Scorer
@@ -41,7 +43,9 @@ def calibrate_artifact(
 ) -> CalibrationReport:
     """Fit thresholds and p-values anew on ID images, through the file itself.
 
-    The probe is recorded anew, too: it describes the device that the thresholds are for.
+    Images count once, however many copies of them there are: the rate is held for images that are
+    independent draws, which copies are not. The probe is recorded anew, too: it describes the
+    device that the thresholds are for.
 
     Args:
         path: An artefact.
@@ -64,6 +68,9 @@ def calibrate_artifact(
     guarantee.check_images(len(images))
     scores = scorer.score_files(images, on_image=on_image)
     _refuse_trained_on(metadata, images, scores.hashes)
+    counted = first_of_each(scores.hashes)
+    _check_distinct(guarantee, counted)
+    scores = scores.subset(counted)
     decision, calibration = _fitted(metadata, scores, guarantee, changes.thresholds)
     changed = replace(
         metadata,
@@ -73,7 +80,8 @@ def calibrate_artifact(
         probe=make_probe(scorer, scores, metadata.probe.seed),
     )
     _store(scorer.file, output or path, changed, decision, archived=metadata)
-    return CalibrationReport(output or path, metadata.calibration, changed, scores, decision)
+    notes = (*copies_note(images, counted, "calibration"), *thumbnails_note(images))
+    return CalibrationReport(output or path, metadata.calibration, changed, scores, decision, notes)
 
 
 def set_thresholds(
@@ -173,15 +181,20 @@ def _second_half(hashes: Sequence[str], guarantee: Guarantee) -> NDArray[np.bool
     """Mask (n,) of the images that set the threshold of the combined score; none without it."""
     if not guarantee.combined:
         return np.zeros(len(hashes), np.bool_)
-    second = ~halves_by_hash(hashes)
-    sizes = sorted((int(second.sum()), int((~second).sum())))
-    if sizes[0] < guarantee.minimum_images:
+    # Without copies both halves have enough: they differ by one image at most.
+    return ~halves_by_hash(hashes)
+
+
+def _check_distinct(guarantee: Guarantee, counted: NDArray[np.bool_]) -> None:
+    """Refuse too few images without their copies, and say that there are copies."""
+    distinct = int(counted.sum())
+    try:
+        guarantee.check_images(distinct)
+    except CalibrationError as error:
+        copies = len(counted) - distinct
         raise CalibrationError(
-            f"{COMBINED!r} needs two halves of {guarantee.minimum_images} calibration images, got "
-            f"{sizes[0]} and {sizes[1]}",
-            hint="add images; copies of one are in the same half",
-        )
-    return second
+            f"{error}; of {len(counted)} files {copies} are copies of others", hint=error.hint
+        ) from error
 
 
 def _check_combined(metadata: Metadata, guarantee: Guarantee) -> None:

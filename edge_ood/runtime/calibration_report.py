@@ -23,8 +23,9 @@ class CalibrationReport:
         path: The file that was written.
         before: The calibration that was in force.
         metadata: Of the file as it is now.
-        scores: Of the calibration images; None after an undo.
+        scores: Of the calibration images, each once; None after an undo.
         decision: As stored in the graph.
+        notes: What you should know about the images, one sentence each.
     """
 
     path: Path
@@ -32,6 +33,7 @@ class CalibrationReport:
     metadata: Metadata
     scores: Scores | None
     decision: Decision
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         rows = [

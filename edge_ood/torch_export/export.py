@@ -132,7 +132,7 @@ def export_network(
     for note in loaded.notes:
         on_note(note)
     on_step("images")
-    splits = read_splits(folders)
+    splits = read_splits(folders, on_note=on_note)
     accuracy = check_accuracy(loaded, splits["training"])
     on_note(f"{accuracy:.1%} of the training images that were tried are classified correctly")
     trained = _Trained(loaded.classifier, loaded.preprocess, splits, loaded.provenance)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from edge_ood.errors import DataError
 from edge_ood.threads import slices
 
-__all__ = ["channel_statistics", "pixel_array"]
+__all__ = ["channel_statistics", "kept_rows", "pixel_array"]
 
 _IMAGES_PER_CHUNK = 1024
 _SMALLEST_STD = 0.01
@@ -43,6 +43,15 @@ def pixel_array(images: int, size_px: int, scratch: Path) -> NDArray[np.uint8]:
             f"cannot keep {nbytes >> 20} MiB of decoded images in '{scratch}': {error.strerror}",
             hint="free some space, or lower --image-size",
         ) from error
+
+
+def kept_rows(pixels: NDArray[np.uint8], kept: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """The rows of a mask (N,), moved up in place: an array in a file is not read into memory."""
+    rows = np.flatnonzero(kept)
+    for target, source in enumerate(rows):
+        if target != source:
+            pixels[target] = pixels[source]
+    return pixels[: len(rows)]
 
 
 def channel_statistics(

@@ -12,8 +12,10 @@ from edge_ood.images.folders import ImageSet, read_class_folders, read_images
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import decode_all, with_hashes
 from edge_ood.images.splits import stratified_split
+from edge_ood.images.thumbnails import thumbnails_note
+from edge_ood.training.copies import keep_once
 from edge_ood.training.fine_tuning import UNKNOWN_PAST, Past
-from edge_ood.training.pixels import pixel_array
+from edge_ood.training.pixels import kept_rows, pixel_array
 from edge_ood.training.run_directory import SPLITS
 
 __all__ = [
@@ -160,14 +162,20 @@ def read_training_set(
         splits[name] = replace(images, hashes=tuple(hashes))
     splits["pretraining"] = past.only_pretrained(splits["training"])
     _check_roles(splits)
-    return _without_duplicates(TrainingSet(splits, pixels), folders)
+    found = _without_copies(TrainingSet(splits, pixels), folders)
+    # Anew: what trained the first weights and has been left out now is among these images, too.
+    pretraining = past.only_pretrained(found.splits["training"])
+    return replace(found, splits={**found.splits, "pretraining": pretraining})
 
 
-def read_splits(folders: Folders) -> Mapping[str, ImageSet]:
+def read_splits(
+    folders: Folders, *, on_note: Callable[[str], None] = lambda note: None
+) -> Mapping[str, ImageSet]:
     """The images of a network that is trained already: nothing is split off, nothing decoded.
 
     Args:
         folders: All its training images, images for thresholds alone, and perhaps outliers.
+        on_note: Called with sentences that the user should read.
 
     Raises:
         DataError: If a folder or a file is unusable, or an image plays two roles.
@@ -181,7 +189,10 @@ def read_splits(folders: Folders) -> Mapping[str, ImageSet]:
         splits[name] = replace(images, classes=training.classes)
     splits = {name: with_hashes(images) for name, images in splits.items()}
     _check_roles(splits)
-    return _without_duplicates(TrainingSet(splits, {}), folders).splits
+    found = _without_copies(TrainingSet(splits, {}), folders, is_trained=True)
+    for note in found.notes:
+        on_note(note)
+    return found.splits
 
 
 def _calibration_mask(labelled: ImageSet, seed: int, past: Past) -> NDArray[np.bool_]:
@@ -228,30 +239,27 @@ def _check_roles(splits: Mapping[str, ImageSet]) -> None:
             )
 
 
-def _without_duplicates(training_set: TrainingSet, folders: Folders) -> TrainingSet:
-    """Leave copies of training images out of our own splits; refuse them in the user's."""
+def _without_copies(
+    training_set: TrainingSet, folders: Folders, *, is_trained: bool = False
+) -> TrainingSet:
+    """Let every image count once; see `keep_once`."""
+    own = {name: getattr(folders, name) for name in ("calibration", "validation")}
+    kept, notes = keep_once(training_set.splits, own, is_trained=is_trained)
     splits, pixels = dict(training_set.splits), dict(training_set.pixels)
-    notes = []
-    trained = {*splits["training"].hashes, *splits["pretraining"].hashes}
-    for name in ("calibration", "validation"):
-        fresh = np.array([digest not in trained for digest in splits[name].hashes], np.bool_)
-        copies = len(fresh) - int(fresh.sum())
-        if not copies:
-            continue
-        if getattr(folders, name) is not None:
-            raise DataError(
-                f"{copies} of {len(fresh)} {name} images are also training images",
-                hint=f"remove them from '{getattr(folders, name)}'",
-            )
-        first = splits[name].paths[int(fresh.argmin())]
-        notes.append(
-            f"left out, as copies of training images: {copies} of {len(fresh)} {name} images,"
-            f" the first is '{first}'"
-        )
-        splits[name] = splits[name].subset(fresh)
+    everything = [path for name in kept for path in splits[name].paths]
+    for name, mask in kept.items():
+        splits[name] = splits[name].subset(mask)
         if name in pixels:
-            pixels[name] = pixels[name][fresh]
-    return TrainingSet(splits, pixels, tuple(notes))
+            pixels[name] = kept_rows(pixels[name], mask)
+    training = splits["training"]
+    counts = np.bincount(_labels(training), minlength=len(training.classes))
+    if not counts.all():
+        raise DataError(
+            f"class {training.classes[int(counts.argmin())]!r} has no training image that is not"
+            " also in another class",
+            hint="leave each image in one class folder",
+        )
+    return TrainingSet(splits, pixels, (*notes, *thumbnails_note(everything)))
 
 
 def _labels(images: ImageSet) -> NDArray[np.int64]:

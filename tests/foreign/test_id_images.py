@@ -136,3 +136,55 @@ def test_a_list_that_cannot_be_read_is_refused(
 
     with pytest.raises(DataError, match=r"cannot read|is not UTF-8"):
         read_id_images(IdFolders(tiny_images / "calibration", classes=path))
+
+
+def test_copies_count_once(tiny_images: Path, tmp_path: Path) -> None:
+    """Among training and among calibration images, and each is said."""
+    data = Path(shutil.copytree(tiny_images, tmp_path / "data"))
+    for name in ("train", "calibration"):
+        shutil.copy(data / name / "dark" / "00.png", data / name / "dark" / "copy.png")
+
+    found = read_id_images(IdFolders(data / "calibration", data / "train"))
+
+    assert (48, 20) == (len(found.deciding), len(found.calibration))
+    assert [
+        "left out, as copies within the training images: 1 of 49",
+        "left out, as copies within the calibration images: 1 of 21",
+    ] == [note.partition(", the first")[0] for note in found.notes]
+
+
+def test_calibration_images_under_two_labels_decide_nothing(
+    tiny_images: Path, tmp_path: Path
+) -> None:
+    """Both files of one are left out of both halves."""
+    data = Path(shutil.copytree(tiny_images / "calibration", tmp_path / "data"))
+    shutil.copy(data / "dark" / "00.png", data / "bright" / "x.png")
+
+    found = read_id_images(IdFolders(data))
+
+    assert 19 == len(found.deciding) + len(found.calibration)
+    assert "as one image under two labels: 2 files of 1 images" in found.notes[0]
+
+
+def test_training_images_under_two_labels_have_been_trained_on(
+    tiny_images: Path, tmp_path: Path
+) -> None:
+    """They stay, and are named."""
+    data = Path(shutil.copytree(tiny_images / "train", tmp_path / "data"))
+    shutil.copy(data / "dark" / "00.png", data / "bright" / "x.png")
+
+    found = read_id_images(IdFolders(tiny_images / "calibration", data))
+
+    assert 49 == len(found.deciding)
+    assert found.notes[0].startswith("trained on, as one image under two labels")
+
+
+def test_folders_of_splits_are_no_classes_of_calibration_images(
+    tiny_images: Path, tmp_path: Path
+) -> None:
+    """They would tell the network how it is fed."""
+    for name in ("train", "validation"):
+        shutil.copytree(tiny_images / "calibration", tmp_path / name)
+
+    with pytest.raises(DataError, match="holds splits and no classes"):
+        read_id_images(IdFolders(tmp_path))

@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
+from PIL import Image
 
 from edge_ood.artifact.metadata import store_metadata
 from edge_ood.calibration.decision import Decision
@@ -22,9 +23,15 @@ HEADS = ("energy", "msp", "uniform_ce")
 
 
 @pytest.fixture
-def known(colours: Path) -> list[Path]:
-    """120 images: the artefact's own calibration and test images, some of them twice."""
-    return [*find_images(colours / "calibration"), *find_images(colours / "test") * 4][:120]
+def known(colours: Path, tmp_path: Path) -> list[Path]:
+    """120 images: the artefact's own calibration images, and each of them upside down."""
+    given = find_images(colours / "calibration")
+    folder = tmp_path / "turned"
+    folder.mkdir()
+    for index, path in enumerate(given):
+        with Image.open(path) as image:
+            image.transpose(Image.Transpose.ROTATE_180).save(folder / f"{index:02d}.png")
+    return [*given, *find_images(folder)]
 
 
 def stored(path: Path) -> dict[str, list[float]]:

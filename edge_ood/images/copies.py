@@ -1,0 +1,84 @@
+"""Copies: files of one content, which count once within a role, and never under two labels."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_ood.files.paths import shown_path
+from edge_ood.images.folders import ImageSet
+
+__all__ = ["copies_note", "first_of_each", "labels_note", "two_labels"]
+
+
+def first_of_each(
+    hashes: Sequence[str], labels: NDArray[np.int64] | None = None
+) -> NDArray[np.bool_]:
+    """Mask (N,) of the first file of each content.
+
+    Args:
+        hashes: Content hashes of the N files.
+        labels: int64 (N,); with them the first of each content under each label.
+    """
+    keys = hashes if labels is None else list(zip(hashes, labels.tolist(), strict=True))
+    first = dict(zip(reversed(keys), range(len(keys) - 1, -1, -1), strict=True))
+    mask = np.zeros(len(keys), np.bool_)
+    mask[list(first.values())] = True
+    return mask
+
+
+def two_labels(sets: Iterable[ImageSet]) -> dict[str, list[Path]]:
+    """By content, the files of images that have more than one label, in the order given.
+
+    Args:
+        sets: With hashes, and labels of the same classes; those without labels say nothing.
+    """
+    labels: dict[str, int] = {}
+    found: dict[str, list[Path]] = {}
+    labelled = [images for images in sets if images.labels is not None]
+    for images in labelled:
+        assert images.labels is not None
+        for digest, label in zip(images.hashes, images.labels.tolist(), strict=True):
+            if labels.setdefault(digest, label) != label:
+                found[digest] = []
+    for images in labelled if found else ():
+        for digest, path in zip(images.hashes, images.paths, strict=True):
+            if digest in found:
+                found[digest].append(path)
+    return found
+
+
+def copies_note(paths: Sequence[Path], counted: NDArray[np.bool_], role: str) -> tuple[str, ...]:
+    """What to say about copies that were left out, if there are any.
+
+    Args:
+        paths: N files.
+        counted: Mask (N,) of those that are not left out.
+        role: Of the images, such as `calibration`.
+    """
+    copies = len(paths) - int(counted.sum())
+    if not copies:
+        return ()
+    first = shown_path(paths[int(counted.argmin())])
+    return (
+        f"left out, as copies within the {role} images: {copies} of {len(paths)},"
+        f" the first is '{first}'",
+    )
+
+
+def labels_note(found: dict[str, list[Path]], what: str) -> tuple[str, ...]:
+    """What to say about images under two labels, if there are any.
+
+    Args:
+        found: As `two_labels` gives them.
+        what: What becomes of them.
+    """
+    if not found:
+        return ()
+    files = next(iter(found.values()))
+    one = next((path for path in files if path.parent != files[0].parent), files[1])
+    return (
+        f"{what}, as one image under two labels: {sum(map(len, found.values()))} files of"
+        f" {len(found)} images, the first are '{shown_path(files[0])}' and '{shown_path(one)}'",
+    )
