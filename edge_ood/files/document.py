@@ -6,17 +6,19 @@ Fields are taken out by name and type, and damage is an `InputError`.
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from edge_ood.errors import ArtifactError, InputError
 from edge_ood.files.regular import read_regular
 
-__all__ = ["Document", "newer_format", "plain_values", "read_document"]
+__all__ = ["Document", "newer_format", "parse_json", "plain_values", "read_document"]
 
 _DEEPEST = 32
 """Levels of nesting; what we write has five, and more could exhaust the stack later on."""
+
+_LONGEST_NUMBER_SHOWN = 20
 
 _VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc|\.dev|\.post)\d+)?")
 
@@ -42,11 +44,8 @@ class Document:
         Raises:
             InputError: If the text is anything else.
         """
-        try:
-            value = json.loads(text, parse_float=_finite, parse_constant=_finite)
-            _check_contents(value)
-        except (ValueError, RecursionError) as error:
-            raise InputError(str(error)) from error
+        value = parse_json(text)
+        _check_texts(value)
         return cls(value)
 
     def get(self, name: str, kind: type[_T], default: _T | None = None) -> _T:
@@ -57,7 +56,7 @@ class Document:
         """
         value = self._fields.get(name, default)
         if kind is float and type(value) is int:
-            value = _float(name, value)
+            value = float(value)
         # Exact types, because True is an int.
         if type(value) is not kind:
             got = type(value).__name__ if name in self._fields else "nothing"
@@ -93,6 +92,22 @@ class Document:
     def inner(self) -> "dict[str, Document]":
         """All fields, which are documents."""
         return {name: Document(value) for name, value in self._fields.items()}
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Read JSON with numbers that float64 has and moderate nesting; texts may be any.
+
+    Raises:
+        InputError: If the text is anything else.
+    """
+    try:
+        value = json.loads(text, parse_float=_finite, parse_constant=_finite, parse_int=_whole)
+    except (ValueError, RecursionError) as error:
+        raise InputError(str(error)) from error
+    for depth, _ in enumerate(_levels(value), start=1):
+        if depth > _DEEPEST:
+            raise InputError(f"nested more than {_DEEPEST} levels deep")
+    return value
 
 
 def plain_values(value: Any) -> Any:
@@ -155,28 +170,33 @@ def _finite(text: str) -> float:
     """`json` itself lets NaN through, and turns 1e999 into infinity."""
     number = float(text)
     if not math.isfinite(number):
-        raise InputError(f"{text} is not a finite number")
+        shown = text if len(text) <= _LONGEST_NUMBER_SHOWN else f"{text[:_LONGEST_NUMBER_SHOWN]}..."
+        raise InputError(f"{shown} is not a finite number")
     return number
 
 
-def _float(name: str, value: Any) -> Any:
-    try:
-        return float(value)
-    except OverflowError as error:
-        raise InputError(f"{name!r} is too large a number") from error
+def _whole(text: str) -> int:
+    """An integer that can be computed with as float64, too; Python's own has no limit."""
+    _finite(text)
+    return int(text)
 
 
-def _check_contents(document: Any) -> None:
-    """Refuse deep nesting, and text that could not be written out again (lone surrogates)."""
-    level, depth = [document], 0
+def _levels(document: Any) -> Iterator[list[Any]]:
+    """All values and keys of a document, those at one depth of nesting at a time."""
+    level = [document]
     while level:
-        depth += 1
-        if depth > _DEEPEST:
-            raise InputError(f"nested more than {_DEEPEST} levels deep")
-        for text in (item for item in level if isinstance(item, str)):
-            if not text.isascii():
-                text.encode()
+        yield level
         dicts = [item for item in level if isinstance(item, dict)]
         lists = [item for item in level if isinstance(item, list)]
         level = [part for item in dicts for pair in item.items() for part in pair]
         level += [part for item in lists for part in item]
+
+
+def _check_texts(document: Any) -> None:
+    """Refuse text that could not be written out again (lone surrogates)."""
+    texts = (item for level in _levels(document) for item in level if isinstance(item, str))
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(str(error)) from error

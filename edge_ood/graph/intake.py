@@ -4,15 +4,13 @@ The file is untrusted: weights beside it are read from its own folder only, and 
 could not run everywhere is refused.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
 from onnx import (
-    GraphProto,
-    NodeProto,
     TensorProto,
     ValueInfoProto,
     helper,
@@ -26,7 +24,9 @@ from edge_ood.graph.array import OPSET
 from edge_ood.graph.draft import finish, start
 from edge_ood.graph.loading import has_valid_texts
 from edge_ood.graph.open_batch import open_batch
+from edge_ood.graph.sanity import all_nodes, first_absurdity, shortened
 from edge_ood.graph.shapes import PROBED_BATCHES
+from edge_ood.images.preprocess import LARGEST_SIZE_PX
 from edge_ood.onnx_session import check_model_file
 
 __all__ = ["LAYOUTS", "ImageInput", "image_input", "normal_form", "read_model"]
@@ -37,6 +37,8 @@ _OWN_DOMAINS = ("", "ai.onnx")
 _CHANNELS = (1, 3)
 _ELEMENT_TYPES = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.UINT8)
 _BATCH = "N"
+_LARGEST_BATCH = 4096
+"""Images at a time that a model may be fixed to: as many are made to try it."""
 _IMAGES = "images (N, 3, S, S) or (N, S, S, 3)"
 
 
@@ -84,6 +86,8 @@ def read_model(path: Path) -> onnx.ModelProto:
         model = onnx.load(path, format="protobuf", load_external_data=False)
         if not has_valid_texts(model):
             raise _invalid(path, "a name in it is no text")
+        if absurdity := first_absurdity(model):
+            raise _invalid(path, absurdity)
         if any(entry.key == METADATA_KEY for entry in model.metadata_props):
             raise ArtifactError(
                 f"'{path}' is an edge-ood artefact already",
@@ -94,7 +98,7 @@ def read_model(path: Path) -> onnx.ModelProto:
     except DecodeError as error:
         raise _invalid(path, "it cannot be parsed") from error
     except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
-        raise _invalid(path, str(error).strip().partition("\n")[0]) from error
+        raise _invalid(path, shortened(str(error))) from error
     except OSError as error:
         raise _invalid(path, f"{error.strerror or error}: '{error.filename}'") from error
     if model.functions:
@@ -141,6 +145,12 @@ def image_input(
             hint=f"--layout {LAYOUTS[found == LAYOUTS[0]]}",
         )
     side = _side(value, height, width, size_px)
+    if side > LARGEST_SIZE_PX or (sizes[0] or 1) > _LARGEST_BATCH:
+        raise InputError(
+            f"input {value.name!r} is {_described(value)}, expected at most {_LARGEST_BATCH} "
+            f"images of {LARGEST_SIZE_PX} px",
+            hint="export it with a dynamic batch and the size it was trained at",
+        )
     return ImageInput(value.name, elem_type, found, channels or 3, side, sizes[0])
 
 
@@ -158,7 +168,7 @@ def normal_form(model: onnx.ModelProto, entry: ImageInput) -> onnx.ModelProto:
         try:
             model = version_converter.convert_version(model, OPSET)
         except (version_converter.ConvertError, RuntimeError) as error:
-            reason = str(error).strip().partition("\n")[0]
+            reason = shortened(str(error))
             raise ExportError(
                 f"onnx cannot convert the model from opset {_opset(model)} to {OPSET}: {reason}",
                 hint=f"export it with opset {OPSET}",
@@ -186,7 +196,7 @@ def normal_form(model: onnx.ModelProto, entry: ImageInput) -> onnx.ModelProto:
 
 
 def _check_operators(model: onnx.ModelProto, path: Path) -> None:
-    for node in _all_nodes(model.graph):
+    for node in all_nodes(model.graph.node):
         if node.domain not in _OWN_DOMAINS:
             raise ExportError(
                 f"'{path}' has operator {node.op_type!r} of domain {node.domain!r} (node "
@@ -197,15 +207,6 @@ def _check_operators(model: onnx.ModelProto, path: Path) -> None:
         raise ExportError(
             f"'{path}' has sparse weights, expected dense ones", hint="export it with dense weights"
         )
-
-
-def _all_nodes(graph: GraphProto) -> Iterator[NodeProto]:
-    """Nodes of a graph and of the graphs inside them."""
-    for node in graph.node:
-        yield node
-        for part in node.attribute:
-            for inner in [part.g] if part.HasField("g") else part.graphs:
-                yield from _all_nodes(inner)
 
 
 def _layout(value: ValueInfoProto, sizes: Sequence[int | None]) -> str:

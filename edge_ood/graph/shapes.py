@@ -25,6 +25,7 @@ _MOST_ELEMENTS_EVALUATED = 1 << 24
 _MOST_ELEMENTS_SHOWN_TO_INFERENCE = 4096
 _NEVER_FOLDED = (
     *("Bernoulli", "Multinomial", "RandomNormal", "RandomUniform"),
+    *("Loop", "Scan", "SequenceMap"),  # how long they run, nobody knows
     *("DequantizeLinear", "QuantizeLinear"),  # folded, integer weights would be float32 again
 )
 """Operators whose values count as unknown, and beginnings of their names."""

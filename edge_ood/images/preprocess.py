@@ -36,11 +36,11 @@ from PIL import Image
 from edge_ood.errors import InputError
 from edge_ood.images.decoding.open_image import opened_rgb
 
-__all__ = ["RESIZE_POLICIES", "Preprocess"]
+__all__ = ["LARGEST_SIZE_PX", "RESIZE_POLICIES", "Preprocess"]
 
 RESIZE_POLICIES = ("center-crop", "stretch")
 
-_LARGEST_SIZE_PX = 4096
+LARGEST_SIZE_PX = 4096
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ class Preprocess:
     draft: bool = True
 
     def __post_init__(self) -> None:
-        if not 1 <= self.size_px <= _LARGEST_SIZE_PX:
-            raise InputError(f"image size {self.size_px} px, expected 1 to {_LARGEST_SIZE_PX}")
+        if not 1 <= self.size_px <= LARGEST_SIZE_PX:
+            raise InputError(f"image size {self.size_px} px, expected 1 to {LARGEST_SIZE_PX}")
         if self.resize not in RESIZE_POLICIES:
             raise InputError(f"resize policy {self.resize!r}, expected one of {RESIZE_POLICIES}")
         for name, values in (("mean", self.mean), ("std", self.std)):

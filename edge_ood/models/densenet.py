@@ -10,12 +10,14 @@ from edge_ood.errors import InputError
 from edge_ood.models import PENULTIMATE, ModelFamily, Trunk
 from edge_ood.models._convolution import convolution
 
-_NAME = re.compile(r"densenet-bc-(\d+)-(\d+)")
+_NAME = re.compile(r"densenet-bc-(\d{1,12})-(\d{1,12})")
 _BLOCKS = 3
 _CONVOLUTIONS_PER_UNIT = 6  # three blocks of layers with two convolutions each
 _OTHER_LAYERS = 4
 _BOTTLENECK = 4  # channels of a layer's 1x1 convolution, as a multiple of the growth rate
 _STEM = 2  # channels of the first convolution, likewise
+_LARGEST = 10_000_000
+"""Layers of a block times growth, squared, or some hundred million weights; 190-40 has 1.5 M."""
 _COMPRESSION = 2  # a transition divides the channels by this
 
 
@@ -106,6 +108,10 @@ def dense_network(name: str, *, dropout: float = 0.0) -> DenseNet:
         raise InputError(
             f"depth {depth} and growth {growth} in {name!r}, expected depth 6 n + 4, growth >= 1",
             hint=f"'densenet-bc-{nearest}-{max(1, growth)}'",
+        )
+    if (layers * growth) ** 2 > _LARGEST:
+        raise InputError(
+            f"{name!r} is too large a network", hint="'densenet-bc-190-40' has 26 M weights"
         )
     if not 0 <= dropout < 1:
         raise InputError(f"dropout of {name!r} is {dropout!r}, expected 0 <= dropout < 1")

@@ -10,11 +10,13 @@ from edge_ood.errors import InputError
 from edge_ood.models import PENULTIMATE, ModelFamily, Trunk
 from edge_ood.models._convolution import convolution
 
-_NAME = re.compile(r"wrn-(\d+)-(\d+)")
+_NAME = re.compile(r"wrn-(\d{1,12})-(\d{1,12})")
 _STEM_CHANNELS = 16
 _CONVOLUTIONS_PER_UNIT = 6  # three stages of two 3x3 convolutions
 _OTHER_LAYERS = 4
 _STAGE_STRIDES = (1, 2, 2)
+_LARGEST = 10_000
+"""Blocks of a stage times width squared, or about a billion weights; WRN-28-10 has 400."""
 
 
 class _Block(nn.Module):
@@ -92,6 +94,8 @@ def wide_resnet(name: str, *, dropout: float = 0.3) -> WideResNet:
             f"depth {depth} and width {width} in {name!r}, expected depth 6 n + 4 and width >= 1",
             hint=f"'wrn-{nearest}-{max(1, width)}'",
         )
+    if blocks * width**2 > _LARGEST:
+        raise InputError(f"{name!r} is too large a network", hint="'wrn-28-10' has 36 M weights")
     if not 0 <= dropout < 1:
         raise InputError(f"dropout of {name!r} is {dropout!r}, expected 0 <= dropout < 1")
     return WideResNet(depth, width, dropout)

@@ -2,7 +2,7 @@
 
 import io
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from edge_ood.errors import ArtifactError, InputError
+from edge_ood.errors import ArtifactError
 from edge_ood.files.document import newer_format
 from edge_ood.files.output import atomic_output
 from edge_ood.files.regular import read_regular
+from edge_ood.training.damage import DAMAGE
 from edge_ood.training.energies import EnergySample
-from edge_ood.training.run_directory import EpochReport
+from edge_ood.training.run_directory import EpochReport, check_epoch
 from edge_ood.training.session import Session
 
 __all__ = ["State", "load_checkpoint", "new_state", "save_checkpoint"]
@@ -88,29 +89,62 @@ def load_checkpoint(path: Path, session: Session) -> State:
         )
         if content["format"] > _FORMAT:
             raise newer_format(path, content["format"], _FORMAT)
+        state = _state(content, session)
+        _check_optimizer(content["optimizer"], session)
         session.classifier.load_state_dict(content["classifier"])
         session.optimizer.load_state_dict(content["optimizer"])
-        return State(
-            loss_sum=content["loss_sum"],
-            step=content["step"],
-            losses=content["losses"],
-            seconds=content["seconds"],
-            epochs=[EpochReport(**epoch) for epoch in content["epochs"]],
-            energies=_energies(content.get("energies", {})),  # earlier versions saved none
-        )
-    except (
-        OSError,
-        RuntimeError,
-        pickle.UnpicklingError,
-        EOFError,
-        LookupError,
-        TypeError,
-        InputError,
-    ) as error:
-        reason = str(error).partition("\n")[0]
+    except (*DAMAGE, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise ArtifactError(
             f"'{path}' is damaged: {reason}", hint="start again with --force"
         ) from error
+    return state
+
+
+def _state(content: Mapping[str, Any], session: Session) -> State:
+    state = State(
+        loss_sum=content["loss_sum"],
+        step=content["step"],
+        losses=content["losses"],
+        seconds=content["seconds"],
+        epochs=[EpochReport(**epoch) for epoch in content["epochs"]],
+        energies=_energies(content.get("energies", {})),  # earlier versions saved none
+    )
+    batches, loss_sum = session.batches, state.loss_sum
+    if not isinstance(loss_sum, Tensor) or loss_sum.shape or loss_sum.dtype != torch.float64:
+        raise ValueError("the sum of its losses is no number")
+    counts = (state.step, state.losses)
+    if any(type(count) is not int or count < 0 for count in counts):
+        raise ValueError(f"it counts {state.step!r} steps and {state.losses!r} losses")
+    epochs, steps = divmod(state.step, batches.steps_per_epoch)
+    if state.step > batches.settings.epochs * batches.steps_per_epoch:
+        raise ValueError(f"it counts {state.step} steps, more than training takes")
+    if [epoch.epoch for epoch in state.epochs] != list(range(1, epochs + 1)):
+        raise ValueError(f"{len(state.epochs)} epochs are reported in {state.step} steps")
+    if not state.seconds >= 0 or bool(state.losses) != bool(steps):
+        raise ValueError(f"{state.losses} losses in {state.seconds} s of {steps} steps")
+    for epoch in state.epochs:
+        check_epoch(epoch)
+    return state
+
+
+def _check_optimizer(saved: Mapping[str, Any], session: Session) -> None:
+    """Refuse what the optimiser would take, and fail on with its next step."""
+    now = session.optimizer.state_dict()["param_groups"]
+    changing = ("lr", "initial_lr")
+    if [_without(group, changing) for group in saved["param_groups"]] != [
+        _without(group, changing) for group in now
+    ]:
+        raise ValueError("its optimiser is another")
+    parameters = list(session.classifier.parameters())
+    for position, buffers in saved["state"].items():
+        momentum = buffers["momentum_buffer"]
+        if momentum is not None and momentum.shape != parameters[position].shape:
+            raise ValueError("the momentum of a weight has another shape")
+
+
+def _without(group: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name, value in group.items() if name not in names}
 
 
 def _energies(saved: Mapping[str, Any]) -> dict[str, EnergySample]:

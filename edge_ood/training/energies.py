@@ -5,6 +5,7 @@ it. Torch-free.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -41,6 +42,8 @@ class EnergySample:
 
     def __post_init__(self) -> None:
         steps = np.diff(self.quantiles)
+        if not math.isfinite(self.mean):
+            raise InputError(f"a mean energy of {self.mean}")
         if self.n < 1 or len(self.quantiles) != _QUANTILES or not (steps >= 0).all():
             raise InputError(f"energies of {self.n} images with {len(self.quantiles)} quantiles")
 

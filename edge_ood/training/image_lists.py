@@ -23,9 +23,9 @@ def images_to_json(images: ImageSet) -> dict[str, Any]:
 
 def images_from_json(document: Mapping[str, Any], classes: tuple[str, ...]) -> ImageSet:
     """Read and check what `images_to_json` wrote; raises what a damaged document provokes."""
-    root = Path(document["root"])
-    rows = [(str(file), str(digest), label) for file, digest, label in document["images"]]
-    labelled = [int(label) for _, _, label in rows if label is not None]
+    root = Path(_path(document["root"]))
+    rows = [(_path(file), _hash(digest), label) for file, digest, label in document["images"]]
+    labelled = [_label(label, len(classes)) for _, _, label in rows if label is not None]
     if len(labelled) not in (0, len(rows)):
         raise ValueError("some images of a split have a label and some have none")
     return ImageSet(
@@ -34,3 +34,23 @@ def images_from_json(document: Mapping[str, Any], classes: tuple[str, ...]) -> I
         classes,
         tuple(digest for _, digest, _ in rows),
     )
+
+
+def _path(text: Any) -> str:
+    # The file system may know bytes that are no text, but none of these.
+    if not isinstance(text, str) or "\0" in text:
+        raise ValueError("a path of an image is none")
+    os.fsencode(text)  # raises a ValueError where it could be no file's
+    return text
+
+
+def _hash(digits: Any) -> str:
+    if not isinstance(digits, str) or bytes.fromhex(digits).hex() != digits:
+        raise ValueError("a hash of an image is none")
+    return digits
+
+
+def _label(label: Any, classes: int) -> int:
+    if type(label) is not int or not 0 <= label < classes:
+        raise ValueError(f"a label is outside the {classes} classes")
+    return label

@@ -11,19 +11,19 @@ import csv
 import io
 import json
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from edge_ood.errors import ArtifactError
-from edge_ood.files.document import newer_format
+from edge_ood.files.document import Document, newer_format, parse_json
 from edge_ood.files.output import atomic_output
 from edge_ood.files.regular import read_regular
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.metrics.classification import chance_level
-from edge_ood.registry import Spec
 from edge_ood.training.image_lists import images_from_json, images_to_json
 from edge_ood.training.settings import Settings
 
@@ -34,6 +34,7 @@ __all__ = [
     "Run",
     "RunConfig",
     "Start",
+    "check_epoch",
     "read_metrics",
     "read_run",
     "write_metrics",
@@ -47,6 +48,7 @@ PAGE_FILE = "report.html"
 _LATER_SPLITS = ("unlabelled", "pretraining")  # runs of earlier versions lack them
 
 _FORMAT = 1
+_LONGEST_REASON = 200
 
 
 @dataclass(frozen=True)
@@ -99,18 +101,15 @@ class RunConfig:
             document: Anything.
             origin: The file that it comes from, which the names in it keep.
         """
-        settings = dict(document["settings"])
-        for name in ("model", "objective"):
-            spec = settings[name]
-            settings[name] = Spec(str(spec["name"]), dict(spec["parameters"]), origin)
-        settings["augmentation"] = tuple(settings["augmentation"])
+        fields_of = Document(document)
+        start = fields_of.optional("start", dict)
         return cls(
-            settings=Settings(**settings),
-            classes=tuple(str(name) for name in document["classes"]),
-            preprocess=Preprocess.from_json(document["preprocess"]),
-            environment=dict(document["environment"]),
-            start=None if document.get("start") is None else Start(**document["start"]),
-            measured={str(k): float(v) for k, v in document.get("measured", {}).items()},
+            settings=Settings.from_json(fields_of.get("settings", dict), origin),
+            classes=tuple(fields_of.each("classes", str)),
+            preprocess=Preprocess.from_json(fields_of.get("preprocess", dict)),
+            environment=fields_of.get("environment", dict),
+            start=None if start is None else Start(**Document(start).mapped(str)),
+            measured=Document(fields_of.get("measured", dict, {})).mapped(float),
         )
 
 
@@ -186,7 +185,7 @@ def read_run(path: Path) -> Run:
             splits.setdefault(name, {"root": "", "images": []})
         images = {name: images_from_json(splits[name], settled.classes) for name in SPLITS}
         run = Run(path, settled, images)
-        _check_labels(run)
+        _check_classes(run)
     except KeyError as error:
         raise _damaged(path, f"{error} is missing") from error
     except (TypeError, ValueError, AttributeError) as error:
@@ -232,19 +231,19 @@ def read_metrics(path: Path) -> tuple[EpochReport, ...]:
     source = path / "metrics.csv"
     try:
         rows = list(csv.DictReader(read_regular(source).decode("utf-8").splitlines()))
-        return tuple(
-            EpochReport(int(row.pop("epoch")), **{name: float(row[name]) for name in row})
-            for row in rows
-        )
+        epochs = tuple(map(_epoch, rows))
+        if [epoch.epoch for epoch in epochs] != list(range(1, len(epochs) + 1)):
+            raise ValueError("its epochs are not counted from 1")
     except OSError as error:
         raise ArtifactError(f"cannot read '{source}': {error.strerror}") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (csv.Error, KeyError, TypeError, ValueError) as error:
         raise _damaged(source, repr(error)) from error
+    return epochs
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(read_regular(path))
+        document = parse_json(read_regular(path))
     except OSError as error:
         raise ArtifactError(
             f"'{path.parent}' is not a run directory: no readable {path.name}",
@@ -259,17 +258,35 @@ def _read(path: Path) -> dict[str, Any]:
     return document
 
 
-def _check_labels(run: Run) -> None:
+def _check_classes(run: Run) -> None:
     classes = len(run.config.classes)
-    for name, images in run.splits.items():
-        if (
-            images.labels is not None
-            and not 0 <= images.labels.min() <= images.labels.max() < classes
-        ):
-            raise ValueError(f"a label of {name} is outside the {classes} classes")
     if run.splits["training"].labels is None or classes < 2:
         raise ValueError("no labelled training images of two classes")
+    # Training asks for two images of each, so that more classes cost nobody their memory.
+    if classes > sum(map(len, run.splits.values())):
+        raise ValueError(f"{classes} classes, and fewer images")
+
+
+def check_epoch(epoch: EpochReport) -> None:
+    """Refuse numbers that no training gives.
+
+    Raises:
+        ValueError: Naming one.
+        TypeError: If one is no number.
+    """
+    for name, value in asdict(epoch).items():
+        is_share = name.endswith("accuracy")  # NaN without validation images
+        if not (math.isnan(value) or value <= 1 if is_share else value < math.inf) or value < 0:
+            raise ValueError(f"{name} is {value}")
+
+
+def _epoch(row: dict[str, Any]) -> EpochReport:
+    numbers = {name: float(text) for name, text in row.items() if name != "epoch"}
+    epoch = EpochReport(int(row["epoch"]), **numbers)
+    check_epoch(epoch)
+    return epoch
 
 
 def _damaged(path: Path, reason: str) -> ArtifactError:
-    return ArtifactError(f"'{path}' is damaged: {reason}", hint="train again")
+    shown = textwrap.shorten(reason, _LONGEST_REASON, placeholder=" ...")
+    return ArtifactError(f"'{path}' is damaged: {shown}", hint="train again")

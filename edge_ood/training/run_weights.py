@@ -6,6 +6,7 @@ import safetensors.torch
 from edge_ood.errors import ArtifactError
 from edge_ood.files.regular import read_regular
 from edge_ood.models import Classifier, build_classifier, merge_heads
+from edge_ood.training.damage import DAMAGE
 from edge_ood.training.run_directory import Run
 
 __all__ = ["load_model", "load_weights"]
@@ -37,6 +38,6 @@ def load_weights(model: Classifier, run: Run) -> None:
             f"cannot read '{path}': {error.strerror}",
             hint="an unfinished run is continued by 'edge-ood train ... --resume'",
         ) from error
-    except (RuntimeError, safetensors.SafetensorError) as error:
-        reason = str(error).partition("\n")[0]
+    except (*DAMAGE, safetensors.SafetensorError) as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise ArtifactError(f"'{path}' is damaged: {reason}", hint="train again") from error

@@ -1,10 +1,12 @@
 """How to train: one checked value for the command line, the loop and the run directory."""
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from edge_ood.errors import InputError
+from edge_ood.files.document import Document
 from edge_ood.registry import Spec
 
 __all__ = ["AUGMENTATIONS", "DEFAULT_MODEL", "DEFAULT_OBJECTIVE", "PRECISIONS", "Settings"]
@@ -66,6 +68,32 @@ class Settings:
             for name, spec in (("model", self.model), ("objective", self.objective))
         }
         return {**asdict(self), **specs}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], origin: str) -> "Settings":
+        """Read and check what `to_json` wrote; a field that has a default may be missing.
+
+        Args:
+            values: Anything.
+            origin: The file that it comes from, which the names in it keep.
+
+        Raises:
+            InputError: If a field is missing, unknown, of the wrong type or out of range.
+        """
+        document = Document(values)
+        unknown = sorted(set(values) - {field.name for field in fields(cls)})
+        if unknown:
+            raise InputError(f"there is no setting {unknown[0]!r}")
+        chosen: dict[str, Any] = {
+            field.name: document.get(field.name, type(field.default), field.default)
+            for field in fields(cls)
+            if isinstance(field.default, bool | int | float | str)
+        }
+        for name in ("model", "objective"):
+            spec = document.document(name)
+            chosen[name] = Spec(spec.get("name", str), spec.get("parameters", dict), origin)
+        augmentation = document.each("augmentation", str, list(AUGMENTATIONS))
+        return cls(**chosen, augmentation=tuple(augmentation))
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "outlier_batch_size", "heads"):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_ood.errors import InputError
-from edge_ood.files.document import Document
+from edge_ood.files.document import Document, parse_json
 
 VALUES = {
     dict: {"a": 1},
@@ -76,9 +76,21 @@ def test_text_that_is_no_sound_document_is_refused(text: str) -> None:
 
 
 def test_an_integer_beyond_any_float_is_refused() -> None:
-    """JSON integers have no limit; floats do."""
-    with pytest.raises(InputError, match="'alpha' is too large a number"):
-        Document.parse(f'{{"alpha": {10**400}}}').get("alpha", float)
+    """JSON integers have no limit; floats do, and whoever computes with one would fail on it."""
+    with pytest.raises(InputError, match=r"^10000000000000000000\.\.\. is not a finite number$"):
+        Document.parse(f'{{"alpha": {10**400}}}')
+
+
+@pytest.mark.parametrize("text", ["1e999", "9" * 309, "[" * 33 + "]" * 33, "NaN", "9" * 5000])
+def test_plain_json_has_limits(text: str) -> None:
+    """Numbers are those of float64 and lists moderately nested, whatever the document is."""
+    with pytest.raises(InputError):
+        parse_json(text)
+
+
+def test_plain_json_has_any_text() -> None:
+    """A path on disk may hold bytes that are no text, which JSON writes as lone surrogates."""
+    assert {"root": "\udcff"} == parse_json(b'{"root": "\\udcff"}')
 
 
 @given(

@@ -134,7 +134,8 @@ def main() -> None:
     chosen = parser.parse_args()
     if (chosen.path is None) != (chosen.target == "decoder"):
         parser.error(
-            "all but the decoder need a sound file: an artefact, or a network for the classifier"
+            "all but the decoder need a sound file: an artefact, a network for the classifier, or "
+            "the directory of a run"
         )
     if chosen.atheris:
         return guided(chosen.target, chosen.path, chosen.seconds)

@@ -9,7 +9,25 @@ import numpy as np
 __all__ = ["mutated"]
 
 NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
-VALUES = (None, True, 0, -1, 0.5, 1e308, 2**63, "", "x" * 99, "\u84dd\0", [], {}, [[]], {"a": None})
+VALUES = (
+    None,
+    True,
+    0,
+    -1,
+    0.5,
+    1e308,
+    2**63,
+    2**70,
+    10**400,
+    "a\0b",
+    "",
+    "x" * 99,
+    "\u84dd\0",
+    [],
+    {},
+    [[]],
+    {"a": None},
+)
 
 
 def mutated(seeds: Sequence[bytes], generator: np.random.Generator) -> bytes:

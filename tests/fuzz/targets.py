@@ -195,9 +195,50 @@ def recalibrate(path: Path) -> None:
     undo_calibration(path)
 
 
+def run(path: Path) -> Target:
+    """What `export`, `train --from` and the page read of a run directory."""
+    names = {"{": ("config.json", "splits.json", "energies.json"), "e": ("metrics.csv",)}
+    others = ("model.safetensors",)
+    seeds = [(path / name).read_bytes() for name in (*names["{"], "metrics.csv", *others)]
+
+    def use(payload: bytes) -> bool:
+        from edge_ood.errors import EdgeOodError
+
+        accepted = False
+        for name in names.get(payload[:1].decode("latin-1"), others):
+            with tempfile.TemporaryDirectory() as folder:
+                copy = Path(folder, "run")
+                copy.mkdir()
+                for file in path.iterdir():
+                    (copy / file.name).symlink_to(file)
+                (copy / name).unlink()
+                (copy / name).write_bytes(payload)
+                try:
+                    use_run(copy)
+                except EdgeOodError:
+                    continue
+                accepted = True
+        return accepted
+
+    return Target(seeds, use)
+
+
+def use_run(path: Path) -> None:
+    """Read all that a run directory holds, and put the page's document together."""
+    from edge_ood.report.training_page import training_document
+    from edge_ood.training.energies import Energies, read_energies
+    from edge_ood.training.run_directory import read_metrics, read_run
+    from edge_ood.training.run_weights import load_model
+
+    found, epochs = read_run(path), read_metrics(path)
+    assert training_document(found, epochs, read_energies(path) or Energies())
+    load_model(found)
+
+
 TARGETS: dict[str, Callable[[Any], Target]] = {
     "decoder": decoder,
     "metadata": metadata,
     "artefact": artefact,
     "classifier": classifier,
+    "run": run,
 }

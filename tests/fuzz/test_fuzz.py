@@ -14,7 +14,7 @@ import pytest
 
 FOLDER = Path(__file__).parent
 SCRIPTS = ("fuzz", "mutations", "targets")
-INPUTS = {"decoder": 2000, "metadata": 150, "artefact": 300, "classifier": 300}
+INPUTS = {"decoder": 2000, "metadata": 150, "artefact": 300, "classifier": 300, "run": 60}
 SECONDS = 300.0  # far more than it takes; the number of inputs ends it
 
 
@@ -29,12 +29,19 @@ def fuzz(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.mark.parametrize("name", INPUTS)
 def test_damaged_files_are_refused_or_used(
-    name: str, fuzz: Any, colour_artifact: Path, colour_classifier: onnx.ModelProto, tmp_path: Path
+    name: str,
+    fuzz: Any,
+    colour_artifact: Path,
+    colour_classifier: onnx.ModelProto,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
     """No other error, no crash of native code, no hang; and some inputs are still sound."""
     network = tmp_path / "network.onnx"
     onnx.save(colour_classifier, network)
     path = {"decoder": None, "classifier": network}.get(name, colour_artifact)
+    if name == "run":
+        path = request.getfixturevalue("run_path")
 
     report = fuzz.campaign(name, path, seed=0, seconds=SECONDS, most=INPUTS[name])
 
