@@ -1,6 +1,6 @@
 """The keys of a JSON document that is made of dataclasses, written into its page when it is built.
 
-A page says `<!-- document: edge_ood.evaluation.results Evaluation -->`, and that dataclass, and
+A page says `<!-- document: edge_ood.evaluation.evaluation Evaluation -->`, and that dataclass, and
 every other that is found in its fields, becomes a section: a table of keys and values.
 """
 

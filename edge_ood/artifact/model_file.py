@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_ood.errors import ArtifactError
-from edge_ood.files.paths import is_file
 from edge_ood.files.regular import read_regular
 
 __all__ = ["ModelFile", "check_model_bytes"]
@@ -193,11 +192,11 @@ def _refused(source: str, what: str) -> ArtifactError:
 
 
 def _read(path: Path) -> bytes:
-    if not is_file(path):
-        raise ArtifactError(f"no file '{path}'", hint="check the path")
     try:
         return read_regular(path)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise ArtifactError(f"no file '{path}'", hint="check the path") from error
     except OSError as error:
         raise ArtifactError(
-            f"cannot read '{path}': {error.strerror}", hint="check its permissions"
+            f"cannot read '{path}': {error.strerror}", hint="check the path and its permissions"
         ) from error

@@ -142,7 +142,7 @@ def read_document(
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise ArtifactError(f"cannot read '{path}': {error.strerror}") from error
+        raise ArtifactError(f"cannot read '{path}': {error.strerror}", hint=hint) from error
     except (InputError, UnicodeDecodeError) as error:
         raise ArtifactError(f"'{path}' is damaged: {error}", hint=hint) from error
 

@@ -46,9 +46,9 @@ def test_a_single_file_gets_all_threads(
     given: list[int | None] = []
     open_session = artifact_session.open_session
 
-    def keep(model: Path, *, provider: str, threads: int | None) -> Any:
+    def keep(model: bytes, *, threads: int | None, **options: Any) -> Any:
         given.append(threads)
-        return open_session(model, provider=provider, threads=threads)
+        return open_session(model, threads=threads, **options)
 
     monkeypatch.setattr(artifact_session, "open_session", keep)
     image = min((colours / "test").rglob("*.png"))

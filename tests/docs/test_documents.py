@@ -71,7 +71,7 @@ def test_every_dataclass_below_one_is_a_table(
 
 def test_the_evaluation_document_is_whole(documents: ModuleType) -> None:
     """All parts of an evaluation are there, once each."""
-    written = documents.write_document("edge_ood.evaluation.results", "Evaluation")
+    written = documents.write_document("edge_ood.evaluation.evaluation", "Evaluation")
 
     headings = [line for line in written.splitlines() if line.startswith("### ")]
     assert len(headings) == len(set(headings))

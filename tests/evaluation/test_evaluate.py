@@ -11,6 +11,11 @@ from sklearn.metrics import roc_auc_score
 from edge_ood.errors import DataError
 from edge_ood.metrics import detection
 
+# What shares images here does so on purpose.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::edge_ood.evaluation.shared_images.SharedImagesWarning"
+)
+
 
 def test_each_head_is_compared_on_each_set():
     """Per set and head stand the pair metrics of the scores in the files' names."""

@@ -14,6 +14,11 @@ from edge_ood.evaluation.values import Bootstrap
 from edge_ood.images.folders import read_images
 from edge_ood.images.reading import content_hash
 
+# What shares images here does so on purpose.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::edge_ood.evaluation.shared_images.SharedImagesWarning"
+)
+
 POOL = {"unlabelled": Manifest.of([content_hash(b"bee_0.6.png")])}
 TRANSDUCTIVE = {
     "objective": "classifier-discrepancy",

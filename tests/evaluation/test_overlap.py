@@ -14,6 +14,11 @@ from edge_ood.evaluation.sets import parse_sets
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.reading import content_hash, with_hashes
 
+# What shares images here does so on purpose.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::edge_ood.evaluation.shared_images.SharedImagesWarning"
+)
+
 
 @pytest.fixture
 def images(tmp_path):
