@@ -48,7 +48,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_no_package_hides_a_function() -> None:
     """Whatever is imported first, `edge_ood.train` is the function."""
     code = (
-        "import edge_ood.training.train, edge_ood.api.train, edge_ood.torch_export.export\n"
+        "import edge_ood.training.progress, edge_ood.api.train, edge_ood.api.export\n"
         "import edge_ood.runtime.calibrate, edge_ood.evaluation.evaluate, edge_ood\n"
         "print(*(callable(getattr(edge_ood, n)) for n in "
         "('train', 'export', 'attach', 'evaluate', 'calibrate')))"
