@@ -176,7 +176,7 @@ _SECTIONS: Mapping[str, tuple[Any, Callable[[Any], str]]] = {
 _FORMULAS: Mapping[str, tuple[Any, Callable[[Any], Callable[..., Any]], str]] = {
     "heads": (HEADS, lambda head: head.score, "heads.md"),
     "objectives": (OBJECTIVES, lambda objective: objective.losses, "objectives.md"),
-    "synthetic": (KINDS, lambda kind: kind.make, "made-images.md"),
+    "synthetic": (KINDS, lambda kind: kind.make, "synthetic-images.md"),
     "corruptions": (CORRUPTIONS, lambda corruption: corruption.corrupt, "corruptions.md"),
 }
 """What has a formula: the function with its docstring, and the page where all is."""

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.source]
 ROOT = Path(__file__).parents[2]
 NEWCOMERS = Path(__file__).with_name("newcomers")
 FILE = "a_newcomer.py"
-PAGES = {"scores": "heads", "synthetic": "made-images"}
+PAGES = {"scores": "heads", "synthetic": "synthetic-images"}
 """Pages that are not called like their registry."""
 
 SUITE = (
