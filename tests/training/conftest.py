@@ -6,24 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_training import CPU, SETTINGS, SIDE
 
 from edge_ood.images.preprocess import Preprocess
-from edge_ood.registry import Spec
 from edge_ood.training.progress import TrainReport
 from edge_ood.training.settings import Settings
 from edge_ood.training.train import Launch, train
 from edge_ood.training.training_set import Folders
-
-SIDE = 8
-CPU = Launch(device="cpu")
-SETTINGS = Settings(
-    model=Spec("wrn-10-1", {"dropout": 0.1}),
-    objective=Spec("cross-entropy"),
-    epochs=2,
-    batch_size=14,
-    outlier_batch_size=6,
-    learning_rate=0.05,
-)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from tiny_training import CPU, SIDE, WITH_OUTLIERS
 from typer.testing import CliRunner
 
 from edge_ood.cli.app import app
@@ -18,21 +19,10 @@ from edge_ood.training.progress import SILENT, Progress, StepReport
 from edge_ood.training.run_directory import RunConfig, read_metrics, read_run
 from edge_ood.training.run_weights import load_model
 from edge_ood.training.session import start_session
-from edge_ood.training.settings import Settings
 from edge_ood.training.train import Launch, train
 from edge_ood.training.training_set import Folders, read_training_set
 
-SIDE = 8
-CPU = Launch(device="cpu")
-SETTINGS = Settings(
-    model=Spec("wrn-10-1", {"dropout": 0.0}),
-    objective=Spec("outlier-exposure"),
-    epochs=2,
-    batch_size=14,
-    outlier_batch_size=6,
-    learning_rate=0.05,
-    compile=True,
-)
+SETTINGS = replace(WITH_OUTLIERS, compile=True)
 
 
 def folders(images: Path) -> Folders:

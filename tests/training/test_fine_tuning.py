@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from tiny_training import CPU, SETTINGS, SIDE
 
 from edge_ood.errors import ArtifactError, DataError, InputError
 from edge_ood.images.preprocess import Preprocess
@@ -23,20 +24,9 @@ from edge_ood.training.batches import normalised
 from edge_ood.training.progress import Progress, TrainReport
 from edge_ood.training.run_directory import read_run
 from edge_ood.training.run_weights import load_model
-from edge_ood.training.settings import Settings
 from edge_ood.training.train import Launch, train
 from edge_ood.training.training_set import Folders
 
-SIDE = 8
-CPU = Launch(device="cpu")
-SETTINGS = Settings(
-    model=Spec("wrn-10-1", {"dropout": 0.1}),
-    objective=Spec("cross-entropy"),
-    epochs=2,
-    batch_size=14,
-    outlier_batch_size=6,
-    learning_rate=0.05,
-)
 ENERGY = Spec("energy-bounded")
 
 

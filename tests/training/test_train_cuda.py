@@ -7,28 +7,18 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
+from tiny_training import SIDE, WITH_OUTLIERS
 
 from edge_ood.images.preprocess import Preprocess
-from edge_ood.registry import Spec
 from edge_ood.training.progress import SILENT, Progress, StepReport, TrainReport
 from edge_ood.training.run_directory import read_metrics, read_run
 from edge_ood.training.run_weights import load_model
-from edge_ood.training.settings import Settings
 from edge_ood.training.train import Launch, train
 from edge_ood.training.training_set import Folders
 
 pytestmark = pytest.mark.gpu
 
-SIDE = 8
 CUDA = Launch(device="cuda")
-SETTINGS = Settings(
-    model=Spec("wrn-10-1", {"dropout": 0.0}),
-    objective=Spec("outlier-exposure"),
-    epochs=2,
-    batch_size=14,
-    outlier_batch_size=6,
-    learning_rate=0.05,
-)
 
 
 def run_training(
@@ -36,7 +26,7 @@ def run_training(
 ) -> TrainReport:
     parts = ("train", "outliers", "calibration", "validation")
     folders = Folders(*(images / part for part in parts))
-    settings = replace(SETTINGS, **options)
+    settings = replace(WITH_OUTLIERS, **options)
     return train(folders, settings, Preprocess(SIDE), output, launch=launch, progress=progress)
 
 
