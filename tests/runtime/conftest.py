@@ -1,13 +1,27 @@
-"""What is calibrated anew: a copy of an artefact, and images of a device."""
+"""An artefact that scores frames, a copy that is calibrated anew, and images of a device."""
 
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from edge_ood.images.folders import find_images
+from edge_ood.runtime.scorer import Scorer
+
+
+@pytest.fixture(scope="module")
+def scorer(colour_artifact: Path) -> Scorer:
+    """The artefact on the CPU."""
+    return Scorer(colour_artifact, provider="cpu", threads=1)
+
+
+@pytest.fixture(scope="module")
+def frames() -> NDArray[np.uint8]:
+    """40 frames of noise at the network's size."""
+    return np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), np.uint8)
 
 
 @pytest.fixture

@@ -18,18 +18,6 @@ BATCH_TOLERANCE = 1e-6  # float32 sums in another order, relative to logits of a
 GREY_LEVEL = 1 / 255 / 0.25 * 4  # one grey level through std 0.25 and weights of at most 4
 
 
-@pytest.fixture(scope="module")
-def scorer(colour_artifact: Path) -> Scorer:
-    """The artefact on the CPU."""
-    return Scorer(colour_artifact, provider="cpu", threads=1)
-
-
-@pytest.fixture(scope="module")
-def frames() -> NDArray[np.uint8]:
-    """40 frames of noise at the network's size."""
-    return np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), np.uint8)
-
-
 def assert_equal(expected: Scores, found: Scores, *, tolerance: float = 0) -> None:
     """All arrays are equal; scores and logits within a tolerance."""
     assert expected.label_index.tolist() == found.label_index.tolist()

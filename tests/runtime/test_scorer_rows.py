@@ -28,18 +28,6 @@ from edge_ood.scores import HEADS, BoundHead
 BATCH_TOLERANCE = 1e-6  # float32 sums in another order, relative to logits of about 1
 
 
-@pytest.fixture(scope="module")
-def scorer(colour_artifact: Path) -> Scorer:
-    """The artefact on the CPU."""
-    return Scorer(colour_artifact, provider="cpu", threads=1)
-
-
-@pytest.fixture(scope="module")
-def frames() -> NDArray[np.uint8]:
-    """40 frames of noise at the network's size."""
-    return np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), np.uint8)
-
-
 @pytest.fixture
 def mixed(tmp_path: Path, colours: Path) -> list[Path]:
     """Images in shuffled order between files that are none, each broken in its own way."""
