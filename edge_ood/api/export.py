@@ -109,6 +109,7 @@ def export(
             model=None if model is None else spec(model),
             trust=trust,
             on_step=on_step,
+            on_note=on_note,
         )
     else:
         assert model  # `_check_usage`, for these three

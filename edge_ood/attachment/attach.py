@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from edge_ood.artifact.metadata import store_metadata
 from edge_ood.attachment.attached import Attached
 from edge_ood.attachment.first_metadata import first_metadata, int8_target_of
+from edge_ood.attachment.heads import fitted_heads
 from edge_ood.attachment.request import Options, Request
-from edge_ood.attachment.statistics import with_statistics
 from edge_ood.attachment.step_images import (
     compared_images,
     parity_images,
@@ -47,7 +47,7 @@ from edge_ood.parity.report import parity_document, write_report
 from edge_ood.runtime.calibrate import calibrate_artifact
 from edge_ood.runtime.calibration_report import CalibrationReport
 from edge_ood.runtime.scorer import Scorer
-from edge_ood.scores import BoundHead, bind_head, default_heads
+from edge_ood.scores import BoundHead
 
 __all__ = ["STEPS", "Unfinished", "attach", "steps_for"]
 
@@ -59,6 +59,8 @@ class Unfinished:
     """An artefact in the making: what the steps have found out so far.
 
     Attributes:
+        left_out: By the name of a default head, why it is not there.
+        notes: What the last step has to say, one sentence each.
         fp32_request: What was asked for, but in fp32; None unless the classifier is converted.
     """
 
@@ -71,12 +73,18 @@ class Unfinished:
     calibration: CalibrationReport | None = None
     parity: ParityReport | None = None
     parity_hashes: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     fp32_request: Request | None = None
     comparison: Comparison | None = None
 
 
 def attach(
-    request: Request, output: Path, *, on_step: Callable[[str], None] = lambda name: None
+    request: Request,
+    output: Path,
+    *,
+    on_step: Callable[[str], None] = lambda name: None,
+    on_note: Callable[[str], None] = lambda note: None,
 ) -> Attached:
     """Run all steps; nothing is left at `output` unless every one succeeds.
 
@@ -85,6 +93,7 @@ def attach(
         output: Where the artefact goes, and beside it the parity report; existing files are
             replaced.
         on_step: Called with each step's name before it starts.
+        on_note: Called with sentences that the user should read.
 
     Raises:
         CalibrationError: If statistics or thresholds cannot be estimated.
@@ -95,7 +104,9 @@ def attach(
         unfinished = Unfinished(request, temporary)
         for name, step in steps_for(request.options):
             on_step(name)
-            unfinished = step(unfinished)
+            unfinished = step(replace(unfinished, notes=()))
+            for note in unfinished.notes:
+                on_note(note)
         assert unfinished.parity is not None  # the last step but one sets it
         metadata = Scorer(temporary, provider=request.options.provider).metadata
         document = parity_document(unfinished.parity, metadata, unfinished.parity_hashes, temporary)
@@ -127,15 +138,25 @@ def convert(unfinished: Unfinished) -> Unfinished:
 
 
 def fit(unfinished: Unfinished) -> Unfinished:
-    """Bind parameters and fit statistics; decide which images set the thresholds."""
+    """Choose heads and fit their statistics; decide which images set the thresholds."""
     request = unfinished.request
-    given = [output.name for output in request.classifier.graph.output]
-    bound = request.options.bound_heads or tuple(map(bind_head, default_heads(given)))
     images, thresholds_from = statistics_images(request)
     request.options.guarantee.check_images(len(thresholds_from))
-    heads = with_statistics(request, bound, images)
-    hashes = with_hashes(request.training).hashes
-    return replace(unfinished, heads=heads, thresholds_from=thresholds_from, training_hashes=hashes)
+    fitted = fitted_heads(request, images)
+    fp32 = unfinished.fp32_request
+    if fp32 is not None:
+        chosen = {"heads": fitted.options.heads, "primary": fitted.options.primary}
+        fp32 = replace(fp32, options=replace(fp32.options, **chosen))
+    return replace(
+        unfinished,
+        request=replace(request, options=fitted.options),
+        fp32_request=fp32,
+        heads=fitted.heads,
+        left_out=fitted.left_out,
+        notes=fitted.notes,
+        thresholds_from=thresholds_from,
+        training_hashes=with_hashes(request.training).hashes,
+    )
 
 
 def choose_parameters(unfinished: Unfinished) -> Unfinished:
@@ -159,6 +180,7 @@ def assemble_file(unfinished: Unfinished) -> Unfinished:
         unfinished.heads,
         training_hashes=unfinished.training_hashes,
         choices=unfinished.choices,
+        left_out=unfinished.left_out,
     )
     store_metadata(model, metadata)
     onnx.save(model, unfinished.path)

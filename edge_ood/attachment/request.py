@@ -180,6 +180,7 @@ class Request:
         provenance: Model, objective, seed and the like, for the metadata.
         training_role: What the manifest calls the images in `training`, where it is not known what
             the classifier was trained on.
+        missing: By head, why this classifier cannot have it, as far as its outputs do not tell.
 
     Raises:
         InputError: If parameters are to be chosen by outliers and there are none.
@@ -196,6 +197,7 @@ class Request:
     others: Mapping[str, ImageSet] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     training_role: str = "training"
+    missing: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         sources = {head.weights_source for head in self.options.bound_heads}

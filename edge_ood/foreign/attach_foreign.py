@@ -1,31 +1,38 @@
 """Somebody else's ONNX classifier becomes an artefact: read, tried out, adopted, then `attach`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from edge_ood.artifact.contract import INPUT_NAME
 from edge_ood.attachment.attach import attach
 from edge_ood.attachment.attached import Attached
+from edge_ood.attachment.heads import check_asked_for
 from edge_ood.attachment.request import Options, Request
 from edge_ood.errors import ExportError, InputError
 from edge_ood.files.paths import file_sha256
-from edge_ood.foreign.conventions import ForeignClassifier, ForeignNetwork, conventions_of
+from edge_ood.foreign.conventions import (
+    BOUNDED,
+    ForeignClassifier,
+    ForeignNetwork,
+    conventions_of,
+)
+from edge_ood.foreign.heads import missing_heads
 from edge_ood.foreign.id_images import IdFolders, IdImages, read_id_images
+from edge_ood.foreign.inferred import Inferred, inferred_about, inferred_classes, stored
+from edge_ood.foreign.own_names import own_names
 from edge_ood.foreign.trial import Trial, try_network
+from edge_ood.graph.activations import Step, applied
 from edge_ood.graph.adopt import adopt
 from edge_ood.graph.assemble import assemble_reader
 from edge_ood.graph.endings import Ending, find_ending
 from edge_ood.graph.intake import image_input, normal_form, read_model
 from edge_ood.onnx_session import open_session, translated_errors
 from edge_ood.parity.onnx_reference import onnx_reference
-from edge_ood.scores import BoundHead, bind_head, default_heads
-from edge_ood.scores._softmax import logsumexp
 
 __all__ = ["attach_foreign"]
 
@@ -35,11 +42,13 @@ _COMPARED_IMAGES = 7
 _OF_LARGEST = 1e-3
 """How far outputs may be from the file's own, of the largest: a wrong graph is much farther."""
 
-_GIVEN = ("logits", "features")
-"""What can be found in somebody else's graph, one or the other perhaps not."""
+_MULTI_LABEL = (
+    "it ends in a sigmoid for each class, as where an image may have several labels: the artefact "
+    "names the largest alone, and its scores are those of one label an image"
+)
 
 
-def attach_foreign(
+def attach_foreign(  # noqa: PLR0913  # some of them only listen
     source: ForeignClassifier,
     folders: IdFolders,
     output: Path,
@@ -47,6 +56,7 @@ def attach_foreign(
     *,
     on_step: Callable[[str], None] = lambda name: None,
     on_note: Callable[[str], None] = lambda note: None,
+    on_inferred: Callable[[Sequence[Inferred]], None] = lambda rows: None,
 ) -> Attached:
     """Attach scores, thresholds and decisions to a classifier that was exported elsewhere.
 
@@ -57,6 +67,7 @@ def attach_foreign(
         options: Heads, primary head, false-alarm rate and the like.
         on_step: Called with each step's name before it starts.
         on_note: Called with sentences that the user should read.
+        on_inferred: Called with what was found out about the classifier, before the long work.
 
     Raises:
         ArtifactError: If the file is no valid ONNX model, or an artefact already.
@@ -69,7 +80,8 @@ def attach_foreign(
     model = read_model(source.path)
     entry = image_input(model, layout=source.layout, size_px=source.size_px)
     on_step("images")
-    images = read_id_images(folders)
+    own = own_names(model)
+    images = read_id_images(folders, own)
     for note in images.notes:
         on_note(note)
     options.guarantee.check_images(len(images.calibration))
@@ -78,10 +90,13 @@ def attach_foreign(
     ending = find_ending(
         normal,
         classes=len(images.classes) or None,
+        folders=() if folders.classes or images.classes == own else images.classes,
         logits=source.logits,
         features=source.features,
     )
-    images = _with_classes(images, ending, on_note)
+    images = _with_classes(images, ending, own)
+    if ending.activation == "sigmoid" and ending.width > 1:
+        on_note(_MULTI_LABEL)
     on_step("try")
     network = ForeignNetwork(model, ending.output, entry.batch, options.provider)
     tried = try_network(
@@ -91,16 +106,26 @@ def attach_foreign(
         activation=ending.activation,
         on_note=on_note,
     )
+    if tried.gives == BOUNDED and ending.is_linear:  # cosines, for example
+        tried = replace(tried, gives="logits")
+    if tried.gives == BOUNDED:
+        on_note(f"{ending.output!r} holds {BOUNDED}; divided by their sum, they are probabilities")
+    missing = missing_heads(images, ending, tried)
+    check_asked_for(options, missing)
     classifier = adopt(
         normal,
         entry,
         ending,
         channels=tried.convention.channels,
-        probabilities=tried.gives == "probabilities",
+        probabilities=tried.gives in ("probabilities", BOUNDED),
     )
     _check_adopted(classifier, tried, ending, options.provider)
-    chosen = _choose_heads(options, images, ending, tried, on_note)
-    perturbing = sum(head.epsilon > 0 for head in chosen.bound_heads)
+    inferred = [
+        *inferred_about(source, entry, tried, ending),
+        inferred_classes(folders, images, tried, own),
+    ]
+    on_inferred(inferred)
+    perturbing = sum(head.epsilon > 0 for head in options.bound_heads)
     preprocess = tried.convention.preprocess
     request = Request(
         classifier=classifier,
@@ -109,11 +134,15 @@ def attach_foreign(
         classes=images.classes,
         training=images.deciding,
         calibration=images.calibration,
-        options=chosen,
+        options=options,
         training_role=images.role,
-        provenance=_provenance(source, model, ending, tried, images),
+        provenance={
+            **_provenance(source, model, ending, tried, images),
+            "inferred": stored(inferred),
+        },
+        missing=missing,
     )
-    return attach(request, output, on_step=on_step)
+    return attach(request, output, on_step=on_step, on_note=on_note)
 
 
 def _check_precision(options: Options, images: IdImages) -> None:
@@ -124,14 +153,11 @@ def _check_precision(options: Options, images: IdImages) -> None:
         )
 
 
-def _with_classes(images: IdImages, ending: Ending, on_note: Callable[[str], None]) -> IdImages:
-    if images.classes:
-        return images
+def _with_classes(images: IdImages, ending: Ending, own: tuple[str, ...]) -> IdImages:
+    """Those of the images, else of the file, else numbers."""
     count = max(2, ending.width)
-    on_note(
-        f"no class names: the {count} classes are called by their number; --classes FILE names them"
-    )
-    return replace(images, classes=tuple(str(number) for number in range(count)))
+    numbers = tuple(map(str, range(count)))
+    return replace(images, classes=images.classes or (own if len(own) == count else numbers))
 
 
 def _check_adopted(
@@ -142,9 +168,12 @@ def _check_adopted(
     session = open_session(reader.SerializeToString(), provider=provider)
     with translated_errors("the adopted classifier cannot run"):
         (logits,) = session.run(["logits"], {INPUT_NAME: tried.pixels[:_COMPARED_IMAGES]})
-    activation = "softmax" if tried.gives == "probabilities" else ending.activation
-    found = _activated(logits.astype(np.float64), activation)[:, -tried.rows.shape[1] :]
+    is_normalised = tried.gives in ("probabilities", BOUNDED)
+    steps = (Step("softmax"),) if is_normalised else ending.steps
+    found = applied(steps, logits.astype(np.float64))[:, -tried.rows.shape[1] :]
     expected = tried.rows[:_COMPARED_IMAGES]
+    if is_normalised and expected.shape[1] > 1:
+        expected = expected / expected.sum(axis=1, keepdims=True)
     error = float(np.abs(found - expected).max())
     allowed = _OF_LARGEST * float(np.abs(expected).max())
     if not error <= allowed:
@@ -153,56 +182,6 @@ def _check_adopted(
             f"(allowed {allowed:.1e})",
             hint="export it with opset 18 and a dynamic batch; report the model if that is so",
         )
-
-
-def _activated(logits: NDArray[np.float64], activation: str) -> NDArray[np.float64]:
-    if activation == "sigmoid":
-        return np.asarray(1 / (1 + np.exp(-logits)))
-    if activation == "":
-        return logits
-    shares = logits - logsumexp(np, logits)[:, None]
-    return np.asarray(shares if activation == "log_softmax" else np.exp(shares))
-
-
-def _choose_heads(
-    options: Options,
-    images: IdImages,
-    ending: Ending,
-    tried: Trial,
-    on_note: Callable[[str], None],
-) -> Options:
-    """The heads that were asked for, or the default ones that fit; the others are explained."""
-    defaults = default_heads(_GIVEN)
-    reasons = {
-        head.name: reason
-        for head in options.bound_heads or map(bind_head, defaults)
-        for reason in [_missing(head, images, ending, tried)]
-        if reason
-    }
-    if options.heads:
-        for name, reason in reasons.items():
-            raise InputError(
-                f"score {name!r} cannot be had: {reason}", hint=f"leave {name!r} out of --scores"
-            )
-        return options
-    for name, reason in reasons.items():
-        on_note(f"no {name!r}: {reason}")
-    heads = [spec for spec in defaults if spec.name not in reasons]
-    if options.primary not in reasons:
-        return replace(options, heads=heads)
-    on_note(f"{heads[0].name!r} decides")
-    return replace(options, heads=heads, primary=heads[0].name)
-
-
-def _missing(head: BoundHead, images: IdImages, ending: Ending, tried: Trial) -> str:
-    """Why a head cannot be had; empty if it can."""
-    if tried.gives != "logits" and not head.head.reads_probabilities:
-        return f"{ending.output!r} holds {tried.gives}, and nothing in the file the logits"
-    if head.head.fit and images.deciding.labels is None:
-        return "it is fitted by class, and the images have no labels; give --id, or class folders"
-    if "features" in head.inputs and not ending.features:
-        return f"{ending.no_features}; --features NAME names a tensor to take for features"
-    return ""
 
 
 def _provenance(

@@ -20,6 +20,7 @@ from edge_ood.onnx_session import open_session, translated_errors
 from edge_ood.threads import slices
 
 __all__ = [
+    "BOUNDED",
     "PIXELS",
     "Convention",
     "ForeignClassifier",
@@ -39,11 +40,17 @@ PIXELS: Mapping[str, tuple[RGB, RGB]] = {
 }
 """Mean and std by name: pixels become [0, 1], [0, 255], [-1, 1], or what ImageNet networks take."""
 
+BOUNDED = "scores in [0, 1]"
+"""What is neither logits nor sums to one, such as the sigmoids of several labels."""
+
 _BATCH = 32
 _GIVEN = "given"
 _HALF = 0.5
 _SUM_TOLERANCE = 1e-3
 """How far the sum of float16 or float32 probabilities may be from one."""
+
+_FEWEST_ALIKE = 8
+"""Images whose rows have one sum, where that is not one."""
 
 
 @dataclass(frozen=True)
@@ -224,20 +231,28 @@ def predicted(rows: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def kind_of(rows: NDArray[np.float64]) -> str:
-    """What rows (N, K) of real images hold: `logits`, `probabilities` or `log-probabilities`.
+    """What rows (N, K) of real images hold.
 
-    Probabilities are rows that sum to one, or single numbers in [0, 1].
+    Returns:
+        `probabilities`: rows that sum to one, or all to some other number, or single numbers in
+        [0, 1]; `log-probabilities`; `scores in [0, 1]`, whose sums differ; or `logits`.
     """
     if _sum_to_one(rows):
         return "probabilities"
     if rows.shape[1] > 1 and rows.max() <= 0 and _sum_to_one(np.exp(rows)):
         return "log-probabilities"
-    return "logits"
+    return BOUNDED if rows.shape[1] > 1 and _within_unit(rows) else "logits"
 
 
 def _sum_to_one(rows: NDArray[np.float64]) -> bool:
-    total = rows.sum(axis=1) if rows.shape[1] > 1 else np.ones(len(rows))
-    return _within_unit(rows) and bool((np.abs(total - 1) < _SUM_TOLERANCE).all())
+    """Whether rows are shares of one whole, of whatever size; single numbers are within [0, 1]."""
+    if rows.shape[1] == 1:
+        return _within_unit(rows)
+    total = rows.sum(axis=1)
+    is_one = bool((np.abs(total - 1) < _SUM_TOLERANCE).all())
+    # Of few images, the sums may be alike by chance.
+    is_alike = len(rows) >= _FEWEST_ALIKE and float(np.ptp(total)) < _SUM_TOLERANCE * total.max()
+    return bool((rows >= 0).all()) and (is_one or is_alike)
 
 
 def _within_unit(rows: NDArray[np.float64]) -> bool:

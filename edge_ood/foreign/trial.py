@@ -40,7 +40,9 @@ class Trial:
         rows: Its own output (N, K) for `pixels`.
         pixels: uint8 (N, S, S, 3).
         accuracy: Share in [0, 1] of labelled images that it knows, or None without labels.
-        gives: `logits`, `probabilities` or `log-probabilities`.
+        gives: `logits`, `probabilities`, `log-probabilities` or `scores in [0, 1]`.
+        chosen_by: What singled the convention out, where it was not described.
+        known: How much it knows, in words; empty without labels.
     """
 
     convention: Convention
@@ -48,6 +50,8 @@ class Trial:
     pixels: NDArray[np.uint8]
     accuracy: float | None
     gives: str
+    chosen_by: str = ""
+    known: str = ""
 
 
 def try_network(
@@ -74,19 +78,20 @@ def try_network(
     chosen = evenly_spread(images.deciding, _TRIED_IMAGES)
     pixels, _ = decode_all(chosen.paths, conventions[0].preprocess)
     convention, accuracy = conventions[0], None
+    chosen_by, known = "", ""
     if len(conventions) > 1:
-        convention, said = choose_pixels(network, conventions, pixels, chosen.labels)
-        on_note(said)
+        convention, chosen_by = choose_pixels(network, conventions, pixels, chosen.labels)
     if chosen.labels is None:
         on_note("no labels, so it is not checked whether the network knows these images")
     else:
-        accuracy, said = check_convention(
+        accuracy, known, doubt = check_convention(
             network, convention, pixels, chosen.labels, images.classes
         )
-        on_note(said)
+        if doubt:
+            on_note(f"{known}; {doubt}")
     rows = network(pixels, convention)
     gives = "logits" if activation else kind_of(rows)
-    return Trial(convention, rows, pixels, accuracy, gives)
+    return Trial(convention, rows, pixels, accuracy, gives, chosen_by, known)
 
 
 def choose_pixels(
@@ -124,7 +129,7 @@ def choose_pixels(
             hint=f"{_WAYS}, as in its training",
         )
     chosen = next(each for each in candidates if each.pixels == best)
-    return chosen, f"--pixels {best}, by {len(labels)} labelled images ({shares} correct)"
+    return chosen, f"{len(labels)} labelled images, of which it knows {shares}"
 
 
 def check_convention(
@@ -133,7 +138,7 @@ def check_convention(
     pixels: NDArray[np.uint8],
     labels: NDArray[np.int64],
     classes: Sequence[str],
-) -> tuple[float, str]:
+) -> tuple[float, str, str]:
     """How much a network knows of labelled images, taken as described.
 
     Args:
@@ -144,7 +149,8 @@ def check_convention(
         classes: K class names.
 
     Returns:
-        The share in [0, 1] that it classifies correctly, and a sentence about it.
+        The share in [0, 1] that it classifies correctly, that in words, and what else would be
+        better; empty if nothing would.
 
     Raises:
         DataError: If it is no better than chance, or less than half of what another order of
@@ -162,22 +168,23 @@ def check_convention(
         other: _right(network, other, pixels, labels)
         for other in _alternatives(network, convention, pixels, thorough=thorough)
     }
-    said = f"{accuracy:.1%} of {len(labels)} labelled images are classified correctly"
+    known = f"{accuracy:.1%} of {len(labels)} labelled images are classified correctly"
+    doubt = ""
     best = max(others, key=lambda other: float(others[other].mean()), default=convention)
     better = float(others[best].mean()) if others else 0.0
     if better > chance + noise and _is_better(others[best], than=right):
         options = best.difference(convention)
-        said = f"{said}; as {options} it would be {better:.1%}"
+        doubt = f"as {options} it would be {better:.1%}"
         if is_by_chance or accuracy < _HALF * better:
-            raise DataError(said, hint=options)
+            raise DataError(f"{known}; {doubt}", hint=options)
     elif is_by_chance:
         raise DataError(
-            f"{said}, no better than chance ({chance:.1%})",
+            f"{known}, no better than chance ({chance:.1%})",
             hint=_other_order(found, labels, classes)
             or "check --classes or the class folders, which sorted must be in the order of the "
             "outputs; --mean, --std, --channels and --image-size, too",
         )
-    return accuracy, said
+    return accuracy, known, doubt
 
 
 def _is_better(right: NDArray[np.bool_], than: NDArray[np.bool_]) -> bool:

@@ -62,6 +62,11 @@ class ImageInput:
     size_px: int
     batch: int | None
 
+    def described(self) -> str:
+        """Element type and shape, such as `float32 (N, 3, 224, 224)`."""
+        name = helper.tensor_dtype_to_np_dtype(self.elem_type).name
+        return f"{name} ({', '.join(map(str, self.shape(self.batch or _BATCH)))})"
+
     def shape(self, batch: int | str) -> list[int | str]:
         """Sizes for some number of images."""
         plane: list[int | str] = [self.size_px, self.size_px]

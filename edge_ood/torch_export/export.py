@@ -70,7 +70,7 @@ class _AsTuple(nn.Module):
         return tuple(outputs.named().values())
 
 
-def export_run(
+def export_run(  # noqa: PLR0913  # some of them only listen
     run_path: Path,
     output: Path,
     options: Options,
@@ -78,6 +78,7 @@ def export_run(
     model: Spec | None = None,
     trust: bool = False,
     on_step: Callable[[str], None] = lambda name: None,
+    on_note: Callable[[str], None] = lambda note: None,
 ) -> Attached:
     """Export a finished run.
 
@@ -88,6 +89,7 @@ def export_run(
         model: The network that it was trained with, where its owner names it again.
         trust: Whether the run may name code to run.
         on_step: Called with each step's name before it starts.
+        on_note: Called with sentences that the user should read.
 
     Raises:
         ArtifactError: If the run is unfinished or damaged.
@@ -96,7 +98,7 @@ def export_run(
         ExportError: If the classifier cannot be exported, or the parity gate fails.
     """
     run = trusted_run(read_run(run_path), model=model, trust=trust)
-    return _export(_trained(run), output, options, on_step)
+    return _export(_trained(run), output, options, on_step, on_note)
 
 
 def export_network(
@@ -136,7 +138,7 @@ def export_network(
     accuracy = check_accuracy(loaded, splits["training"])
     on_note(f"{accuracy:.1%} of the training images that were tried are classified correctly")
     trained = _Trained(loaded.classifier, loaded.preprocess, splits, loaded.provenance)
-    return _export(trained, output, options, on_step)
+    return _export(trained, output, options, on_step, on_note)
 
 
 def request_of(run: Run, options: Options) -> Request:
@@ -149,11 +151,15 @@ def _trained(run: Run) -> _Trained:
 
 
 def _export(
-    trained: _Trained, output: Path, options: Options, on_step: Callable[[str], None]
+    trained: _Trained,
+    output: Path,
+    options: Options,
+    on_step: Callable[[str], None],
+    on_note: Callable[[str], None],
 ) -> Attached:
     options.guarantee.check_images(len(trained.splits["calibration"]))
     on_step("trace")
-    return attach(_request(trained, options), output, on_step=on_step)
+    return attach(_request(trained, options), output, on_step=on_step, on_note=on_note)
 
 
 def _request(trained: _Trained, options: Options) -> Request:

@@ -238,10 +238,10 @@ def test_yes_or_no_is_a_classifier_of_two(
 
 
 @pytest.mark.parametrize("scale", [1.0, 8.0])
-def test_probabilities_alone_give_msp_alone(
+def test_probabilities_alone_give_what_they_do_not_lose(
     scale: float, foreign_network: Network, colours: Path, folders: IdFolders, tmp_path: Path
 ) -> None:
-    """Energy needs numbers that a softmax loses; the user reads why, and msp is exact."""
+    """Energy needs numbers that a softmax loses; the user reads why, and the others are exact."""
     model = foreign_network(ending="probabilities", weights=scale * WEIGHTS)
     source = ForeignClassifier(written(model, tmp_path), pixels="unit")
 
@@ -249,10 +249,11 @@ def test_probabilities_alone_give_msp_alone(
 
     test = read_class_folders(colours / "test")
     powers = np.exp(pixel_means(test) @ WEIGHTS * scale)
-    expected = 1 - (powers / powers.sum(axis=1, keepdims=True)).max(axis=1)
+    shares = powers / powers.sum(axis=1, keepdims=True)
     found = scorer(list(test.paths))
-    assert ("msp", {"msp"}) == (scorer.metadata.primary, set(found.scores))
-    np.testing.assert_allclose(found.scores["msp"], expected, rtol=1e-3, atol=1e-6)
+    assert ("msp", {"msp", "uniform_ce"}) == (scorer.metadata.primary, set(found.scores))
+    np.testing.assert_allclose(found.scores["msp"], 1 - shares.max(axis=1), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(found.scores["uniform_ce"], np.log(shares).mean(axis=1), rtol=1e-3)
     why = "'output' holds probabilities, and nothing in the file the logits"
     assert f"no 'energy': {why}" in notes
     assert "'msp' decides" in notes
