@@ -99,7 +99,7 @@ SPELLED = (
             "sigmoid, divided by its sum",
         ),
         ("logits", SPELLED, "softmax"),
-        ("logits", SPELLED[2:3] + (("ReduceSum", "_", "classes"), ("Div", "t1", "_")), "softmax"),
+        ("logits", (*SPELLED[2:3], ("ReduceSum", "_", "classes"), ("Div", "t1", "_")), "softmax"),
     ],
 )
 def test_what_keeps_the_order_of_classes_is_undone(
