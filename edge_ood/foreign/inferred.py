@@ -139,8 +139,8 @@ def _of_output(source: ForeignClassifier, tried: Trial, ending: Ending) -> Itera
     shown = f"{ending.output!r} (N, {ending.width})"
     yield Inferred("output", shown, *_option("--logits", source.logits, "certain", "the file"))
     if ending.steps:
-        undone = f"the file; undone, {ending.logits!r} are the logits"
-        yield Inferred("ends in", described(ending.steps), "certain", undone)
+        by = f"the file; its logits, {ending.logits!r}, give it on real images"
+        yield Inferred("ends in", described(ending.steps), "certain", by)
     elif tried.gives == "logits" and ending.is_linear:
         yield Inferred("ends in", "logits", "certain", "a linear layer gives them")
     else:

@@ -123,8 +123,8 @@ class ScoreHead:
             features by layer, says why so many images give no statistics worth having; empty if
             they do. None where any number does.
         reads_probabilities: Whether class probabilities, rounded to float32, are enough: their
-            logarithms stand for the logits. Other scores tell images apart by what a softmax
-            loses.
+            logarithms stand for the logits, and what rounds to zero for the least. Other scores
+            tell images apart by what a softmax loses.
     """
 
     name: str
