@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 _HEADINGS = ("", "what it is", "how sure", "by what")
-_VALUE, _EVIDENCE = 25, 34
+_VALUE, _EVIDENCE = 25, 33
 """Widths of columns, so that a table fits 80 columns."""
 
 _SHOWN_CLASSES = 3
@@ -146,11 +146,12 @@ def _of_output(source: ForeignClassifier, tried: Trial, ending: Ending) -> Itera
     else:
         by = f"its rows for {len(tried.rows)} images"
         yield Inferred("ends in", tried.gives, "measured", by)
+    found = ("certain", "the last linear layer reads it")
     if not ending.features:
         yield Inferred("features", "none", "certain", ending.no_features)
-    for tensor in ending.features.values():
-        found = ("certain", "the last linear layer reads it")
-        yield Inferred("features", tensor, *_option("--features", source.features or None, *found))
+    else:
+        shown = ", ".join(ending.features.values())
+        yield Inferred("features", shown, *_option("--features", source.features or None, *found))
 
 
 def _option(name: str, value: object, sure: str, evidence: str) -> tuple[str, str]:
