@@ -179,7 +179,8 @@ def _check_restarts(payload: bytes, layout: JpegLayout, name: str) -> None:
 def _checked_scans(payload: bytes, layout: JpegLayout, name: str) -> tuple[tuple[int, int], ...]:
     """Where their data are; they are not too many, and bring each coefficient to its last bit."""
     missing_bits: dict[int, bytearray] = {}
-    data, is_ended = [], False
+    data: list[tuple[int, int]] = []
+    is_ended = False
     for marker, header, start, end in _segments_and_data(payload, layout.scan[0]):
         is_ended = end >= 0 and payload[end : end + 2] == JPEG_END
         if marker != _START_OF_SCAN:
