@@ -145,8 +145,8 @@ def fit(unfinished: Unfinished) -> Unfinished:
     fitted = fitted_heads(request, images)
     fp32 = unfinished.fp32_request
     if fp32 is not None:
-        chosen = {"heads": fitted.options.heads, "primary": fitted.options.primary}
-        fp32 = replace(fp32, options=replace(fp32.options, **chosen))
+        heads, primary = fitted.options.heads, fitted.options.primary
+        fp32 = replace(fp32, options=replace(fp32.options, heads=heads, primary=primary))
     return replace(
         unfinished,
         request=replace(request, options=fitted.options),

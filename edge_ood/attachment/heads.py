@@ -71,8 +71,8 @@ def fitted_heads(request: Request, images: ImageSet) -> FittedHeads:
     options = request.options
     if options.heads:
         bound = options.bound_heads
-        notes = tuple(f"{name!r}: {why}" for name, why in _unsuited(request, bound, images))
-        return FittedHeads(with_statistics(request, bound, images), options, {}, notes)
+        doubts = [f"{name!r}: {why}" for name, why in _unsuited(request, bound, images)]
+        return FittedHeads(with_statistics(request, bound, images), options, {}, tuple(doubts))
     given = [output.name for output in request.classifier.graph.output]
     candidates = [bind_head(spec) for spec in default_heads(given)]
     left_out = {n: request.missing[n] for n in DEFAULT_HEADS if n in request.missing}

@@ -134,9 +134,8 @@ def _step(graph: Graph, node: NodeProto) -> tuple[Step | None, str]:
     if node.op_type == "Relu":
         return Step("clip", 0, math.inf), read
     if node.op_type == "Clip":
-        low, high = (_bound(graph, node, place) for place in (1, 2))
-        known = low is not None and high is not None
-        return (Step("clip", low, high) if known else None), read
+        low, high = _bound(graph, node, 1), _bound(graph, node, 2)
+        return (None if low is None or high is None else Step("clip", low, high)), read
     if node.op_type == "Div" and _is_sum(graph, node.input[1], read):
         return Step("normalise"), read
     return _with_a_number(graph, node)
