@@ -424,7 +424,7 @@ def test_more_classes_than_folders_are_refused(
     """The list of names is what helps, and the hint says how long it has to be."""
     weights = np.random.default_rng(0).normal(size=(3, 10))
     source = ForeignClassifier(written(foreign_network(weights=weights), tmp_path))
-    message = r"gives 'output' \(N, 10\), got 3 class folders \('=green', 'blue', \.\.\.\)"
+    message = r"gives 'output' \(N, 10\), got 3 class folders \('=green', 'red apple', \.\.\.\)"
 
     with pytest.raises(InputError, match=message) as caught:
         attached(source, IdFolders(colours / "calibration"), tmp_path / "x.onnx")
@@ -438,7 +438,7 @@ def test_wordnet_ids_are_told_to_networks_of_imagenet(
     """A few folders of the thousand do not say which outputs they are."""
     weights = np.random.default_rng(0).normal(size=(3, 1000))
     source = ForeignClassifier(written(foreign_network(weights=weights), tmp_path))
-    for name, folder in (("n01440764", "=green"), ("n01443537", "blue")):
+    for name, folder in (("n01440764", "=green"), ("n01443537", "red apple")):
         shutil.copytree(colours / "calibration" / folder, tmp_path / "images" / name)
 
     with pytest.raises(InputError, match=r"got 2 class folders \('n01440764', 'n01443537'\)") as e:
