@@ -33,12 +33,8 @@ ALLOWED = {
     ("graph", "onnx.load(path, format='protobuf', load_external_data=False)"): "looked at before",
     (
         "graph",
-        "onnx.load(path, format='protobuf', load_external_data=external_data)",
+        "load_external_data_for_tensor(tensor, str(target.parent))",
     ): "looked at before",
-    (
-        "graph",
-        "onnx.load_external_data_for_model(model, str(path.parent))",
-    ): "onnx looks at these files itself",
     ("graph", "onnx.load(result)"): "written a moment ago",
     ("attachment", "onnx.load(unfinished.path)"): "written a moment ago",
     ("parity", "onnx.load(reference)"): "written a moment ago",
@@ -52,7 +48,7 @@ ALLOWED = {
 }
 OPENING = {
     *("open", "fdopen", "FileIO", "read_bytes", "read_text", "mmap", "memmap", "fromfile"),
-    *("load_file", "safe_open", "load_external_data_for_model"),
+    *("load_file", "safe_open", "load_external_data_for_tensor"),
 }
 LOADING = ("np.load", "numpy.load", "onnx.load")
 
