@@ -44,7 +44,7 @@ ALLOWED = {
     ("images", "_GROUPS.read_text('ascii')"): "the kernel's own",
     ("images", "Path('/proc/self/statm').read_text('ascii')"): "the kernel's own",
     ("images", "path.read_text('ascii')"): "the kernel's own",
-    ("training", "Path('/proc/meminfo').read_text('ascii')"): "the kernel's own",
+    ("images", "Path('/proc/meminfo').read_text('ascii')"): "the kernel's own",
 }
 OPENING = {
     *("open", "fdopen", "FileIO", "read_bytes", "read_text", "mmap", "memmap", "fromfile"),
