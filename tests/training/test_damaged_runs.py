@@ -339,3 +339,15 @@ def test_a_checkpoint_that_does_not_fit_is_refused(
         load_checkpoint(path, session())
 
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"\x80\x02", b"\x80\x02j\x00", b"\x80\x02G\x00"])
+def test_a_checkpoint_that_ends_too_early_is_refused(content: bytes, tmp_path: Path) -> None:
+    """In the middle of a number, too, which torch's reader does not expect."""
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(content)
+
+    with pytest.raises(ArtifactError, match=r"last.ckpt' is damaged: .") as caught:
+        load_checkpoint(path, session())
+
+    assert "\n" not in str(caught.value)
