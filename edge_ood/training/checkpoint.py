@@ -131,7 +131,8 @@ def _state(content: Mapping[str, Any], session: Session) -> State:
 
 def _epoch(saved: Mapping[str, Any]) -> EpochReport:
     fields = Document(saved)
-    epoch = EpochReport(**{n: fields.get(n, int if n == "epoch" else float) for n in saved})
+    others = {name: fields.get(name, float) for name in saved if name != "epoch"}
+    epoch = EpochReport(fields.get("epoch", int), **others)
     check_epoch(epoch)
     return epoch
 
