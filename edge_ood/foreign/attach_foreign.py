@@ -17,6 +17,7 @@ from edge_ood.errors import ExportError, InputError
 from edge_ood.files.paths import file_sha256
 from edge_ood.foreign.conventions import ForeignClassifier, ForeignNetwork, conventions_of
 from edge_ood.foreign.id_images import IdFolders, IdImages, read_id_images
+from edge_ood.foreign.memory_limit import within_memory
 from edge_ood.foreign.trial import Trial, try_network
 from edge_ood.graph.adopt import adopt
 from edge_ood.graph.assemble import assemble_reader
@@ -83,14 +84,14 @@ def attach_foreign(
     )
     images = _with_classes(images, ending, on_note)
     on_step("try")
-    network = ForeignNetwork(model, ending.output, entry.batch, options.provider)
-    tried = try_network(
-        network,
-        conventions_of(source, entry),
-        images,
-        activation=ending.activation,
-        on_note=on_note,
-    )
+    with within_memory("the model cannot run on these images"):
+        tried = try_network(
+            ForeignNetwork(model, ending.output, entry.batch, options.provider),
+            conventions_of(source, entry),
+            images,
+            activation=ending.activation,
+            on_note=on_note,
+        )
     classifier = adopt(
         normal,
         entry,
