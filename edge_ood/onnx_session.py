@@ -39,6 +39,9 @@ _DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
 _LOG_FATAL_ONLY = 4
 _LONGEST_REASON = 300
 _ERROR_CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
+_FAILED_ALLOCATION = re.compile(
+    r"while running (?P<operator>\w+) node.* memory for requested buffer of size (?P<bytes>\d+)"
+)
 
 
 @dataclass(frozen=True)
@@ -192,6 +195,9 @@ def _start_errors(wanted: str) -> Iterator[None]:
 
 def _artifact_error(message: str, reason: str) -> ArtifactError:
     first = _ERROR_CODE.sub("", reason.partition("\n")[0])
+    if failed := _FAILED_ALLOCATION.search(first):
+        mib = int(failed["bytes"]) >> 20
+        first = f"operator {failed['operator']!r} wants {mib} MiB of memory, more than there is"
     shown = textwrap.shorten(first, _LONGEST_REASON, placeholder=" ...")
     return ArtifactError(f"{message}: {shown}", hint="check the file, or export it again")
 

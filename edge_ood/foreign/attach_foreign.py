@@ -24,6 +24,7 @@ from edge_ood.foreign.conventions import (
 from edge_ood.foreign.heads import missing_heads
 from edge_ood.foreign.id_images import IdFolders, IdImages, read_id_images
 from edge_ood.foreign.inferred import Inferred, inferred_about, inferred_classes, stored
+from edge_ood.foreign.memory_limit import within_memory
 from edge_ood.foreign.own_names import own_names
 from edge_ood.foreign.trial import Trial, try_network
 from edge_ood.graph.activations import Step, applied
@@ -98,14 +99,14 @@ def attach_foreign(  # noqa: PLR0913  # some of them only listen
     if ending.activation == "sigmoid" and ending.width > 1:
         on_note(_MULTI_LABEL)
     on_step("try")
-    network = ForeignNetwork(model, ending.output, entry.batch, options.provider)
-    tried = try_network(
-        network,
-        conventions_of(source, entry),
-        images,
-        activation=ending.activation,
-        on_note=on_note,
-    )
+    with within_memory("the model cannot run on these images"):
+        tried = try_network(
+            ForeignNetwork(model, ending.output, entry.batch, options.provider),
+            conventions_of(source, entry),
+            images,
+            activation=ending.activation,
+            on_note=on_note,
+        )
     if tried.gives == BOUNDED and ending.is_linear:  # cosines, for example
         tried = replace(tried, gives="logits")
     if tried.gives == BOUNDED:

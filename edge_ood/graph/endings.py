@@ -16,6 +16,7 @@ from edge_ood.graph.activations import SAME_VALUES, Step, steps_to_logits
 from edge_ood.graph.draft import start
 from edge_ood.graph.known import Graph, shown_shape
 from edge_ood.graph.shapes import attribute
+from edge_ood.graph.sizes import check_sizes
 from edge_ood.scores import PENULTIMATE
 
 __all__ = ["Ending", "find_ending"]
@@ -72,11 +73,13 @@ def find_ending(
         features: Names of the tensors to take for features, in place of a search.
 
     Raises:
+        ExportError: If a tensor takes more memory than there is.
         InputError: If no output is one row of K numbers an image, or several are.
         UnknownNameError: If a tensor does not exist.
     """
     draft = start(model)
     graph = Graph(draft, draft.facts())
+    check_sizes(draft.nodes, graph.facts)
     for name in (*([logits] if logits else []), *features):
         graph.check_name(name)
     output = logits or _choose_output(graph, classes, folders)
