@@ -87,6 +87,7 @@ SPELLED = (
             [("Mul", "_", "most"), ("Add", "_", "rest")],
             "softmax, times 0.9, plus 0.0333333",
         ),
+        ("softmax", [("Sub", "_", "rest")], "softmax, plus -0.0333333"),
         ("softmax", [("Softmax", "_")], "softmax, softmax"),
         ("sigmoid", [("Softmax", "_")], "sigmoid, softmax"),
         ("softmax", [("Mul", "_", "hundred"), ("Softmax", "_")], "softmax, times 100, softmax"),
