@@ -39,6 +39,11 @@ _DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
 _LOG_FATAL_ONLY = 4
 _LONGEST_REASON = 300
 _ERROR_CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
+_FILE_OR_SOURCE_LINE = re.compile(r"Load model from .* failed:|/\S+\.(cc|h):\d+ .*?\)( const)? ")
+_TOO_NEW = re.compile(
+    r"(?s)Unsupported model IR version: (\d+), max supported IR version: (\d+)"
+    r"|(?P<opset>Opset) (\d+) is under development.* is till opset (\d+)"
+)
 
 
 @dataclass(frozen=True)
@@ -191,7 +196,15 @@ def _start_errors(wanted: str) -> Iterator[None]:
 
 
 def _artifact_error(message: str, reason: str) -> ArtifactError:
-    first = _ERROR_CODE.sub("", reason.partition("\n")[0])
+    if too_new := _TOO_NEW.search(reason):
+        number, newest = (part for part in too_new.groups() if part and part.isdecimal())
+        what = "opset" if too_new["opset"] else "IR version"
+        release = load_onnxruntime().__version__
+        return ArtifactError(
+            f"{message}: it has {what} {number}, onnxruntime {release} reads up to {newest}",
+            hint="pip install --upgrade onnxruntime, or export it for an older version",
+        )
+    first = _FILE_OR_SOURCE_LINE.sub("", _ERROR_CODE.sub("", reason.partition("\n")[0]))
     shown = textwrap.shorten(first, _LONGEST_REASON, placeholder=" ...")
     return ArtifactError(f"{message}: {shown}", hint="check the file, or export it again")
 

@@ -21,7 +21,9 @@ from edge_ood.foreign.trial import Trial, try_network
 from edge_ood.graph.adopt import adopt
 from edge_ood.graph.assemble import assemble_reader
 from edge_ood.graph.endings import Ending, find_ending
+from edge_ood.graph.evaluation_mode import check_mode, check_weights
 from edge_ood.graph.intake import image_input, normal_form, read_model
+from edge_ood.graph.own_part import cut_to
 from edge_ood.onnx_session import open_session, translated_errors
 from edge_ood.parity.onnx_reference import onnx_reference
 from edge_ood.scores import BoundHead, bind_head, default_heads
@@ -74,13 +76,16 @@ def attach_foreign(
         on_note(note)
     options.guarantee.check_images(len(images.calibration))
     _check_precision(options, images)
-    normal = normal_form(model, entry)
+    normal = normal_form(model, entry, logits=source.logits)
     ending = find_ending(
         normal,
         classes=len(images.classes) or None,
         logits=source.logits,
         features=source.features,
     )
+    used = cut_to(model, [ending.output])
+    check_weights(used)
+    check_mode(used)
     images = _with_classes(images, ending, on_note)
     on_step("try")
     network = ForeignNetwork(model, ending.output, entry.batch, options.provider)

@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 from edge_ood.errors import InputError
 from edge_ood.graph.adopt import CHANNELS, channel_matrix
 from edge_ood.graph.intake import LAYOUTS, ImageInput
+from edge_ood.graph.own_part import cut_to
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.onnx_session import open_session, translated_errors
 from edge_ood.threads import slices
@@ -183,12 +184,8 @@ class ForeignNetwork:
     def __init__(
         self, model: onnx.ModelProto, output: str, batch: int | None, provider: str
     ) -> None:
-        if output not in {value.name for value in model.graph.output}:
-            shown = onnx.ModelProto()
-            shown.CopyFrom(model)
-            shown.graph.output.append(helper.make_empty_tensor_value_info(output))
-            model = shown
-        self._session = open_session(model.SerializeToString(), provider=provider)
+        used = cut_to(model, [output])
+        self._session = open_session(used.SerializeToString(), provider=provider)
         self._output = output
         self._batch = batch
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edge_ood.errors import ArtifactError, DataError, InputError
 from edge_ood.foreign.conventions import PIXELS, Convention, ForeignNetwork, kind_of, predicted
 from edge_ood.foreign.id_images import IdImages
+from edge_ood.foreign.steadiness import check_steady
 from edge_ood.graph.intake import LAYOUTS
 from edge_ood.images.reading import decode_all
 from edge_ood.images.splits import evenly_spread
@@ -68,11 +69,13 @@ def try_network(
         on_note: Called with sentences that the user should read.
 
     Raises:
-        InputError: If there are several conventions and no labels, or they do not tell.
+        InputError: If there are several conventions and no labels, or they do not tell; or an
+            answer is not finite, or not about its image alone.
         DataError: If the network does not know the images.
     """
     chosen = evenly_spread(images.deciding, _TRIED_IMAGES)
     pixels, _ = decode_all(chosen.paths, conventions[0].preprocess)
+    check_steady(network, conventions, pixels)
     convention, accuracy = conventions[0], None
     if len(conventions) > 1:
         convention, said = choose_pixels(network, conventions, pixels, chosen.labels)
