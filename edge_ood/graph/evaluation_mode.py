@@ -96,7 +96,7 @@ def _weights(graph: onnx.GraphProto) -> Iterator[tuple[str, TensorProto]]:
 
 
 def _training(node: NodeProto, effect: str) -> InputError:
-    called = f"{node.op_type} node {node.name or node.output[0]!r}"
+    called = f"{node.op_type} node {(node.name or node.output[0])!r}"
     return InputError(
         f"{called} is in training mode: {effect}",
         hint="export it in evaluation mode: model.eval() in PyTorch, training=False in Keras",

@@ -70,8 +70,8 @@ def _behind_others(nodes: Iterable[NodeProto]) -> dict[str, NodeProto]:
     """Tensors that need an operator of another domain, and the first such operator."""
     causes: dict[str, NodeProto] = {}
     for node in nodes:
-        own = next((each for each in all_nodes([node]) if not _is_own(each)), None)
-        cause = own or next((causes[name] for name in names_read(node) if name in causes), None)
+        before = next((causes[name] for name in names_read(node) if name in causes), None)
+        cause = before or next((n for n in all_nodes([node]) if not _is_own(n)), None)
         if cause is not None:
             causes |= dict.fromkeys(filter(None, node.output), cause)
     return causes
