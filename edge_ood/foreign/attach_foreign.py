@@ -16,6 +16,7 @@ from edge_ood.attachment.request import Options, Request
 from edge_ood.errors import ExportError, InputError
 from edge_ood.files.paths import file_sha256
 from edge_ood.foreign.conventions import ForeignClassifier, ForeignNetwork, conventions_of
+from edge_ood.foreign.gradients import check_gradients
 from edge_ood.foreign.id_images import IdFolders, IdImages, read_id_images
 from edge_ood.foreign.trial import Trial, try_network
 from edge_ood.graph.adopt import adopt
@@ -105,6 +106,7 @@ def attach_foreign(
     )
     _check_adopted(classifier, tried, ending, options.provider)
     chosen = _choose_heads(options, images, ending, tried, on_note)
+    check_gradients(chosen.bound_heads, entry, classifier)
     perturbing = sum(head.epsilon > 0 for head in chosen.bound_heads)
     preprocess = tried.convention.preprocess
     request = Request(
