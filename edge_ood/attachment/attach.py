@@ -30,6 +30,7 @@ from edge_ood.attachment.step_images import (
     parity_images,
     ranging_input,
     statistics_images,
+    with_images_back,
 )
 from edge_ood.attachment.tune import tune
 from edge_ood.files.output import atomic_output, report_path, under_its_name
@@ -131,11 +132,16 @@ def fit(unfinished: Unfinished) -> Unfinished:
     request = unfinished.request
     given = [output.name for output in request.classifier.graph.output]
     bound = request.options.bound_heads or tuple(map(bind_head, default_heads(given)))
-    images, thresholds_from = statistics_images(request)
+    request = with_images_back(request, bound)
+    images, thresholds_from = statistics_images(request, bound)
     request.options.guarantee.check_images(len(thresholds_from))
-    heads = with_statistics(request, bound, images)
-    hashes = with_hashes(request.training).hashes
-    return replace(unfinished, heads=heads, thresholds_from=thresholds_from, training_hashes=hashes)
+    return replace(
+        unfinished,
+        request=request,
+        heads=with_statistics(request, bound, images),
+        thresholds_from=thresholds_from,
+        training_hashes=with_hashes(request.training).hashes,
+    )
 
 
 def choose_parameters(unfinished: Unfinished) -> Unfinished:

@@ -17,6 +17,7 @@ from torch import nn
 
 from edge_ood.attachment.request import Options
 from edge_ood.errors import ArtifactError, ExportError, InputError
+from edge_ood.foreign import trial
 from edge_ood.foreign.attach_foreign import attach_foreign
 from edge_ood.foreign.conventions import ForeignClassifier
 from edge_ood.foreign.id_images import IdFolders
@@ -427,6 +428,50 @@ def test_more_classes_than_names_are_refused(
         attached(source, IdFolders(colours / "calibration"), tmp_path / "x.onnx")
 
     assert "--classes FILE" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "scores", "tried", "thresholds"),
+    [
+        ("unit", "energy,msp", 0, 60),
+        ("unit", "energy,mahalanobis", 30, 30),
+        (None, "energy,msp", 15, 45),
+    ],
+)
+def test_images_that_decide_nothing_set_thresholds(
+    *,
+    pixels: str | None,
+    scores: str,
+    tried: int,
+    thresholds: int,
+    foreign_network: Network,
+    colours: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All of them, without those that fitted statistics or chose how pixels are normalised."""
+    monkeypatch.setattr(trial, "_TRIED_IMAGES", 15)
+    # It takes everything for blue if pixels are not in [0, 255].
+    weights = 8 / 255 * np.eye(3)[:, [1, 0, 2]] + np.array([16, 16, 0]) / 255
+    needing_bytes = {"weights": weights, "bias": np.array([-16.0, -16.0, 0.0])}
+    model = foreign_network(**({} if pixels else needing_bytes))
+    source = ForeignClassifier(written(model, tmp_path), pixels=pixels)
+
+    scorer, _ = attached(
+        source, IdFolders(colours / "calibration"), tmp_path / "x.onnx", scores=scores
+    )
+
+    manifests = scorer.metadata.manifests
+    paths = read_class_folders(colours / "calibration").paths
+    hashes = [content_hash(path.read_bytes()) for path in paths]
+    calibrated = manifests["calibration"].overlap(hashes)
+    assert (60, thresholds) == (len(hashes), scorer.metadata.calibration.n)
+    assert thresholds == calibrated.sum()
+    apart = manifests["statistics"].overlap(hashes) if tried else np.zeros(60, np.bool_)
+    assert tried == apart.sum()
+    assert not (apart & calibrated).any()
+    fitted = "calibration" if "mahalanobis" in scores else "none"
+    assert fitted == scorer.metadata.provenance["statistics"]
 
 
 def test_float16_with_scores_that_follow_a_gradient(
