@@ -77,7 +77,7 @@ def append_rearranged(builder: GraphBuilder, array: NDArray[Any], how: Rearrange
     """
     if array.size < _FEWEST:
         return builder.constant(array)
-    digest = hashlib.sha256(np.ascontiguousarray(array)).hexdigest()[:16]
+    digest = hashlib.sha256(array.tobytes()).hexdigest()[:16]
     result = f"{how.source}/rearranged_{digest}"
     if any(result in node.output for node in builder.nodes):
         return result
