@@ -18,6 +18,7 @@ from edge_ood.files.paths import file_sha256
 from edge_ood.foreign.conventions import ForeignClassifier, ForeignNetwork, conventions_of
 from edge_ood.foreign.gradients import check_gradients
 from edge_ood.foreign.id_images import IdFolders, IdImages, read_id_images
+from edge_ood.foreign.memory_limit import within_memory
 from edge_ood.foreign.trial import Trial, tried_images, try_network
 from edge_ood.graph.adopt import adopt
 from edge_ood.graph.assemble import assemble_reader
@@ -90,15 +91,15 @@ def attach_foreign(
     check_mode(used)
     images = _with_classes(images, ending, on_note)
     on_step("try")
-    network = ForeignNetwork(model, ending.output, entry.batch, options.provider)
     conventions = conventions_of(source, entry)
-    tried = try_network(
-        network,
-        conventions,
-        images,
-        activation=ending.activation,
-        on_note=on_note,
-    )
+    with within_memory("the model cannot run on these images"):
+        tried = try_network(
+            ForeignNetwork(model, ending.output, entry.batch, options.provider),
+            conventions,
+            images,
+            activation=ending.activation,
+            on_note=on_note,
+        )
     classifier = adopt(
         normal,
         entry,

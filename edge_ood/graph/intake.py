@@ -23,6 +23,7 @@ from edge_ood.errors import ArtifactError, ExportError, InputError
 from edge_ood.graph.array import OPSET
 from edge_ood.graph.branches import decide_branches
 from edge_ood.graph.draft import finish, start
+from edge_ood.graph.external import read_external_data
 from edge_ood.graph.loading import has_valid_texts
 from edge_ood.graph.open_batch import open_batch
 from edge_ood.graph.order import sort_nodes
@@ -80,7 +81,8 @@ def read_model(path: Path) -> onnx.ModelProto:
         path: Untrusted; weights are read from files in its own folder only.
 
     Raises:
-        ArtifactError: If it is missing, no valid ONNX model, or an artefact.
+        ArtifactError: If it is missing, no valid ONNX model, or an artefact, or weights of it lie
+            elsewhere.
         ExportError: If it has sparse weights.
     """
     check_model_file(path)
@@ -91,7 +93,8 @@ def read_model(path: Path) -> onnx.ModelProto:
     except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
         raise _invalid(path, shortened(str(error))) from error
     except OSError as error:
-        raise _invalid(path, f"{error.strerror or error}: '{error.filename}'") from error
+        where = f": '{error.filename}'" if error.filename else ""
+        raise _invalid(path, f"{error.strerror or error}{where}") from error
     if model.graph.sparse_initializer:
         raise ExportError(
             f"'{path}' has sparse weights, expected dense ones", hint="export it with dense weights"
@@ -215,7 +218,7 @@ def _checked(path: Path) -> onnx.ModelProto:
     check_versions(model, path)
     if circle := sort_nodes(model):
         raise _invalid(path, circle)
-    onnx.load_external_data_for_model(model, str(path.parent))
+    read_external_data(model, path)
     onnx.checker.check_model(model)
     return model
 
@@ -283,5 +286,5 @@ def _described(value: ValueInfoProto) -> str:
 def _invalid(path: Path, reason: str) -> ArtifactError:
     return ArtifactError(
         f"'{path}' is not a valid ONNX model: {reason}",
-        hint="give an ONNX file, with the files of its weights beside it; export it again",
+        hint="give an ONNX file, its weights beside it as files, not as links; export it again",
     )
