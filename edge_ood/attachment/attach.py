@@ -30,9 +30,10 @@ from edge_ood.attachment.step_images import (
     parity_images,
     ranging_input,
     statistics_images,
+    with_images_back,
 )
 from edge_ood.attachment.tune import tune
-from edge_ood.files.output import atomic_output, report_path
+from edge_ood.files.output import atomic_output, report_path, under_its_name
 from edge_ood.graph.assemble import assemble
 from edge_ood.graph.precision import INT8_TARGETS, quantised, with_float16
 from edge_ood.graph.simplify import simplify
@@ -140,16 +141,17 @@ def convert(unfinished: Unfinished) -> Unfinished:
 def fit(unfinished: Unfinished) -> Unfinished:
     """Choose heads and fit their statistics; decide which images set the thresholds."""
     request = unfinished.request
-    images, thresholds_from = statistics_images(request)
+    fitted = fitted_heads(request)
+    request = with_images_back(replace(request, options=fitted.options), fitted.heads)
+    _, thresholds_from = statistics_images(request, fitted.heads)
     request.options.guarantee.check_images(len(thresholds_from))
-    fitted = fitted_heads(request, images)
     fp32 = unfinished.fp32_request
     if fp32 is not None:
         heads, primary = fitted.options.heads, fitted.options.primary
         fp32 = replace(fp32, options=replace(fp32.options, heads=heads, primary=primary))
     return replace(
         unfinished,
-        request=replace(request, options=fitted.options),
+        request=request,
         fp32_request=fp32,
         heads=fitted.heads,
         left_out=fitted.left_out,
@@ -217,10 +219,12 @@ def compare_with_fp32(unfinished: Unfinished) -> Unfinished:
     options = unfinished.request.options
     held = compared_images(unfinished.fp32_request).paths
     with tempfile.TemporaryDirectory() as folder:
-        reference = Unfinished(unfinished.fp32_request, Path(folder, "fp32.onnx"))
-        for step in (fit, choose_parameters, assemble_file, calibrate):
-            reference = step(reference)
-        comparison = compare(unfinished.path, reference.path, held, provider=options.provider)
+        path = Path(folder, "fp32.onnx")
+        reference = Unfinished(unfinished.fp32_request, path)
+        with under_its_name(path, "the same artefact in fp32"):
+            for step in (fit, choose_parameters, assemble_file, calibrate):
+                reference = step(reference)
+            comparison = compare(unfinished.path, path, held, provider=options.provider)
     check_label_flips(comparison, options.precision, options.max_label_flips)
     check_ranking(comparison, options.precision, [h.name for h in unfinished.heads if h.epsilon])
     return replace(unfinished, comparison=comparison)

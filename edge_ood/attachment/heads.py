@@ -7,6 +7,7 @@ import numpy as np
 
 from edge_ood.attachment.request import Options, Request
 from edge_ood.attachment.statistics import with_statistics
+from edge_ood.attachment.step_images import statistics_images
 from edge_ood.errors import InputError
 from edge_ood.images.folders import ImageSet
 from edge_ood.registry import Spec
@@ -56,12 +57,12 @@ def check_asked_for(options: Options, missing: Mapping[str, str]) -> None:
         )
 
 
-def fitted_heads(request: Request, images: ImageSet) -> FittedHeads:
+def fitted_heads(request: Request) -> FittedHeads:
     """The heads that were asked for, or the default ones that fit; the others are explained.
 
     Args:
-        request: Its classifier, as it ships, gives the features.
-        images: They fit statistics; labelled where a head that was asked for is fitted by class.
+        request: Its classifier, as it ships, gives the features; its images are labelled where a
+            head that was asked for is fitted by class.
 
     Raises:
         CalibrationError: If statistics of a head that was asked for cannot be estimated.
@@ -71,12 +72,14 @@ def fitted_heads(request: Request, images: ImageSet) -> FittedHeads:
     options = request.options
     if options.heads:
         bound = options.bound_heads
+        images, _ = statistics_images(request, bound)
         doubts = [f"{name!r}: {why}" for name, why in _unsuited(request, bound, images)]
         return FittedHeads(with_statistics(request, bound, images), options, {}, tuple(doubts))
     given = [output.name for output in request.classifier.graph.output]
     candidates = [bind_head(spec) for spec in default_heads(given)]
     left_out = {n: request.missing[n] for n in DEFAULT_HEADS if n in request.missing}
     candidates = [head for head in candidates if head.name not in left_out]
+    images, _ = statistics_images(request, candidates)
     left_out |= dict(_unsuited(request, candidates, images))
     suited = [head for head in candidates if head.name not in left_out]
     heads = with_statistics(request, suited, images, left_out=left_out)

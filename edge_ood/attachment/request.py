@@ -181,6 +181,8 @@ class Request:
         training_role: What the manifest calls the images in `training`, where it is not known what
             the classifier was trained on.
         missing: By head, why this classifier cannot have it, as far as its outputs do not tell.
+        lent: Those in `training` that are ID images held back from calibration, so that they may
+            fit or choose something; they set thresholds where there is nothing of the kind.
 
     Raises:
         InputError: If parameters are to be chosen by outliers and there are none.
@@ -198,6 +200,7 @@ class Request:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     training_role: str = "training"
     missing: Mapping[str, str] = field(default_factory=dict)
+    lent: ImageSet = field(default_factory=lambda: ImageSet(()))
 
     def __post_init__(self) -> None:
         sources = {head.weights_source for head in self.options.bound_heads}

@@ -21,17 +21,21 @@ from edge_ood.foreign.conventions import (
     ForeignNetwork,
     conventions_of,
 )
+from edge_ood.foreign.gradients import check_gradients
 from edge_ood.foreign.heads import missing_heads
 from edge_ood.foreign.id_images import IdFolders, IdImages, read_id_images
 from edge_ood.foreign.inferred import Inferred, inferred_about, inferred_classes, stored
 from edge_ood.foreign.memory_limit import within_memory
 from edge_ood.foreign.own_names import own_names
-from edge_ood.foreign.trial import Trial, try_network
+from edge_ood.foreign.trial import Trial, tried_images, try_network
 from edge_ood.graph.activations import Step, applied
 from edge_ood.graph.adopt import adopt
 from edge_ood.graph.assemble import assemble_reader
 from edge_ood.graph.endings import Ending, find_ending
+from edge_ood.graph.evaluation_mode import check_mode, check_weights
 from edge_ood.graph.intake import image_input, normal_form, read_model
+from edge_ood.graph.own_part import cut_to
+from edge_ood.images.folders import ImageSet
 from edge_ood.onnx_session import open_session, translated_errors
 from edge_ood.parity.onnx_reference import onnx_reference
 
@@ -85,9 +89,9 @@ def attach_foreign(  # noqa: PLR0913  # some of them only listen
     images = read_id_images(folders, own)
     for note in images.notes:
         on_note(note)
-    options.guarantee.check_images(len(images.calibration))
+    options.guarantee.check_images(len(images.calibration) + len(images.held_back))
     _check_precision(options, images)
-    normal = normal_form(model, entry)
+    normal = normal_form(model, entry, logits=source.logits)
     ending = find_ending(
         normal,
         classes=len(images.classes) or None,
@@ -95,14 +99,18 @@ def attach_foreign(  # noqa: PLR0913  # some of them only listen
         logits=source.logits,
         features=source.features,
     )
+    used = cut_to(model, [ending.output])
+    check_weights(used)
+    check_mode(used)
     images = _with_classes(images, ending, own)
     if ending.activation == "sigmoid" and ending.width > 1:
         on_note(_MULTI_LABEL)
     on_step("try")
+    conventions = conventions_of(source, entry)
     with within_memory("the model cannot run on these images"):
         tried = try_network(
             ForeignNetwork(model, ending.output, entry.batch, options.provider),
-            conventions_of(source, entry),
+            conventions,
             images,
             activation=ending.activation,
             on_note=on_note,
@@ -121,6 +129,7 @@ def attach_foreign(  # noqa: PLR0913  # some of them only listen
         probabilities=tried.gives in ("probabilities", BOUNDED),
     )
     _check_adopted(classifier, tried, ending, options.provider)
+    check_gradients(options.bound_heads, entry, classifier)
     inferred = [
         *inferred_about(source, entry, tried, ending),
         inferred_classes(folders, images, tried, own),
@@ -137,6 +146,7 @@ def attach_foreign(  # noqa: PLR0913  # some of them only listen
         calibration=images.calibration,
         options=options,
         training_role=images.role,
+        lent=_lent(images, chosen=len(conventions) > 1),
         provenance={
             **_provenance(source, model, ending, tried, images),
             "inferred": stored(inferred),
@@ -152,6 +162,18 @@ def _check_precision(options: Options, images: IdImages) -> None:
             "the ranges of int8 come from images that set no threshold, and there are none",
             hint="give --id, or class folders in --calibration; or --precision fp16",
         )
+
+
+def _lent(images: IdImages, *, chosen: bool) -> ImageSet:
+    """Images that set thresholds where none is needed for statistics.
+
+    Not those by which a convention was chosen: it would suit them better than other images.
+    """
+    if not chosen or not len(images.held_back):
+        return images.held_back
+    apart = set(tried_images(images).paths)
+    rest = np.array([path not in apart for path in images.held_back.paths], np.bool_)
+    return images.held_back.subset(rest)
 
 
 def _with_classes(images: IdImages, ending: Ending, own: tuple[str, ...]) -> IdImages:

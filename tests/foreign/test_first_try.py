@@ -140,3 +140,44 @@ def test_names_in_the_file_give_the_order_of_the_outputs(
     assert [row] == [
         each for each in inferred_from(scorer.metadata.provenance) if each.what == "classes"
     ]
+
+
+def test_the_labels_of_a_converter_are_the_class_names(
+    foreign_network: Network, folders: IdFolders, attaching: Attaching
+) -> None:
+    """Label and map of probabilities, as scikit-learn's and Core ML's converters end."""
+    model = foreign_network(weights=WEIGHTS[:, ::-1], ending="softmax")
+    classes = read_class_folders(folders.calibration).classes
+    reversed_ = list(classes[::-1])
+    labels = numpy_helper.from_array(np.array(reversed_, object), "labels")
+    model.graph.initializer.append(labels)
+    ml = {"domain": "ai.onnx.ml"}
+    model.graph.node.extend(
+        [
+            helper.make_node("ArgMax", ["output"], ["best"], axis=1, keepdims=0),
+            helper.make_node("ArrayFeatureExtractor", ["labels", "best"], ["label"], **ml),
+            helper.make_node("ZipMap", ["output"], ["map"], classlabels_strings=reversed_, **ml),
+        ]
+    )
+    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
+    number = helper.make_map_type_proto(
+        onnx.TensorProto.STRING, helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, [])
+    )
+    model.graph.output[0].CopyFrom(
+        helper.make_tensor_value_info("label", onnx.TensorProto.STRING, [1, None])
+    )
+    model.graph.output.append(
+        helper.make_value_info("map", helper.make_sequence_type_proto(number))
+    )
+
+    scorer = attaching(model, folders)
+
+    assert tuple(reversed_) == scorer.metadata.classes
+    assert ("softmax", "certain") == (
+        attaching.rows["ends in"].value,
+        attaching.rows["ends in"].sure,
+    )
+    test = read_class_folders(folders.calibration)
+    pixels, _ = decode_all(test.paths, Preprocess(16))
+    logits = pixels.mean(axis=(1, 2)) / 255 @ WEIGHTS[:, ::-1]
+    np.testing.assert_allclose(scorer(list(test.paths)).logits, logits, rtol=1e-4, atol=1e-4)
