@@ -5,7 +5,6 @@ nor our simplification take part in it. Attributes, such as the epsilon of a nor
 float32 in any ONNX file, and so are the constants inside operators that onnx composes of others.
 """
 
-import math
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +14,6 @@ import onnx
 from numpy.typing import NDArray
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
-from onnx.reference.op_run import OpRun
 
 from edge_ood.graph.array import GraphBuilder
 from edge_ood.graph.network import (
@@ -30,6 +28,7 @@ from edge_ood.graph.network import (
 from edge_ood.graph.perturb import perturbed_outputs
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.parity.limits import PARITY_IMAGES, Reference
+from edge_ood.parity.operators import OPERATORS
 from edge_ood.scores import BoundHead, Outputs
 
 __all__ = ["OnnxEvaluator", "onnx_reference"]
@@ -39,29 +38,6 @@ _SECONDS = 30.0
 """What comparing real images may take, as far as two of them allow."""
 
 _FEWEST_IMAGES = 2
-_GELU_CUBIC = 0.044715
-
-
-class Erf(OpRun):  # type: ignore[misc]  # onnx is not typed
-    """The error function in the type of its input; onnx's own gives float32."""
-
-    op_domain = ""
-
-    def _run(self, x: NDArray[Any]) -> tuple[NDArray[Any]]:
-        return (_erf(x),)
-
-
-class Gelu(OpRun):  # type: ignore[misc]  # as above
-    """GELU in the type of its input; onnx's own is composed of the error function in float32."""
-
-    op_domain = ""
-
-    def _run(self, x: NDArray[Any], approximate: str = "none") -> tuple[NDArray[Any]]:
-        if approximate == "tanh":
-            inner = np.tanh(math.sqrt(2 / math.pi) * (x + _GELU_CUBIC * x**3))
-        else:
-            inner = _erf(x * math.sqrt(0.5))
-        return (x * (1 + inner) / 2,)
 
 
 class OnnxEvaluator:
@@ -98,7 +74,7 @@ class OnnxEvaluator:
 
     def _evaluator(self, model: onnx.ModelProto) -> ReferenceEvaluator:
         wide = _in_float64(model) if self._dtype is np.float64 else model
-        return ReferenceEvaluator(wide, new_ops=[Erf, Gelu])
+        return ReferenceEvaluator(wide, new_ops=OPERATORS)
 
     def _run(self, evaluator: ReferenceEvaluator, images: NDArray[Any]) -> Outputs:
         (entry,) = evaluator.input_names
@@ -154,10 +130,6 @@ def onnx_reference(
     seconds = (time.perf_counter() - started) * (1 + 4 * perturbing)
     images = int(min(max(_SECONDS / seconds, _FEWEST_IMAGES), PARITY_IMAGES))
     return Reference(*evaluators, images=images, by_differences=True, source="onnx.reference")
-
-
-def _erf(x: NDArray[Any]) -> NDArray[Any]:
-    return np.asarray(np.vectorize(math.erf, otypes=[x.dtype])(x))
 
 
 def _in_float64(model: onnx.ModelProto) -> onnx.ModelProto:
