@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,6 +95,7 @@ def open_session(
     provider: str = "auto",
     threads: int | None = None,
     source: str = "",
+    optimised: bool = True,
 ) -> "onnxruntime.InferenceSession":
     """An inference session that fails rather than fall back to another provider.
 
@@ -103,6 +104,7 @@ def open_session(
         provider: `auto` or a key of `PROVIDERS`.
         threads: Inference threads of the CPU, 1 or more; None lets onnxruntime decide.
         source: The file that a serialised model comes from, for messages.
+        optimised: Whether onnxruntime may rewrite the graph; if not, it runs node by node.
 
     Raises:
         ArtifactError: If the file is missing or no valid ONNX model.
@@ -119,6 +121,8 @@ def open_session(
     options = runtime.SessionOptions()
     options.log_severity_level = _LOG_FATAL_ONLY
     options.intra_op_num_threads = threads or 0
+    if not optimised:
+        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     for variable, value in chosen.environment.items():
         os.environ.setdefault(variable, value)
     in_order = [chosen, *(PROVIDERS[other] for other in chosen.remainder)]
@@ -230,12 +234,21 @@ def _choose(provider: str, available: list[str]) -> str:
 
 
 def run_in_batches(
-    session: "onnxruntime.InferenceSession", images: NDArray[Any], size: int
+    session: "onnxruntime.InferenceSession",
+    images: NDArray[Any],
+    size: int,
+    on_images: Callable[[int], None] = lambda count: None,
 ) -> dict[str, NDArray[Any]]:
-    """Every output of a session, by name, from its one input (N, ...) in batches of `size`."""
+    """Every output of a session, by name, from its one input (N, ...) in batches of `size`.
+
+    `on_images` is called after each batch with the number of images in it.
+    """
     (entry,) = [value.name for value in session.get_inputs()]
     names = [value.name for value in session.get_outputs()]
-    parts = [session.run(names, {entry: images[part]}) for part in slices(len(images), size)]
+    parts = []
+    for part in slices(len(images), size):
+        parts.append(session.run(names, {entry: images[part]}))
+        on_images(len(images[part]))
     joined = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return dict(zip(names, joined, strict=True))
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from edge_ood.artifact.metadata import store_metadata
 from edge_ood.attachment.attached import Attached
 from edge_ood.attachment.first_metadata import first_metadata, int8_target_of
+from edge_ood.attachment.listener import SILENT, Listener
 from edge_ood.attachment.request import Options, Request
 from edge_ood.attachment.statistics import with_statistics
 from edge_ood.attachment.step_images import (
@@ -40,14 +41,16 @@ from edge_ood.images.folders import ImageSet
 from edge_ood.images.reading import with_hashes
 from edge_ood.parity.comparison import Comparison, check_label_flips, check_ranking, compare
 from edge_ood.parity.differences import ParityReport
-from edge_ood.parity.gate import verify
+from edge_ood.parity.gate import checked_images, verify
 from edge_ood.parity.gradient_check import GradientReport, check_gradient
 from edge_ood.parity.limits import Subject
 from edge_ood.parity.report import parity_document, write_report
+from edge_ood.parity.yardstick import Watched
 from edge_ood.runtime.calibrate import calibrate_artifact
 from edge_ood.runtime.calibration_report import CalibrationReport
 from edge_ood.runtime.scorer import Scorer
 from edge_ood.scores import BoundHead, bind_head, default_heads
+from edge_ood.threads import Meter
 
 __all__ = ["STEPS", "Unfinished", "attach", "steps_for"]
 
@@ -60,6 +63,7 @@ class Unfinished:
 
     Attributes:
         fp32_request: What was asked for, but in fp32; None unless the classifier is converted.
+        on_progress: Called with how many images a step has done, and of how many.
     """
 
     request: Request
@@ -73,10 +77,14 @@ class Unfinished:
     parity_hashes: Mapping[str, str] = field(default_factory=dict)
     fp32_request: Request | None = None
     comparison: Comparison | None = None
+    on_progress: Callable[[int, int], None] = lambda done, total: None
 
 
 def attach(
-    request: Request, output: Path, *, on_step: Callable[[str], None] = lambda name: None
+    request: Request,
+    output: Path,
+    *,
+    listener: Listener = SILENT,
 ) -> Attached:
     """Run all steps; nothing is left at `output` unless every one succeeds.
 
@@ -84,7 +92,7 @@ def attach(
         request: What to attach to which classifier.
         output: Where the artefact goes, and beside it the parity report; existing files are
             replaced.
-        on_step: Called with each step's name before it starts.
+        listener: Hears of steps, progress and notes.
 
     Raises:
         CalibrationError: If statistics or thresholds cannot be estimated.
@@ -92,9 +100,9 @@ def attach(
         DataError: If an image cannot be read, or the file cannot be written.
     """
     with atomic_output(report_path(output)) as report, atomic_output(output) as temporary:
-        unfinished = Unfinished(request, temporary)
+        unfinished = Unfinished(request, temporary, on_progress=listener.on_progress)
         for name, step in steps_for(request.options):
-            on_step(name)
+            listener.on_step(name)
             unfinished = step(unfinished)
         assert unfinished.parity is not None  # the last step but one sets it
         metadata = Scorer(temporary, provider=request.options.provider).metadata
@@ -133,7 +141,8 @@ def fit(unfinished: Unfinished) -> Unfinished:
     bound = request.options.bound_heads or tuple(map(bind_head, default_heads(given)))
     images, thresholds_from = statistics_images(request)
     request.options.guarantee.check_images(len(thresholds_from))
-    heads = with_statistics(request, bound, images)
+    meter = Meter(len(images), unfinished.on_progress)
+    heads = with_statistics(request, bound, images, on_images=meter.advance)
     hashes = with_hashes(request.training).hashes
     return replace(unfinished, heads=heads, thresholds_from=thresholds_from, training_hashes=hashes)
 
@@ -167,10 +176,12 @@ def assemble_file(unfinished: Unfinished) -> Unfinished:
 
 def calibrate(unfinished: Unfinished) -> Unfinished:
     """Set thresholds and p-values through the file."""
+    meter = Meter(len(unfinished.thresholds_from), unfinished.on_progress)
     report = calibrate_artifact(
         unfinished.path,
         unfinished.thresholds_from.paths,
         provider=unfinished.request.options.provider,
+        on_image=meter.advance,
     )
     return replace(unfinished, calibration=report)
 
@@ -183,7 +194,15 @@ def check_parity(unfinished: Unfinished) -> Unfinished:
     decoded = parity_images(request)
     images = {name: item.pixels for name, item in decoded.items()}
     reference = None if unfinished.fp32_request else request.reference
-    report = verify(unfinished.path, subject, reference, images, provider=request.options.provider)
+    meter = Meter(checked_images(len(images), unfinished.heads, reference), unfinished.on_progress)
+    report = verify(
+        unfinished.path,
+        subject,
+        reference and replace(reference, float64=Watched(reference.float64, meter.advance)),
+        images,
+        provider=request.options.provider,
+        on_images=meter.advance,
+    )
     gradients = tuple(_checked_gradients(unfinished, images)) if reference else ()
     hashes = {name: item.content_hash for name, item in decoded.items()}
     return replace(unfinished, parity=replace(report, gradients=gradients), parity_hashes=hashes)

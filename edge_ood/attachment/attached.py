@@ -37,7 +37,7 @@ class Attached:
     @property
     def warnings(self) -> list[str]:
         """What should make you look twice, one sentence each."""
-        found = choice_warnings(self.metadata)
+        found = choice_warnings(self.metadata) + self.parity.notes
         if self.comparison is not None:
             found += self.comparison.warnings(self.metadata.precision)
         return found

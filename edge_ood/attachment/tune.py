@@ -26,11 +26,11 @@ from edge_ood.images.reading import decode_all
 from edge_ood.images.splits import evenly_spread
 from edge_ood.onnx_session import open_session, run_in_batches
 from edge_ood.scores import FEATURES_PREFIX, BoundHead
+from edge_ood.threads import image_batch
 
 __all__ = ["Tuning", "tune"]
 
 _IMAGES = 1000
-_BATCH = 64
 _FEWEST_WEIGHTED = 2
 
 
@@ -107,7 +107,7 @@ class _Bench:
 
     def run(self, model: onnx.ModelProto, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         session = open_session(model.SerializeToString(), provider=self.request.options.provider)
-        return run_in_batches(session, images, _BATCH)
+        return run_in_batches(session, images, image_batch(self.request.preprocess.size_px))
 
 
 def _with_weights(bench: _Bench, head: BoundHead) -> tuple[BoundHead, dict[str, Any]]:

@@ -66,7 +66,7 @@ def test_a_right_gradient_passes(
     head: BoundHead, output: str, classifier: onnx.ModelProto, images: dict[str, np.ndarray]
 ) -> None:
     """Eight images, eight directions each, and hardly a kink among them."""
-    exact = OnnxEvaluator(classifier, np.float64)
+    exact = OnnxEvaluator(classifier)
 
     (report,) = check_gradient(simplify(classifier), exact, head, images, PREPROCESS)
 
@@ -84,7 +84,7 @@ def test_a_wrong_gradient_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Two per cent off is too much; head, output and image are named."""
-    exact, right = OnnxEvaluator(classifier, np.float64), module._gradients
+    exact, right = OnnxEvaluator(classifier), module._gradients
 
     def wrong(*arguments: Any) -> dict[str, np.ndarray]:
         return {output: factor * found for output, found in right(*arguments).items()}
@@ -105,7 +105,7 @@ def test_the_gradient_of_another_network_is_refused(
     weights = onnx.numpy_helper.to_array(kernel).copy()
     weights[0, 0, 0, 0] *= -1
     kernel.CopyFrom(onnx.numpy_helper.from_array(weights, kernel.name))
-    exact = OnnxEvaluator(classifier, np.float64)
+    exact = OnnxEvaluator(classifier)
 
     with pytest.raises(ExportError, match="gradient of 'odin' and central differences"):
         check_gradient(other, exact, ODIN, images, PREPROCESS)
@@ -143,7 +143,7 @@ def test_a_slow_network_is_tried_on_two_images(
 ) -> None:
     """An evaluation that takes over a second takes long 272 times."""
     monkeypatch.setattr(module.time, "perf_counter", iter([0.0, 1.5]).__next__)
-    exact = OnnxEvaluator(classifier, np.float64)
+    exact = OnnxEvaluator(classifier)
 
     (report,) = check_gradient(classifier, exact, ODIN, images, PREPROCESS)
 
