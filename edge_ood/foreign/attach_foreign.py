@@ -120,6 +120,7 @@ def attach_foreign(
         training_role=images.role,
         provenance=_provenance(source, model, ending, tried, images),
     )
+    del model, normal, network, tried  # of a large network they would double the peak
     return attach(request, output, listener=listener)
 
 

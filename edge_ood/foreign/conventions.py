@@ -17,7 +17,7 @@ from edge_ood.graph.adopt import CHANNELS, channel_matrix
 from edge_ood.graph.intake import LAYOUTS, ImageInput
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.onnx_session import open_session, translated_errors
-from edge_ood.threads import slices
+from edge_ood.threads import image_batch, slices
 
 __all__ = [
     "PIXELS",
@@ -39,7 +39,6 @@ PIXELS: Mapping[str, tuple[RGB, RGB]] = {
 }
 """Mean and std by name: pixels become [0, 1], [0, 255], [-1, 1], or what ImageNet networks take."""
 
-_BATCH = 32
 _GIVEN = "given"
 _HALF = 0.5
 _SUM_TOLERANCE = 1e-3
@@ -198,7 +197,7 @@ class ForeignNetwork:
         Raises:
             ArtifactError: If it cannot run.
         """
-        size = self._batch or _BATCH
+        size = self._batch or image_batch(pixels.shape[1])
         parts = [
             self._run(convention.array(pixels[part]), convention.entry.name)
             for part in slices(len(pixels), size)

@@ -36,6 +36,14 @@ def classifier() -> onnx.ModelProto:
     return export_classifier(found, SIZE)
 
 
+@pytest.fixture(name="photographs")
+def noise() -> dict[str, np.ndarray]:
+    """Nothing flat, where everything ties."""
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 256, (8, SIZE, SIZE, 3), np.uint8)
+    return {f"image {number}": each for number, each in enumerate(pixels)}
+
+
 @pytest.fixture
 def images() -> dict[str, np.ndarray]:
     """Noise, and flat images, whose neighbours all tie."""
@@ -138,13 +146,21 @@ def test_a_loss_that_bends_everywhere_is_refused(
         check_gradient(classifier, Bending(), ODIN, images, PREPROCESS)
 
 
-def test_a_slow_network_is_tried_on_two_images(
-    classifier: onnx.ModelProto, images: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("seconds", "images", "derivatives"), [(0.17, 8, 64), (0.3, 8, 32), (1.0, 2, 8), (9.0, 2, 4)]
+)
+def test_a_slow_network_is_tried_along_fewer_directions(
+    seconds: float,
+    images: int,
+    derivatives: int,
+    classifier: onnx.ModelProto,
+    photographs: dict[str, np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An evaluation that takes over a second takes long 272 times."""
-    monkeypatch.setattr(module.time, "perf_counter", iter([0.0, 1.5]).__next__)
+    """Each takes two evaluations, and 24 seconds are enough for a check of what chance draws."""
+    monkeypatch.setattr(module.time, "process_time", iter([0.0, seconds]).__next__)
     exact = OnnxEvaluator(classifier)
 
-    (report,) = check_gradient(classifier, exact, ODIN, images, PREPROCESS)
+    (report,) = check_gradient(classifier, exact, ODIN, photographs, PREPROCESS)
 
-    assert (2, 16) == (report.images, report.compared + report.kinks)
+    assert (images, derivatives) == (report.images, report.compared + report.kinks)
