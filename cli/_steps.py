@@ -42,6 +42,8 @@ class StepDisplay:
         """Move the bar of this step on."""
         if not sys.stderr.isatty():
             return
+        if self._bar is not None and done < self._bar.pos:
+            self._end_bar()
         if self._bar is None:
             self._bar = typer.progressbar(length=total, show_pos=True, file=sys.stderr)
             self._bar.__enter__()

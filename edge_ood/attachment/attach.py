@@ -149,7 +149,7 @@ def fit(unfinished: Unfinished) -> Unfinished:
 
 def choose_parameters(unfinished: Unfinished) -> Unfinished:
     """Choose epsilon and layer weights on training images."""
-    tuning = tune(unfinished.request, unfinished.heads)
+    tuning = tune(unfinished.request, unfinished.heads, on_progress=unfinished.on_progress)
     return replace(unfinished, heads=tuning.heads, choices=tuning.choices)
 
 
@@ -214,7 +214,11 @@ def compare_with_fp32(unfinished: Unfinished) -> Unfinished:
     options = unfinished.request.options
     held = compared_images(unfinished.fp32_request).paths
     with tempfile.TemporaryDirectory() as folder:
-        reference = Unfinished(unfinished.fp32_request, Path(folder, "fp32.onnx"))
+        reference = Unfinished(
+            unfinished.fp32_request,
+            Path(folder, "fp32.onnx"),
+            on_progress=unfinished.on_progress,
+        )
         for step in (fit, choose_parameters, assemble_file, calibrate):
             reference = step(reference)
         comparison = compare(unfinished.path, reference.path, held, provider=options.provider)

@@ -83,7 +83,9 @@ def attach_foreign(
     )
     images = _with_classes(images, ending, on_note)
     on_step("try")
-    network = ForeignNetwork(model, ending.output, entry.batch, options.provider)
+    network = ForeignNetwork(
+        model, ending.output, entry.batch, options.provider, listener.on_progress
+    )
     tried = try_network(
         network,
         conventions_of(source, entry),

@@ -3,7 +3,7 @@
 The file itself runs on arrays made with NumPy: nothing in it is changed yet.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from edge_ood.graph.adopt import CHANNELS, channel_matrix
 from edge_ood.graph.intake import LAYOUTS, ImageInput
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.onnx_session import open_session, translated_errors
-from edge_ood.threads import image_batch, slices
+from edge_ood.threads import Meter, image_batch, slices
 
 __all__ = [
     "PIXELS",
@@ -174,13 +174,19 @@ class ForeignNetwork:
         output: Name of the tensor to read, one row an image.
         batch: The number of images that it is fixed to, or None.
         provider: `auto`, `cpu` or `cuda`.
+        on_progress: Called in each call with how many images are done, and of how many.
 
     Raises:
         ArtifactError: If onnxruntime cannot load it.
     """
 
     def __init__(
-        self, model: onnx.ModelProto, output: str, batch: int | None, provider: str
+        self,
+        model: onnx.ModelProto,
+        output: str,
+        batch: int | None,
+        provider: str,
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         if output not in {value.name for value in model.graph.output}:
             shown = onnx.ModelProto()
@@ -190,6 +196,7 @@ class ForeignNetwork:
         self._session = open_session(model.SerializeToString(), provider=provider)
         self._output = output
         self._batch = batch
+        self._on_progress = on_progress
 
     def __call__(self, pixels: NDArray[np.uint8], convention: Convention) -> NDArray[np.float64]:
         """Rows (N, K) of uint8 images (N, S, S, 3).
@@ -198,10 +205,11 @@ class ForeignNetwork:
             ArtifactError: If it cannot run.
         """
         size = self._batch or image_batch(pixels.shape[1])
-        parts = [
-            self._run(convention.array(pixels[part]), convention.entry.name)
-            for part in slices(len(pixels), size)
-        ]
+        meter = Meter(len(pixels), self._on_progress)
+        parts = []
+        for part in slices(len(pixels), size):
+            parts.append(self._run(convention.array(pixels[part]), convention.entry.name))
+            meter.advance(len(parts[-1]))
         return np.concatenate(parts)
 
     def _run(self, images: NDArray[np.generic], entry: str) -> NDArray[np.float64]:
