@@ -6,18 +6,14 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edge_ood.errors import ArtifactError, InputError, MissingDependencyError
 from edge_ood.files.paths import is_file, is_folder
 from edge_ood.files.regular import read_regular
-from edge_ood.threads import slices
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -31,7 +27,6 @@ __all__ = [
     "open_session",
     "provider_name",
     "read_properties",
-    "run_in_batches",
     "translated_errors",
 ]
 
@@ -39,6 +34,9 @@ _DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
 _LOG_FATAL_ONLY = 4
 _LONGEST_REASON = 300
 _ERROR_CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
+_FAILED_ALLOCATION = re.compile(
+    r"while running (?P<operator>\w+) node.* memory for requested buffer of size (?P<bytes>\d+)"
+)
 
 
 @dataclass(frozen=True)
@@ -196,6 +194,9 @@ def _start_errors(wanted: str) -> Iterator[None]:
 
 def _artifact_error(message: str, reason: str) -> ArtifactError:
     first = _ERROR_CODE.sub("", reason.partition("\n")[0])
+    if failed := _FAILED_ALLOCATION.search(first):
+        mib = int(failed["bytes"]) >> 20
+        first = f"operator {failed['operator']!r} wants {mib} MiB of memory, more than there is"
     shown = textwrap.shorten(first, _LONGEST_REASON, placeholder=" ...")
     return ArtifactError(f"{message}: {shown}", hint="check the file, or export it again")
 
@@ -231,26 +232,6 @@ def _choose(provider: str, available: list[str]) -> str:
             hint=PROVIDERS[provider].source,
         )
     return provider
-
-
-def run_in_batches(
-    session: "onnxruntime.InferenceSession",
-    images: NDArray[Any],
-    size: int,
-    on_images: Callable[[int], None] = lambda count: None,
-) -> dict[str, NDArray[Any]]:
-    """Every output of a session, by name, from its one input (N, ...) in batches of `size`.
-
-    `on_images` is called after each batch with the number of images in it.
-    """
-    (entry,) = [value.name for value in session.get_inputs()]
-    names = [value.name for value in session.get_outputs()]
-    parts = []
-    for part in slices(len(images), size):
-        parts.append(session.run(names, {entry: images[part]}))
-        on_images(len(images[part]))
-    joined = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return dict(zip(names, joined, strict=True))
 
 
 def load_onnxruntime() -> Any:  # the module

@@ -24,7 +24,8 @@ from edge_ood.graph.adversary import ADVERSARIAL, assemble_adversary
 from edge_ood.graph.assemble import assemble_scores
 from edge_ood.images.reading import decode_all
 from edge_ood.images.splits import evenly_spread
-from edge_ood.onnx_session import open_session, run_in_batches
+from edge_ood.onnx_session import open_session
+from edge_ood.parity.batches import run_in_batches
 from edge_ood.scores import FEATURES_PREFIX, BoundHead
 from edge_ood.threads import Meter, image_batch
 

@@ -18,6 +18,7 @@ from edge_ood.errors import ExportError, InputError
 from edge_ood.files.paths import file_sha256
 from edge_ood.foreign.conventions import ForeignClassifier, ForeignNetwork, conventions_of
 from edge_ood.foreign.id_images import IdFolders, IdImages, read_id_images
+from edge_ood.foreign.memory_limit import within_memory
 from edge_ood.foreign.trial import Trial, try_network
 from edge_ood.graph.adopt import adopt
 from edge_ood.graph.assemble import assemble_reader
@@ -83,16 +84,16 @@ def attach_foreign(
     )
     images = _with_classes(images, ending, on_note)
     on_step("try")
-    network = ForeignNetwork(
-        model, ending.output, entry.batch, options.provider, listener.on_progress
-    )
-    tried = try_network(
-        network,
-        conventions_of(source, entry),
-        images,
-        activation=ending.activation,
-        on_note=on_note,
-    )
+    with within_memory("the model cannot run on these images"):
+        tried = try_network(
+            ForeignNetwork(
+                model, ending.output, entry.batch, options.provider, listener.on_progress
+            ),
+            conventions_of(source, entry),
+            images,
+            activation=ending.activation,
+            on_note=on_note,
+        )
     classifier = adopt(
         normal,
         entry,
@@ -122,7 +123,7 @@ def attach_foreign(
         training_role=images.role,
         provenance=_provenance(source, model, ending, tried, images),
     )
-    del model, normal, network, tried  # of a large network they would double the peak
+    del model, normal, tried  # of a large network they would double the peak
     return attach(request, output, listener=listener)
 
 

@@ -22,6 +22,7 @@ from edge_ood.artifact.metadata import METADATA_KEY
 from edge_ood.errors import ArtifactError, ExportError, InputError
 from edge_ood.graph.array import OPSET
 from edge_ood.graph.draft import finish, start
+from edge_ood.graph.external import read_external_data
 from edge_ood.graph.loading import has_valid_texts
 from edge_ood.graph.open_batch import open_batch
 from edge_ood.graph.sanity import all_nodes, first_absurdity, shortened
@@ -77,7 +78,8 @@ def read_model(path: Path) -> onnx.ModelProto:
         path: Untrusted; weights are read from files in its own folder only.
 
     Raises:
-        ArtifactError: If it is missing, no valid ONNX model, or an artefact.
+        ArtifactError: If it is missing, no valid ONNX model, or an artefact, or weights of it lie
+            elsewhere.
         ExportError: If it has operators that onnxruntime does not have everywhere.
     """
     check_model_file(path)
@@ -93,14 +95,15 @@ def read_model(path: Path) -> onnx.ModelProto:
                 f"'{path}' is an edge-ood artefact already",
                 hint="'edge-ood calibrate' gives it new thresholds; attach to the classifier",
             )
-        onnx.load_external_data_for_model(model, str(path.parent))
+        read_external_data(model, path)
         onnx.checker.check_model(model)
     except DecodeError as error:
         raise _invalid(path, "it cannot be parsed") from error
     except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
         raise _invalid(path, shortened(str(error))) from error
     except OSError as error:
-        raise _invalid(path, f"{error.strerror or error}: '{error.filename}'") from error
+        where = f": '{error.filename}'" if error.filename else ""
+        raise _invalid(path, f"{error.strerror or error}{where}") from error
     if model.functions:
         model = inliner.inline_local_functions(model)
     _check_operators(model, path)
@@ -273,5 +276,5 @@ def _described(value: ValueInfoProto) -> str:
 def _invalid(path: Path, reason: str) -> ArtifactError:
     return ArtifactError(
         f"'{path}' is not a valid ONNX model: {reason}",
-        hint="give an ONNX file, with the files of its weights beside it; export it again",
+        hint="give an ONNX file, its weights beside it as files, not as links; export it again",
     )

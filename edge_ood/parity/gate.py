@@ -32,7 +32,8 @@ from edge_ood.calibration.combination import COMBINED
 from edge_ood.calibration.decision import Decision
 from edge_ood.errors import ExportError
 from edge_ood.graph.network import PREPROCESSED, inner_output, moved_output
-from edge_ood.onnx_session import open_session, run_in_batches
+from edge_ood.onnx_session import open_session
+from edge_ood.parity.batches import run_in_batches
 from edge_ood.parity.decision_check import check_decision
 from edge_ood.parity.differences import Compared, ParityReport
 from edge_ood.parity.extremes import extremes

@@ -12,7 +12,8 @@ import onnx
 from numpy.typing import NDArray
 
 from edge_ood.images.preprocess import Preprocess
-from edge_ood.onnx_session import open_session, run_in_batches, translated_errors
+from edge_ood.onnx_session import open_session, translated_errors
+from edge_ood.parity.batches import run_in_batches
 from edge_ood.parity.second_pass import output_names, with_second_pass
 from edge_ood.scores import BoundHead, Outputs
 from edge_ood.threads import image_batch

@@ -20,6 +20,7 @@ from edge_ood.attachment.attached import Attached
 from edge_ood.attachment.listener import SILENT, Listener
 from edge_ood.attachment.request import Options, Request
 from edge_ood.errors import ExportError, InputError
+from edge_ood.files.paths import is_file
 from edge_ood.graph.array import OPSET
 from edge_ood.graph.quiet import quiet
 from edge_ood.images.folders import ImageSet, read_class_folders
@@ -30,7 +31,8 @@ from edge_ood.registry import Spec
 from edge_ood.scores import Outputs
 from edge_ood.torch_export.layers import WithLayers, choose_layers
 from edge_ood.torch_export.trained_network import NetworkSource, check_accuracy, load_network
-from edge_ood.training.run_directory import Run, read_run
+from edge_ood.training.progress import chance_warning
+from edge_ood.training.run_directory import Run, read_metrics, read_run
 from edge_ood.training.run_weights import load_model
 from edge_ood.training.training_set import Folders, read_splits
 from edge_ood.training.trust import trusted_run
@@ -80,7 +82,7 @@ def export_run(
     trust: bool = False,
     listener: Listener = SILENT,
 ) -> Attached:
-    """Export a finished run.
+    """Export a finished run; of one that has learnt nothing the provenance holds a `warning`.
 
     Args:
         run_path: A run directory.
@@ -225,7 +227,13 @@ def _provenance(run: Run) -> dict[str, object]:
         "epochs": settings.epochs,
         "seed": settings.seed,
         **_never_tested(run),
+        **({"warning": warning} if (warning := _warning(run)) else {}),
     }
+
+
+def _warning(run: Run) -> str:
+    """What training said of its outcome, if it was bad; runs without a record of it say nothing."""
+    return chance_warning(run, read_metrics(run.path)) if is_file(run.path / "metrics.csv") else ""
 
 
 def _never_tested(run: Run) -> Mapping[str, object]:
