@@ -35,10 +35,10 @@ _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16)
 _ROUNDING = ("QuantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger", "QLinear")
 """Operators, or what their names begin with, behind which values stand on a few levels."""
 
-_SECONDS = 40.0
-"""Of the processor, for comparing images, as far as two real ones and the extremes allow."""
+_SECONDS = 20.0
+"""Of the processor, for comparing images, as far as four real ones and the extremes allow."""
 
-_FEWEST_IMAGES = 2
+_FEWEST_IMAGES = 4
 _PASSES_TO_PERTURB = 4
 _BATCH_PIXELS = 1 << 15
 """Pixels in a batch: in float64 feature maps are large, and columns of windows larger."""
@@ -141,7 +141,7 @@ def onnx_reference(
         on_note: Called with why the classifier has no exact values, where that is so.
 
     Returns:
-        A reference for as many images as it can evaluate in 40 processor seconds, 2 to 64.
+        A reference for as many images as it can evaluate in 20 processor seconds, 4 to 64.
     """
     program = RuntimeEvaluator(classifier)
     reason, exact = _exact(classifier, preprocess)

@@ -62,7 +62,7 @@ class Conv(OnnxConv):  # type: ignore[misc]  # as above
         if w.shape[1] == 1 and w.shape[0] == group:
             out = np.zeros((len(x), group, *sizes), x.dtype)
             for tap, part in _taps(padded, w.shape[2:], sizes, strides, dilations):
-                out += part * w[(slice(None), 0, *tap)].reshape(-1, *[1] * dims)
+                out += part * w[:, 0][_all_of(tap)].reshape(-1, *[1] * dims)
         else:
             parts = [p for _, p in _taps(padded, w.shape[2:], sizes, strides, dilations)]
             columns = np.stack(parts, axis=2) if len(parts) > 1 else parts[0]
@@ -91,7 +91,8 @@ class ConvTranspose(OnnxConvTranspose):  # type: ignore[misc]  # as above
         flat = x.reshape(len(x), group, -1, math.prod(x.shape[2:]))
         rows = w.reshape(group, -1, *w.shape[1:]).swapaxes(1, 2)
         for tap, reached in _taps(out, w.shape[2:], x.shape[2:], strides, dilations):
-            reached += (rows[(..., *tap)] @ flat).reshape(reached.shape)
+            at_tap: tuple[Any, ...] = (..., *tap)
+            reached += (rows[at_tap] @ flat).reshape(reached.shape)
         kept = [slice(p, n - q) for p, q, n in zip(pads[:dims], pads[dims:], full, strict=True)]
         out = out[(slice(None), slice(None), *kept)]
         return (out if b is None else out + b.reshape(-1, *[1] * dims),)
@@ -130,11 +131,11 @@ class AveragePool(AveragePool_19):  # type: ignore[misc]  # as above
         pads, strides, dilations = _geometry(given, len(kernel))
         padded = _padded(x, pads, 0)
         sizes = _output_sizes(padded.shape[2:], kernel, strides, dilations)
-        total = sum(part for _, part in _taps(padded, kernel, sizes, strides, dilations))
+        total = _summed(_taps(padded, kernel, sizes, strides, dilations))
         if given.get("count_include_pad"):
             return (total / x.dtype.type(math.prod(kernel)),)
         inside = _padded(np.ones((1, 1, *x.shape[2:]), x.dtype), pads, 0)
-        return (total / sum(part for _, part in _taps(inside, kernel, sizes, strides, dilations)),)
+        return (total / _summed(_taps(inside, kernel, sizes, strides, dilations)),)
 
 
 OPERATORS = (Erf, Gelu, Conv, ConvTranspose, MaxPool, AveragePool)
@@ -143,6 +144,18 @@ OPERATORS = (Erf, Gelu, Conv, ConvTranspose, MaxPool, AveragePool)
 
 def _erf(x: Array) -> Array:
     return np.asarray(np.vectorize(math.erf, otypes=[x.dtype])(x))
+
+
+def _all_of(tap: tuple[int, ...]) -> tuple[Any, ...]:
+    """What takes one place of every kernel (C, ...)."""
+    return (slice(None), *tap)
+
+
+def _summed(parts: Iterator[tuple[tuple[int, ...], Array]]) -> Array:
+    total = np.array(next(parts)[1])
+    for _, part in parts:
+        total += part
+    return total
 
 
 def _is_plain(given: dict[str, Any]) -> bool:
