@@ -54,7 +54,8 @@ class IdImages:
         deciding: They fit statistics, and choose what is to be chosen.
         calibration: They set thresholds and p-values.
         role: What `deciding` are: `training` images; `statistics`, one half of the calibration
-            images, by hash; or `calibration`, where no labels let them decide anything.
+            images, by hash, which is given back where nothing is fitted or chosen by them; or
+            `calibration`, where no labels let them decide anything.
         notes: What the user should know, one sentence each.
     """
 
@@ -63,6 +64,11 @@ class IdImages:
     calibration: ImageSet
     role: str
     notes: tuple[str, ...] = ()
+
+    @property
+    def held_back(self) -> ImageSet:
+        """Those of `deciding` that set thresholds, too, where nothing is decided by them."""
+        return self.deciding if self.role == "statistics" else ImageSet(())
 
 
 def read_id_images(folders: IdFolders) -> IdImages:

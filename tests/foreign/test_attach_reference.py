@@ -13,12 +13,10 @@ from PIL import Image
 from edge_ood.attachment.attached import Attached
 from edge_ood.attachment.listener import Listener
 from edge_ood.attachment.request import Options
-from edge_ood.errors import InputError
 from edge_ood.foreign.attach_foreign import attach_foreign
 from edge_ood.foreign.conventions import ForeignClassifier
 from edge_ood.foreign.id_images import IdFolders
 from edge_ood.images.folders import read_class_folders
-from edge_ood.registry import parse_specs
 from edge_ood.runtime.scorer import Scorer
 
 SIZE = 16
@@ -77,12 +75,10 @@ def standardising() -> list[onnx.NodeProto]:
     ]
 
 
-def attached(
-    path: Path, folders: IdFolders, output: Path, scores: str = ""
-) -> tuple[Attached, list[str]]:
+def attached(path: Path, folders: IdFolders, output: Path) -> tuple[Attached, list[str]]:
     """The artefact, and what the user was told."""
     notes: list[str] = []
-    options = Options(heads=parse_specs(scores) if scores else (), provider="cpu")
+    options = Options(provider="cpu")
     listener = Listener(on_note=notes.append)
     source = ForeignClassifier(path, pixels="unit")
     return attach_foreign(source, folders, output, options, listener=listener), notes
@@ -117,16 +113,6 @@ def test_a_quantised_classifier_is_held_against_its_own_run(
     np.testing.assert_allclose(found.scores["energy"], energy, rtol=1e-6)
     assert limits(made)["energy"] < 1e-3 * energy.std()
     assert 0 < limits(made)["logits"] < 0.2 * found.logits.std()
-
-
-def test_a_gradient_through_rounding_is_refused(folders: IdFolders, tmp_path: Path) -> None:
-    """With the operator and the head."""
-    path = classifier(tmp_path / "q.onnx", SIZE, front=rounding())
-
-    with pytest.raises(InputError, match=r"QuantizeLinear.*'odin'") as raised:
-        attached(path, folders, tmp_path / "x.onnx", "energy,odin")
-
-    assert "leave it out of --scores" in str(raised.value.hint)
 
 
 def colour_folders(folder: Path, side: int) -> IdFolders:

@@ -151,3 +151,29 @@ def test_a_slow_network_is_compared_on_fewer_images(
     assert 10 == onnx_reference(pair[1], PREPROCESS).images
     assert 30 == onnx_reference(pair[1], PREPROCESS, perturbing=1).images
     assert 4 == onnx_reference(pair[1], PREPROCESS).images
+
+
+def test_an_operator_that_onnx_lacks_is_left_to_onnxruntime() -> None:
+    """Its own GELU, in this case, by its formula."""
+    nodes = [
+        helper.make_node("ReduceMean", ["input"], ["pooled"], axes=[2, 3], keepdims=0),
+        helper.make_node("QuickGelu", ["pooled"], ["logits"], domain="com.microsoft", alpha=2.0),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "extended",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", 3, SIZE, SIZE])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 3])],
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    notes: list[str] = []
+
+    reference = onnx_reference(model, PREPROCESS, on_note=notes.append)
+
+    assert (False, "onnxruntime") == (reference.exact, reference.source)
+    (note,) = notes
+    assert note.startswith("onnx's reference evaluator cannot run it (")
+    pooled = images().mean(axis=(2, 3))
+    expected = pooled / (1 + np.exp(-2 * pooled))
+    np.testing.assert_allclose(reference.float64(images()).logits, expected, rtol=1e-5)
