@@ -14,10 +14,9 @@ from edge_ood.cli._options import (
     ForceOption,
     Preprocessing,
     ProviderOption,
-    announce_step,
-    print_note,
 )
 from edge_ood.cli._say import say
+from edge_ood.cli._steps import StepDisplay
 
 if TYPE_CHECKING:
     from edge_ood.foreign.inferred import Inferred
@@ -105,19 +104,21 @@ def attach(
     """
     from edge_ood.api.attach import attach as attach_classifier
 
-    attached = attach_classifier(
-        classifier,
-        output,
-        calibration=calibration,
-        id=training,
-        classes=classes,
-        provider=provider,
-        force=force,
-        on_step=announce_step,
-        on_note=print_note,
-        on_inferred=print_inferred,
-        **options_of(conventions, preprocessing, decision, conversion),
-    )
+    with StepDisplay() as progress:
+        attached = attach_classifier(
+            classifier,
+            output,
+            calibration=calibration,
+            id=training,
+            classes=classes,
+            provider=provider,
+            force=force,
+            on_step=progress.step,
+            on_progress=progress.show,
+            on_note=progress.note,
+            on_inferred=print_inferred,
+            **options_of(conventions, preprocessing, decision, conversion),
+        )
     report_artifact(attached)
 
 

@@ -7,6 +7,7 @@ from typing import Unpack
 from edge_ood.api.artifact_options import ArtifactOptions, artifact_options
 from edge_ood.api.plain import PathLike, Words, path_or_none, rgb, words
 from edge_ood.attachment.attached import Attached
+from edge_ood.attachment.listener import Listener
 from edge_ood.files.output import attached_path, check_artifact
 from edge_ood.foreign.attach_foreign import attach_foreign
 from edge_ood.foreign.conventions import ForeignClassifier
@@ -35,6 +36,7 @@ def attach(
     features: Words | None = None,
     force: bool = False,
     on_step: Callable[[str], None] = lambda name: None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
     on_note: Callable[[str], None] = lambda note: None,
     on_inferred: Callable[[Sequence[Inferred]], None] = lambda rows: None,
     **options: Unpack[ArtifactOptions],
@@ -63,6 +65,7 @@ def attach(
         features: Tensors that heads on features read; what the last linear layer reads if None.
         force: Replace what is at `output`.
         on_step: Called with each step's name before it starts.
+        on_progress: Called within a step with how many images are done, and of how many.
         on_note: Called with sentences that you should read.
         on_inferred: Called with what was found out about the classifier, how sure that is and by
             what, before the long work; the metadata keep it as `provenance["inferred"]`.
@@ -99,8 +102,7 @@ def attach(
         folders,
         target,
         chosen,
-        on_step=on_step,
-        on_note=on_note,
+        listener=Listener(on_step, on_progress, on_note),
         on_inferred=on_inferred,
     )
     leave_export_page(target, on_note)

@@ -1,6 +1,6 @@
 """Which heads an artefact gets: those that were asked for, or the default ones that fit."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,6 +19,7 @@ from edge_ood.scores import (
     bind_head,
     default_heads,
 )
+from edge_ood.threads import Meter
 
 __all__ = ["FittedHeads", "check_asked_for", "fitted_heads"]
 
@@ -57,12 +58,15 @@ def check_asked_for(options: Options, missing: Mapping[str, str]) -> None:
         )
 
 
-def fitted_heads(request: Request) -> FittedHeads:
+def fitted_heads(
+    request: Request, on_progress: Callable[[int, int], None] = lambda done, total: None
+) -> FittedHeads:
     """The heads that were asked for, or the default ones that fit; the others are explained.
 
     Args:
         request: Its classifier, as it ships, gives the features; its images are labelled where a
             head that was asked for is fitted by class.
+        on_progress: Called with how many images were read, and of how many.
 
     Raises:
         CalibrationError: If statistics of a head that was asked for cannot be estimated.
@@ -74,7 +78,9 @@ def fitted_heads(request: Request) -> FittedHeads:
         bound = options.bound_heads
         images, _ = statistics_images(request, bound)
         doubts = [f"{name!r}: {why}" for name, why in _unsuited(request, bound, images)]
-        return FittedHeads(with_statistics(request, bound, images), options, {}, tuple(doubts))
+        meter = Meter(len(images), on_progress)
+        heads = with_statistics(request, bound, images, on_images=meter.advance)
+        return FittedHeads(heads, options, {}, tuple(doubts))
     given = [output.name for output in request.classifier.graph.output]
     candidates = [bind_head(spec) for spec in default_heads(given)]
     left_out = {n: request.missing[n] for n in DEFAULT_HEADS if n in request.missing}
@@ -82,7 +88,8 @@ def fitted_heads(request: Request) -> FittedHeads:
     images, _ = statistics_images(request, candidates)
     left_out |= dict(_unsuited(request, candidates, images))
     suited = [head for head in candidates if head.name not in left_out]
-    heads = with_statistics(request, suited, images, left_out=left_out)
+    meter = Meter(len(images), on_progress)
+    heads = with_statistics(request, suited, images, left_out=left_out, on_images=meter.advance)
     chosen = _with_heads(options, heads, left_out)
     notes = [f"no {name!r}: {why}" for name, why in left_out.items()]
     if chosen.primary != options.primary:

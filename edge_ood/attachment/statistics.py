@@ -1,6 +1,6 @@
 """Statistics of heads, fitted through onnxruntime in one pass over images."""
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,11 +14,9 @@ from edge_ood.images.folders import ImageSet
 from edge_ood.images.reading import decode_each
 from edge_ood.onnx_session import open_session
 from edge_ood.scores import Accumulator, BoundHead, Outputs
-from edge_ood.threads import slices
+from edge_ood.threads import image_batch, slices
 
 __all__ = ["with_statistics"]
-
-_BATCH = 64
 
 
 def with_statistics(
@@ -27,6 +25,7 @@ def with_statistics(
     images: ImageSet,
     *,
     left_out: MutableMapping[str, str] | None = None,
+    on_images: Callable[[int], None] = lambda count: None,
 ) -> tuple[BoundHead, ...]:
     """The heads, those that are fitted with statistics of these images.
 
@@ -36,6 +35,7 @@ def with_statistics(
         images: Labelled; they are not opened if no head is fitted.
         left_out: Gets the heads whose statistics cannot be estimated, by name with the reason, in
             place of an error.
+        on_images: Called after each batch with the number of images in it.
 
     Raises:
         CalibrationError: If statistics cannot be estimated.
@@ -48,7 +48,7 @@ def with_statistics(
         if accumulator is not None
     }
     if accumulators:
-        _feed(request, images, list(accumulators.values()))
+        _feed(request, images, list(accumulators.values()), on_images)
     fitted = []
     for head in heads:
         try:
@@ -64,14 +64,19 @@ def _finished(head: BoundHead, accumulator: Accumulator | None) -> BoundHead:
     return head if accumulator is None else replace(head, statistics=accumulator.finish())
 
 
-def _feed(request: Request, images: ImageSet, accumulators: Sequence[Accumulator]) -> None:
+def _feed(
+    request: Request,
+    images: ImageSet,
+    accumulators: Sequence[Accumulator],
+    on_images: Callable[[int], None],
+) -> None:
     reader = assemble_reader(request.classifier, request.preprocess)
     session = open_session(reader.SerializeToString(), provider=request.options.provider)
     names = [output.name for output in session.get_outputs()]
     assert images.labels is not None  # training images are labelled, others were checked
     decoded = decode_each(images.paths, request.preprocess)
     roundoff = feature_roundoff(request.classifier)
-    for part in slices(len(images), _BATCH):
+    for part in slices(len(images), image_batch(request.preprocess.size_px)):
         labels = images.labels[part]
         batch = np.stack([next(decoded).pixels for _ in labels])
         arrays = session.run(names, {INPUT_NAME: batch})
@@ -79,3 +84,4 @@ def _feed(request: Request, images: ImageSet, accumulators: Sequence[Accumulator
         outputs = replace(named, roundoff=roundoff)
         for accumulator in accumulators:
             accumulator.update(outputs, labels)
+        on_images(len(labels))

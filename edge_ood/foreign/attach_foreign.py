@@ -12,6 +12,7 @@ from edge_ood.artifact.contract import INPUT_NAME
 from edge_ood.attachment.attach import attach
 from edge_ood.attachment.attached import Attached
 from edge_ood.attachment.heads import check_asked_for
+from edge_ood.attachment.listener import SILENT, Listener
 from edge_ood.attachment.request import Options, Request
 from edge_ood.errors import ExportError, InputError
 from edge_ood.files.paths import file_sha256
@@ -53,14 +54,13 @@ _MULTI_LABEL = (
 )
 
 
-def attach_foreign(  # noqa: PLR0913  # some of them only listen
+def attach_foreign(
     source: ForeignClassifier,
     folders: IdFolders,
     output: Path,
     options: Options,
     *,
-    on_step: Callable[[str], None] = lambda name: None,
-    on_note: Callable[[str], None] = lambda note: None,
+    listener: Listener = SILENT,
     on_inferred: Callable[[Sequence[Inferred]], None] = lambda rows: None,
 ) -> Attached:
     """Attach scores, thresholds and decisions to a classifier that was exported elsewhere.
@@ -70,8 +70,7 @@ def attach_foreign(  # noqa: PLR0913  # some of them only listen
         folders: Images that it knows.
         output: Where the artefact goes; an existing file is replaced.
         options: Heads, primary head, false-alarm rate and the like.
-        on_step: Called with each step's name before it starts.
-        on_note: Called with sentences that the user should read.
+        listener: Hears of steps, progress and notes.
         on_inferred: Called with what was found out about the classifier, before the long work.
 
     Raises:
@@ -81,6 +80,7 @@ def attach_foreign(  # noqa: PLR0913  # some of them only listen
         CalibrationError: If there are too few calibration images.
         ExportError: If it cannot be adopted, or the parity gate fails.
     """
+    on_step, on_note = listener.on_step, listener.on_note
     on_step("read")
     model = read_model(source.path)
     entry = image_input(model, layout=source.layout, size_px=source.size_px)
@@ -103,22 +103,19 @@ def attach_foreign(  # noqa: PLR0913  # some of them only listen
     check_weights(used)
     check_mode(used)
     images = _with_classes(images, ending, own)
-    if ending.activation == "sigmoid" and ending.width > 1:
-        on_note(_MULTI_LABEL)
     on_step("try")
     conventions = conventions_of(source, entry)
     with within_memory("the model cannot run on these images"):
         tried = try_network(
-            ForeignNetwork(model, ending.output, entry.batch, options.provider),
+            ForeignNetwork(
+                model, ending.output, entry.batch, options.provider, listener.on_progress
+            ),
             conventions,
             images,
             activation=ending.activation,
             on_note=on_note,
         )
-    if tried.gives == BOUNDED and ending.is_linear:  # cosines, for example
-        tried = replace(tried, gives="logits")
-    if tried.gives == BOUNDED:
-        on_note(f"{ending.output!r} holds {BOUNDED}; divided by their sum, they are probabilities")
+    tried = _understood(tried, ending, on_note)
     missing = missing_heads(images, ending, tried)
     check_asked_for(options, missing)
     classifier = adopt(
@@ -137,9 +134,16 @@ def attach_foreign(  # noqa: PLR0913  # some of them only listen
     on_inferred(inferred)
     perturbing = sum(head.epsilon > 0 for head in options.bound_heads)
     preprocess = tried.convention.preprocess
+    reference = onnx_reference(classifier, preprocess, perturbing=perturbing, on_note=on_note)
+    if perturbing and not reference.exact:
+        raise InputError(
+            f"{reference.reason}, so no gradient can be checked that "
+            f"{next(head.name for head in options.bound_heads if head.epsilon)!r} steps along",
+            hint="leave it out of --scores, or attach the float32 classifier",
+        )
     request = Request(
         classifier=classifier,
-        reference=onnx_reference(classifier, preprocess, perturbing=perturbing),
+        reference=reference,
         preprocess=preprocess,
         classes=images.classes,
         training=images.deciding,
@@ -153,7 +157,20 @@ def attach_foreign(  # noqa: PLR0913  # some of them only listen
         },
         missing=missing,
     )
-    return attach(request, output, on_step=on_step, on_note=on_note)
+    del model, normal, tried, used  # of a large network they would double the peak
+    return attach(request, output, listener=listener)
+
+
+def _understood(tried: Trial, ending: Ending, on_note: Callable[[str], None]) -> Trial:
+    """The trial, with what its output holds as the graph has it; says what that means."""
+    if ending.activation == "sigmoid" and ending.width > 1:
+        on_note(_MULTI_LABEL)
+    if tried.gives != BOUNDED:
+        return tried
+    if ending.is_linear:  # cosines, for example
+        return replace(tried, gives="logits")
+    on_note(f"{ending.output!r} holds {BOUNDED}; divided by their sum, they are probabilities")
+    return tried
 
 
 def _check_precision(options: Options, images: IdImages) -> None:

@@ -8,6 +8,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from edge_ood.attachment.listener import Listener
 from edge_ood.attachment.request import Options
 from edge_ood.errors import CalibrationError, InputError
 from edge_ood.foreign.attach_foreign import attach_foreign
@@ -49,7 +50,7 @@ class Attaching:
             folders,
             output,
             Options(heads=parse_specs(scores) if scores else (), primary=primary, provider="cpu"),
-            on_note=self.notes.append,
+            listener=Listener(on_note=self.notes.append),
             on_inferred=self._hear,
         )
         return Scorer(output, provider="cpu")
