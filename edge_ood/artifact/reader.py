@@ -83,6 +83,8 @@ def _preprocess(document: Document) -> Preprocess:
         std=tuple(document.each("std", float)),  # type: ignore[arg-type]  # length checked
         resize=document.get("resize", str),
         draft=document.get("draft", bool),
+        crop=document.get("crop", float, Preprocess.crop),
+        interpolation=document.get("interpolation", str, Preprocess.interpolation),
     )
 
 

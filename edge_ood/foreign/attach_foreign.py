@@ -17,6 +17,7 @@ from edge_ood.errors import ExportError, InputError
 from edge_ood.files.paths import file_sha256
 from edge_ood.foreign.conventions import ForeignClassifier, ForeignNetwork, conventions_of
 from edge_ood.foreign.id_images import IdFolders, IdImages, read_id_images
+from edge_ood.foreign.publishers import as_published
 from edge_ood.foreign.trial import Trial, try_network
 from edge_ood.graph.adopt import adopt
 from edge_ood.graph.assemble import assemble_reader
@@ -67,6 +68,9 @@ def attach_foreign(
     """
     on_step("read")
     model = read_model(source.path)
+    source, said = as_published(source, model)
+    if said:
+        on_note(said)
     entry = image_input(model, layout=source.layout, size_px=source.size_px)
     on_step("images")
     images = read_id_images(folders)
@@ -89,6 +93,7 @@ def attach_foreign(
         conventions_of(source, entry),
         images,
         activation=ending.activation,
+        open_geometry=source.open_geometry,
         on_note=on_note,
     )
     classifier = adopt(
