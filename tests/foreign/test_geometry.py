@@ -1,7 +1,6 @@
 """Crop share and interpolation by labelled images: moved only by what is beyond chance."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ class Scripted(ForeignNetwork):
         self.shown = 0
 
     def __call__(self, pixels: np.ndarray, convention: Convention) -> np.ndarray:
+        """Rows (N, 2)."""
         self.shown += len(pixels)
         preprocess = convention.preprocess
         known = self.known.get((preprocess.crop, preprocess.interpolation), range(100))
@@ -67,9 +67,7 @@ def test_a_clear_gain_moves_the_crop(numbered: ImageSet) -> None:
     found, (compared,), shown = chosen(numbered, known, "crop")
 
     assert (0.875, "bilinear") == (found.crop, found.interpolation)
-    assert (
-        "--crop 0.875, by 128 labelled images: 70 known only so, 0 only with 1" == str(compared)
-    )
+    assert "--crop 0.875, by 128 labelled images: 70 known only so, 0 only with 1" == str(compared)
     assert 2 * ROUND == shown
 
 

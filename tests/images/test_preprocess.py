@@ -117,9 +117,7 @@ def test_centre_crop_comes_before_the_resize(size):
 def test_a_share_of_the_resized_square_is_seen(size, interpolation):
     """Short side to 8 or 32, central 7 or 28: what the loop gives, cut out of the middle."""
     pixels = noise(20, 13)
-    preprocess = Preprocess(
-        size, (0, 0, 0), (1, 1, 1), crop=0.875, interpolation=interpolation
-    )
+    preprocess = Preprocess(size, (0, 0, 0), (1, 1, 1), crop=0.875, interpolation=interpolation)
     resized, kernel = size * 8 // 7, {"bilinear": triangle, "bicubic": keys}[interpolation]
     whole = triangle_resize(pixels[3:16].astype(float), resized, kernel)
     start = resized // 16
