@@ -6,6 +6,7 @@ images speak clearly against it.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,11 @@ class LabelledRounds:
         parts = [more.subset(np.arange(len(more)) % count == k) for k in range(count)]
         self._network, self._rounds = network, [first, *parts]
         self._known: dict[tuple[Convention, int], NDArray[np.bool_]] = {}
+
+    @property
+    def used(self) -> set[Path]:
+        """The images that were looked at."""
+        return {path for _, number in self._known for path in self._rounds[number].paths}
 
     def pairs(
         self, one: Convention, other: Convention

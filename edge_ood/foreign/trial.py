@@ -7,6 +7,7 @@ often. Labelled images tell.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from edge_ood.foreign.conventions import PIXELS, Convention, ForeignNetwork, kin
 from edge_ood.foreign.geometry import Comparison, LabelledRounds, choose_geometry
 from edge_ood.foreign.id_images import IdImages
 from edge_ood.foreign.mcnemar import DEVIATIONS, is_better
+from edge_ood.foreign.steadiness import check_steady
 from edge_ood.graph.intake import LAYOUTS
 from edge_ood.images.reading import decode_all
 from edge_ood.images.splits import evenly_spread
@@ -41,6 +43,7 @@ class Trial:
         accuracy: Share in [0, 1] of labelled images that it knows, or None without labels.
         gives: `logits`, `probabilities` or `log-probabilities`.
         geometry: How crop share and interpolation were chosen, where they were.
+        chosen_by: Images by which a convention was chosen from several.
     """
 
     convention: Convention
@@ -49,6 +52,7 @@ class Trial:
     accuracy: float | None
     gives: str
     geometry: tuple[Comparison, ...] = ()
+    chosen_by: frozenset[Path] = frozenset()
 
 
 def try_network(
@@ -71,16 +75,20 @@ def try_network(
         on_note: Called with sentences that the user should read.
 
     Raises:
-        InputError: If there are several conventions and no labels, or they do not tell.
+        InputError: If there are several conventions and no labels, or they do not tell; or an
+            answer is not finite, or not about its image alone.
         DataError: If the network does not know the images.
     """
     chosen = evenly_spread(images.deciding, _TRIED_IMAGES)
     pixels, _ = decode_all(chosen.paths, conventions[0].preprocess)
+    check_steady(network, conventions, pixels)
     convention, accuracy = conventions[0], None
     compared: Sequence[Comparison] = ()
+    deciders: set[Path] = set()
     if len(conventions) > 1:
         convention, said = choose_pixels(network, conventions, pixels, chosen.labels)
         on_note(said)
+        deciders.update(chosen.paths)
     if chosen.labels is None:
         on_note("no labels, so it is not checked whether the network knows these images")
         if open_geometry:
@@ -92,13 +100,14 @@ def try_network(
             pixels, _ = decode_all(chosen.paths, convention.preprocess)
         for comparison in compared:
             on_note(str(comparison))
+        deciders.update(rounds.used)
         accuracy, said = check_convention(
             network, convention, pixels, chosen.labels, images.classes
         )
         on_note(said)
     rows = network(pixels, convention)
     gives = "logits" if activation else kind_of(rows)
-    return Trial(convention, rows, pixels, accuracy, gives, tuple(compared))
+    return Trial(convention, rows, pixels, accuracy, gives, tuple(compared), frozenset(deciders))
 
 
 def _assumed(convention: Convention, options: Sequence[str]) -> str:

@@ -18,11 +18,11 @@ from edge_ood.calibration.decision import Decision, fit_combined, fit_decision
 from edge_ood.calibration.guarantee import Changes, Guarantee
 from edge_ood.errors import ArtifactError, CalibrationError, InputError
 from edge_ood.files.output import atomic_output, locked_folder
-from edge_ood.images.copies import copies_note, first_of_each
+from edge_ood.images.copies import copies_note, first_of_each, shown_names
 from edge_ood.images.splits import halves_by_hash
 from edge_ood.images.thumbnails import thumbnails_note
 from edge_ood.runtime.calibration_report import CalibrationReport
-from edge_ood.runtime.probe import make_probe
+from edge_ood.runtime.probe import make_probe, with_verdicts
 from edge_ood.runtime.scorer import Scorer
 
 __all__ = ["calibrate_artifact", "set_thresholds", "undo_calibration"]
@@ -232,10 +232,10 @@ def _refuse_trained_on(metadata: Metadata, images: Sequence[Path], hashes: Seque
     for role, manifest in metadata.manifests.items():
         seen = manifest.overlap(hashes)
         if role != "calibration" and seen.any():
-            first = images[int(seen.argmax())]
+            files = [path for path, is_seen in zip(images, seen, strict=True) if is_seen]
             raise CalibrationError(
-                f"{int(seen.sum())} of {len(images)} calibration images are {role} images of this "
-                f"classifier, the first is '{first}'",
+                f"{len(files)} of {len(images)} calibration images are {role} images of this "
+                f"classifier: {shown_names(files)}",
                 hint="calibrate with ID images that took no part in training",
             )
 
@@ -249,6 +249,8 @@ def _store(
     archived: Metadata | None = None,
 ) -> None:
     """Write the file with another decision; the calibration of `archived` goes into its history.
+
+    The probe is told what this decision says of its scores.
 
     Of two calibrations at a time the second one finds another file than it read, and is refused.
     """
@@ -265,6 +267,7 @@ def _store(
             past = ArchivedCalibration.of(archived.calibration, images, archived.provider, current)
             past = replace(past, probe=archived.probe)
             metadata = replace(metadata, history=_bounded((*metadata.history, past)))
+        metadata = replace(metadata, probe=with_verdicts(metadata.probe, decision))
         model = with_decision(model, decision, primary=metadata.primary)
         store_metadata(model, metadata)
         onnx.save(model, temporary, format="protobuf")
