@@ -15,6 +15,7 @@ from pytorch_ood.detector import EnergyBased, MaxSoftmax
 from sklearn.covariance import EmpiricalCovariance
 from torch import nn
 
+from edge_ood.attachment.listener import Listener
 from edge_ood.attachment.request import Options
 from edge_ood.errors import ArtifactError, ExportError, InputError
 from edge_ood.foreign import trial
@@ -41,7 +42,7 @@ def attached(
     notes: list[str] = []
     specs = parse_specs(options.pop("scores")) if "scores" in options else ()
     chosen = Options(heads=specs, provider="cpu", **options)
-    attach_foreign(source, folders, output, chosen, on_note=notes.append)
+    attach_foreign(source, folders, output, chosen, listener=Listener(on_note=notes.append))
     return Scorer(output, provider="cpu"), notes
 
 
