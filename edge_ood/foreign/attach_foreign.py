@@ -28,7 +28,8 @@ from edge_ood.foreign.id_images import IdFolders, IdImages, read_id_images
 from edge_ood.foreign.inferred import Inferred, inferred_about, inferred_classes, stored
 from edge_ood.foreign.memory_limit import within_memory
 from edge_ood.foreign.own_names import own_names
-from edge_ood.foreign.trial import Trial, tried_images, try_network
+from edge_ood.foreign.publishers import as_published
+from edge_ood.foreign.trial import Trial, try_network
 from edge_ood.graph.activations import Step, applied
 from edge_ood.graph.adopt import adopt
 from edge_ood.graph.assemble import assemble_reader
@@ -83,6 +84,8 @@ def attach_foreign(
     on_step, on_note = listener.on_step, listener.on_note
     on_step("read")
     model = read_model(source.path)
+    described = source
+    source, published = as_published(source, model)
     entry = image_input(model, layout=source.layout, size_px=source.size_px)
     on_step("images")
     own = own_names(model)
@@ -104,15 +107,15 @@ def attach_foreign(
     check_mode(used)
     images = _with_classes(images, ending, own)
     on_step("try")
-    conventions = conventions_of(source, entry)
     with within_memory("the model cannot run on these images"):
         tried = try_network(
             ForeignNetwork(
                 model, ending.output, entry.batch, options.provider, listener.on_progress
             ),
-            conventions,
+            conventions_of(source, entry),
             images,
             activation=ending.activation,
+            open_geometry=source.open_geometry,
             on_note=on_note,
         )
     tried = _understood(tried, ending, on_note)
@@ -128,7 +131,7 @@ def attach_foreign(
     _check_adopted(classifier, tried, ending, options.provider)
     check_gradients(options.bound_heads, entry, classifier)
     inferred = [
-        *inferred_about(source, entry, tried, ending),
+        *inferred_about(described, published, entry, tried, ending),
         inferred_classes(folders, images, tried, own),
     ]
     on_inferred(inferred)
@@ -150,7 +153,7 @@ def attach_foreign(
         calibration=images.calibration,
         options=options,
         training_role=images.role,
-        lent=_lent(images, chosen=len(conventions) > 1),
+        lent=_lent(images, tried),
         provenance={
             **_provenance(source, model, ending, tried, images),
             "inferred": stored(inferred),
@@ -181,16 +184,13 @@ def _check_precision(options: Options, images: IdImages) -> None:
         )
 
 
-def _lent(images: IdImages, *, chosen: bool) -> ImageSet:
+def _lent(images: IdImages, tried: Trial) -> ImageSet:
     """Images that set thresholds where none is needed for statistics.
 
     Not those by which a convention was chosen: it would suit them better than other images.
     """
-    if not chosen or not len(images.held_back):
-        return images.held_back
-    apart = set(tried_images(images).paths)
-    rest = np.array([path not in apart for path in images.held_back.paths], np.bool_)
-    return images.held_back.subset(rest)
+    rest = [path not in tried.chosen_by for path in images.held_back.paths]
+    return images.held_back.subset(np.array(rest, np.bool_))
 
 
 def _with_classes(images: IdImages, ending: Ending, own: tuple[str, ...]) -> IdImages:

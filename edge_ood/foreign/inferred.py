@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 _HEADINGS = ("", "what it is", "how sure", "by what")
-_VALUE, _EVIDENCE = 25, 33
+_VALUE, _EVIDENCE = 23, 30
 """Widths of columns, so that a table fits 80 columns."""
 
 _SHOWN_CLASSES = 3
@@ -49,6 +49,7 @@ class Inferred:
 
 def inferred_about(
     source: ForeignClassifier,
+    published: str,
     entry: ImageInput,
     tried: Trial,
     ending: Ending,
@@ -57,11 +58,12 @@ def inferred_about(
 
     Args:
         source: As its owner described it.
+        published: What its maker's habits added to that, in words; empty where they did not.
         entry: Its input.
         tried: What came of trying it on images.
         ending: Its outputs.
     """
-    return [*_of_input(source, entry, tried), *_of_output(source, tried, ending)]
+    return [*_of_input(source, published, entry, tried), *_of_output(source, tried, ending)]
 
 
 def inferred_classes(
@@ -111,7 +113,9 @@ def inferred_from(provenance: Mapping[str, Any]) -> list[Inferred]:
     ]
 
 
-def _of_input(source: ForeignClassifier, entry: ImageInput, tried: Trial) -> Iterator[Inferred]:
+def _of_input(
+    source: ForeignClassifier, published: str, entry: ImageInput, tried: Trial
+) -> Iterator[Inferred]:
     convention = tried.convention
     side = f"{entry.size_px} x {entry.size_px} px"
     declared = f"input {entry.name!r} {entry.described()}"
@@ -128,11 +132,21 @@ def _of_input(source: ForeignClassifier, entry: ImageInput, tried: Trial) -> Ite
     )
     if source.pixels or source.mean:
         pixels = ("given", "--pixels" if source.pixels else "--mean and --std")
-    elif tried.chosen_by:
-        pixels = ("measured", tried.chosen_by)
+    elif tried.pixels_by:
+        pixels = ("measured", tried.pixels_by)
+    elif published:
+        pixels = ("assumed", published)
     else:
         pixels = ("certain", "an input of bytes")
     yield Inferred("pixels", convention.pixels, *pixels)
+    compared = {each.option.strip("-"): each for each in tried.geometry}
+    for name, given in (("crop", source.crop), ("interpolation", source.interpolation)):
+        value = str(getattr(convention.preprocess, name))
+        if name in compared:
+            sure = ("measured" if compared[name].measured else "assumed", compared[name].evidence)
+        else:
+            sure = ("assumed", published or "what most networks take that are not ImageNet's")
+        yield Inferred(name, value, *_option(f"--{name}", given, *sure))
 
 
 def _of_output(source: ForeignClassifier, tried: Trial, ending: Ending) -> Iterator[Inferred]:

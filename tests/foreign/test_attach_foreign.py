@@ -480,7 +480,9 @@ def test_images_that_decide_nothing_set_thresholds(
     weights = 8 / 255 * np.eye(3)[:, [1, 0, 2]] + np.array([16, 16, 0]) / 255
     needing_bytes = {"weights": weights, "bias": np.array([-16.0, -16.0, 0.0])}
     model = foreign_network(**({} if pixels else needing_bytes))
-    source = ForeignClassifier(written(model, tmp_path), pixels=pixels)
+    source = ForeignClassifier(
+        written(model, tmp_path), pixels=pixels, crop=1.0, interpolation="bilinear"
+    )
 
     scorer, _ = attached(
         source, IdFolders(colours / "calibration"), tmp_path / "x.onnx", scores=scores
