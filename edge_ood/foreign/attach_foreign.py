@@ -17,7 +17,6 @@ from edge_ood.attachment.request import Options, Request
 from edge_ood.errors import ExportError, InputError
 from edge_ood.files.paths import file_sha256
 from edge_ood.foreign.conventions import (
-    BOUNDED,
     ForeignClassifier,
     ForeignNetwork,
     conventions_of,
@@ -27,6 +26,7 @@ from edge_ood.foreign.heads import missing_heads
 from edge_ood.foreign.id_images import IdFolders, IdImages, read_id_images
 from edge_ood.foreign.inferred import Inferred, inferred_about, inferred_classes, stored
 from edge_ood.foreign.memory_limit import within_memory
+from edge_ood.foreign.output_kind import BOUNDED
 from edge_ood.foreign.own_names import own_names
 from edge_ood.foreign.publishers import as_published
 from edge_ood.foreign.trial import Trial, try_network

@@ -22,14 +22,11 @@ from edge_ood.onnx_session import open_session, translated_errors
 from edge_ood.threads import Meter, image_batch, slices
 
 __all__ = [
-    "BOUNDED",
     "PIXELS",
     "Convention",
     "ForeignClassifier",
     "ForeignNetwork",
     "conventions_of",
-    "kind_of",
-    "predicted",
 ]
 
 RGB = tuple[float, float, float]
@@ -42,19 +39,10 @@ PIXELS: Mapping[str, tuple[RGB, RGB]] = {
 }
 """Mean and std by name: pixels become [0, 1], [0, 255], [-1, 1], or what ImageNet networks take."""
 
-BOUNDED = "scores in [0, 1]"
-"""What is neither logits nor sums to one, such as the sigmoids of several labels."""
-
 _NO_KERNEL = re.compile(r"implementation for (?P<operator>\w+).* node with name '(?P<node>.*)'")
 _ODD_TYPES = {TensorProto.DOUBLE: "float64", TensorProto.BFLOAT16: "bfloat16"}
 
 _GIVEN = "given"
-_HALF = 0.5
-_SUM_TOLERANCE = 1e-3
-"""How far the sum of float16 or float32 probabilities may be from one."""
-
-_FEWEST_ALIKE = 8
-"""Images whose rows have one sum, where that is not one."""
 
 
 @dataclass(frozen=True)
@@ -264,40 +252,3 @@ def _cannot_run(error: ArtifactError, model: onnx.ModelProto) -> ArtifactError:
         f"onnxruntime has no {missing['operator']}{found}{node}",
         hint="export the classifier in float32",
     )
-
-
-def predicted(rows: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Class indices (N,) of rows (N, K); of one number, a probability or a logit, 0 or 1."""
-    if rows.shape[1] > 1:
-        return np.asarray(rows.argmax(axis=1), np.int64)
-    least = _HALF if _within_unit(rows) else 0
-    return (rows[:, 0] > least).astype(np.int64)
-
-
-def kind_of(rows: NDArray[np.float64]) -> str:
-    """What rows (N, K) of real images hold.
-
-    Returns:
-        `probabilities`: rows that sum to one, or all to some other number, or single numbers in
-        [0, 1]; `log-probabilities`; `scores in [0, 1]`, whose sums differ; or `logits`.
-    """
-    if _sum_to_one(rows):
-        return "probabilities"
-    if rows.shape[1] > 1 and rows.max() <= 0 and _sum_to_one(np.exp(rows)):
-        return "log-probabilities"
-    return BOUNDED if rows.shape[1] > 1 and _within_unit(rows) else "logits"
-
-
-def _sum_to_one(rows: NDArray[np.float64]) -> bool:
-    """Whether rows are shares of one whole, of whatever size; single numbers are within [0, 1]."""
-    if rows.shape[1] == 1:
-        return _within_unit(rows)
-    total = rows.sum(axis=1)
-    is_one = bool((np.abs(total - 1) < _SUM_TOLERANCE).all())
-    # Of few images, the sums may be alike by chance.
-    is_alike = len(rows) >= _FEWEST_ALIKE and float(np.ptp(total)) < _SUM_TOLERANCE * total.max()
-    return bool((rows >= 0).all()) and (is_one or is_alike)
-
-
-def _within_unit(rows: NDArray[np.float64]) -> bool:
-    return bool((rows >= 0).all() and (rows <= 1 + _SUM_TOLERANCE).all())

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.errors import ArtifactError, DataError, InputError
-from edge_ood.foreign.conventions import PIXELS, Convention, ForeignNetwork, kind_of, predicted
+from edge_ood.foreign.conventions import PIXELS, Convention, ForeignNetwork
 from edge_ood.foreign.geometry import Comparison, LabelledRounds, choose_geometry
 from edge_ood.foreign.id_images import IdImages
 from edge_ood.foreign.mcnemar import DEVIATIONS, is_better
+from edge_ood.foreign.output_kind import kind_of, predicted
 from edge_ood.foreign.steadiness import check_steady
 from edge_ood.graph.intake import LAYOUTS
 from edge_ood.images.reading import decode_all

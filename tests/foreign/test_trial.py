@@ -14,8 +14,8 @@ from edge_ood.foreign.conventions import (
     ForeignClassifier,
     ForeignNetwork,
     conventions_of,
-    kind_of,
 )
+from edge_ood.foreign.output_kind import kind_of
 from edge_ood.foreign.trial import check_convention, choose_pixels
 from edge_ood.graph.intake import image_input
 from edge_ood.images.folders import read_class_folders
