@@ -83,9 +83,10 @@ def exported(name: str) -> Exported:
         network = with_statistics(name, decode_all(many.paths, preprocess)[0])
         layers = choose_layers(network, side_px, ("auto",))
         layered = WithLayers(network, layers)
+        traced = export_classifier(layered, side_px)
         request = Request(
-            classifier=export_classifier(layered, side_px),
-            reference=torch_reference(layered),
+            classifier=traced,
+            reference=torch_reference(layered, traced),
             preprocess=preprocess,
             classes=sets["training"].classes,
             options=Options(heads=parse_specs(",".join(HEADS)), provider="cpu", layers=layers),
