@@ -1,0 +1,60 @@
+"""Small networks of many families of timm, with timm's own transform for each."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from zoo.case import Case, Predict
+from zoo.pictures import CLASSES, Pictures
+from zoo.torch_networks import Transform, export, predictor, settle, teach
+
+__all__ = ["CASES", "build"]
+
+_SIDE_PX = 64
+_TAKES_SIZE = ("vit_", "mixer_")
+"""Beginnings of names of networks that are built for one size."""
+
+
+def build(name: str, pictures: Pictures) -> tuple[Any, Transform]:
+    """A network of four classes, and how timm prepares a picture for it."""
+    import timm
+    import torch
+
+    torch.manual_seed(0)
+    sized = {"img_size": _SIDE_PX} if name.startswith(_TAKES_SIZE) else {}
+    network = timm.create_model(name, pretrained=False, num_classes=len(CLASSES), **sized).eval()
+    given = {"input_size": (3, _SIDE_PX, _SIDE_PX), "crop_pct": 1.0, "interpolation": "bilinear"}
+    transform = timm.data.create_transform(**timm.data.resolve_data_config(given, model=network))
+    settle(network, pictures, transform)
+    teach(network.get_classifier(), pictures, predictor(network, transform))
+    return network, transform
+
+
+def _make(folder: Path, pictures: Pictures, *, name: str) -> Predict:
+    network, transform = build(name, pictures)
+    export(network, folder / "classifier.onnx", _SIDE_PX)
+    return predictor(network, transform)
+
+
+def _case(name: str, options: str = "--pixels imagenet") -> Case:
+    return Case(name, "timm", partial(_make, name=name), options)
+
+
+CASES = (
+    _case("convnext_atto"),
+    _case("dla46_c"),
+    _case("edgenext_xx_small"),
+    _case("efficientnet_lite0"),
+    _case("ghostnet_050"),
+    _case("lcnet_050"),
+    _case("mixer_s32_224", "--pixels signed"),
+    _case("mobilenetv4_conv_small"),
+    _case("mobilevit_xxs", "--pixels unit"),
+    _case("nf_regnet_b0"),
+    _case("poolformer_s12"),
+    _case("regnetx_002"),
+    _case("repvgg_a0"),
+    _case("resnet10t"),
+    _case("starnet_s1"),
+    _case("vit_tiny_patch16_224", "--pixels signed"),
+)

@@ -1,0 +1,148 @@
+"""Classifiers of many libraries attach, or are refused, as the page says.
+
+`make zoo` makes an environment of their own from the extra `zoo`, TensorFlow and Paddle in it, and
+runs them for half an hour; `.venv-zoo/bin/python -I tests/zoo/test_zoo.py` writes the table of the
+page from what it finds.
+"""
+
+import subprocess
+import sysconfig
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_ood import Scorer
+from zoo import CASES
+from zoo.case import Case
+from zoo.pictures import Pictures, write_pictures
+
+PAGE = Path(__file__).parents[2] / "docs" / "supported-models.md"
+BEGIN, END = "<!-- zoo: begin -->\n", "<!-- zoo: end -->\n"
+LEAST_CASES = 40
+OF_SPREAD = 0.02
+"""How far logits may be from the library's, of their spread: a level of a pixel, not a channel."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What came of a case.
+
+    Attributes:
+        heads: Of the artefact; empty where the classifier was refused.
+        refusal: The line that refused it.
+        labels: Whether each new picture has the label that its own library gives it.
+        error: The largest difference of logits, less their mean, of the library's deviation.
+    """
+
+    heads: tuple[str, ...] = ()
+    refusal: str = ""
+    labels: bool = False
+    error: float = 0.0
+
+
+@cache
+def pictures() -> Pictures:
+    """The files, written once."""
+    return write_pictures(Path(tempfile.mkdtemp()))
+
+
+@cache
+def tried(case: Case) -> Found:
+    """Build the classifier, attach to it as a user would, and ask both about new pictures."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        predict = case.make(folder, pictures())
+        done = attach(case, folder)
+        if done.returncode:
+            assert 1 == done.returncode, done.stderr
+            *_, line = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+            return Found(refusal=line.removeprefix("error: ").replace(f"{folder}/", ""))
+        new = sorted(pictures().new.rglob("*.*"))
+        scorer = Scorer(folder / "artefact.onnx", provider="cpu")
+        ours, own = scorer(new), predict(new)
+        labels = np.array_equal(own.argmax(axis=1), ours.label_index)
+        return Found(scorer.heads, labels=labels, error=difference(ours.logits, own))
+
+
+def attach(case: Case, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """`edge-ood attach`, as typed."""
+    known = pictures().calibration if case.labelled else pictures().unlabelled
+    program = Path(sysconfig.get_path("scripts")) / "edge-ood"
+    words = [folder / "classifier.onnx", "--calibration", known, "-o", folder / "artefact.onnx"]
+    return subprocess.run(
+        [program, "attach", *words, *case.options.split()],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def difference(ours: np.ndarray, own: np.ndarray) -> float:
+    """Of logits (N, K), which a softmax leaves known but for a number an image."""
+    first, second = (rows - rows.mean(axis=1, keepdims=True) for rows in (ours, own))
+    return float(np.abs(first - second).max() / second.std())
+
+
+def row_of(case: Case, found: Found) -> str:
+    """The case's line of the table."""
+    typed = f"`{case.options}`" if case.options else ""
+    flat = "" if case.labelled else " (no labels)"
+    scores = ", ".join(f"`{head}`" for head in found.heads)
+    return f"| {case.library} | `{case.name}` | {typed}{flat} | {scores or found.refusal} |"
+
+
+def table_of(found: Sequence[Found]) -> str:
+    """The table, with the result of each case in turn."""
+    rows = "\n".join(row_of(case, each) for case, each in zip(CASES, found, strict=True))
+    return (
+        "| library | network | options | scores, or the refusal |\n"
+        f"| --- | --- | --- | --- |\n{rows}\n"
+    )
+
+
+def committed() -> str:
+    """The table of the page."""
+    return PAGE.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
+
+
+def name_of(case: Case) -> str:
+    """How pytest calls a case."""
+    return f"{case.library}-{case.name}".replace(" ", "-")
+
+
+def test_there_are_as_many_as_promised() -> None:
+    """Forty and more, no two of one name, and at least some are refused."""
+    attached = [case for case in CASES if case.heads]
+
+    assert LEAST_CASES <= len(attached) < len(CASES)
+    assert len(CASES) == len({name_of(case) for case in CASES})
+
+
+def test_the_page_has_the_cases() -> None:
+    """The table says what the cases expect, in their order: `make zoo` shows that it is so."""
+    expected = [Found(heads=case.heads, refusal=case.refusal) for case in CASES]
+
+    assert table_of(expected) == committed()
+
+
+@pytest.mark.zoo
+@pytest.mark.parametrize("case", CASES, ids=name_of)
+def test_a_classifier_comes_out_as_the_page_says(case: Case) -> None:
+    """Its scores or its refusal are as expected; labels are its own library's, logits nearly."""
+    found = tried(case)
+
+    assert (case.heads, case.refusal) == (found.heads, found.refusal)
+    if found.heads:
+        assert found.labels
+        assert found.error < OF_SPREAD
+
+
+if __name__ == "__main__":
+    before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
+    made = table_of([tried(case) for case in CASES])
+    PAGE.write_text(f"{before}{BEGIN}{made}{END}{rest.partition(END)[2]}", "utf-8")
