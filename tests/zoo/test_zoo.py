@@ -71,9 +71,11 @@ def tried(case: Case) -> Found:
 
 def attach(case: Case, folder: Path) -> "subprocess.CompletedProcess[str]":
     """`edge-ood attach`, as typed."""
-    known = pictures().calibration if case.labelled else pictures().unlabelled
+    known: list[str | Path] = ["--calibration", pictures().unlabelled]
+    if case.labelled:
+        known = ["--id", pictures().train, "--calibration", pictures().calibration]
     program = Path(sysconfig.get_path("scripts")) / "edge-ood"
-    words = [folder / "classifier.onnx", "--calibration", known, "-o", folder / "artefact.onnx"]
+    words = [folder / "classifier.onnx", *known, "-o", folder / "artefact.onnx"]
     return subprocess.run(
         [program, "attach", *words, *case.options.split()],
         capture_output=True,

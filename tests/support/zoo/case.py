@@ -26,8 +26,8 @@ class Case:
         name: Of the network, as its library calls it.
         library: What built and exported it; heading of the table.
         make: Writes the file and returns the library's own way to predict.
-        options: What is typed besides the file, `--calibration` and `-o`.
-        labelled: Whether the calibration images lie in class folders.
+        options: What is typed besides the file, `--id`, `--calibration` and `-o`.
+        labelled: Whether its training images are given; without, all images lie in one folder.
         heads: The scores that the artefact has then; empty where it is refused.
         refusal: How the one line begins that refuses it; empty where it is attached.
     """

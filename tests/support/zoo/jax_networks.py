@@ -68,7 +68,7 @@ def _attention(nnx: Any, rngs: Any) -> tuple[Any, int]:
 
 
 def _case(name: str, build: Any) -> Case:
-    return Case(name, "JAX", partial(_make, build=build), "--pixels unit")
+    return Case(name, "JAX", partial(_make, build=build))
 
 
 CASES = (_case("nnx.Conv", _convolutions), _case("nnx.MultiHeadAttention", _attention))

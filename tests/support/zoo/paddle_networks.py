@@ -70,7 +70,7 @@ def _teach(network: Any, images: Any, labels: NDArray[np.int64]) -> None:
 
 def _case(name: str, **settings: Any) -> Case:
     make = partial(_make, name=name, settings=settings)
-    return Case(name, "Paddle", make, "--pixels imagenet")
+    return Case(name, "Paddle", make)
 
 
 CASES = (

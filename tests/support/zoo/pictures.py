@@ -23,7 +23,7 @@ _OF_EACH_CLASS = {"train": 40, "calibration": 12, "new": 10}
 _SIDES_PX = (80, 250)
 _NOISE_PX = 160
 _SHARPNESS = 20.0
-_RIDGE = 1e-2
+_RIDGE = 0.1
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Pictures:
     """Folders of image files.
 
     Attributes:
-        train: `<class>/<file>`, for the networks.
-        calibration: `<class>/<file>`, for edge-ood.
+        train: `<class>/<file>`, what the networks were taught.
+        calibration: `<class>/<file>`, which they were not.
         new: `<class>/<file>`, which neither has seen.
         unlabelled: The calibration files without class folders.
     """

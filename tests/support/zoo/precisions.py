@@ -108,9 +108,9 @@ def _as_it_is(source: Path, target: Path, arrays: list[Any]) -> None:
     source.rename(target)
 
 
-def _case(name: str, what: str, convert: Any, pixels: str = "imagenet", **options: Any) -> Case:
+def _case(name: str, what: str, convert: Any, **options: Any) -> Case:
     make = partial(_make, name=name, convert=convert, **options)
-    return Case(f"{name}, {what}", "other precisions", make, f"--pixels {pixels}")
+    return Case(f"{name}, {what}", "other precisions", make)
 
 
 _CNN, _VIT = "resnet10t", "vit_tiny_patch16_224"
@@ -120,10 +120,10 @@ CASES = (
     _case(_CNN, "static QDQ by channel", partial(_static, kind="QDQ", per_channel=True)),
     _case(_CNN, "static QOperator", partial(_static, kind="QOperator")),
     _case(_CNN, "dynamic", _dynamic),
-    _case(_VIT, "static QDQ", partial(_static, kind="QDQ"), "signed"),
-    _case(_VIT, "dynamic", _dynamic, "signed"),
+    _case(_VIT, "static QDQ", partial(_static, kind="QDQ")),
+    _case(_VIT, "dynamic", _dynamic),
     _case(_CNN, "float16 by onnxconverter-common", partial(_by_converter, keep_io_types=False)),
-    _case(_VIT, "float16 inside", partial(_by_converter, keep_io_types=True), "signed"),
+    _case(_VIT, "float16 inside", partial(_by_converter, keep_io_types=True)),
     _case(_CNN, "float16 by onnxruntime", _by_onnxruntime_tools),
     _case(_CNN, "float16 by PyTorch", _as_it_is, dtype="float16"),
     _case(_CNN, "float64 by PyTorch", _as_it_is, dtype="float64"),

@@ -89,7 +89,7 @@ def _forest() -> Any:
 
 def _case(name: str, build: Any, heads: tuple[str, ...], refusal: str = "", **options: Any) -> Case:
     make = partial(_make, build=build, **options)
-    return Case(name, "scikit-learn", make, "--pixels unit --resize stretch", heads, refusal)
+    return Case(name, "scikit-learn", make, "--resize stretch", heads, refusal)
 
 
 CASES = (

@@ -36,8 +36,8 @@ def _make(folder: Path, pictures: Pictures, *, name: str) -> Predict:
     return predictor(network, transform)
 
 
-def _case(name: str, options: str = "--pixels imagenet") -> Case:
-    return Case(name, "timm", partial(_make, name=name), options)
+def _case(name: str) -> Case:
+    return Case(name, "timm", partial(_make, name=name))
 
 
 CASES = (
@@ -47,14 +47,14 @@ CASES = (
     _case("efficientnet_lite0"),
     _case("ghostnet_050"),
     _case("lcnet_050"),
-    _case("mixer_s32_224", "--pixels signed"),
+    _case("mixer_s32_224"),
     _case("mobilenetv4_conv_small"),
-    _case("mobilevit_xxs", "--pixels unit"),
+    _case("mobilevit_xxs"),
     _case("nf_regnet_b0"),
     _case("poolformer_s12"),
     _case("regnetx_002"),
     _case("repvgg_a0"),
     _case("resnet10t"),
     _case("starnet_s1"),
-    _case("vit_tiny_patch16_224", "--pixels signed"),
+    _case("vit_tiny_patch16_224"),
 )

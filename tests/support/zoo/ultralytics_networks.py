@@ -43,6 +43,6 @@ def _case(name: str, options: str, *, dynamic: bool) -> Case:
 
 
 CASES = (
-    _case("yolov8n-cls", "--pixels unit", dynamic=False),
-    _case("yolo11n-cls", f"--pixels unit --image-size {_SIDE_PX}", dynamic=True),
+    _case("yolov8n-cls", "", dynamic=False),
+    _case("yolo11n-cls", f"--image-size {_SIDE_PX}", dynamic=True),
 )
