@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from zoo.pictures import Pictures
 
-__all__ = ["ALL_HEADS", "LOGIT_HEADS", "Case", "Predict"]
+__all__ = ["ALL_HEADS", "LOGIT_HEADS", "Case", "Predict", "own_answer"]
 
 ALL_HEADS = ("energy", "mahalanobis", "msp", "uniform_ce")
 LOGIT_HEADS = ("energy", "msp", "uniform_ce")
@@ -29,7 +29,7 @@ class Case:
         options: What is typed besides the file, `--id`, `--calibration` and `-o`.
         labelled: Whether its training images are given; without, all images lie in one folder.
         heads: The scores that the artefact has then; empty where it is refused.
-        refusal: How the one line begins that refuses it; empty where it is attached.
+        refusal: The line that refuses it, `...` for names and numbers; empty where it is attached.
     """
 
     name: str
@@ -39,3 +39,8 @@ class Case:
     labelled: bool = True
     heads: tuple[str, ...] = ALL_HEADS
     refusal: str = ""
+
+
+def own_answer(case: Case, folder: Path, pictures: Pictures) -> NDArray[np.float64]:
+    """What its own library says of new pictures, (N, K), once the file is written."""
+    return case.make(folder, pictures)(pictures.new_files())

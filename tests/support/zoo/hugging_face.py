@@ -47,7 +47,7 @@ def _make(
 
 def _case(family: str, linear: str, **settings: Any) -> Case:
     make = partial(_make, family=family, linear=linear, settings=settings)
-    options = "--resize stretch"
+    options = "--pixels signed --resize stretch"
     return Case(f"{family}ForImageClassification", "Hugging Face", make, options)
 
 

@@ -47,6 +47,10 @@ class Pictures:
         paths = sorted(self.train.rglob("*.*"))
         return paths, np.array([CLASSES.index(path.parent.name) for path in paths])
 
+    def new_files(self) -> list[Path]:
+        """Files that nothing has seen."""
+        return sorted(self.new.rglob("*.*"))
+
 
 def write_pictures(folder: Path) -> Pictures:
     """Cut the files out of the photographs; JPEG and PNG in turn, of many sizes."""

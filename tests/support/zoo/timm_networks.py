@@ -6,7 +6,7 @@ from typing import Any
 
 from zoo.case import Case, Predict
 from zoo.pictures import CLASSES, Pictures
-from zoo.torch_networks import Transform, export, predictor, settle, teach
+from zoo.torch_networks import Transform, export_traced, predictor, settle, teach
 
 __all__ = ["CASES", "build"]
 
@@ -32,12 +32,12 @@ def build(name: str, pictures: Pictures) -> tuple[Any, Transform]:
 
 def _make(folder: Path, pictures: Pictures, *, name: str) -> Predict:
     network, transform = build(name, pictures)
-    export(network, folder / "classifier.onnx", _SIDE_PX)
+    export_traced(network, folder / "classifier.onnx", _SIDE_PX)
     return predictor(network, transform)
 
 
-def _case(name: str) -> Case:
-    return Case(name, "timm", partial(_make, name=name))
+def _case(name: str, options: str = "--pixels imagenet") -> Case:
+    return Case(name, "timm", partial(_make, name=name), options)
 
 
 CASES = (
@@ -47,14 +47,14 @@ CASES = (
     _case("efficientnet_lite0"),
     _case("ghostnet_050"),
     _case("lcnet_050"),
-    _case("mixer_s32_224"),
+    _case("mixer_s32_224", "--pixels signed"),
     _case("mobilenetv4_conv_small"),
-    _case("mobilevit_xxs"),
+    _case("mobilevit_xxs", "--pixels unit"),
     _case("nf_regnet_b0"),
     _case("poolformer_s12"),
     _case("regnetx_002"),
     _case("repvgg_a0"),
     _case("resnet10t"),
     _case("starnet_s1"),
-    _case("vit_tiny_patch16_224"),
+    _case("vit_tiny_patch16_224", "--pixels signed"),
 )
