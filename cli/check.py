@@ -8,16 +8,16 @@ from edge_ood.files.plain_table import format_table
 from edge_ood.files.text import printable
 
 if TYPE_CHECKING:
-    from edge_ood.runtime.probe import ProbeResult
+    from edge_ood.runtime.probe_result import ProbeResult
 
 __all__ = ["check"]
 
 
 def check(artifact: ArtifactArgument, *, provider: ProviderOption = "auto") -> None:
-    """Tell whether this device reproduces the recorded scores.
+    """Tell whether this device reproduces the recorded scores and decisions.
 
-    Shows which device recorded them and which one this is. Fails if a score or a label is off, and
-    names the likely cause.
+    Shows which device recorded them and which one this is. Fails if a score, label, p-value or
+    decision is off, and names the likely cause.
 
     Example: edge-ood check exported/oe.onnx
     """
@@ -59,5 +59,10 @@ def _outcome(result: "ProbeResult") -> str:
         for head, difference in result.differences.items()
         for verdict in ["off" if head in result.failed_heads else "ok"]
     ]
-    labels = ("label", str(result.wrong_labels), "0", "off" if result.wrong_labels else "ok")
-    return format_table(("output", "difference", "allowed", "verdict"), [*rows, labels])
+    counts = {
+        "label": result.wrong_labels,
+        "p-values": sum(result.wrong_pvalues.values()),
+        "decisions": sum(result.wrong_decisions.values()),
+    }
+    rows += [(name, str(n), "0", "off" if n else "ok") for name, n in counts.items()]
+    return format_table(("output", "difference", "allowed", "verdict"), rows)

@@ -11,7 +11,7 @@ from edge_ood.calibration.decision import Decision
 from edge_ood.calibration.guarantee import Guarantee, Sample
 from edge_ood.errors import InputError
 
-__all__ = ["PROBE_IMAGES", "ArchivedCalibration", "Calibration", "Probe"]
+__all__ = ["PROBE_IMAGES", "ArchivedCalibration", "Calibration", "Probe", "ProbeVerdicts"]
 
 PROBE_IMAGES = 4
 _MOST_IMAGES = 2**24
@@ -92,6 +92,32 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class ProbeVerdicts:
+    """What a score within its tolerance may lead to on each probe image.
+
+    Attributes:
+        least_pvalues: Of the highest score; in (0, 1].
+        greatest_pvalues: Of the lowest score.
+        least_decisions: Of the lowest score: whether it is flagged even there.
+        greatest_decisions: Of the highest score.
+    """
+
+    least_pvalues: Sequence[float]
+    greatest_pvalues: Sequence[float]
+    least_decisions: Sequence[bool]
+    greatest_decisions: Sequence[bool]
+
+    def __post_init__(self) -> None:
+        pvalues = list(zip(self.least_pvalues, self.greatest_pvalues, strict=False))
+        decisions = list(zip(self.least_decisions, self.greatest_decisions, strict=False))
+        sides = vars(self).values()
+        ordered = all(0 < least <= greatest <= 1 for least, greatest in pvalues)
+        ordered &= all(least <= greatest for least, greatest in decisions)
+        if {len(side) for side in sides} != {PROBE_IMAGES} or not ordered:
+            raise InputError(f"the probe's p-values or decisions are damaged: {self}")
+
+
+@dataclass(frozen=True)
 class Probe:
     """Seeded images and the scores they had where the artefact was calibrated; empty until then.
 
@@ -101,6 +127,7 @@ class Probe:
         scores: By head.
         tolerances: By head; how far a device may be away.
         device: Where they were recorded; unknown in files of earlier versions.
+        verdicts: By head, and of `combined`; empty in files of earlier versions.
     """
 
     seed: int
@@ -108,9 +135,12 @@ class Probe:
     scores: Mapping[str, Sequence[float]] = field(default_factory=dict)
     tolerances: Mapping[str, float] = field(default_factory=dict)
     device: Device = field(default_factory=Device)
+    verdicts: Mapping[str, ProbeVerdicts] = field(default_factory=dict)
 
-    def check(self, heads: Sequence[str]) -> None:
-        """Refuse a probe that does not cover exactly these heads."""
+    def check(self, heads: Sequence[str], outputs: Sequence[str]) -> None:
+        """Refuse a probe that does not cover exactly these heads, and the decisions of outputs."""
+        if self.verdicts and set(self.verdicts) != set(outputs):
+            raise InputError(f"the probe decides {sorted(self.verdicts)}, expected {list(outputs)}")
         if not self.labels and not self.scores and not self.tolerances:
             return
         lengths = {len(values) for values in (self.labels, *self.scores.values())}

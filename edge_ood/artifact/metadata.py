@@ -108,7 +108,7 @@ class Metadata:
         """A calibration, in force or earlier, with the probe of its time."""
         calibration = state.calibration
         names = self._names(calibration)
-        state.probe.check([head.name for head in self.heads])
+        state.probe.check([head.name for head in self.heads], names)
         if self.primary not in names:
             raise InputError(f"primary head {self.primary!r} is none of {names!r}")
         if set(calibration.thresholds) != set(names):

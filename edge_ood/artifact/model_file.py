@@ -121,10 +121,8 @@ def _check(content: memoryview, kind: str, source: str, depth: int) -> None:
             _check_node(number, value, source)
         elif kind == "opset" and number == _OPSET_DOMAIN and _text(value) not in _OWN_DOMAINS:
             raise _refused(source, f"operators of the domain {_text(value)!r}")
-        elif kind == "tensor" and (
-            number == _EXTERNAL_DATA or (number == _DATA_LOCATION and value)
-        ):
-            raise _refused(source, "weights that lie outside the file")
+        elif kind == "tensor":
+            _check_tensor(number, value, source)
 
 
 def _check_tensor(number: int, value: memoryview | int, source: str) -> None:

@@ -5,7 +5,12 @@ from functools import partial
 
 import numpy as np
 
-from edge_ood.artifact.calibration_record import ArchivedCalibration, Calibration, Probe
+from edge_ood.artifact.calibration_record import (
+    ArchivedCalibration,
+    Calibration,
+    Probe,
+    ProbeVerdicts,
+)
 from edge_ood.artifact.device import Device
 from edge_ood.artifact.metadata import FORMAT, METADATA_KEY, HeadRecord, Metadata
 from edge_ood.artifact.packed import Manifest, PackedArray, unpack_numbers
@@ -145,7 +150,22 @@ def _probe(document: Document) -> Probe:
         scores={name: scores.each(name, float) for name in document.get("scores", dict)},
         tolerances=document.mapping("tolerances", float),
         device=_device(document),
+        verdicts=_verdicts(document),
     )
+
+
+def _verdicts(probe: Document) -> dict[str, ProbeVerdicts]:
+    if not probe.get("verdicts", dict, {}):
+        return {}  # in files of earlier versions
+    return {
+        name: ProbeVerdicts(
+            least_pvalues=tuple(found.each("least_pvalues", float)),
+            greatest_pvalues=tuple(found.each("greatest_pvalues", float)),
+            least_decisions=tuple(found.each("least_decisions", bool)),
+            greatest_decisions=tuple(found.each("greatest_decisions", bool)),
+        )
+        for name, found in probe.document("verdicts").inner().items()
+    }
 
 
 def _device(probe: Document) -> Device:

@@ -22,7 +22,7 @@ from edge_ood.images.copies import copies_note, first_of_each
 from edge_ood.images.splits import halves_by_hash
 from edge_ood.images.thumbnails import thumbnails_note
 from edge_ood.runtime.calibration_report import CalibrationReport
-from edge_ood.runtime.probe import make_probe
+from edge_ood.runtime.probe import make_probe, with_verdicts
 from edge_ood.runtime.scorer import Scorer
 
 __all__ = ["calibrate_artifact", "set_thresholds", "undo_calibration"]
@@ -250,6 +250,8 @@ def _store(
 ) -> None:
     """Write the file with another decision; the calibration of `archived` goes into its history.
 
+    The probe is told what this decision says of its scores.
+
     Of two calibrations at a time the second one finds another file than it read, and is refused.
     """
     import onnx  # noqa: PLC0415  # needed to rewrite a file, not to score
@@ -265,6 +267,7 @@ def _store(
             past = ArchivedCalibration.of(archived.calibration, images, archived.provider, current)
             past = replace(past, probe=archived.probe)
             metadata = replace(metadata, history=_bounded((*metadata.history, past)))
+        metadata = replace(metadata, probe=with_verdicts(metadata.probe, decision))
         model = with_decision(model, decision, primary=metadata.primary)
         store_metadata(model, metadata)
         onnx.save(model, temporary, format="protobuf")

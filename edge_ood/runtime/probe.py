@@ -1,92 +1,45 @@
 """The probe: does this device reproduce the numbers that the artefact was made with?
 
-A few seeded images, regenerated anywhere to the bit, have their scores in the metadata.
+A few seeded images, regenerated anywhere to the bit, have their scores in the metadata, and what
+scores so close may lead to: p-values and decisions are steps, so theirs are ranges.
 `edge-ood check` compares; `edge-ood score` does so once per device and artefact.
 """
 
 import contextlib
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ood.artifact.calibration_record import PROBE_IMAGES, Probe
-from edge_ood.artifact.device import Device, library_marks, this_device
+from edge_ood.artifact.calibration_record import PROBE_IMAGES, Probe, ProbeVerdicts
+from edge_ood.artifact.device import library_marks, this_device
 from edge_ood.artifact.outputs import Scores
+from edge_ood.calibration.combination import COMBINED
+from edge_ood.calibration.decision import Decision
 from edge_ood.errors import ArtifactError, ExportError
+from edge_ood.runtime.probe_result import SEVEN_BITS, ProbeResult
 from edge_ood.runtime.scorer import Scorer
 
-__all__ = ["ProbeResult", "make_probe", "probe_images", "run_probe", "run_probe_once"]
+__all__ = [
+    "make_probe",
+    "probe_images",
+    "run_probe",
+    "run_probe_once",
+    "with_verdicts",
+]
 
 _OF_SPREAD = 1e-3
 _OF_SCORE = 1e-4
-_SEVEN_BITS = "avx2"
-"""The target of int8 whose weights keep to 7 bits, so that nothing saturates."""
+_OF_COMBINED = 1e-5
+"""Rounding of the combined score itself, made of scores within their tolerances."""
 
 _SEED_BITS = 0xFFFFFFFF
-
-
-@dataclass(frozen=True)
-class ProbeResult:
-    """How far this device is from the recorded scores.
-
-    Attributes:
-        recorded: The device of the recorded scores.
-        here: This one.
-        precision: Of the artefact.
-        wide_int8: Whether its weights are integers of all 8 bits, whose products may overflow.
-        differences: Largest absolute difference by head.
-        tolerances: Largest allowed difference by head.
-        wrong_labels: Number of probe images whose label differs.
-    """
-
-    recorded: Device
-    here: Device
-    precision: str
-    wide_int8: bool
-    differences: Mapping[str, float]
-    tolerances: Mapping[str, float]
-    wrong_labels: int
-
-    @property
-    def failed_heads(self) -> tuple[str, ...]:
-        """Heads outside their tolerance; NaN is outside."""
-        return tuple(head for head, d in self.differences.items() if not d <= self.tolerances[head])
-
-    @property
-    def passed(self) -> bool:
-        """Whether labels and all scores are reproduced."""
-        return not self.failed_heads and not self.wrong_labels
-
-    @property
-    def wrong(self) -> str:
-        """What is not reproduced, in words; empty if all is."""
-        labels = f"{self.wrong_labels} of {PROBE_IMAGES} labels" if self.wrong_labels else ""
-        return ", ".join(filter(None, [*self.failed_heads, labels]))
-
-    @property
-    def cause(self) -> str:
-        """The likely reason for a failure, in words."""
-        if self.here == self.recorded:
-            return "the scores were recorded on this device, so the file has changed since"
-        if self.wide_int8 and self.here.saturates:
-            return "int8 sums saturate on this processor, which is without VNNI"
-        if self.wide_int8 and self.recorded.saturates:
-            return "int8 sums saturated where the scores were recorded, without VNNI"
-        return f"the scores were recorded on {self.recorded}, this is {self.here}"
-
-    def remedy(self, artifact: Path) -> str:
-        """What to do about a failure."""
-        if self.here == self.recorded:
-            return "restore the file, or export it again"
-        here = f"edge-ood calibrate {artifact} ID_IMAGES sets thresholds that hold here"
-        if self.wide_int8 and self.here.saturates:
-            return f"export it again with --int8-target {_SEVEN_BITS}, or: {here}"
-        return here
+_ByHead = dict[str, NDArray[Any]]
 
 
 def probe_images(seed: int, size_px: int) -> NDArray[np.uint8]:
@@ -137,6 +90,34 @@ def make_probe(scorer: Scorer, calibration: Scores, seed: int) -> Probe:
     )
 
 
+def with_verdicts(probe: Probe, decision: Decision) -> Probe:
+    """The probe with what a decision says of its scores; an empty one stays so."""
+    if not probe.labels:
+        return probe
+    labels = np.asarray(probe.labels)
+    lowest, highest = (
+        {
+            head: np.asarray(scores, np.float32) + np.float32(side * probe.tolerances[head])
+            for head, scores in probe.scores.items()
+        }
+        for side in (-1, 1)
+    )
+    if decision.combined:
+        for scores, side in ((lowest, -1), (highest, 1)):
+            combined = decision.combined.combination.score(scores)
+            scores[COMBINED] = combined + side * np.float32(_OF_COMBINED) * np.abs(combined)
+    verdicts = {
+        name: ProbeVerdicts(
+            least_pvalues=_listed(decision.pvalue(name, highest[name], labels)),
+            greatest_pvalues=_listed(decision.pvalue(name, lowest[name], labels)),
+            least_decisions=_listed(decision.is_ood(name, lowest[name], labels)),
+            greatest_decisions=_listed(decision.is_ood(name, highest[name], labels)),
+        )
+        for name in decision.outputs
+    }
+    return replace(probe, verdicts=verdicts)
+
+
 def run_probe(scorer: Scorer) -> ProbeResult:
     """Score the probe images here and compare with the metadata.
 
@@ -148,19 +129,36 @@ def run_probe(scorer: Scorer) -> ProbeResult:
         raise ArtifactError(f"'{scorer.path}' has no probe", hint="export it again")
     metadata = scorer.metadata
     measured = scorer.score_arrays(probe_images(probe.seed, metadata.preprocess.size_px))
-    is_wide = metadata.provenance.get("int8_target") != _SEVEN_BITS
+    is_wide = metadata.provenance.get("int8_target") != SEVEN_BITS
+    differences = {
+        head: _distance(measured.scores[head], probe.scores[head])
+        for head in scorer.heads
+        if head in probe.scores
+    }
+    wrong_labels = measured.label_index != np.asarray(probe.labels)
+    off = {head for head, d in differences.items() if not d <= probe.tolerances[head]}
+    # What is combined of a score that is off is off; per class, so is what follows from a label.
+    off |= {COMBINED} if off else set()
+    verdicts = {h: v for h, v in probe.verdicts.items() if h in scorer.heads and h not in off}
+    pvalues, decisions = _decided(measured, metadata.primary)
     return ProbeResult(
         recorded=probe.device,
         here=this_device(scorer.provider),
         precision=metadata.precision,
         wide_int8=metadata.precision == "int8" and is_wide,
-        differences={
-            head: _distance(measured.scores[head], probe.scores[head])
-            for head in scorer.heads
-            if head in probe.scores
-        },
+        differences=differences,
         tolerances=dict(probe.tolerances),
-        wrong_labels=int((measured.label_index != np.asarray(probe.labels)).sum()),
+        wrong_labels=int(wrong_labels.sum()),
+        wrong_pvalues={
+            name: _outside(pvalues[name], said.least_pvalues, said.greatest_pvalues, wrong_labels)
+            for name, said in verdicts.items()
+        },
+        wrong_decisions={
+            name: _outside(
+                decisions[name], said.least_decisions, said.greatest_decisions, wrong_labels
+            )
+            for name, said in verdicts.items()
+        },
     )
 
 
@@ -182,6 +180,27 @@ def run_probe_once(scorer: Scorer) -> ProbeResult | None:
             mark.parent.mkdir(parents=True, exist_ok=True)
             mark.touch()
     return result
+
+
+def _decided(measured: Scores, primary: str) -> tuple[_ByHead, _ByHead]:
+    """P-values and decisions (M, N) by head; of the primary score as it gives them both times."""
+    pvalues = {name: values[None] for name, values in measured.pvalues.items()}
+    decisions = {name: values[None] for name, values in measured.decisions.items()}
+    pvalues[primary] = np.stack([measured.pvalues[primary], measured.pvalue])
+    decisions[primary] = np.stack([measured.decisions[primary], measured.is_ood])
+    return pvalues, decisions
+
+
+def _outside(
+    found: NDArray[Any], least: Sequence[float], greatest: Sequence[float], left_out: NDArray[Any]
+) -> int:
+    """Number of images for which a row of found values (M, N) is beyond its limits (N,)."""
+    is_within = (found >= np.asarray(least)) & (found <= np.asarray(greatest))
+    return int((~is_within.all(axis=0) & ~left_out).sum())
+
+
+def _listed(values: NDArray[Any]) -> tuple[Any, ...]:
+    return tuple(values.tolist())
 
 
 def _distance(measured: NDArray[np.float32], recorded: Sequence[float]) -> float:

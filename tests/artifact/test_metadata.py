@@ -31,6 +31,7 @@ HEADS = ("energy", "msp", "uniform_ce")
 ADDED_LATER: dict[tuple[str | int, ...], Any] = {
     ("comparison",): {},
     ("probe", "device"): asdict(Device()),
+    ("probe", "verdicts"): {},
     **{
         (*where, "calibration", name): value
         for where in ((), ("history", 0))
@@ -46,6 +47,7 @@ ADDED_LATER: dict[tuple[str | int, ...], Any] = {
     },
     ("history", 0, "probe"): asdict(Probe(0)),
     ("history", 0, "probe", "device"): asdict(Device()),
+    ("history", 0, "probe", "verdicts"): {},
 }
 FREE = ("comparison", "parity", "parameters", "provenance")  # no contract below these
 JSON = st.recursive(
@@ -213,6 +215,12 @@ def test_any_change_is_refused_or_harmless(data: st.DataObject, document: dict[s
         (("probe", "scores", "msp"), [0.1, 0.2, 0.3]),
         (("probe", "scores"), {}),
         (("probe", "tolerances", "msp"), -1.0),
+        (("probe", "verdicts", "msp", "least_pvalues"), [0.5, 0.5, 0.5]),
+        (("probe", "verdicts", "msp", "least_pvalues", 0), 0.0),
+        (("probe", "verdicts", "msp", "least_pvalues", 0), 1.5),
+        (("probe", "verdicts", "msp", "greatest_decisions"), [True]),
+        (("probe", "verdicts", "msp", "greatest_decisions", 0), 1),
+        (("probe", "verdicts"), {"msp": {}}),
         (("calibration", "confidence"), 1.0),
         (("calibration", "confidence"), -0.5),
         (("calibration", "confidence"), 0.99),

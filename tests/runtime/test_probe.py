@@ -15,8 +15,10 @@ from edge_ood.artifact import device
 from edge_ood.artifact.calibration_record import Probe
 from edge_ood.artifact.device import this_device
 from edge_ood.artifact.metadata import Metadata, store_metadata
+from edge_ood.calibration.guarantee import Changes
 from edge_ood.errors import ArtifactError, ExportError
 from edge_ood.runtime import probe
+from edge_ood.runtime.calibrate import calibrate_artifact, set_thresholds
 from edge_ood.runtime.probe import make_probe, probe_images, run_probe, run_probe_once
 from edge_ood.runtime.scorer import Scorer
 
@@ -43,6 +45,25 @@ def change_weight(path: Path, name: str = "classifier/linear", factor: float = 1
     changed = numpy_helper.to_array(tensor) * np.float32(factor)
     tensor.CopyFrom(numpy_helper.from_array(changed, name))
     onnx.save(model, path)
+
+
+def change_constant(path: Path, name: str, values: object) -> None:
+    """Give a tensor of a finished file the same value everywhere, or rows of values."""
+    model = onnx.load(path)
+    (tensor,) = [t for t in model.graph.initializer if t.name == name]
+    array = numpy_helper.to_array(tensor)
+    changed = np.broadcast_to(np.asarray(values, array.dtype), array.shape)
+    tensor.CopyFrom(numpy_helper.from_array(changed.copy(), name))
+    onnx.save(model, path)
+
+
+def change_row(path: Path, head: str, threshold: float) -> None:
+    """Another threshold in the graph, where the metadata keep theirs."""
+    names = Scorer(path).heads
+    (found,) = [t for t in onnx.load(path).graph.initializer if t.name == "thresholds"]
+    values = numpy_helper.to_array(found).copy()
+    values[names.index(head)] = threshold
+    change_constant(path, "thresholds", values)
 
 
 def change_metadata(path: Path, metadata: Metadata) -> None:
@@ -121,6 +142,100 @@ def test_another_label_fails_without_a_head(path: Path) -> None:
     assert not result.passed
     assert 4 == result.wrong_labels
     assert () == result.failed_heads
+
+
+@pytest.mark.parametrize("is_flagged", [True, False])
+def test_other_decisions_of_the_same_scores_fail(path: Path, is_flagged: bool) -> None:
+    """A device that compares wrongly, as if a head's threshold were another one."""
+    flagged = Scorer(path).score_arrays(probe_images(0, 8)).decisions
+    change_constant(path, "thresholds", -3e38 if is_flagged else 3e38)
+
+    result = run_probe(Scorer(path))
+
+    assert () == result.failed_heads
+    expected = {head: int((found != is_flagged).sum()) for head, found in flagged.items()}
+    assert expected == dict(result.wrong_decisions)
+    assert not any(result.wrong_pvalues.values())
+    named = ", ".join(f"decisions of {head}" for head, count in expected.items() if count)
+    assert named == result.wrong
+
+
+def test_other_pvalues_of_the_same_scores_fail(path: Path) -> None:
+    """A device that counts knots wrongly, as if all p-values were one half."""
+    change_constant(path, "pvalues", 0.5)
+
+    result = run_probe(Scorer(path))
+
+    assert () == result.failed_heads
+    assert dict.fromkeys(("energy", "msp", "uniform_ce"), 4) == dict(result.wrong_pvalues)
+    assert not any(result.wrong_decisions.values())
+    assert "p-values of energy, p-values of msp, p-values of uniform_ce" == result.wrong
+
+
+@pytest.mark.parametrize(("output", "name"), [("is_ood", "decisions"), ("pvalue", "p-values")])
+def test_the_primary_output_is_held_to_its_head(path: Path, output: str, name: str) -> None:
+    """`is_ood` and `pvalue` are the energy's here; those of another head are not the same."""
+    set_thresholds(path, {"energy": 3e38, "msp": -3e38})
+    model = onnx.load(path)
+    (node,) = [node for node in model.graph.node if output in node.output]
+    node.input[0] = node.input[0].replace("energy", "msp")
+    if output == "pvalue":
+        one = numpy_helper.from_array(np.ones(1, np.float32), "one")
+        model.graph.initializer.append(one)
+        node.op_type = "Max"
+        node.input.append("one")
+    onnx.save(model, path)
+
+    assert f"{name} of energy" == run_probe(Scorer(path)).wrong
+
+
+def test_a_score_as_near_to_its_threshold_as_rounding_may_be_decided_either_way(path: Path) -> None:
+    """A threshold within the tolerance of a score says nothing about the device."""
+    probe = Scorer(path).metadata.probe
+    score, tolerance = max(probe.scores["msp"]), probe.tolerances["msp"]
+    near = [score + factor * tolerance for factor in (-0.5, 0.5)]
+    for recorded, shipped in (near, near[::-1]):
+        set_thresholds(path, {"msp": recorded})
+        change_row(path, "msp", shipped)
+
+        assert run_probe(Scorer(path)).passed
+
+    set_thresholds(path, {"msp": score + 1.5 * tolerance})
+    change_row(path, "msp", score - 1.5 * tolerance)
+    assert "decisions of msp" == run_probe(Scorer(path)).wrong
+
+
+def test_the_combined_score_is_decided_about_too(path: Path, colours: Path) -> None:
+    """Of it there is no score in the probe, but p-values and decisions."""
+    images = sorted((colours / "calibration").rglob("*.png"))
+    calibrate_artifact(path, images, changes=Changes(combined=True), provider="cpu")
+    verdicts = Scorer(path).metadata.probe.verdicts
+    assert run_probe(Scorer(path)).passed
+
+    change_constant(path, "combined/thresholds", 3e38)
+
+    flagged = sum(verdicts["combined"].least_decisions)
+    assert {"combined": flagged} == {
+        head: count for head, count in run_probe(Scorer(path)).wrong_decisions.items() if count
+    }
+    assert flagged
+
+
+def test_a_file_of_an_earlier_version_is_held_to_its_scores(path: Path) -> None:
+    """It says nothing of decisions."""
+    metadata = Scorer(path).metadata
+    change_metadata(path, replace(metadata, probe=replace(metadata.probe, verdicts={})))
+    change_constant(path, "thresholds", 3e38)
+
+    assert run_probe(Scorer(path)).passed
+
+
+def test_some_of_the_heads_are_held_to_their_own(path: Path) -> None:
+    """A scorer of one head checks that one."""
+    result = run_probe(Scorer(path, heads=["energy"]))
+
+    assert ["energy"] == list(result.wrong_decisions)
+    assert result.passed
 
 
 def test_a_score_that_is_not_finite_is_not_recorded(path: Path, colours: Path) -> None:

@@ -30,7 +30,7 @@ _MOST_SCANS = 100
 
 _START_OF_SCAN, _RESTART_INTERVAL = 0xDA, 0xDD
 _FRAME_STARTS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-_SEQUENTIAL_HUFFMAN = {0xC0, 0xC1}
+_HUFFMAN = {0xC0, 0xC1, 0xC2}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 _COEFFICIENTS = 64
 # In a scan, 0xFF stands before a zero, a restart marker or more of its kind; else a scan is over.
@@ -51,6 +51,8 @@ class JpegLayout(NamedTuple):
         sampling: Of each component, how many blocks an MCU has across and down.
         scanned: How many components the first scan has.
         restart_interval: MCUs between two restart markers; 0 if there are no markers.
+        data: Where those of each scan begin and end, if there are several and an end marker; of one
+            scan `end_of_scan` tells.
     """
 
     scan: tuple[int, int]
@@ -59,6 +61,7 @@ class JpegLayout(NamedTuple):
     sampling: tuple[tuple[int, int], ...]
     scanned: int
     restart_interval: int
+    data: tuple[tuple[int, int], ...] = ()
 
     @property
     def is_progressive(self) -> bool:
@@ -73,7 +76,12 @@ class JpegLayout(NamedTuple):
     @property
     def is_one_huffman_scan(self) -> bool:
         """The same, in the coding of nearly all files."""
-        return self.is_one_scan and self.process in _SEQUENTIAL_HUFFMAN
+        return self.is_one_scan and self.is_huffman
+
+    @property
+    def is_huffman(self) -> bool:
+        """Whether its data are coded as in nearly all files, in one scan or several."""
+        return self.process in _HUFFMAN
 
     @property
     def mcus(self) -> int:
@@ -124,7 +132,7 @@ def check_jpeg_layout(payload: bytes, name: str) -> JpegLayout | None:
     tell.
 
     Returns:
-        What `jpeg_layout` does.
+        What `jpeg_layout` does, with `data`.
 
     Raises:
         DataError: With the status `unreadable` or `too-large`.
@@ -135,8 +143,8 @@ def check_jpeg_layout(payload: bytes, name: str) -> JpegLayout | None:
     if payload.rfind(JPEG_END, layout.scan[0]) < 0:
         raise _damaged(name, "its data have no end")
     if not layout.is_one_scan:
-        _check_scans(payload, layout, name)
-    elif layout.restart_interval and layout.is_one_huffman_scan:
+        return layout._replace(data=_checked_scans(payload, layout, name))
+    if layout.restart_interval and layout.is_one_huffman_scan:
         _check_restarts(payload, layout, name)
     return layout
 
@@ -168,39 +176,50 @@ def _check_restarts(payload: bytes, layout: JpegLayout, name: str) -> None:
         raise _damaged(name, "a part of its data is lost")
 
 
-def _check_scans(payload: bytes, layout: JpegLayout, name: str) -> None:
-    """They are not too many, and bring each coefficient of each component to its last bit."""
+def _checked_scans(payload: bytes, layout: JpegLayout, name: str) -> tuple[tuple[int, int], ...]:
+    """Where their data are; they are not too many, and bring each coefficient to its last bit."""
     missing_bits: dict[int, bytearray] = {}
-    for number, header in enumerate(_scan_headers(payload, layout.scan[0])):
-        if number == _MOST_SCANS:
+    data: list[tuple[int, int]] = []
+    is_ended = False
+    for marker, header, start, end in _segments_and_data(payload, layout.scan[0]):
+        is_ended = end >= 0 and payload[end : end + 2] == JPEG_END
+        if marker != _START_OF_SCAN:
+            continue
+        if len(data) == _MOST_SCANS:
             raise DataError(
                 f"{name} is too large: more than {_MOST_SCANS} scans",
                 hint="save it again",
                 status="too-large",
             )
-        count = header[0]
-        first, last, bits = header[1 + 2 * count :][:3]
-        if not layout.is_progressive:
-            first, last, bits = 0, _COEFFICIENTS - 1, 0  # whatever stands there
-        for component in header[1 : 1 + 2 * count : 2]:
-            of_component = missing_bits.setdefault(component, bytearray(b"\xff" * _COEFFICIENTS))
-            of_component[first : last + 1] = bytes([bits % 16]) * (last + 1 - first)
+        data.append((start, end))
+        _note_bits(missing_bits, header, layout)
     if len(missing_bits) < len(layout.sampling) or any(map(any, missing_bits.values())):
         raise _damaged(name, "scans are missing")
+    return tuple(data) if is_ended else ()
 
 
-def _scan_headers(payload: bytes, position: int) -> Iterator[bytes]:
-    """What stands in the header of each scan of the picture."""
+def _note_bits(missing_bits: dict[int, bytearray], header: bytes, layout: JpegLayout) -> None:
+    """Of each component, how many bits each coefficient lacks behind a scan with this header."""
+    count = header[0] if header else 0
+    if len(header) < 4 + 2 * count:
+        return  # too short: it has no components
+    first, last, bits = header[1 + 2 * count :][:3]
+    if not layout.is_progressive:
+        first, last, bits = 0, _COEFFICIENTS - 1, 0  # whatever stands there
+    for component in header[1 : 1 + 2 * count : 2]:
+        of_component = missing_bits.setdefault(component, bytearray(b"\xff" * _COEFFICIENTS))
+        of_component[first : last + 1] = bytes([bits % 16]) * (last + 1 - first)
+
+
+def _segments_and_data(payload: bytes, position: int) -> Iterator[tuple[int, bytes, int, int]]:
+    """Marker and content of each segment up to the picture's end, and where data behind it are."""
     while payload[position : position + 2] != JPEG_END:
-        length = int.from_bytes(payload[position + 2 : position + 4])
-        content = payload[position + 4 : position + 2 + length]
-        if payload[position + 1] == _START_OF_SCAN:
-            # One that is too short has no components.
-            yield content if len(content) >= 4 + 2 * sum(content[:1]) else bytes(4)
-        found = _AFTER_SCAN.search(payload, position + 2 + length)
-        if found is None:
+        start = position + 2 + int.from_bytes(payload[position + 2 : position + 4])
+        end = marker_behind(payload, start)
+        yield payload[position + 1], payload[position + 4 : start], start, end
+        if end < 0:
             return
-        position = found.start()
+        position = end
 
 
 def _damaged(name: str, reason: str) -> DataError:

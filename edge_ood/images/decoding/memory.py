@@ -57,7 +57,8 @@ class MemoryBudget:
                 f"it takes {n_bytes >> 20} MiB of memory, at most {most >> 20} MiB are used"
             )
         with self._changed:
-            self._changed.wait_for(lambda: self._held + n_bytes <= most)
+            while self._held + n_bytes > most:
+                self._changed.wait()
             self._held += n_bytes
         try:
             yield

@@ -45,13 +45,19 @@ def check_png_data(payload: bytes, name: str) -> None:
 
 
 def has_all_rows(payload: bytes) -> bool:
-    """Whether the data of a PNG are as many as its header says; takes as long as to decode it."""
+    """Whether the data of a PNG that was decoded are as many as its header says.
+
+    It takes as long as to decode it.
+    """
     missing = _expected_bytes(payload)
     inflater = zlib.decompressobj()
     for kind, start, end in _chunks(payload):
         data = payload[start:end] if kind == b"IDAT" else b""
         while data and missing > 0 and not inflater.eof:
-            missing -= len(inflater.decompress(data, _PIECE))
+            try:
+                missing -= len(inflater.decompress(data, _PIECE))
+            except zlib.error:
+                return True  # behind the last row: up to there it was decoded
             data = inflater.unconsumed_tail
     return missing <= 0
 

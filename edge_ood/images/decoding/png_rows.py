@@ -15,12 +15,15 @@ _MARKS: dict[str, int | tuple[int, ...]] = {
     "RGBA": (0xA5, 0x5A, 0xC3, 0x3C),
 }
 
+_FEW_PIXELS = 64 * 64
+"""Up to so many, counting the data takes less time than to mark a row."""
+
 
 def load_png(image: ImageFile.ImageFile, payload: bytes, *, name: str) -> None:
     """Load a PNG that was opened.
 
-    The row that is decoded last is marked before. Only where the mark is still there afterwards
-    are the data counted.
+    Of all but small ones the row that is decoded last is marked before. Only where the mark is
+    still there afterwards are the data counted.
 
     Raises:
         DataError: If rows are missing.
@@ -29,6 +32,19 @@ def load_png(image: ImageFile.ImageFile, payload: bytes, *, name: str) -> None:
     if [tile[1] for tile in image.tile] != [(0, 0, width, height)]:
         image.load()  # the first frame of an animation may be smaller
         return
+    if width * height <= _FEW_PIXELS:
+        image.load()
+    elif not _is_marked_after_load(image):
+        return
+    if not has_all_rows(payload):
+        raise DataError(
+            f"cannot decode {name}: rows are missing in its data", hint="remove or repair it"
+        )
+
+
+def _is_marked_after_load(image: ImageFile.ImageFile) -> bool:
+    """Load it, and say whether what its last row was before is still there."""
+    width, height = image.size
     # Of an interlaced image the odd rows come last; if there are none, any row may be in part.
     last = height - 1 - (height % 2 if image.info.get("interlace") else 0)
     mark = Image.new(image.mode, (width, 1), _MARKS.get(image.mode, 0))
@@ -36,8 +52,4 @@ def load_png(image: ImageFile.ImageFile, payload: bytes, *, name: str) -> None:
     canvas.paste(mark, (0, max(last, 0)))
     image.im = canvas.im
     image.load()
-    is_marked = last < 0 or image.crop((0, last, width, last + 1)).tobytes() == mark.tobytes()
-    if is_marked and not has_all_rows(payload):
-        raise DataError(
-            f"cannot decode {name}: rows are missing in its data", hint="remove or repair it"
-        )
+    return last < 0 or image.crop((0, last, width, last + 1)).tobytes() == mark.tobytes()

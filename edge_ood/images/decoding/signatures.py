@@ -20,18 +20,19 @@ _DECODED = re.compile(
 )
 _OTHERS = {
     "AVIF": rb".{4}ftypavi[fs]",
-    "HEIC": rb".{4}ftyp(he[iv][cmsx]|mif1|msf1)",
+    "HEIC": rb".{4}ftyp(?:he[iv][cmsx]|mif1|msf1)",
     "camera raw": rb".{4}ftypcrx |II\*\0.{4}CR|IIU\0|IIR[OS]|FUJIFILMCCD-RAW",
     "JPEG XL": rb"\xff\x0a|\0{3}\x0cJXL ",
     "JPEG 2000": rb"\xff\x4f\xff\x51|\0{3}\x0cjP {2}",
     "Photoshop": rb"8BPS",
     "OpenEXR": rb"\x76\x2f\x31\x01",
     "PFM": rb"P[Ff]\s",
-    "Radiance": rb"#\?(RADIANCE|RGBE)",
+    "Radiance": rb"#\?(?:RADIANCE|RGBE)",
     "QOI": rb"qoif",
     "DICOM": rb".{128}DICM",
 }
-_NOT_DECODED = {name: re.compile(pattern, re.DOTALL) for name, pattern in _OTHERS.items()}
+# One group for each, so that one match tells which it is.
+_NOT_DECODED = re.compile(b"|".join(b"(%b)" % each for each in _OTHERS.values()), re.DOTALL)
 
 
 def check_is_decoded(head: bytes, name: str) -> None:
@@ -45,13 +46,13 @@ def check_is_decoded(head: bytes, name: str) -> None:
         DataError: With the status `unsupported` if it is an image of another format, else
             `not-an-image`.
     """
-    for kind, signature in _NOT_DECODED.items():
-        if signature.match(head):
-            raise DataError(
-                f"{name} is {kind}, which is not decoded",
-                hint="convert it to PNG or JPEG",
-                status="unsupported",
-            )
+    if other := _NOT_DECODED.match(head):
+        kind = list(_OTHERS)[(other.lastindex or 0) - 1]
+        raise DataError(
+            f"{name} is {kind}, which is not decoded",
+            hint="convert it to PNG or JPEG",
+            status="unsupported",
+        )
     if not _DECODED.match(head):
         raise DataError(
             f"{name} is not an image" if head else f"{name} is not an image: it has 0 bytes",

@@ -123,6 +123,25 @@ def test_data_behind_the_last_row_do_not_matter() -> None:
     assert [[list(MARK)] * 4] * 4 == decoded(png((4, 4), (8, 2), raw)).tolist()
 
 
+@pytest.mark.parametrize("side", [8, 80], ids=["small", "large"])
+def test_damage_behind_the_last_row_does_not_matter(side: int) -> None:
+    """Small pictures have their data counted, and what is over may be anything."""
+    rows = (b"\0" + bytes(range(side))) * side
+    deflater = zlib.compressobj()
+    data = (
+        deflater.compress(rows + bytes(range(256)) * 99)
+        + deflater.flush(zlib.Z_SYNC_FLUSH)
+        + b"\xff" * 20
+    )
+    file = png((side, side), (8, 0), rows).replace(
+        chunk(b"IDAT", zlib.compress(rows)), chunk(b"IDAT", data)
+    )
+
+    found = Preprocess(side).decode(file)
+
+    np.testing.assert_array_equal(np.arange(side), found[-1, :, 0])
+
+
 @pytest.mark.parametrize("split", [0, 1, 20])
 def test_data_may_be_split_anywhere(split: int) -> None:
     """Chunks of data have any length, and rows are counted over all of them."""
