@@ -9,10 +9,7 @@ from numpy.typing import NDArray
 
 from zoo.pictures import Pictures
 
-__all__ = ["ALL_HEADS", "LOGIT_HEADS", "Case", "Predict", "own_answer"]
-
-ALL_HEADS = ("energy", "mahalanobis", "msp", "uniform_ce")
-LOGIT_HEADS = ("energy", "msp", "uniform_ce")
+__all__ = ["Case", "Predict", "own_answer"]
 
 Predict = Callable[[Sequence[Path]], NDArray[np.float64]]
 """A library's own answer (N, K) for image files, read and prepared its own way."""
@@ -28,7 +25,7 @@ class Case:
         make: Writes the file and returns the library's own way to predict.
         options: What is typed besides the file, `--id`, `--calibration` and `-o`.
         labelled: Whether its training images are given; without, all images lie in one folder.
-        heads: The scores that the artefact has then; empty where it is refused.
+        features: Numbers that its last linear layer reads; 0 where there is no such layer.
         refusal: The line that refuses it, `...` for names and numbers; empty where it is attached.
     """
 
@@ -37,10 +34,19 @@ class Case:
     make: Callable[[Path, Pictures], Predict]
     options: str = ""
     labelled: bool = True
-    heads: tuple[str, ...] = ALL_HEADS
+    features: int = 0
     refusal: str = ""
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The scores that it gets by default; none where it is refused."""
+        if self.refusal:
+            return ()
+        fitted = ("mahalanobis",) if self.labelled and self.features else ()
+        return ("energy", *fitted, "msp", "uniform_ce")
 
 
 def own_answer(case: Case, folder: Path, pictures: Pictures) -> NDArray[np.float64]:
-    """What its own library says of new pictures, (N, K), once the file is written."""
-    return case.make(folder, pictures)(pictures.new_files())
+    """Write the file; what its own library says of new pictures, (N, K), unless it is refused."""
+    predict = case.make(folder, pictures)
+    return np.empty((0, 0)) if case.refusal else predict(pictures.new_files())

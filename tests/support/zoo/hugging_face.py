@@ -45,18 +45,18 @@ def _make(
     return predict
 
 
-def _case(family: str, linear: str, **settings: Any) -> Case:
+def _case(family: str, linear: str, features: int, **settings: Any) -> Case:
     make = partial(_make, family=family, linear=linear, settings=settings)
     options = "--pixels signed --resize stretch"
-    return Case(f"{family}ForImageClassification", "Hugging Face", make, options)
+    return Case(f"{family}ForImageClassification", "Hugging Face", make, options, features=features)
 
 
 CASES = (
-    _case("ViT", "classifier", **_TRANSFORMER),
-    _case("DeiT", "classifier", **_TRANSFORMER),
-    _case("Beit", "classifier", **_TRANSFORMER),
-    _case("ResNet", "classifier.1", embedding_size=16, **_STAGES),
-    _case("ConvNext", "classifier", **_STAGES),
-    _case("Swin", "classifier", image_size=_SIDE_PX, **_WINDOWS),
-    _case("MobileNetV2", "classifier", depth_multiplier=0.35),
+    _case("ViT", "classifier", 64, **_TRANSFORMER),
+    _case("DeiT", "classifier", 64, **_TRANSFORMER),
+    _case("Beit", "classifier", 64, **_TRANSFORMER),
+    _case("ResNet", "classifier.1", 128, embedding_size=16, **_STAGES),
+    _case("ConvNext", "classifier", 128, **_STAGES),
+    _case("Swin", "classifier", 192, image_size=_SIDE_PX, **_WINDOWS),
+    _case("MobileNetV2", "classifier", 1280, depth_multiplier=0.35),
 )

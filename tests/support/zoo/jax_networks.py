@@ -14,7 +14,7 @@ from zoo.pictures import CLASSES, Pictures, fit_linear
 
 __all__ = ["CASES"]
 
-_SIDE_PX = 64
+_SIDE_PX, _FEATURES = 64, 32
 
 
 def _make(folder: Path, pictures: Pictures, *, build: Any) -> Predict:
@@ -68,7 +68,7 @@ def _attention(nnx: Any, rngs: Any) -> tuple[Any, int]:
 
 
 def _case(name: str, build: Any) -> Case:
-    return Case(name, "JAX", partial(_make, build=build))
+    return Case(name, "JAX", partial(_make, build=build), features=_FEATURES)
 
 
 CASES = (_case("nnx.Conv", _convolutions), _case("nnx.MultiHeadAttention", _attention))

@@ -79,18 +79,20 @@ def _by_tf2onnx(network: Any, target: Path) -> None:
     tf2onnx.convert.from_keras(network, images, opset=17, output_path=str(target))
 
 
-def _case(name: str, options: str, *, by_keras: bool = True, **settings: Any) -> Case:
+def _case(
+    name: str, features: int, options: str, *, by_keras: bool = True, **settings: Any
+) -> Case:
     make = partial(_make, name=name, by_keras=by_keras, settings=settings)
     library = "Keras" if by_keras else "Keras, by tf2onnx"
-    return Case(name, library, make, f"{options} --resize stretch".strip())
+    return Case(name, library, make, f"{options} --resize stretch".strip(), features=features)
 
 
 CASES = (
-    _case("EfficientNetV2B0", ""),
-    _case("MobileNet", "", alpha=0.25),
-    _case("MobileNetV3Small", "", alpha=0.75),
-    _case("ResNet50", _CAFFE),
-    _case("DenseNet121", "", by_keras=False),
-    _case("MobileNetV2", "", by_keras=False, alpha=0.35),
-    _case("VGG16", _CAFFE, by_keras=False),
+    _case("EfficientNetV2B0", 1280, ""),
+    _case("MobileNet", 256, "", alpha=0.25),
+    _case("MobileNetV3Small", 1024, "", alpha=0.75),
+    _case("ResNet50", 2048, _CAFFE),
+    _case("DenseNet121", 1024, "", by_keras=False),
+    _case("MobileNetV2", 1280, "", by_keras=False, alpha=0.35),
+    _case("VGG16", 4096, _CAFFE, by_keras=False),
 )

@@ -68,13 +68,13 @@ def _teach(network: Any, images: Any, labels: NDArray[np.int64]) -> None:
     linear.bias.set_value(bias)
 
 
-def _case(name: str, **settings: Any) -> Case:
+def _case(name: str, features: int, **settings: Any) -> Case:
     make = partial(_make, name=name, settings=settings)
-    return Case(name, "Paddle", make)
+    return Case(name, "Paddle", make, features=features)
 
 
 CASES = (
-    _case("mobilenet_v1", scale=0.25),
-    _case("resnet18"),
-    _case("shufflenet_v2_x0_25"),
+    _case("mobilenet_v1", 256, scale=0.25),
+    _case("resnet18", 512),
+    _case("shufflenet_v2_x0_25", 512),
 )

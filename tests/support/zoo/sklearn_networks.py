@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from zoo.case import LOGIT_HEADS, Case, Predict
+from zoo.case import Case, Predict
 from zoo.pictures import CLASSES, Pictures
 
 __all__ = ["CASES"]
 
 _SIDE_PX = 64
+_COMPONENTS, _HIDDEN = 16, 24
 _OF_ONNX_ML = {"LinearClassifier", "Normalizer", "Scaler"}
 """Operators that skl2onnx can write in ONNX's own."""
 
@@ -68,17 +69,21 @@ def _with_images(file: Any) -> Any:
 
 
 def _logistic() -> Any:
+    from sklearn.decomposition import PCA
     from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
 
-    return LogisticRegression(max_iter=30, tol=0.1)
+    return make_pipeline(PCA(_COMPONENTS, random_state=0), LogisticRegression())
 
 
 def _network() -> Any:
+    from sklearn.decomposition import PCA
     from sklearn.neural_network import MLPClassifier
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return make_pipeline(StandardScaler(), MLPClassifier((16,), max_iter=40, random_state=0))
+    reduced = (PCA(_COMPONENTS, random_state=0), StandardScaler())
+    return make_pipeline(*reduced, MLPClassifier((_HIDDEN,), max_iter=200, random_state=0))
 
 
 def _forest() -> Any:
@@ -87,22 +92,27 @@ def _forest() -> Any:
     return RandomForestClassifier(10, random_state=0)
 
 
-def _case(name: str, build: Any, heads: tuple[str, ...], refusal: str = "", **options: Any) -> Case:
+def _case(name: str, build: Any, features: int = 0, refusal: str = "", **options: Any) -> Case:
     make = partial(_make, build=build, **options)
-    return Case(name, "scikit-learn", make, "--resize stretch", heads, refusal)
+    return Case(name, "scikit-learn", make, "--resize stretch", features=features, refusal=refusal)
 
+
+_NO_ZIPMAP = {"zipmap": False}
+_NOT_ONNX = "... operator ... of domain 'ai.onnx.ml' (node ...), expected ONNX's own operators"
+_NO_IMAGES = "input 'X' is float32 (?, 12288), expected images (N, 3, S, S) or (N, S, S, 3)"
 
 CASES = (
+    _case("LogisticRegression", _logistic, _COMPONENTS, black_op=_OF_ONNX_ML, options=_NO_ZIPMAP),
+    _case("LogisticRegression, ZipMap", _logistic, _COMPONENTS, black_op=_OF_ONNX_ML),
+    _case("MLPClassifier", _network, _HIDDEN, black_op=_OF_ONNX_ML, options=_NO_ZIPMAP),
+    _case("LogisticRegression, ai.onnx.ml", _logistic, refusal=_NOT_ONNX, options=_NO_ZIPMAP),
+    _case("RandomForestClassifier", _forest, refusal=_NOT_ONNX, options=_NO_ZIPMAP),
     _case(
-        "LogisticRegression",
-        _logistic,
-        LOGIT_HEADS,
+        "MLPClassifier of rows",
+        _network,
+        refusal=_NO_IMAGES,
+        takes_images=False,
         black_op=_OF_ONNX_ML,
-        options={"zipmap": False},
+        options=_NO_ZIPMAP,
     ),
-    _case("LogisticRegression, ZipMap", _logistic, LOGIT_HEADS, black_op=_OF_ONNX_ML),
-    _case("MLPClassifier", _network, LOGIT_HEADS, black_op=_OF_ONNX_ML),
-    _case("LogisticRegression in ai.onnx.ml", _logistic, (), options={"zipmap": False}),
-    _case("RandomForestClassifier", _forest, (), options={"zipmap": False}),
-    _case("MLPClassifier of rows", _network, (), takes_images=False, black_op=_OF_ONNX_ML),
 )

@@ -36,25 +36,26 @@ def _make(folder: Path, pictures: Pictures, *, name: str) -> Predict:
     return predictor(network, transform)
 
 
-def _case(name: str, options: str = "--pixels imagenet") -> Case:
-    return Case(name, "timm", partial(_make, name=name), options)
+def _case(name: str, features: int, pixels: str = "imagenet") -> Case:
+    make = partial(_make, name=name)
+    return Case(name, "timm", make, f"--pixels {pixels}", features=features)
 
 
 CASES = (
-    _case("convnext_atto"),
-    _case("dla46_c"),
-    _case("edgenext_xx_small"),
-    _case("efficientnet_lite0"),
-    _case("ghostnet_050"),
-    _case("lcnet_050"),
-    _case("mixer_s32_224", "--pixels signed"),
-    _case("mobilenetv4_conv_small"),
-    _case("mobilevit_xxs", "--pixels unit"),
-    _case("nf_regnet_b0"),
-    _case("poolformer_s12"),
-    _case("regnetx_002"),
-    _case("repvgg_a0"),
-    _case("resnet10t"),
-    _case("starnet_s1"),
-    _case("vit_tiny_patch16_224", "--pixels signed"),
+    _case("convnext_atto", 320),
+    _case("dla46_c", 0),
+    _case("edgenext_xx_small", 168),
+    _case("efficientnet_lite0", 1280),
+    _case("ghostnet_050", 1280),
+    _case("lcnet_050", 1280),
+    _case("mixer_s32_224", 512, "signed"),
+    _case("mobilenetv4_conv_small", 1280),
+    _case("mobilevit_xxs", 320, "unit"),
+    _case("nf_regnet_b0", 960),
+    _case("poolformer_s12", 512),
+    _case("regnetx_002", 368),
+    _case("repvgg_a0", 1280),
+    _case("resnet10t", 512),
+    _case("starnet_s1", 192),
+    _case("vit_tiny_patch16_224", 192, "signed"),
 )

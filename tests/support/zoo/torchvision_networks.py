@@ -29,13 +29,14 @@ def _make(folder: Path, pictures: Pictures, *, name: str) -> Predict:
     return predict
 
 
-CASES = tuple(
-    Case(name, "torchvision", partial(_make, name=name))
-    for name in (
-        "googlenet",
-        "mobilenet_v3_small",
-        "regnet_x_400mf",
-        "resnet18",
-        "shufflenet_v2_x0_5",
-    )
+def _case(name: str, features: int) -> Case:
+    return Case(name, "torchvision", partial(_make, name=name), features=features)
+
+
+CASES = (
+    _case("googlenet", 1024),
+    _case("mobilenet_v3_small", 1024),
+    _case("regnet_x_400mf", 400),
+    _case("resnet18", 512),
+    _case("shufflenet_v2_x0_5", 1024),
 )

@@ -39,7 +39,7 @@ def _make(folder: Path, pictures: Pictures, *, name: str, dynamic: bool) -> Pred
 
 def _case(name: str, options: str, *, dynamic: bool) -> Case:
     make = partial(_make, name=name, dynamic=dynamic)
-    return Case(name, "ultralytics", make, options)
+    return Case(name, "ultralytics", make, options, features=1280)
 
 
 CASES = (
