@@ -47,6 +47,8 @@ def test_a_refusal_is_the_code_s(refusal: str) -> None:
 def test_the_options_are_those_of_the_command() -> None:
     """Nothing that is typed on the page is refused as unknown."""
     commands = get_command(app).commands  # type: ignore[attr-defined]  # a group
-    known = {name for each in ("attach", "export") for p in commands[each].params for name in p.opts}
+    known = {
+        name for each in ("attach", "export") for p in commands[each].params for name in p.opts
+    }
 
     assert set() == set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", PAGE)) - known

@@ -19,7 +19,7 @@ _TRANSFORMER = {
     "image_size": _SIDE_PX,
 }
 _STAGES = {"hidden_sizes": [16, 32, 64, 128], "depths": [1, 1, 1, 1]}
-_WINDOWS = {"embed_dim": 24, "depths": [1, 1, 2, 1], "num_heads": [1, 2, 3, 6], "window_size": 4}
+_WINDOWS = {"embed_dim": 24, "depths": [1, 1, 2, 1], "num_heads": [1, 2, 3, 6], "window_size": 2}
 
 
 def _make(
@@ -32,7 +32,7 @@ def _make(
     configuration = getattr(transformers, f"{family}Config")
     build = getattr(transformers, f"{family}ForImageClassification")
     network = build(configuration(num_labels=len(CLASSES), **settings)).eval()
-    processor = transformers.ViTImageProcessor(size={"height": _SIDE_PX, "width": _SIDE_PX})
+    processor = transformers.ViTImageProcessorPil(size={"height": _SIDE_PX, "width": _SIDE_PX})
 
     def transform(image: Any) -> Any:
         return processor(image, return_tensors="pt")["pixel_values"][0]
@@ -40,7 +40,6 @@ def _make(
     settle(network, pictures, transform)
     predict = predictor(network, transform)
     teach(network.get_submodule(linear), pictures, predict)
-    network.config.return_dict = False
     export(network, folder / "classifier.onnx", _SIDE_PX)
     return predict
 
@@ -58,5 +57,4 @@ CASES = (
     _case("ResNet", "classifier.1", 128, embedding_size=16, **_STAGES),
     _case("ConvNext", "classifier", 128, **_STAGES),
     _case("Swin", "classifier", 192, image_size=_SIDE_PX, **_WINDOWS),
-    _case("MobileNetV2", "classifier", 1280, depth_multiplier=0.35),
 )

@@ -94,7 +94,14 @@ def _forest() -> Any:
 
 def _case(name: str, build: Any, features: int = 0, refusal: str = "", **options: Any) -> Case:
     make = partial(_make, build=build, **options)
-    return Case(name, "scikit-learn", make, "--resize stretch", features=features, refusal=refusal)
+    return Case(
+        name,
+        "scikit-learn",
+        make,
+        "--pixels unit --resize stretch",
+        features=features,
+        refusal=refusal,
+    )
 
 
 _NO_ZIPMAP = {"zipmap": False}

@@ -54,7 +54,6 @@ CASES = (
     _case("nf_regnet_b0", 960),
     _case("poolformer_s12", 512),
     _case("regnetx_002", 368),
-    _case("repvgg_a0", 1280),
     _case("resnet10t", 512),
     _case("starnet_s1", 192),
     _case("vit_tiny_patch16_224", 192, "signed"),
