@@ -19,7 +19,6 @@ _TRANSFORMER = {
     "image_size": _SIDE_PX,
 }
 _STAGES = {"hidden_sizes": [16, 32, 64, 128], "depths": [1, 1, 1, 1]}
-_WINDOWS = {"embed_dim": 24, "depths": [1, 1, 2, 1], "num_heads": [1, 2, 3, 6], "window_size": 2}
 
 
 def _make(
@@ -56,5 +55,4 @@ CASES = (
     _case("Beit", "classifier", 64, **_TRANSFORMER),
     _case("ResNet", "classifier.1", 128, embedding_size=16, **_STAGES),
     _case("ConvNext", "classifier", 128, **_STAGES),
-    _case("Swin", "classifier", 192, image_size=_SIDE_PX, **_WINDOWS),
 )

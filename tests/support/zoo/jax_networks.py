@@ -18,6 +18,7 @@ _SIDE_PX, _FEATURES = 64, 32
 
 
 def _make(folder: Path, pictures: Pictures, *, build: Any) -> Predict:
+    import onnx
     from flax import nnx
     from jax import numpy as jnp
     from jax2onnx import to_onnx
@@ -29,7 +30,7 @@ def _make(folder: Path, pictures: Pictures, *, build: Any) -> Predict:
     linear.kernel[...], linear.bias[...] = jnp.asarray(weights.T), jnp.asarray(bias)
     network = nnx.Sequential(trunk, linear)
     shape = ("B", _SIDE_PX, _SIDE_PX, 3)
-    to_onnx(network, [shape], return_mode="file", output_path=str(folder / "classifier.onnx"))
+    onnx.save(to_onnx(network, [shape]), folder / "classifier.onnx")
     return lambda files: np.asarray(network(jnp.asarray(_read(files))), np.float64)
 
 
@@ -68,7 +69,7 @@ def _attention(nnx: Any, rngs: Any) -> tuple[Any, int]:
 
 
 def _case(name: str, build: Any) -> Case:
-    return Case(name, "JAX", partial(_make, build=build), features=_FEATURES)
+    return Case(name, "JAX", partial(_make, build=build), "--pixels unit", features=_FEATURES)
 
 
 CASES = (_case("nnx.Conv", _convolutions), _case("nnx.MultiHeadAttention", _attention))

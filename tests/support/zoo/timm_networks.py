@@ -46,6 +46,7 @@ CASES = (
     _case("dla46_c", 0),
     _case("edgenext_xx_small", 168),
     _case("efficientnet_lite0", 1280),
+    _case("fastvit_t8", 768),
     _case("ghostnet_050", 1280),
     _case("lcnet_050", 1280),
     _case("mixer_s32_224", 512, "signed"),
@@ -53,8 +54,10 @@ CASES = (
     _case("mobilevit_xxs", 320, "unit"),
     _case("nf_regnet_b0", 960),
     _case("poolformer_s12", 512),
+    _case("pvt_v2_b0", 256),
     _case("regnetx_002", 368),
     _case("resnet10t", 512),
     _case("starnet_s1", 192),
+    _case("tinynet_e", 1280),
     _case("vit_tiny_patch16_224", 192, "signed"),
 )
