@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 
 from zoo.pictures import Pictures
 
-__all__ = ["Case", "Predict", "own_answer"]
+__all__ = ["GATE", "Case", "Predict", "own_answer"]
+
+GATE = "the parity gate allows less than float32 programs differ by"
+"""A fault of several cases."""
 
 Predict = Callable[[Sequence[Path]], NDArray[np.float64]]
 """A library's own answer (N, K) for image files, read and prepared its own way."""
@@ -27,6 +30,7 @@ class Case:
         labelled: Whether its training images are given; without, all images lie in one folder.
         features: Numbers that its last linear layer reads; 0 where there is no such layer.
         refusal: The line that refuses it, `...` for names and numbers; empty where it is attached.
+        fault: What of edge-ood is wrong, so that it does not come out like this yet.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Case:
     labelled: bool = True
     features: int = 0
     refusal: str = ""
+    fault: str = ""
 
     @property
     def heads(self) -> tuple[str, ...]:

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from zoo.case import Case, Predict
-from zoo.pictures import CLASSES, Pictures, fit_linear
+from zoo.pictures import CLASSES, Pictures
 
 __all__ = ["CASES"]
 
 _SIDE_PX, _FEATURES = 64, 32
+_LEARNING_RATE, _STEPS = 0.01, 40
 
 
 def _make(folder: Path, pictures: Pictures, *, build: Any) -> Predict:
@@ -23,15 +24,30 @@ def _make(folder: Path, pictures: Pictures, *, build: Any) -> Predict:
     from jax import numpy as jnp
     from jax2onnx import to_onnx
 
-    trunk, width = build(nnx, nnx.Rngs(0))
+    network = build(nnx, nnx.Rngs(0))
     paths, labels = pictures.labelled()
-    linear = nnx.Linear(width, len(CLASSES), rngs=nnx.Rngs(1))
-    weights, bias = fit_linear(np.asarray(trunk(jnp.asarray(_read(paths)))), labels)
-    linear.kernel[...], linear.bias[...] = jnp.asarray(weights.T), jnp.asarray(bias)
-    network = nnx.Sequential(trunk, linear)
+    _train(network, jnp.asarray(_read(paths)), jnp.asarray(labels))
     shape = ("B", _SIDE_PX, _SIDE_PX, 3)
     onnx.save(to_onnx(network, [shape]), folder / "classifier.onnx")
     return lambda files: np.asarray(network(jnp.asarray(_read(files))), np.float64)
+
+
+def _train(network: Any, images: Any, labels: Any) -> None:
+    """Some steps on all images at a time."""
+    import optax
+    from flax import nnx
+
+    optimizer = nnx.Optimizer(network, optax.adam(_LEARNING_RATE), wrt=nnx.Param)
+
+    def loss(network: Any) -> Any:
+        return optax.softmax_cross_entropy_with_integer_labels(network(images), labels).mean()
+
+    @nnx.jit
+    def step(network: Any, optimizer: Any) -> None:
+        optimizer.update(network, nnx.grad(loss)(network))
+
+    for _ in range(_STEPS):
+        step(network, optimizer)
 
 
 def _read(paths: Sequence[Path]) -> NDArray[np.float32]:
@@ -43,7 +59,7 @@ def _read(paths: Sequence[Path]) -> NDArray[np.float32]:
     return np.stack([np.asarray(image, np.float32) / 255 for image in images])
 
 
-def _convolutions(nnx: Any, rngs: Any) -> tuple[Any, int]:
+def _convolutions(nnx: Any, rngs: Any) -> Any:
     """Two convolutions with batch normalisation, and the mean over space."""
     parts = [
         nnx.Conv(3, 16, (3, 3), strides=2, rngs=rngs),
@@ -52,11 +68,12 @@ def _convolutions(nnx: Any, rngs: Any) -> tuple[Any, int]:
         nnx.Conv(16, 32, (3, 3), strides=2, rngs=rngs),
         nnx.gelu,
         lambda maps: maps.mean(axis=(1, 2)),
+        nnx.Linear(_FEATURES, len(CLASSES), rngs=rngs),
     ]
-    return nnx.Sequential(*parts), 32
+    return nnx.Sequential(*parts)
 
 
-def _attention(nnx: Any, rngs: Any) -> tuple[Any, int]:
+def _attention(nnx: Any, rngs: Any) -> Any:
     """Attention among patches, and the mean over them."""
     parts = [
         nnx.Conv(3, 32, (8, 8), strides=8, rngs=rngs),
@@ -64,12 +81,14 @@ def _attention(nnx: Any, rngs: Any) -> tuple[Any, int]:
         nnx.LayerNorm(32, rngs=rngs),
         nnx.MultiHeadAttention(4, 32, 32, decode=False, rngs=rngs),
         lambda tokens: tokens.mean(axis=1),
+        nnx.Linear(_FEATURES, len(CLASSES), rngs=rngs),
     ]
-    return nnx.Sequential(*parts), 32
+    return nnx.Sequential(*parts)
 
 
 def _case(name: str, build: Any) -> Case:
-    return Case(name, "JAX", partial(_make, build=build), "--pixels unit", features=_FEATURES)
+    make = partial(_make, build=build)
+    return Case(name, "JAX", make, "--pixels unit", features=_FEATURES)
 
 
 CASES = (_case("nnx.Conv", _convolutions), _case("nnx.MultiHeadAttention", _attention))
