@@ -19,6 +19,10 @@ _ROUNDING = 1e-14
 """Variance below this fraction of the features' mean squared length, offset included, is float32
 rounding: 1e-7 squared. Features that hardly move around a large offset are rounded as that is."""
 
+_ABOVE_ROUNDING = 16
+"""Variance, over that of rounding, of a direction in which coarser features than float32's tell
+images apart; squared distances along it are off by no more than a few per cent."""
+
 _ROWS_AT_ONCE = 1024
 """Rows that wait for one matrix product; with 64 at a time it takes three times as long."""
 
@@ -32,13 +36,16 @@ class ClassGaussian:
         self._origin: NDArray[np.float64] | None = None
         self._sums = np.zeros((num_classes, 0))
         self._products = np.zeros((0, 0))
+        self._roundoff = 0.0
 
-    def update(self, features: ArrayLike, labels: ArrayLike) -> None:
+    def update(self, features: ArrayLike, labels: ArrayLike, *, roundoff: float = 0.0) -> None:
         """Take one batch into account.
 
         Args:
             features: Float array of shape (N, D), any scale.
             labels: Integer array of shape (N,), in [0, K).
+            roundoff: Relative rounding error of the features, such as 2^-11 of float16; it need
+                not be told of float32.
 
         Raises:
             ShapeError: If D differs from earlier batches, or N from the labels.
@@ -60,6 +67,7 @@ class ClassGaussian:
             raise ShapeError(
                 f"features have {batch.shape[1]} columns but earlier ones {len(self._products)}"
             )
+        self._roundoff = max(self._roundoff, roundoff)
         self._waiting.append((batch - self._origin, classes.copy()))
         if sum(len(shifted) for shifted, _ in self._waiting) >= _ROWS_AT_ONCE:
             self._take_waiting()
@@ -79,6 +87,7 @@ class ClassGaussian:
         self._products += other._products + crossed + crossed.T + total * np.outer(shift, shift)
         self._sums += other._sums + np.outer(other._counts, shift)
         self._counts += other._counts
+        self._roundoff = max(self._roundoff, other._roundoff)
 
     def finish(self, *, shrinkage: float = 0.0, rank: int = 0) -> dict[str, NDArray[np.float64]]:
         """Centre, whitening matrix and whitened means.
@@ -140,8 +149,11 @@ class ClassGaussian:
         centre = self._origin + grand_mean
         between = (means * self._counts[:, None]).T @ means
         covariance = (self._products - between) / self._counts.sum()
-        variance = np.trace(self._products) / self._counts.sum() - grand_mean @ grand_mean
-        return means - grand_mean, centre, covariance, _ROUNDING * (variance + centre @ centre)
+        squares = np.diag(self._products) / self._counts.sum() - grand_mean**2 + centre**2
+        # Errors of float16 are independent of each other, and one direction gets one's share.
+        coarse = _ABOVE_ROUNDING * self._roundoff**2 * squares.max()
+        least = max(_ROUNDING * squares.sum(), coarse)
+        return means - grand_mean, centre, covariance, least
 
     def _start(self, origin: NDArray[np.float64]) -> None:
         """Count sums from an origin near the features, so that their squares do not cancel."""

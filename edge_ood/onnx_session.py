@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +38,16 @@ __all__ = [
 _DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
 _LOG_FATAL_ONLY = 4
 _LONGEST_REASON = 300
-_ERROR_CODE = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
+_READS = "this onnxruntime reads up to"
+_PLAINER: Mapping[str, str | Callable[[re.Match[str]], str]] = {  # what onnxruntime says
+    r".*model IR version: (\d+), max[^:]*: (\d+).*": rf"it has IR version \1, {_READS} \2",
+    r".*Opset (\d+) is under .* till opset (\d+).*": rf"it has opset \1, {_READS} \2",
+    r"^\[ONNXRuntimeError\] : \d+ : \w+ : ": "",
+    r"Load model from [^\n]* failed:|/\S+\.(cc|h):\d+ .*?\)( const)? ": "",
+    r".*running (\w+) node.* memory for requested buffer of size (\d+).*": lambda found: (
+        f"operator {found[1]!r} wants {int(found[2]) >> 20} MiB of memory, more than there is"
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -191,9 +200,12 @@ def _start_errors(wanted: str) -> Iterator[None]:
 
 
 def _artifact_error(message: str, reason: str) -> ArtifactError:
-    first = _ERROR_CODE.sub("", reason.partition("\n")[0])
+    for pattern, plainer in _PLAINER.items():
+        reason = re.sub(pattern, plainer, reason, count=1, flags=re.DOTALL)
+    first = reason.partition("\n")[0]
     shown = textwrap.shorten(first, _LONGEST_REASON, placeholder=" ...")
-    return ArtifactError(f"{message}: {shown}", hint="check the file, or export it again")
+    check = "upgrade onnxruntime" if _READS in first else "check the file"
+    return ArtifactError(f"{message}: {shown}", hint=f"{check}, or export it again")
 
 
 def _did_not_start(wanted: str, reason: str) -> InputError:

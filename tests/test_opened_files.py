@@ -33,12 +33,8 @@ ALLOWED = {
     ("graph", "onnx.load(path, format='protobuf', load_external_data=False)"): "looked at before",
     (
         "graph",
-        "onnx.load(path, format='protobuf', load_external_data=external_data)",
+        "load_external_data_for_tensor(tensor, str(target.parent))",
     ): "looked at before",
-    (
-        "graph",
-        "onnx.load_external_data_for_model(model, str(path.parent))",
-    ): "onnx looks at these files itself",
     ("graph", "onnx.load(result)"): "written a moment ago",
     ("attachment", "onnx.load(unfinished.path)"): "written a moment ago",
     ("parity", "onnx.load(reference)"): "written a moment ago",
@@ -48,11 +44,11 @@ ALLOWED = {
     ("images", "_GROUPS.read_text('ascii')"): "the kernel's own",
     ("images", "Path('/proc/self/statm').read_text('ascii')"): "the kernel's own",
     ("images", "path.read_text('ascii')"): "the kernel's own",
-    ("training", "Path('/proc/meminfo').read_text('ascii')"): "the kernel's own",
+    ("images", "Path('/proc/meminfo').read_text('ascii')"): "the kernel's own",
 }
 OPENING = {
     *("open", "fdopen", "FileIO", "read_bytes", "read_text", "mmap", "memmap", "fromfile"),
-    *("load_file", "safe_open", "load_external_data_for_model"),
+    *("load_file", "safe_open", "load_external_data_for_tensor"),
 }
 LOADING = ("np.load", "numpy.load", "onnx.load")
 

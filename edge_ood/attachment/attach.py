@@ -30,9 +30,10 @@ from edge_ood.attachment.step_images import (
     parity_images,
     ranging_input,
     statistics_images,
+    with_images_back,
 )
 from edge_ood.attachment.tune import tune
-from edge_ood.files.output import atomic_output, report_path
+from edge_ood.files.output import atomic_output, report_path, under_its_name
 from edge_ood.graph.assemble import assemble
 from edge_ood.graph.precision import INT8_TARGETS, quantised, with_float16
 from edge_ood.graph.simplify import simplify
@@ -131,11 +132,16 @@ def fit(unfinished: Unfinished) -> Unfinished:
     request = unfinished.request
     given = [output.name for output in request.classifier.graph.output]
     bound = request.options.bound_heads or tuple(map(bind_head, default_heads(given)))
-    images, thresholds_from = statistics_images(request)
+    request = with_images_back(request, bound)
+    images, thresholds_from = statistics_images(request, bound)
     request.options.guarantee.check_images(len(thresholds_from))
-    heads = with_statistics(request, bound, images)
-    hashes = with_hashes(request.training).hashes
-    return replace(unfinished, heads=heads, thresholds_from=thresholds_from, training_hashes=hashes)
+    return replace(
+        unfinished,
+        request=request,
+        heads=with_statistics(request, bound, images),
+        thresholds_from=thresholds_from,
+        training_hashes=with_hashes(request.training).hashes,
+    )
 
 
 def choose_parameters(unfinished: Unfinished) -> Unfinished:
@@ -195,10 +201,12 @@ def compare_with_fp32(unfinished: Unfinished) -> Unfinished:
     options = unfinished.request.options
     held = compared_images(unfinished.fp32_request).paths
     with tempfile.TemporaryDirectory() as folder:
-        reference = Unfinished(unfinished.fp32_request, Path(folder, "fp32.onnx"))
-        for step in (fit, choose_parameters, assemble_file, calibrate):
-            reference = step(reference)
-        comparison = compare(unfinished.path, reference.path, held, provider=options.provider)
+        path = Path(folder, "fp32.onnx")
+        reference = Unfinished(unfinished.fp32_request, path)
+        with under_its_name(path, "the same artefact in fp32"):
+            for step in (fit, choose_parameters, assemble_file, calibrate):
+                reference = step(reference)
+            comparison = compare(unfinished.path, path, held, provider=options.provider)
     check_label_flips(comparison, options.precision, options.max_label_flips)
     check_ranking(comparison, options.precision, [h.name for h in unfinished.heads if h.epsilon])
     return replace(unfinished, comparison=comparison)

@@ -37,7 +37,8 @@ class Attached:
     @property
     def warnings(self) -> list[str]:
         """What should make you look twice, one sentence each."""
-        found = choice_warnings(self.metadata)
+        of_training = self.metadata.provenance.get("warning")
+        found = [*([str(of_training)] if of_training else []), *choice_warnings(self.metadata)]
         if self.comparison is not None:
             found += self.comparison.warnings(self.metadata.precision)
         return found

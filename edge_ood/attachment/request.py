@@ -180,6 +180,8 @@ class Request:
         provenance: Model, objective, seed and the like, for the metadata.
         training_role: What the manifest calls the images in `training`, where it is not known what
             the classifier was trained on.
+        lent: Those in `training` that are ID images held back from calibration, so that they may
+            fit or choose something; they set thresholds where there is nothing of the kind.
 
     Raises:
         InputError: If parameters are to be chosen by outliers and there are none.
@@ -196,6 +198,7 @@ class Request:
     others: Mapping[str, ImageSet] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     training_role: str = "training"
+    lent: ImageSet = field(default_factory=lambda: ImageSet(()))
 
     def __post_init__(self) -> None:
         sources = {head.weights_source for head in self.options.bound_heads}

@@ -8,6 +8,7 @@ import numpy as np
 from edge_ood.artifact.contract import INPUT_NAME
 from edge_ood.attachment.request import Request
 from edge_ood.graph.assemble import assemble_reader
+from edge_ood.graph.roundoff import feature_roundoff
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.reading import decode_each
 from edge_ood.onnx_session import open_session
@@ -55,10 +56,12 @@ def _feed(request: Request, images: ImageSet, accumulators: Sequence[Accumulator
     names = [output.name for output in session.get_outputs()]
     assert images.labels is not None  # training images are labelled, others were checked
     decoded = decode_each(images.paths, request.preprocess)
+    roundoff = feature_roundoff(request.classifier)
     for part in slices(len(images), _BATCH):
         labels = images.labels[part]
         batch = np.stack([next(decoded).pixels for _ in labels])
         arrays = session.run(names, {INPUT_NAME: batch})
-        outputs = Outputs.from_named(dict(zip(names, arrays, strict=True)))
+        named = Outputs.from_named(dict(zip(names, arrays, strict=True)))
+        outputs = replace(named, roundoff=roundoff)
         for accumulator in accumulators:
             accumulator.update(outputs, labels)

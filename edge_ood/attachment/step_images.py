@@ -1,5 +1,8 @@
 """Which images each step of attaching reads, and as what."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,19 +13,48 @@ from edge_ood.images.folders import ImageSet
 from edge_ood.images.reading import DecodedImage, decode_all, decode_each, with_hashes
 from edge_ood.images.splits import evenly_spread, halves_by_hash
 from edge_ood.parity.extremes import extremes
+from edge_ood.scores import BoundHead
 
-__all__ = ["compared_images", "parity_images", "ranging_input", "statistics_images"]
+__all__ = [
+    "compared_images",
+    "parity_images",
+    "ranging_input",
+    "statistics_images",
+    "with_images_back",
+]
 
 _RANGE_IMAGES, _COMPARED_IMAGES = 256, 512
 
 
-def statistics_images(request: Request) -> tuple[ImageSet, ImageSet]:
-    """Which images fit statistics, and which set thresholds.
+def with_images_back(request: Request, heads: Sequence[BoundHead]) -> Request:
+    """Let images that were held back set thresholds, unless something is fitted or chosen by them.
+
+    Args:
+        request: Some of its images may be `lent`.
+        heads: That the artefact gets.
+    """
+    options = request.options
+    decides = any(head.head.fit for head in heads) or options.epsilon != "declared"
+    if decides or options.precision == "int8" or not len(request.lent):
+        return request
+    calibration = _joined(request.calibration, request.lent)
+    back = set(request.lent.paths)
+    others = np.array([path not in back for path in request.training.paths], np.bool_)
+    provenance = {**request.provenance, "statistics": "none"}
+    if not others.any():
+        request = replace(request, training=calibration, training_role="calibration")
+    else:
+        request = replace(request, training=request.training.subset(others))
+    return replace(request, calibration=calibration, lent=ImageSet(()), provenance=provenance)
+
+
+def statistics_images(request: Request, heads: Sequence[BoundHead]) -> tuple[ImageSet, ImageSet]:
+    """Which images fit statistics, and which set thresholds: all, where no head is fitted.
 
     Raises:
         InputError: If calibration images are to fit them, and have no labels.
     """
-    if request.options.statistics == "training":
+    if request.options.statistics == "training" or not any(head.head.fit for head in heads):
         return request.training, request.calibration
     if request.calibration.labels is None:
         raise InputError(
@@ -57,6 +89,15 @@ def compared_images(request: Request) -> ImageSet:
     others = np.array([path not in ranged for path in request.training.paths])
     held = request.training.subset(others) if others.any() else request.training
     return evenly_spread(held, _COMPARED_IMAGES)
+
+
+def _joined(first: ImageSet, second: ImageSet) -> ImageSet:
+    """Both, in the order of their paths, with their hashes."""
+    paths = np.array([*first.paths, *second.paths])
+    both = ImageSet(tuple(paths), hashes=(*first.hashes, *second.hashes))
+    if first.labels is not None and second.labels is not None:
+        both = replace(both, labels=np.concatenate([first.labels, second.labels]))
+    return replace(both, classes=first.classes).subset(np.argsort(paths, kind="stable"))
 
 
 def _range_images(request: Request) -> ImageSet:

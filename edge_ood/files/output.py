@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge_ood.errors import DataError, InputError
+from edge_ood.errors import DataError, EdgeOodError, InputError
 from edge_ood.files.temporary import is_unfinished, remove_leftovers, temporary_name
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "publish",
     "replacing",
     "report_path",
+    "under_its_name",
 ]
 
 _PRIVATE = 0o600
@@ -115,7 +116,7 @@ def atomic_output(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise _cannot_write(path, error) from error
     try:
-        with replacing(target) as temporary:
+        with replacing(target) as temporary, under_its_name(temporary, path):
             yield temporary
     except OSError as error:
         # An error that names another file, or a closed pipe, is not about this output.
@@ -123,6 +124,16 @@ def atomic_output(path: Path) -> Iterator[Path]:
         if not ours or error.errno == errno.EPIPE:
             raise
         raise _cannot_write(path, error) from error
+
+
+@contextlib.contextmanager
+def under_its_name(temporary: Path, path: Path | str) -> Iterator[None]:
+    """Let errors name a file as the user does, who never sees the temporary one."""
+    try:
+        yield
+    except EdgeOodError as error:
+        error.args = (str(error).replace(str(temporary), str(path)), *error.args[1:])
+        raise
 
 
 @contextlib.contextmanager

@@ -16,12 +16,17 @@ from edge_ood.attachment.request import Options, Request
 from edge_ood.errors import ExportError, InputError
 from edge_ood.files.paths import file_sha256
 from edge_ood.foreign.conventions import ForeignClassifier, ForeignNetwork, conventions_of
+from edge_ood.foreign.gradients import check_gradients
 from edge_ood.foreign.id_images import IdFolders, IdImages, read_id_images
-from edge_ood.foreign.trial import Trial, try_network
+from edge_ood.foreign.memory_limit import within_memory
+from edge_ood.foreign.trial import Trial, tried_images, try_network
 from edge_ood.graph.adopt import adopt
 from edge_ood.graph.assemble import assemble_reader
 from edge_ood.graph.endings import Ending, find_ending
+from edge_ood.graph.evaluation_mode import check_mode, check_weights
 from edge_ood.graph.intake import image_input, normal_form, read_model
+from edge_ood.graph.own_part import cut_to
+from edge_ood.images.folders import ImageSet
 from edge_ood.onnx_session import open_session, translated_errors
 from edge_ood.parity.onnx_reference import onnx_reference
 from edge_ood.scores import BoundHead, bind_head, default_heads
@@ -72,25 +77,29 @@ def attach_foreign(
     images = read_id_images(folders)
     for note in images.notes:
         on_note(note)
-    options.guarantee.check_images(len(images.calibration))
+    options.guarantee.check_images(len(images.calibration) + len(images.held_back))
     _check_precision(options, images)
-    normal = normal_form(model, entry)
+    normal = normal_form(model, entry, logits=source.logits)
     ending = find_ending(
         normal,
         classes=len(images.classes) or None,
         logits=source.logits,
         features=source.features,
     )
+    used = cut_to(model, [ending.output])
+    check_weights(used)
+    check_mode(used)
     images = _with_classes(images, ending, on_note)
     on_step("try")
-    network = ForeignNetwork(model, ending.output, entry.batch, options.provider)
-    tried = try_network(
-        network,
-        conventions_of(source, entry),
-        images,
-        activation=ending.activation,
-        on_note=on_note,
-    )
+    conventions = conventions_of(source, entry)
+    with within_memory("the model cannot run on these images"):
+        tried = try_network(
+            ForeignNetwork(model, ending.output, entry.batch, options.provider),
+            conventions,
+            images,
+            activation=ending.activation,
+            on_note=on_note,
+        )
     classifier = adopt(
         normal,
         entry,
@@ -100,6 +109,7 @@ def attach_foreign(
     )
     _check_adopted(classifier, tried, ending, options.provider)
     chosen = _choose_heads(options, images, ending, tried, on_note)
+    check_gradients(chosen.bound_heads, entry, classifier)
     perturbing = sum(head.epsilon > 0 for head in chosen.bound_heads)
     preprocess = tried.convention.preprocess
     request = Request(
@@ -111,6 +121,7 @@ def attach_foreign(
         calibration=images.calibration,
         options=chosen,
         training_role=images.role,
+        lent=_lent(images, chosen=len(conventions) > 1),
         provenance=_provenance(source, model, ending, tried, images),
     )
     return attach(request, output, on_step=on_step)
@@ -122,6 +133,18 @@ def _check_precision(options: Options, images: IdImages) -> None:
             "the ranges of int8 come from images that set no threshold, and there are none",
             hint="give --id, or class folders in --calibration; or --precision fp16",
         )
+
+
+def _lent(images: IdImages, *, chosen: bool) -> ImageSet:
+    """Images that set thresholds where none is needed for statistics.
+
+    Not those by which a convention was chosen: it would suit them better than other images.
+    """
+    if not chosen or not len(images.held_back):
+        return images.held_back
+    apart = set(tried_images(images).paths)
+    rest = np.array([path not in apart for path in images.held_back.paths], np.bool_)
+    return images.held_back.subset(rest)
 
 
 def _with_classes(images: IdImages, ending: Ending, on_note: Callable[[str], None]) -> IdImages:

@@ -3,6 +3,7 @@
 The file itself runs on arrays made with NumPy: nothing in it is changed yet.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,9 +13,10 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from edge_ood.errors import InputError
+from edge_ood.errors import ArtifactError, InputError
 from edge_ood.graph.adopt import CHANNELS, channel_matrix
 from edge_ood.graph.intake import LAYOUTS, ImageInput
+from edge_ood.graph.own_part import cut_to
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.onnx_session import open_session, translated_errors
 from edge_ood.threads import slices
@@ -38,6 +40,9 @@ PIXELS: Mapping[str, tuple[RGB, RGB]] = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
 """Mean and std by name: pixels become [0, 1], [0, 255], [-1, 1], or what ImageNet networks take."""
+
+_NO_KERNEL = re.compile(r"implementation for (?P<operator>\w+).* node with name '(?P<node>.*)'")
+_ODD_TYPES = {TensorProto.DOUBLE: "float64", TensorProto.BFLOAT16: "bfloat16"}
 
 _BATCH = 32
 _GIVEN = "given"
@@ -183,12 +188,11 @@ class ForeignNetwork:
     def __init__(
         self, model: onnx.ModelProto, output: str, batch: int | None, provider: str
     ) -> None:
-        if output not in {value.name for value in model.graph.output}:
-            shown = onnx.ModelProto()
-            shown.CopyFrom(model)
-            shown.graph.output.append(helper.make_empty_tensor_value_info(output))
-            model = shown
-        self._session = open_session(model.SerializeToString(), provider=provider)
+        used = cut_to(model, [output])
+        try:
+            self._session = open_session(used.SerializeToString(), provider=provider)
+        except ArtifactError as error:
+            raise _cannot_run(error, used) from error
         self._output = output
         self._batch = batch
 
@@ -213,6 +217,20 @@ class ForeignNetwork:
             (found,) = self._session.run([self._output], {entry: images})
         rows: NDArray[np.float64] = np.asarray(found, np.float64).reshape(len(images), -1)[:count]
         return rows
+
+
+def _cannot_run(error: ArtifactError, model: onnx.ModelProto) -> ArtifactError:
+    """The error, or what is missing in onnxruntime where that is what it is about."""
+    missing = _NO_KERNEL.search(str(error))
+    if missing is None:
+        return error
+    kinds = {tensor.data_type for tensor in model.graph.initializer} & _ODD_TYPES.keys()
+    found = "".join(f" for {_ODD_TYPES[kind]}" for kind in sorted(kinds))
+    node = f" (node {missing['node']!r})" if missing["node"] else ""
+    return ArtifactError(
+        f"onnxruntime has no {missing['operator']}{found}{node}",
+        hint="export the classifier in float32",
+    )
 
 
 def predicted(rows: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -11,7 +11,13 @@ from edge_ood.errors import DataError
 from edge_ood.files.regular import read_regular
 from edge_ood.files.text_file import text_lines
 from edge_ood.images.class_names import class_positions, same_form
-from edge_ood.images.copies import copies_note, first_of_each, labels_note, two_labels
+from edge_ood.images.copies import (
+    copies_note,
+    first_of_each,
+    labels_note,
+    refuse_trained_on,
+    two_labels,
+)
 from edge_ood.images.folders import ImageSet, find_images, read_class_folders, read_images
 from edge_ood.images.levels import check_class_folders
 from edge_ood.images.reading import with_hashes
@@ -48,7 +54,8 @@ class IdImages:
         deciding: They fit statistics, and choose what is to be chosen.
         calibration: They set thresholds and p-values.
         role: What `deciding` are: `training` images; `statistics`, one half of the calibration
-            images, by hash; or `calibration`, where no labels let them decide anything.
+            images, by hash, which is given back where nothing is fitted or chosen by them; or
+            `calibration`, where no labels let them decide anything.
         notes: What the user should know, one sentence each.
     """
 
@@ -57,6 +64,11 @@ class IdImages:
     calibration: ImageSet
     role: str
     notes: tuple[str, ...] = ()
+
+    @property
+    def held_back(self) -> ImageSet:
+        """Those of `deciding` that set thresholds, too, where nothing is decided by them."""
+        return self.deciding if self.role == "statistics" else ImageSet(())
 
 
 def read_id_images(folders: IdFolders) -> IdImages:
@@ -74,7 +86,7 @@ def read_id_images(folders: IdFolders) -> IdImages:
         training = with_hashes(_labelled(folders.training, names))
         calibration = read_images(folders.calibration, training.classes)
         calibration = with_hashes(replace(calibration, classes=training.classes))
-        _check_apart(training, calibration, folders.calibration)
+        refuse_trained_on(calibration, [training], "calibration", folders.calibration)
         training, of_training = _once(training, "training")
         calibration, of_calibration = _once(calibration, "calibration")
         notes = (*of_training, *of_calibration)
@@ -127,15 +139,6 @@ def _perhaps_labelled(folder: Path, names: Sequence[str]) -> ImageSet:
         return read_images(folder)
     check_class_folders(folder, paths)
     return read_images(folder, sorted(tops))
-
-
-def _check_apart(training: ImageSet, calibration: ImageSet, folder: Path) -> None:
-    copies = len(set(calibration.hashes) & set(training.hashes))
-    if copies:
-        raise DataError(
-            f"{copies} of {len(calibration)} calibration images are also training images",
-            hint=f"remove them from '{folder}'",
-        )
 
 
 def _read_classes(path: Path) -> tuple[str, ...]:

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from edge_ood.errors import ArtifactError, DataError, InputError
 from edge_ood.foreign.conventions import PIXELS, Convention, ForeignNetwork, kind_of, predicted
 from edge_ood.foreign.id_images import IdImages
+from edge_ood.foreign.steadiness import check_steady
 from edge_ood.graph.intake import LAYOUTS
+from edge_ood.images.folders import ImageSet
 from edge_ood.images.reading import decode_all
 from edge_ood.images.splits import evenly_spread
 from edge_ood.metrics.classification import chance_level
 
-__all__ = ["Trial", "check_convention", "choose_pixels", "try_network"]
+__all__ = ["Trial", "check_convention", "choose_pixels", "tried_images", "try_network"]
 
 _WAYS = "--pixels unit, byte, signed or imagenet, or --mean and --std"
 _TRIED_IMAGES = 128
@@ -68,11 +70,13 @@ def try_network(
         on_note: Called with sentences that the user should read.
 
     Raises:
-        InputError: If there are several conventions and no labels, or they do not tell.
+        InputError: If there are several conventions and no labels, or they do not tell; or an
+            answer is not finite, or not about its image alone.
         DataError: If the network does not know the images.
     """
-    chosen = evenly_spread(images.deciding, _TRIED_IMAGES)
+    chosen = tried_images(images)
     pixels, _ = decode_all(chosen.paths, conventions[0].preprocess)
+    check_steady(network, conventions, pixels)
     convention, accuracy = conventions[0], None
     if len(conventions) > 1:
         convention, said = choose_pixels(network, conventions, pixels, chosen.labels)
@@ -87,6 +91,11 @@ def try_network(
     rows = network(pixels, convention)
     gives = "logits" if activation else kind_of(rows)
     return Trial(convention, rows, pixels, accuracy, gives)
+
+
+def tried_images(images: IdImages) -> ImageSet:
+    """Those that a network is tried on: at most 128, from all over the deciding ones."""
+    return evenly_spread(images.deciding, _TRIED_IMAGES)
 
 
 def choose_pixels(

@@ -7,7 +7,6 @@ from onnx import TensorProto
 from edge_ood.artifact.contract import INPUT_NAME
 from edge_ood.errors import ArtifactError
 from edge_ood.graph.array import GraphArray, GraphBuilder, GraphNamespace
-from edge_ood.graph.gradient import append_gradient
 from edge_ood.graph.network import (
     PREPROCESSED,
     GraphOutput,
@@ -17,6 +16,7 @@ from edge_ood.graph.network import (
     record_classifier,
 )
 from edge_ood.graph.simplify import prune
+from edge_ood.graph.wide_gradient import append_wide_gradient
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.scores._softmax import below_peak, log_total
 
@@ -84,7 +84,7 @@ def _adversary(
     """The recorded classifier, led away from its prediction."""
     xp = GraphNamespace()
     loss = log_total(xp, below_peak(xp, logits))
-    gradient = append_gradient(
+    gradient = append_wide_gradient(
         builder,
         of=loss.name,
         wrt=PREPROCESSED,

@@ -54,7 +54,7 @@ def size_budget(path: Path, heads: Sequence[str]) -> tuple[Part, ...]:
     Returns:
         All `PARTS` in their order; `size_bytes` sums to the size of the file.
     """
-    graph = load_model_file(path, external_data=False).graph
+    graph = load_model_file(path).graph
     parts = _parts_of_nodes(graph, heads)
     readers, makers = defaultdict(set), {}
     for node, part in zip(graph.node, parts, strict=True):

@@ -14,6 +14,7 @@ from onnx import NodeProto, TensorProto
 from edge_ood.errors import InputError, UnknownNameError
 from edge_ood.graph.draft import Draft, start
 from edge_ood.graph.shapes import PROBED_BATCHES, Extents, Facts, attribute
+from edge_ood.graph.sizes import check_sizes
 from edge_ood.scores import PENULTIMATE
 
 __all__ = ["FLOATS", "Ending", "Graph", "find_ending", "shown_shape"]
@@ -99,11 +100,13 @@ def find_ending(
         features: Names of the tensors to take for features, in place of a search.
 
     Raises:
+        ExportError: If a tensor takes more memory than there is.
         InputError: If no output is one row of K numbers an image, or several are.
         UnknownNameError: If a tensor does not exist.
     """
     draft = start(model)
     graph = Graph(draft, draft.facts())
+    check_sizes(draft.nodes, graph.facts)
     for name in (*([logits] if logits else []), *features):
         graph.check_name(name)
     output = logits or _choose_output(graph, classes)

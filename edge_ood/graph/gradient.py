@@ -9,7 +9,7 @@ Nothing fixes the batch size. A perturbed score is:
     score on again["logits"]
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -20,6 +20,7 @@ from edge_ood.errors import ExportError
 from edge_ood.graph.array import OPSET, GraphBuilder
 from edge_ood.graph.declare import declare_shapes
 from edge_ood.graph.draft import Draft
+from edge_ood.graph.rearranged import Rearranged, append_rearranged
 from edge_ood.graph.rules import Rule, find_rule
 from edge_ood.graph.rules._broadcast import filled_like
 from edge_ood.graph.shapes import analyse
@@ -93,8 +94,8 @@ def append_gradient(
     facts.extend(scratch.nodes, scratch.initializers, opsets)
     constants = {tensor.name: tensor for tensor in scratch.initializers}
     draft = Draft(scratch.nodes, constants, {}, [gradient], opsets)
-    tidy(draft, facts)
-    return _commit(draft, builder)
+    tidy(draft, facts, tape.origins)
+    return _commit(draft, builder, tape.origins)
 
 
 def append_step(builder: GraphBuilder, x: str, gradient: str, step: NDArray[np.floating]) -> str:
@@ -220,10 +221,16 @@ def _differentiable(nodes: Sequence[NodeProto], source: str, tape: Tape) -> list
     return path
 
 
-def _commit(gradient: Draft, builder: GraphBuilder) -> str:
+def _commit(gradient: Draft, builder: GraphBuilder, origins: Mapping[str, Rearranged]) -> str:
     """Move the nodes of a gradient, and the constants that they read, to the graph's builder."""
+    arrays = {name: numpy_helper.to_array(t) for name, t in gradient.weights.items()}
     gradient.rename(
-        {name: builder.constant(numpy_helper.to_array(t)) for name, t in gradient.weights.items()}
+        {
+            name: append_rearranged(builder, array, origins[name])
+            if name in origins
+            else builder.constant(array)
+            for name, array in arrays.items()
+        }
     )
     builder.nodes.extend(gradient.nodes)
     return gradient.outputs[0]

@@ -21,11 +21,16 @@ from onnx import (
 from edge_ood.artifact.metadata import METADATA_KEY
 from edge_ood.errors import ArtifactError, ExportError, InputError
 from edge_ood.graph.array import OPSET
+from edge_ood.graph.branches import decide_branches
 from edge_ood.graph.draft import finish, start
+from edge_ood.graph.external import read_external_data
 from edge_ood.graph.loading import has_valid_texts
 from edge_ood.graph.open_batch import open_batch
-from edge_ood.graph.sanity import all_nodes, first_absurdity, shortened
+from edge_ood.graph.order import sort_nodes
+from edge_ood.graph.own_part import own_part
+from edge_ood.graph.sanity import first_absurdity, shortened
 from edge_ood.graph.shapes import PROBED_BATCHES
+from edge_ood.graph.versions import check_versions, lower_ir_version, opset_version
 from edge_ood.images.preprocess import LARGEST_SIZE_PX
 from edge_ood.onnx_session import check_model_file
 
@@ -33,7 +38,6 @@ __all__ = ["LAYOUTS", "ImageInput", "image_input", "normal_form", "read_model"]
 
 LAYOUTS = ("nchw", "nhwc")
 
-_OWN_DOMAINS = ("", "ai.onnx")
 _CHANNELS = (1, 3)
 _ELEMENT_TYPES = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.UINT8)
 _BATCH = "N"
@@ -77,33 +81,27 @@ def read_model(path: Path) -> onnx.ModelProto:
         path: Untrusted; weights are read from files in its own folder only.
 
     Raises:
-        ArtifactError: If it is missing, no valid ONNX model, or an artefact.
-        ExportError: If it has operators that onnxruntime does not have everywhere.
+        ArtifactError: If it is missing, no valid ONNX model, or an artefact, or weights of it lie
+            elsewhere.
+        ExportError: If it has sparse weights.
     """
     check_model_file(path)
     try:
-        # A named format: onnx would infer another from an ending such as .json.
-        model = onnx.load(path, format="protobuf", load_external_data=False)
-        if not has_valid_texts(model):
-            raise _invalid(path, "a name in it is no text")
-        if absurdity := first_absurdity(model):
-            raise _invalid(path, absurdity)
-        if any(entry.key == METADATA_KEY for entry in model.metadata_props):
-            raise ArtifactError(
-                f"'{path}' is an edge-ood artefact already",
-                hint="'edge-ood calibrate' gives it new thresholds; attach to the classifier",
-            )
-        onnx.load_external_data_for_model(model, str(path.parent))
-        onnx.checker.check_model(model)
+        model = _checked(path)
     except DecodeError as error:
         raise _invalid(path, "it cannot be parsed") from error
     except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
         raise _invalid(path, shortened(str(error))) from error
     except OSError as error:
-        raise _invalid(path, f"{error.strerror or error}: '{error.filename}'") from error
+        where = f": '{error.filename}'" if error.filename else ""
+        raise _invalid(path, f"{error.strerror or error}{where}") from error
+    if model.graph.sparse_initializer:
+        raise ExportError(
+            f"'{path}' has sparse weights, expected dense ones", hint="export it with dense weights"
+        )
     if model.functions:
         model = inliner.inline_local_functions(model)
-    _check_operators(model, path)
+    lower_ir_version(model)
     return model
 
 
@@ -154,29 +152,38 @@ def image_input(
     return ImageInput(value.name, elem_type, found, channels or 3, side, sizes[0])
 
 
-def normal_form(model: onnx.ModelProto, entry: ImageInput) -> onnx.ModelProto:
+def normal_form(
+    model: onnx.ModelProto, entry: ImageInput, *, logits: str | None = None
+) -> onnx.ModelProto:
     """The same classifier in opset 18 or newer, with any number of images at a time.
+
+    Branches that are the same for every image are decided, and nothing is left of what needs
+    operators of other domains; see `own_part`.
 
     Args:
         model: As `read_model` gives it; stays as it is.
         entry: Its input.
+        logits: The tensor that is its answer, where somebody named it.
 
     Raises:
-        ExportError: If onnx cannot convert it, or its batch cannot be opened.
+        ExportError: If onnx cannot convert it, its batch cannot be opened, or its answer needs
+            operators that onnxruntime does not have everywhere.
     """
-    if _opset(model) < OPSET:
+    model = own_part(model, logits=logits)
+    version = opset_version(model)
+    if version < OPSET:
         try:
             model = version_converter.convert_version(model, OPSET)
         except (version_converter.ConvertError, RuntimeError) as error:
             reason = shortened(str(error))
             raise ExportError(
-                f"onnx cannot convert the model from opset {_opset(model)} to {OPSET}: {reason}",
+                f"onnx cannot convert the model from opset {version} to {OPSET}: {reason}",
                 hint=f"export it with opset {OPSET}",
             ) from error
     draft = start(model)
-    draft.inputs = {
-        entry.name: helper.make_tensor_value_info(entry.name, entry.elem_type, entry.shape(_BATCH))
-    }
+    draft.inputs = {entry.name: _declared(entry, entry.batch or _BATCH)}
+    decide_branches(draft)
+    draft.inputs = {entry.name: _declared(entry, _BATCH)}
     if entry.batch is not None:
         facts = open_batch(draft, entry.batch)
         if not any((facts.extents(name) or (0,))[0] == PROBED_BATCHES for name in draft.outputs):
@@ -191,22 +198,33 @@ def normal_form(model: onnx.ModelProto, entry: ImageInput) -> onnx.ModelProto:
         for size in value.type.tensor_type.shape.dim:
             size.Clear()
     del opened.opset_import[:]
-    opened.opset_import.add(domain="", version=_opset(model))
+    opened.opset_import.add(domain="", version=opset_version(model))
     return opened
 
 
-def _check_operators(model: onnx.ModelProto, path: Path) -> None:
-    for node in all_nodes(model.graph.node):
-        if node.domain not in _OWN_DOMAINS:
-            raise ExportError(
-                f"'{path}' has operator {node.op_type!r} of domain {node.domain!r} (node "
-                f"{node.name!r}), expected ONNX's own operators",
-                hint="export it without optimisations for one runtime; they are made at load",
-            )
-    if model.graph.sparse_initializer:
-        raise ExportError(
-            f"'{path}' has sparse weights, expected dense ones", hint="export it with dense weights"
+def _checked(path: Path) -> onnx.ModelProto:
+    """The model of a file, as long as nothing in it is strange; onnx's own errors are raw."""
+    # A named format: onnx would infer another from an ending such as .json.
+    model = onnx.load(path, format="protobuf", load_external_data=False)
+    if not has_valid_texts(model):
+        raise _invalid(path, "a name in it is no text")
+    if any(entry.key == METADATA_KEY for entry in model.metadata_props):
+        raise ArtifactError(
+            f"'{path}' is an edge-ood artefact already",
+            hint="'edge-ood calibrate' gives it new thresholds; attach to the classifier",
         )
+    if absurdity := first_absurdity(model):
+        raise _invalid(path, absurdity)
+    check_versions(model, path)
+    if circle := sort_nodes(model):
+        raise _invalid(path, circle)
+    read_external_data(model, path)
+    onnx.checker.check_model(model)
+    return model
+
+
+def _declared(entry: ImageInput, batch: int | str) -> ValueInfoProto:
+    return helper.make_tensor_value_info(entry.name, entry.elem_type, entry.shape(batch))
 
 
 def _layout(value: ValueInfoProto, sizes: Sequence[int | None]) -> str:
@@ -245,11 +263,6 @@ def _side(value: ValueInfoProto, height: int | None, width: int | None, size_px:
     return fixed.pop() if fixed else int(size_px or 0)
 
 
-def _opset(model: onnx.ModelProto) -> int:
-    own = [int(entry.version) for entry in model.opset_import if entry.domain in _OWN_DOMAINS]
-    return max(own, default=1)
-
-
 def _sizes(value: ValueInfoProto) -> list[int | None] | None:
     """Sizes of a tensor, None for one that is open; None if it is no tensor of known rank."""
     kind = value.type.tensor_type
@@ -273,5 +286,5 @@ def _described(value: ValueInfoProto) -> str:
 def _invalid(path: Path, reason: str) -> ArtifactError:
     return ArtifactError(
         f"'{path}' is not a valid ONNX model: {reason}",
-        hint="give an ONNX file, with the files of its weights beside it; export it again",
+        hint="give an ONNX file, its weights beside it as files, not as links; export it again",
     )

@@ -12,15 +12,14 @@ from edge_ood.onnx_session import check_model_file
 __all__ = ["has_valid_texts", "load_model_file", "model_of"]
 
 
-def load_model_file(path: Path, *, external_data: bool = True) -> onnx.ModelProto:
+def load_model_file(path: Path) -> onnx.ModelProto:
     """Read an ONNX file whose every text is valid.
 
     onnxruntime opens files with stray bytes in their names, and onnx fails on them wherever such a
     name is written anew.
 
     Args:
-        path: The file.
-        external_data: Read constants that lie in other files, too.
+        path: The file. Constants that lie in other files stay there: no artefact has any.
 
     Raises:
         ArtifactError: If the file is missing or damaged.
@@ -28,7 +27,7 @@ def load_model_file(path: Path, *, external_data: bool = True) -> onnx.ModelProt
     check_model_file(path)
     try:
         # A named format: onnx would infer another from an ending such as .json.
-        model = onnx.load(path, format="protobuf", load_external_data=external_data)
+        model = onnx.load(path, format="protobuf", load_external_data=False)
     except DecodeError as error:
         raise _damaged(path, "it is cut off or overwritten") from error
     if not has_valid_texts(model):

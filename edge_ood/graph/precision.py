@@ -28,9 +28,7 @@ __all__ = [
     "INT8_TARGETS",
     "Int8Target",
     "float32_tail",
-    "half_name",
     "quantised",
-    "whole_name",
     "with_float16",
 ]
 
@@ -207,7 +205,7 @@ class _Halving:
             node.input[:] = [read(n) if n in self.floats else n for n in node.input]
             if halve:
                 self.halved.update(made)
-                node.output[:] = [half_name(n) if n in self.floats else n for n in node.output]
+                node.output[:] = [_half_name(n) if n in self.floats else n for n in node.output]
             else:
                 self.single.update(made)
             self.nodes.append(node)
@@ -232,16 +230,16 @@ class _Halving:
         weights = self.draft.array(name)
         if name not in self.halved and weights is not None:
             cut = np.clip(weights, -_LARGEST_HALF, _LARGEST_HALF).astype(np.float16)
-            self.draft.weights[half_name(name)] = numpy_helper.from_array(cut, half_name(name))
+            self.draft.weights[_half_name(name)] = numpy_helper.from_array(cut, _half_name(name))
         elif name not in self.halved:
-            self._cast(name, half_name(name), TensorProto.FLOAT16)
+            self._cast(name, _half_name(name), TensorProto.FLOAT16)
         self.halved.add(name)
-        return half_name(name)
+        return _half_name(name)
 
     def _as_single(self, name: str) -> str:
         """Name of the tensor in float32, made when it is first read."""
         if name not in self.single and name in self.floats:
-            self._cast(half_name(name), name, TensorProto.FLOAT)
+            self._cast(_half_name(name), name, TensorProto.FLOAT)
             self.single.add(name)
         return name
 
@@ -250,14 +248,9 @@ class _Halving:
         self.nodes.append(helper.make_node("Cast", [source], [result], name=name, to=to))
 
 
-def half_name(name: str) -> str:
+def _half_name(name: str) -> str:
     """What `with_float16` calls the float16 version of a tensor."""
     return name + _HALF
-
-
-def whole_name(name: str) -> str:
-    """The tensor that a name of `half_name` is a version of; any other name as it is."""
-    return name.removesuffix(_HALF)
 
 
 def _with_node_names(classifier: onnx.ModelProto) -> onnx.ModelProto:

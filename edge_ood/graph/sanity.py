@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from onnx import FunctionProto, GraphProto, ModelProto, NodeProto
 
-__all__ = ["all_nodes", "first_absurdity", "shortened"]
+__all__ = ["all_nodes", "first_absurdity", "inner_graphs", "shortened"]
 
 _LONGEST_NAME = 2000
 _LONGEST_REASON = 200
@@ -28,7 +28,7 @@ def all_nodes(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
     """Nodes, and those of the graphs inside them; protobuf reads 100 levels at most."""
     for node in nodes:
         yield node
-        for inner in _inner_graphs(node):
+        for inner in inner_graphs(node):
             yield from all_nodes(inner.node)
 
 
@@ -38,7 +38,8 @@ def shortened(reason: str) -> str:
     return textwrap.shorten(first, _LONGEST_REASON, placeholder=" ...")
 
 
-def _inner_graphs(node: NodeProto) -> Iterator[GraphProto]:
+def inner_graphs(node: NodeProto) -> Iterator[GraphProto]:
+    """The branches or bodies of a node."""
     for part in node.attribute:
         yield from [part.g] if part.HasField("g") else part.graphs
 
@@ -61,7 +62,7 @@ def _names_of(graph: GraphProto) -> Iterator[str]:
 def _names_of_nodes(nodes: Iterable[NodeProto]) -> Iterator[str]:
     for node in nodes:
         yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
-        for graph in _inner_graphs(node):
+        for graph in inner_graphs(node):
             yield from _names_of(graph)
 
 

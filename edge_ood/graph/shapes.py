@@ -16,12 +16,16 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, TypeProto, helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
+from edge_ood.images.decoding.memory import available_memory
+
 __all__ = ["PROBED_BATCHES", "Facts", "analyse", "attribute"]
 
 PROBED_BATCHES = (5, 7)
 """Two sizes that stand in for the open batch; without a common divisor."""
 
 _MOST_ELEMENTS_EVALUATED = 1 << 24
+_SHARE_FOR_VALUES = 4
+"""One part in so many of the memory is for values, which are all kept; the rest stay unknown."""
 _MOST_ELEMENTS_SHOWN_TO_INFERENCE = 4096
 _NEVER_FOLDED = (
     *("Bernoulli", "Multinomial", "RandomNormal", "RandomUniform"),
@@ -63,6 +67,7 @@ class Facts:
     _types: dict[str, tuple[TypeProto, TypeProto]] = field(default_factory=dict)
     _values: dict[str, tuple[Array, Array]] = field(default_factory=dict)
     _weights: dict[str, TensorProto] = field(default_factory=dict)
+    _evaluated_bytes: int = 0
 
     def elem_type(self, name: str) -> int:
         """`TensorProto.DataType` of a tensor; 0 where nothing is known about it."""
@@ -196,12 +201,16 @@ class Facts:
             return {}
         if sum(_elements(kind) for kind in types.values()) > _MOST_ELEMENTS_EVALUATED or not types:
             return {}
+        if self._evaluated_bytes > available_memory() // _SHARE_FOR_VALUES:
+            return {}
         outputs = [name for name in node.output if name]
         function = helper.make_function(
             "fold", "node", list(feeds), outputs, [node], opset_imports=list(opsets)
         )
         results = ReferenceEvaluator(function).run(None, feeds, attributes={})
-        return {n: np.asarray(r) for n, r in zip(outputs, results, strict=True)}
+        arrays = {n: np.asarray(r) for n, r in zip(outputs, results, strict=True)}
+        self._evaluated_bytes += sum(array.nbytes for array in arrays.values())
+        return arrays
 
     def _side_value(self, name: str, side: int) -> Array | None:
         if name in self._weights:

@@ -10,6 +10,7 @@ from onnx import NodeProto, TensorProto, helper
 from edge_ood.errors import ExportError
 from edge_ood.graph.array import GraphBuilder
 from edge_ood.graph.polyphase import Polyphase, add_polyphase, interleave
+from edge_ood.graph.rearranged import Rearranged
 from edge_ood.graph.shapes import Extents, Facts, Shape
 
 __all__ = ["Tape"]
@@ -22,12 +23,14 @@ class Tape:
 
     Attributes:
         masked: Gradients that are 0 wherever the tensor that they belong to is 0.
+        origins: How constants of the builder come about from the network's own weights.
     """
 
     def __init__(self, builder: GraphBuilder, facts: Facts, forward: Iterable[NodeProto]) -> None:
         self.builder = builder
         self.facts = facts
         self.masked: set[str] = set()
+        self.origins: dict[str, Rearranged] = {}
         self._makers = {name: node.op_type for node in forward for name in node.output}
         self._parts: dict[str, list[str]] = {}
         self._polyphase: dict[str, list[Polyphase]] = {}
@@ -167,6 +170,13 @@ class Tape:
     def weights(self, array: NDArray[Any]) -> str:
         """A constant array, in its own element type."""
         return self.builder.constant(array)
+
+    def rearranged(self, weights: NDArray[Any], how: Rearranged) -> str:
+        """A constant made of weights; the network's own have a name."""
+        name = self.builder.constant(how.of(weights))
+        if how.source:
+            self.origins[name] = how
+        return name
 
 
 def _unknown(what: str, name: str) -> ExportError:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto
 
 from edge_ood.graph.draft import Draft, drop_unused
+from edge_ood.graph.rearranged import Rearranged
 from edge_ood.graph.shapes import Facts
 
 __all__ = ["tidy"]
@@ -20,15 +21,16 @@ __all__ = ["tidy"]
 _ELEMENTWISE = frozenset(["Add", "Mul"])
 
 
-def tidy(gradient: Draft, facts: Facts) -> None:
+def tidy(gradient: Draft, facts: Facts, origins: dict[str, Rearranged]) -> None:
     """Make a gradient faster, in place.
 
     Args:
         gradient: Its nodes and the constants that they brought in; one output.
         facts: About its tensors, and those of the forward graph that it reads.
+        origins: How constants come about from the network's weights; gets those that are changed.
     """
     _skip_repetitions(gradient, facts)
-    _scale_in_convolutions(gradient, facts)
+    _scale_in_convolutions(gradient, facts, origins)
     _widen_numbers(gradient, facts)
     drop_unused(gradient)
 
@@ -46,7 +48,7 @@ def _skip_repetitions(gradient: Draft, facts: Facts) -> None:
                 node.input[own] = narrow[repeated]
 
 
-def _scale_in_convolutions(gradient: Draft, facts: Facts) -> None:
+def _scale_in_convolutions(gradient: Draft, facts: Facts, origins: dict[str, Rearranged]) -> None:
     """Multiply the weights of a convolution by what scales its output's channels later on."""
     makers = {node.output[0]: node for node in gradient.nodes}
     uses = gradient.uses()
@@ -61,7 +63,10 @@ def _scale_in_convolutions(gradient: Draft, facts: Facts) -> None:
         weights = None if conv is None else gradient.array(conv.input[1])
         if conv is not None and weights is not None and scale.size in (1, len(weights)):
             factor = scale.reshape(-1, *[1] * (weights.ndim - 1))
-            conv.input[1] = gradient.add(conv.input[1], (weights * factor).astype(weights.dtype))
+            before = conv.input[1]
+            conv.input[1] = gradient.add(before, (weights * factor).astype(weights.dtype))
+            if before in origins:
+                origins[conv.input[1]] = origins[before].scaled(factor)
             renamed[node.output[0]] = name
     gradient.rename(renamed)
 

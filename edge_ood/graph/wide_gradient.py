@@ -5,23 +5,27 @@ float16, and operators that only gradients need have no float16 kernels. So the 
 the same network with its float16 weights and maps read as float32.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+import onnx
+from onnx import AttributeProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from edge_ood.graph.array import GraphBuilder
+from edge_ood.graph.draft import finish, start
 from edge_ood.graph.gradient import append_gradient
-from edge_ood.graph.precision import half_name, whole_name
+from edge_ood.graph.shapes import analyse, attribute
 
-__all__ = ["append_wide_gradient"]
+__all__ = ["append_wide_gradient", "in_float32"]
+
+_WIDE = "/float32"
 
 
 def append_wide_gradient(
     builder: GraphBuilder, *, of: str, wrt: str, inputs: Sequence[ValueInfoProto], opset: int
 ) -> str:
-    """As `append_gradient`, in float32 also where `with_float16` converted the forward graph.
+    """As `append_gradient`, in float32 also where the forward graph computes in float16.
 
     Args:
         builder: Holds the forward graph; gets the new nodes.
@@ -36,42 +40,85 @@ def append_wide_gradient(
     Raises:
         ExportError: As `append_gradient` does.
     """
-    if all(tensor.data_type != TensorProto.FLOAT16 for tensor in builder.initializers):
+    names = _wide_names(builder.nodes, builder.initializers, inputs, opset)
+    if not names:
         return append_gradient(builder, of=of, wrt=wrt, inputs=inputs, opset=opset)
     wide = GraphBuilder(prefix=f"{wrt}/wide_{len(builder.nodes)}")
-    wide.nodes.extend(node for node in map(_widened, builder.nodes) if node is not None)
-    wide.initializers.extend(map(_as_float32, builder.initializers))
+    widened = (_widened(node, names) for node in builder.nodes)
+    wide.nodes.extend(node for node in widened if node is not None)
+    wide.initializers.extend(_as_float32(tensor, names) for tensor in builder.initializers)
     nodes, weights = len(wide.nodes), len(wide.initializers)
     gradient = append_gradient(wide, of=of, wrt=wrt, inputs=inputs, opset=opset)
     known = {name for node in builder.nodes for name in node.output}
-    known.update(tensor.name for tensor in builder.initializers)
-    halves = {name for name in known if name != whole_name(name)}
+    halves = {whole: half for half, whole in names.items() if whole not in known}
     for name in dict.fromkeys(name for node in wide.nodes[nodes:] for name in node.input):
-        if name not in known and half_name(name) in halves:
-            source, to = half_name(name), TensorProto.FLOAT
-            cast = helper.make_node("Cast", [source], [name], name=f"{name}/cast", to=to)
+        if name in halves:
+            to = TensorProto.FLOAT
+            cast = helper.make_node("Cast", [halves[name]], [name], name=f"{name}/cast", to=to)
             builder.nodes.append(cast)
     builder.initializers.extend(wide.initializers[weights:])
     builder.nodes.extend(wide.nodes[nodes:])
     return gradient
 
 
-def _widened(node: NodeProto) -> NodeProto | None:
+def in_float32(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A model whose inputs and outputs are float32 already, with nothing in float16 between them.
+
+    Args:
+        model: Stays as it is.
+    """
+    draft = start(model)
+    opset = next(o.version for o in draft.opsets if o.domain in ("", "ai.onnx"))
+    names = _wide_names(draft.nodes, draft.weights.values(), draft.inputs.values(), opset)
+    if not names:
+        return model
+    widened = (_widened(node, names) for node in draft.nodes)
+    draft.nodes = [node for node in widened if node is not None]
+    wide = (_as_float32(tensor, names) for tensor in draft.weights.values())
+    draft.weights = {tensor.name: tensor for tensor in wide}
+    return finish(model, draft)
+
+
+def _wide_names(
+    nodes: Sequence[NodeProto],
+    initializers: Iterable[TensorProto],
+    inputs: Iterable[ValueInfoProto],
+    opset: int,
+) -> dict[str, str]:
+    """What each float16 tensor is called in float32: as what it is cast from, or to."""
+    casts = [node for node in nodes if node.op_type == "Cast"]
+    weights = {tensor.name: tensor for tensor in initializers}
+    to_half = any(attribute(node, "to") == TensorProto.FLOAT16 for node in casts)
+    if not to_half and all(w.data_type != TensorProto.FLOAT16 for w in weights.values()):
+        return {}
+    types = {value.name: value.type for value in inputs}
+    facts = analyse(nodes, types, weights, [helper.make_opsetid("", opset)])
+    made = (name for node in nodes for name in node.output)
+    halves = [name for name in (*weights, *made) if facts.elem_type(name) == TensorProto.FLOAT16]
+    names = {name: name + _WIDE for name in halves}
+    for node in reversed(casts):
+        for half, whole in ((node.input[0], node.output[0]), (node.output[0], node.input[0])):
+            if half in names and facts.elem_type(whole) == TensorProto.FLOAT:
+                names[half] = whole
+    return names
+
+
+def _widened(node: NodeProto, names: dict[str, str]) -> NodeProto | None:
     """The node between float32 tensors; None for a cast between a tensor and itself."""
     copy = NodeProto()
     copy.CopyFrom(node)
-    copy.input[:] = map(whole_name, node.input)
-    copy.output[:] = map(whole_name, node.output)
-    if node.op_type != "Cast":
-        return copy
-    for attribute in copy.attribute:
-        if attribute.i == TensorProto.FLOAT16:
-            attribute.CopyFrom(helper.make_attribute("to", int(TensorProto.FLOAT)))
-    return None if copy.input[0] == copy.output[0] else copy
+    copy.input[:] = [names.get(name, name) for name in node.input]
+    copy.output[:] = [names.get(name, name) for name in node.output]
+    for part in copy.attribute:
+        if node.op_type == "Cast" and part.i == TensorProto.FLOAT16:
+            part.i = TensorProto.FLOAT
+        if part.type == AttributeProto.TENSOR:
+            part.t.CopyFrom(_as_float32(part.t, {}))
+    return None if node.op_type == "Cast" and copy.input[0] == copy.output[0] else copy
 
 
-def _as_float32(tensor: TensorProto) -> TensorProto:
+def _as_float32(tensor: TensorProto, names: dict[str, str]) -> TensorProto:
     if tensor.data_type != TensorProto.FLOAT16:
         return tensor
     array: Any = numpy_helper.to_array(tensor)
-    return numpy_helper.from_array(array.astype(np.float32), whole_name(tensor.name))
+    return numpy_helper.from_array(array.astype(np.float32), names.get(tensor.name, tensor.name))

@@ -6,10 +6,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ood.errors import DataError
 from edge_ood.files.paths import shown_path
 from edge_ood.images.folders import ImageSet
 
-__all__ = ["copies_note", "first_of_each", "labels_note", "two_labels"]
+__all__ = [
+    "copies_note",
+    "first_of_each",
+    "labels_note",
+    "refuse_trained_on",
+    "shown_names",
+    "two_labels",
+]
+
+_SHOWN = 5
 
 
 def first_of_each(
@@ -47,6 +57,50 @@ def two_labels(sets: Iterable[ImageSet]) -> dict[str, list[Path]]:
             if digest in found:
                 found[digest].append(path)
     return found
+
+
+def refuse_trained_on(
+    images: ImageSet, trained: Iterable[ImageSet], role: str, folder: Path
+) -> None:
+    """Refuse images of which some are training images, by content.
+
+    Args:
+        images: With hashes.
+        trained: With hashes; their files need not be there any more.
+        role: Of the images, such as `calibration`.
+        folder: Where they come from.
+
+    Raises:
+        DataError: Naming the first of them, and which training images they are.
+    """
+    known: dict[str, Path] = {}
+    for each in trained:
+        known = {**dict(zip(each.hashes, each.paths, strict=True)), **known}
+    seen = [
+        (path, known[digest])
+        for path, digest in zip(images.paths, images.hashes, strict=True)
+        if digest in known
+    ]
+    if seen:
+        pairs = (
+            f"'{shown_path(path)}'" + (f" is '{shown_path(other)}'" if path != other else "")
+            for path, other in seen
+        )
+        raise DataError(
+            f"{len(seen)} of {len(images)} {role} images are also training images:"
+            f" {_first_few(list(pairs))}",
+            hint=f"remove them from '{folder}'",
+        )
+
+
+def shown_names(paths: Sequence[Path]) -> str:
+    """The first of some files by name, and how many more there are."""
+    return _first_few([f"'{shown_path(path)}'" for path in paths])
+
+
+def _first_few(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return ", ".join(texts[:_SHOWN]) + more
 
 
 def copies_note(paths: Sequence[Path], counted: NDArray[np.bool_], role: str) -> tuple[str, ...]:

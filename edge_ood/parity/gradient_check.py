@@ -25,6 +25,7 @@ from edge_ood.graph.network import (
     opset_of,
     record_network,
 )
+from edge_ood.graph.wide_gradient import in_float32
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.onnx_session import open_session
 from edge_ood.parity.limits import Evaluator
@@ -184,7 +185,9 @@ def _gradients(
 ) -> dict[str, NDArray[np.float64]]:
     """Gradients (N, 3, S, S) of the head's losses, by output, from onnxruntime."""
     builder = GraphBuilder()
-    losses = head.losses(GraphNamespace(), record_network(builder, classifier))
+    # Rounding to float16 is no fault of the gradient, and differences in float64 have none.
+    whole = in_float32(classifier)
+    losses = head.losses(GraphNamespace(), record_network(builder, whole))
     entry = network_input_info(PREPROCESSED, preprocess)
     opset = opset_of(classifier)
     names = [

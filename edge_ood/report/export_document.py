@@ -84,7 +84,7 @@ def describe(path: Path) -> Described:
             the report is damaged.
         DataError: If the file cannot be read.
     """
-    model = load_model_file(path, external_data=False)
+    model = load_model_file(path)
     metadata = read_metadata({p.key: p.value for p in model.metadata_props}, source=str(path))
     if not metadata.calibration.n:
         raise ArtifactError(

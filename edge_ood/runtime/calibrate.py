@@ -18,7 +18,7 @@ from edge_ood.calibration.decision import Decision, fit_combined, fit_decision
 from edge_ood.calibration.guarantee import Changes, Guarantee
 from edge_ood.errors import ArtifactError, CalibrationError, InputError
 from edge_ood.files.output import atomic_output, locked_folder
-from edge_ood.images.copies import copies_note, first_of_each
+from edge_ood.images.copies import copies_note, first_of_each, shown_names
 from edge_ood.images.splits import halves_by_hash
 from edge_ood.images.thumbnails import thumbnails_note
 from edge_ood.runtime.calibration_report import CalibrationReport
@@ -232,10 +232,10 @@ def _refuse_trained_on(metadata: Metadata, images: Sequence[Path], hashes: Seque
     for role, manifest in metadata.manifests.items():
         seen = manifest.overlap(hashes)
         if role != "calibration" and seen.any():
-            first = images[int(seen.argmax())]
+            files = [path for path, is_seen in zip(images, seen, strict=True) if is_seen]
             raise CalibrationError(
-                f"{int(seen.sum())} of {len(images)} calibration images are {role} images of this "
-                f"classifier, the first is '{first}'",
+                f"{len(files)} of {len(images)} calibration images are {role} images of this "
+                f"classifier: {shown_names(files)}",
                 hint="calibrate with ID images that took no part in training",
             )
 

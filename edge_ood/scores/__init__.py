@@ -61,11 +61,13 @@ class Outputs:
         logits: (N, K), the mean over the classifier heads.
         logits_pair: (N, 2, K) of a two-head network, else None.
         features: Spatially averaged activations (N, D) by layer name, penultimate last.
+        roundoff: Relative rounding error of the features, where float32's is not all of it.
     """
 
     logits: Any
     logits_pair: Any = None
     features: Mapping[str, Any] = field(default_factory=dict)
+    roundoff: float = 0.0
 
     @classmethod
     def from_named(cls, arrays: Mapping[str, Any]) -> "Outputs":

@@ -30,7 +30,7 @@ class LayerGaussians:
     def update(self, outputs: Outputs, labels: NDArray[np.int64]) -> None:
         """Take one batch of features (N, D_l) and labels (N,) into account."""
         for layer, features in outputs.features.items():
-            self._gaussian(layer).update(features, labels)
+            self._gaussian(layer).update(features, labels, roundoff=outputs.roundoff)
 
     def merge(self, other: "LayerGaussians") -> None:
         """Take everything that `other` saw into account."""

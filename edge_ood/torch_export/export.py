@@ -19,6 +19,7 @@ from edge_ood.attachment.attach import attach
 from edge_ood.attachment.attached import Attached
 from edge_ood.attachment.request import Options, Request
 from edge_ood.errors import ExportError, InputError
+from edge_ood.files.paths import is_file
 from edge_ood.graph.array import OPSET
 from edge_ood.graph.quiet import quiet
 from edge_ood.images.folders import ImageSet, read_class_folders
@@ -29,7 +30,8 @@ from edge_ood.registry import Spec
 from edge_ood.scores import Outputs
 from edge_ood.torch_export.layers import WithLayers, choose_layers
 from edge_ood.torch_export.trained_network import NetworkSource, check_accuracy, load_network
-from edge_ood.training.run_directory import Run, read_run
+from edge_ood.training.progress import chance_warning
+from edge_ood.training.run_directory import Run, read_metrics, read_run
 from edge_ood.training.run_weights import load_model
 from edge_ood.training.training_set import Folders, read_splits
 from edge_ood.training.trust import trusted_run
@@ -79,7 +81,7 @@ def export_run(
     trust: bool = False,
     on_step: Callable[[str], None] = lambda name: None,
 ) -> Attached:
-    """Export a finished run.
+    """Export a finished run; of one that has learnt nothing the provenance holds a `warning`.
 
     Args:
         run_path: A run directory.
@@ -220,7 +222,13 @@ def _provenance(run: Run) -> dict[str, object]:
         "epochs": settings.epochs,
         "seed": settings.seed,
         **_never_tested(run),
+        **({"warning": warning} if (warning := _warning(run)) else {}),
     }
+
+
+def _warning(run: Run) -> str:
+    """What training said of its outcome, if it was bad; runs without a record of it say nothing."""
+    return chance_warning(run, read_metrics(run.path)) if is_file(run.path / "metrics.csv") else ""
 
 
 def _never_tested(run: Run) -> Mapping[str, object]:

@@ -1,6 +1,7 @@
 """What changes during training, and the file from which a killed run goes on with the same bits."""
 
 import io
+import math
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,17 +12,19 @@ import torch
 from torch import Tensor
 
 from edge_ood.errors import ArtifactError
-from edge_ood.files.document import newer_format
+from edge_ood.files.document import Document, newer_format
 from edge_ood.files.output import atomic_output
 from edge_ood.files.regular import read_regular
 from edge_ood.training.damage import DAMAGE
-from edge_ood.training.energies import EnergySample
+from edge_ood.training.energies import EnergySample, energy_samples
 from edge_ood.training.run_directory import EpochReport, check_epoch
 from edge_ood.training.session import Session
 
 __all__ = ["State", "load_checkpoint", "new_state", "save_checkpoint"]
 
 _FORMAT = 1
+_MOST_COUNTED = 1 << 53
+"""Beyond that a float64, such as the sum that is divided by it, tells no number from the next."""
 
 
 @dataclass
@@ -106,26 +109,32 @@ def _state(content: Mapping[str, Any], session: Session) -> State:
         loss_sum=content["loss_sum"],
         step=content["step"],
         losses=content["losses"],
-        seconds=content["seconds"],
-        epochs=[EpochReport(**epoch) for epoch in content["epochs"]],
+        seconds=Document(content).get("seconds", float),
+        epochs=[_epoch(epoch) for epoch in content["epochs"]],
         energies=_energies(content.get("energies", {})),  # earlier versions saved none
     )
     batches, loss_sum = session.batches, state.loss_sum
-    if not isinstance(loss_sum, Tensor) or loss_sum.shape or loss_sum.dtype != torch.float64:
+    if not _is_alike(loss_sum, new_state(session).loss_sum):
         raise ValueError("the sum of its losses is no number")
     counts = (state.step, state.losses)
-    if any(type(count) is not int or count < 0 for count in counts):
+    if any(type(count) is not int or not 0 <= count < _MOST_COUNTED for count in counts):
         raise ValueError(f"it counts {state.step!r} steps and {state.losses!r} losses")
     epochs, steps = divmod(state.step, batches.steps_per_epoch)
     if state.step > batches.settings.epochs * batches.steps_per_epoch:
         raise ValueError(f"it counts {state.step} steps, more than training takes")
     if [epoch.epoch for epoch in state.epochs] != list(range(1, epochs + 1)):
         raise ValueError(f"{len(state.epochs)} epochs are reported in {state.step} steps")
-    if not state.seconds >= 0 or bool(state.losses) != bool(steps):
+    if not 0 <= state.seconds < math.inf or bool(state.losses) != bool(steps):
         raise ValueError(f"{state.losses} losses in {state.seconds} s of {steps} steps")
-    for epoch in state.epochs:
-        check_epoch(epoch)
     return state
+
+
+def _epoch(saved: Mapping[str, Any]) -> EpochReport:
+    fields = Document(saved)
+    others = {name: fields.get(name, float) for name in saved if name != "epoch"}
+    epoch = EpochReport(fields.get("epoch", int), **others)
+    check_epoch(epoch)
+    return epoch
 
 
 def _check_optimizer(saved: Mapping[str, Any], session: Session) -> None:
@@ -139,8 +148,16 @@ def _check_optimizer(saved: Mapping[str, Any], session: Session) -> None:
     parameters = list(session.classifier.parameters())
     for position, buffers in saved["state"].items():
         momentum = buffers["momentum_buffer"]
-        if momentum is not None and momentum.shape != parameters[position].shape:
-            raise ValueError("the momentum of a weight has another shape")
+        if momentum is not None and not _is_alike(momentum, parameters[position]):
+            raise ValueError("the momentum of a weight has another shape or type")
+
+
+def _is_alike(found: object, expected: Tensor) -> bool:
+    """Whether something is a tensor that can be computed with as with another."""
+    return isinstance(found, Tensor) and all(
+        getattr(found, name) == getattr(expected, name)
+        for name in ("shape", "dtype", "layout", "device")
+    )
 
 
 def _without(group: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
@@ -148,4 +165,6 @@ def _without(group: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 
 def _energies(saved: Mapping[str, Any]) -> dict[str, EnergySample]:
-    return {split: EnergySample(**sample) for split, sample in saved.items()}
+    # Saved with tuples, which JSON has not.
+    listed = {str(k): {**each, "quantiles": list(each["quantiles"])} for k, each in saved.items()}
+    return energy_samples(Document(listed))

@@ -6,8 +6,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ood.errors import DataError
-from edge_ood.images.copies import copies_note, first_of_each, labels_note, two_labels
+from edge_ood.images.copies import (
+    copies_note,
+    first_of_each,
+    labels_note,
+    refuse_trained_on,
+    two_labels,
+)
 from edge_ood.images.folders import ImageSet
 
 __all__ = ["keep_once"]
@@ -50,15 +55,10 @@ def keep_once(
 
 
 def _check_own(splits: Mapping[str, ImageSet], own: Mapping[str, Path | None]) -> None:
+    trained = [splits["training"], splits["pretraining"]]
     for name, folder in own.items():
-        if folder is None:
-            continue
-        copies = int(_is_trained_on(splits, name).sum())
-        if copies:
-            raise DataError(
-                f"{copies} of {len(splits[name])} {name} images are also training images",
-                hint=f"remove them from '{folder}'",
-            )
+        if folder is not None:
+            refuse_trained_on(splits[name], trained, name, folder)
 
 
 def _leave_out_two_labels(

@@ -1,5 +1,7 @@
 """What torch and safetensors raise on a damaged file, which depends on the format and the place."""
 
+import struct
+
 __all__ = ["DAMAGE"]
 
 DAMAGE = (
@@ -13,4 +15,5 @@ DAMAGE = (
     RuntimeError,  # RecursionError is one
     TypeError,
     ValueError,
+    struct.error,
 )

@@ -17,7 +17,14 @@ from edge_ood.errors import InputError
 from edge_ood.files.document import Document, read_document
 from edge_ood.files.output import atomic_output
 
-__all__ = ["ENERGIES_FILE", "Energies", "EnergySample", "read_energies", "write_energies"]
+__all__ = [
+    "ENERGIES_FILE",
+    "Energies",
+    "EnergySample",
+    "energy_samples",
+    "read_energies",
+    "write_energies",
+]
 
 ENERGIES_FILE = "energies.json"
 
@@ -41,10 +48,10 @@ class EnergySample:
     quantiles: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        steps = np.diff(self.quantiles)
         if not math.isfinite(self.mean):
             raise InputError(f"a mean energy of {self.mean}")
-        if self.n < 1 or len(self.quantiles) != _QUANTILES or not (steps >= 0).all():
+        is_ascending = np.isfinite(self.quantiles).all() and (np.diff(self.quantiles) >= 0).all()
+        if self.n < 1 or len(self.quantiles) != _QUANTILES or not is_ascending:
             raise InputError(f"energies of {self.n} images with {len(self.quantiles)} quantiles")
 
     @classmethod
@@ -92,18 +99,25 @@ def read_energies(run: Path) -> Energies | None:
     """
     return read_document(
         run / ENERGIES_FILE,
-        lambda document: Energies(_samples(document, "before"), _samples(document, "after")),
+        lambda document: Energies(
+            energy_samples(document.document("before")), energy_samples(document.document("after"))
+        ),
         newest=_FORMAT,
         hint="train again",
     )
 
 
-def _samples(document: Document, moment: str) -> dict[str, EnergySample]:
+def energy_samples(document: Document) -> dict[str, EnergySample]:
+    """Samples by split, of a document that says the same.
+
+    Raises:
+        InputError: If it says anything else.
+    """
     return {
         split: EnergySample(
             sample.get("n", int),
             sample.get("mean", float),
             tuple(sample.each("quantiles", float)),
         )
-        for split, sample in document.document(moment).inner().items()
+        for split, sample in document.inner().items()
     }

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.errors import DataError
+from edge_ood.images.decoding.memory import free_memory
 from edge_ood.threads import slices
 
 __all__ = ["channel_statistics", "kept_rows", "pixel_array"]
@@ -29,7 +30,7 @@ def pixel_array(images: int, size_px: int, scratch: Path) -> NDArray[np.uint8]:
     """
     shape = (images, size_px, size_px, 3)
     nbytes = int(np.prod(shape))
-    if nbytes <= _free_memory() // 2:
+    if nbytes <= free_memory() // 2:
         return np.empty(shape, np.uint8)
     path = scratch / f".pixels.{os.getpid()}.part"
     try:
@@ -78,12 +79,3 @@ def channel_statistics(
     red, green, blue = (round(float(value), _DECIMALS) for value in mean)
     red_std, green_std, blue_std = (round(float(value), _DECIMALS) for value in std)
     return (red, green, blue), (red_std, green_std, blue_std)
-
-
-def _free_memory() -> int:
-    """Bytes that can be used without swapping."""
-    for line in Path("/proc/meminfo").read_text("ascii").splitlines():
-        name, _, amount = line.partition(":")
-        if name == "MemAvailable":
-            return int(amount.split()[0]) << 10
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

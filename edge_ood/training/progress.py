@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from edge_ood.files.document import plain_values
 from edge_ood.files.plain_table import data_frame
 from edge_ood.training.run_directory import EpochReport, Run
 
-__all__ = ["SILENT", "Meter", "Progress", "StepReport", "TrainReport", "conclude"]
+__all__ = ["SILENT", "Meter", "Progress", "StepReport", "TrainReport", "chance_warning", "conclude"]
 
 _REPORT_EVERY_S = 0.25  # reading the loss waits for the device, so not at every step
 
@@ -137,11 +137,20 @@ def conclude(run: Run, epochs: tuple[EpochReport, ...]) -> TrainReport:
     Raises:
         ChanceLevelError: If it is no better than chance.
     """
-    accuracy = epochs[-1].validation_accuracy
-    if accuracy <= run.chance_level:
+    if warning := chance_warning(run, epochs):
         raise ChanceLevelError(
-            f"validation accuracy {accuracy:.1%} is no better than chance, the share of the"
-            f" most frequent class ({run.chance_level:.1%}); the weights are kept in '{run.path}'",
+            f"{warning}; the weights are kept in '{run.path}'",
             hint="train for more --epochs, lower --lr, or check the labels",
         )
-    return TrainReport(run, epochs, accuracy, run.chance_level)
+    return TrainReport(run, epochs, epochs[-1].validation_accuracy, run.chance_level)
+
+
+def chance_warning(run: Run, epochs: Sequence[EpochReport]) -> str:
+    """What to say about a finished run that has learnt nothing; empty where it has."""
+    accuracy = epochs[-1].validation_accuracy if epochs else math.nan
+    if not accuracy <= run.chance_level:
+        return ""
+    return (
+        f"validation accuracy {accuracy:.1%} is no better than chance, the share of the"
+        f" most frequent class ({run.chance_level:.1%})"
+    )

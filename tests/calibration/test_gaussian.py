@@ -366,3 +366,51 @@ def test_directions_without_variance_do_not_count_as_cut_off():
     _, covariance = reference(features, labels)
     smallest = np.linalg.eigvalsh(covariance.covariance_)[2]
     assert statistics["rest_precision"] == pytest.approx(1 / smallest)
+
+
+def wide_features(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Features (900, 96) of rank 6 around an offset, as a wide linear layer makes them."""
+    labels = generator.integers(0, 3, 900)
+    inner = generator.normal(size=(900, 6)) + 3 * generator.normal(size=(3, 6))[labels]
+    return 2 + inner @ generator.normal(size=(6, 96)), labels
+
+
+def test_rounding_to_float16_is_no_information() -> None:
+    """Where it alone makes images differ, there is no direction; distances stay what they were."""
+    features, labels = wide_features(np.random.default_rng(0))
+    rounded = features.astype(np.float16).astype(np.float64)
+    found = {}
+    for name, array, roundoff in (("exact", features, 0.0), ("half", rounded, 2.0**-11)):
+        gaussian = ClassGaussian(3)
+        gaussian.update(array, labels, roundoff=roundoff)
+        found[name] = gaussian.finish()
+    expected = distances(found["exact"], features).min(axis=1)
+    nearest = distances(found["half"], rounded).min(axis=1)
+
+    assert (96, 6) == found["exact"]["whitening"].shape == found["half"]["whitening"].shape
+    spread = np.subtract(*np.percentile(expected, [75, 25]))
+    np.testing.assert_allclose(nearest, expected, atol=0.02 * spread)
+
+
+def test_who_merges_keeps_the_coarser_rounding() -> None:
+    """A part in float16 is enough."""
+    features, labels = wide_features(np.random.default_rng(1))
+    rounded = features.astype(np.float16)
+    parts = [ClassGaussian(3), ClassGaussian(3)]
+    parts[0].update(rounded[:400], labels[:400])
+    parts[1].update(rounded[400:], labels[400:], roundoff=2.0**-11)
+
+    parts[0].merge(parts[1])
+
+    assert (96, 6) == parts[0].finish()["whitening"].shape
+
+
+def test_float16_costs_no_direction_that_it_can_tell() -> None:
+    """A hundred times the variance of rounding is information."""
+    generator = np.random.default_rng(2)
+    sizes = np.array([1.0, 0.1, 100 * 2.0**-11])
+    features = 1 + generator.normal(size=(3000, 3)) * sizes / 10
+    gaussian = ClassGaussian(1)
+    gaussian.update(features.astype(np.float16), np.zeros(3000, np.int64), roundoff=2.0**-11)
+
+    assert (3, 3) == gaussian.finish()["whitening"].shape

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_ood.errors import DataError, InputError
+from edge_ood.errors import ArtifactError, DataError, InputError
 from edge_ood.files.output import atomic_output, check_output, publish
 from edge_ood.files.temporary import is_unfinished
 
@@ -177,6 +177,17 @@ def test_an_error_about_another_file_keeps_its_own_words(tmp_path: Path) -> None
     """An input that is missing is not reported as an output that cannot be written."""
     with pytest.raises(FileNotFoundError), atomic_output(tmp_path / "out.csv"):
         (tmp_path / "missing").read_text()
+
+
+def test_errors_name_the_file_as_its_user_does(tmp_path: Path) -> None:
+    """The temporary name means nothing to anybody, and what bore it is gone."""
+    path = tmp_path / "artefact.onnx"
+
+    with pytest.raises(ArtifactError) as caught, atomic_output(path) as temporary:
+        raise ArtifactError(f"'{temporary}' is damaged: it ends early", hint="export it again")
+
+    assert f"'{path}' is damaged: it ends early" == str(caught.value)
+    assert "export it again" == caught.value.hint
 
 
 def test_a_closed_pipe_is_not_a_full_disk(tmp_path: Path) -> None:

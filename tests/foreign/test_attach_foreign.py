@@ -16,7 +16,8 @@ from sklearn.covariance import EmpiricalCovariance
 from torch import nn
 
 from edge_ood.attachment.request import Options
-from edge_ood.errors import ExportError, InputError
+from edge_ood.errors import ArtifactError, ExportError, InputError
+from edge_ood.foreign import trial
 from edge_ood.foreign.attach_foreign import attach_foreign
 from edge_ood.foreign.conventions import ForeignClassifier
 from edge_ood.foreign.id_images import IdFolders
@@ -427,3 +428,116 @@ def test_more_classes_than_names_are_refused(
         attached(source, IdFolders(colours / "calibration"), tmp_path / "x.onnx")
 
     assert "--classes FILE" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "scores", "tried", "thresholds"),
+    [
+        ("unit", "energy,msp", 0, 60),
+        ("unit", "energy,mahalanobis", 30, 30),
+        (None, "energy,msp", 15, 45),
+    ],
+)
+def test_images_that_decide_nothing_set_thresholds(
+    *,
+    pixels: str | None,
+    scores: str,
+    tried: int,
+    thresholds: int,
+    foreign_network: Network,
+    colours: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All of them, without those that fitted statistics or chose how pixels are normalised."""
+    monkeypatch.setattr(trial, "_TRIED_IMAGES", 15)
+    # It takes everything for blue if pixels are not in [0, 255].
+    weights = 8 / 255 * np.eye(3)[:, [1, 0, 2]] + np.array([16, 16, 0]) / 255
+    needing_bytes = {"weights": weights, "bias": np.array([-16.0, -16.0, 0.0])}
+    model = foreign_network(**({} if pixels else needing_bytes))
+    source = ForeignClassifier(written(model, tmp_path), pixels=pixels)
+
+    scorer, _ = attached(
+        source, IdFolders(colours / "calibration"), tmp_path / "x.onnx", scores=scores
+    )
+
+    manifests = scorer.metadata.manifests
+    paths = read_class_folders(colours / "calibration").paths
+    hashes = [content_hash(path.read_bytes()) for path in paths]
+    calibrated = manifests["calibration"].overlap(hashes)
+    assert (60, thresholds) == (len(hashes), scorer.metadata.calibration.n)
+    assert thresholds == calibrated.sum()
+    apart = manifests["statistics"].overlap(hashes) if tried else np.zeros(60, np.bool_)
+    assert tried == apart.sum()
+    assert not (apart & calibrated).any()
+    fitted = "calibration" if "mahalanobis" in scores else "none"
+    assert fitted == scorer.metadata.provenance["statistics"]
+
+
+def test_float16_with_scores_that_follow_a_gradient(
+    foreign_network: Network, folders: IdFolders, tmp_path: Path
+) -> None:
+    """The gradient is that of the same weights in float32, so scores are nearly float32's."""
+    found = {}
+    for name, elem_type in (("half", TensorProto.FLOAT16), ("whole", TensorProto.FLOAT)):
+        (tmp_path / name).mkdir()
+        path = written(foreign_network(elem_type=elem_type), tmp_path / name)
+        source = ForeignClassifier(path, pixels="unit")
+        scores = "energy,odin,mahalanobis:epsilon=0.002"
+        scorer, _ = attached(source, folders, tmp_path / name / "x.onnx", scores=scores)
+        test = read_class_folders(folders.calibration)
+        found[name] = scorer(list(test.paths)).scores
+
+    for head in ("odin", "mahalanobis"):
+        expected = found["whole"][head]
+        rounding = 0.02 * np.subtract(*np.percentile(expected, [75, 25]))
+        np.testing.assert_allclose(found["half"][head], expected, rtol=0.01, atol=rounding)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (TensorProto.UINT8, r"score 'odin' follows.* input 'image' takes whole ones \(uint8\)"),
+        (TensorProto.FLOAT, r"score 'odin' follows.* quantised classifier \(QuantizeLinear\)"),
+    ],
+)
+def test_networks_without_a_gradient_have_no_such_scores(
+    kind: int, message: str, foreign_network: Network, folders: IdFolders, tmp_path: Path
+) -> None:
+    """The reason is the network's, not a missing rule."""
+    model = foreign_network()
+    first = model.graph.node[0]
+    first.input[0] = "taken"
+    model.graph.initializer.extend(
+        [
+            helper.make_tensor("step", TensorProto.FLOAT, [], [1 / 255]),
+            helper.make_tensor("zero", TensorProto.UINT8, [], [0]),
+        ]
+    )
+    if kind == TensorProto.FLOAT:
+        quantise = helper.make_node("QuantizeLinear", ["image", "step", "zero"], ["levels"])
+    else:
+        quantise = helper.make_node("Identity", ["image"], ["levels"])
+    model.graph.node.insert(
+        0, helper.make_node("DequantizeLinear", ["levels", "step", "zero"], ["taken"])
+    )
+    model.graph.node.insert(0, quantise)
+    model.graph.input[0].type.tensor_type.elem_type = kind
+    pixels = "byte" if kind == TensorProto.UINT8 else "unit"
+    source = ForeignClassifier(written(model, tmp_path), pixels=pixels)
+
+    with pytest.raises(InputError, match=message) as caught:
+        attached(source, folders, tmp_path / "x.onnx", scores="energy,odin")
+
+    assert "leave 'odin' out" in str(caught.value.hint)
+
+
+def test_operators_that_onnxruntime_lacks_for_a_type_are_named(
+    foreign_network: Network, folders: IdFolders, tmp_path: Path
+) -> None:
+    """It multiplies matrices in float64, and does no more for images."""
+    model = foreign_network(elem_type=TensorProto.DOUBLE)
+    source = ForeignClassifier(written(model, tmp_path), pixels="unit")
+
+    with pytest.raises(ArtifactError, match="onnxruntime has no GlobalAveragePool for float64"):
+        attached(source, folders, tmp_path / "x.onnx")

@@ -97,7 +97,10 @@ def test_calibration_images_that_were_trained_on_are_refused(
     copied = next((tiny_images / "train" / "dark").iterdir())
     shutil.copy(copied, tmp_path / "calibration" / "dark" / "other.png")
 
-    with pytest.raises(DataError, match="1 of 21 calibration images are also training images"):
+    both = f"'{tmp_path / 'calibration' / 'dark' / 'other.png'}' is '{copied}'"
+    with pytest.raises(
+        DataError, match=f"1 of 21 calibration images are also training images: {both}"
+    ):
         read_id_images(IdFolders(tmp_path / "calibration", tiny_images / "train"))
 
 

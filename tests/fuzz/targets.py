@@ -1,7 +1,9 @@
 """What reads files from anywhere: a target uses an input, or refuses it with an error of ours."""
 
 import io
+import json
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -235,10 +237,147 @@ def use_run(path: Path) -> None:
     load_model(found)
 
 
+def checkpoint(path: Path) -> Target:
+    """What `train --resume` reads of a run that was stopped, and goes on with.
+
+    Three kinds of input: the file; the pickle inside it, with checksums that are right again; and
+    its contents as JSON, with names in place of tensors.
+    """
+    import torch
+
+    from edge_ood.training.checkpoint import load_checkpoint
+
+    started, sound = session_and_checkpoint(path)
+    tensors: dict[str, Any] = {}
+    content = torch.load(io.BytesIO(sound), weights_only=True)
+    document = json.dumps(without_tensors(content, tensors)).encode()
+
+    def use(payload: bytes) -> bool:
+        from edge_ood.errors import EdgeOodError
+
+        if payload[:1] == b"{":
+            buffer = io.BytesIO()
+            torch.save(with_tensors(as_json(payload), tensors), buffer)
+            payload = buffer.getvalue()
+        elif payload[:1] == b"\x80":
+            payload = repacked(sound, payload)
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder, "last.ckpt")
+            copy.write_bytes(payload)
+            try:
+                state = load_checkpoint(copy, started)
+            except EdgeOodError as refusal:
+                check_refusal(refusal, "last.ckpt")
+                return False
+            try:
+                go_on(started, state, copy.parent)
+            except EdgeOodError:  # such as weights with which the loss is not finite
+                return False
+        return True
+
+    return Target([sound, repacked(sound), document, document], use)
+
+
+def session_and_checkpoint(path: Path) -> tuple[Any, bytes]:
+    """The session of a finished run, and what it would have saved one step before its end."""
+    from edge_ood.images.reading import decode_all
+    from edge_ood.training.checkpoint import new_state, save_checkpoint
+    from edge_ood.training.devices import start_fabric
+    from edge_ood.training.energies import read_energies
+    from edge_ood.training.run_directory import read_metrics, read_run
+    from edge_ood.training.session import start_session
+    from edge_ood.training.training_set import DECODED_SPLITS, TrainingSet
+
+    found, energies = read_run(path), read_energies(path)
+    assert energies is not None
+    decoded = {
+        name: decode_all(found.splits[name].paths, found.config.preprocess)[0]
+        for name in DECODED_SPLITS
+    }
+    fabric = start_fabric("cpu", found.config.settings)
+    session = start_session(fabric, found.config, TrainingSet(found.splits, decoded))
+    state, steps = new_state(session), session.batches.steps_per_epoch
+    state.epochs = list(read_metrics(path))[:-1]
+    state.step, state.losses, state.seconds = steps * (len(state.epochs) + 1) - 1, steps - 1, 1.0
+    state.energies = dict(energies.before)
+    for parameter in session.classifier.parameters():
+        session.optimizer.state[parameter]["momentum_buffer"] = parameter.detach().clone()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "last.ckpt")
+        save_checkpoint(file, session, state)
+        return session, file.read_bytes()
+
+
+def go_on(session: Any, state: Any, folder: Path) -> None:
+    """The steps that are left, unless they are many, and what is written of them."""
+    from edge_ood.training.energies import Energies, read_energies, write_energies
+    from edge_ood.training.progress import SILENT
+    from edge_ood.training.run_directory import read_metrics
+    from edge_ood.training.train import Launch, train_steps
+
+    write_energies(folder, Energies(state.energies))
+    assert read_energies(folder) == Energies(state.energies)
+    if state.step < session.batches.steps_per_epoch:
+        return
+    train_steps(session, state, folder, launch=Launch(device="cpu"), progress=SILENT)
+    if (folder / "metrics.csv").exists():
+        assert len(read_metrics(folder)) == len(state.epochs)
+
+
+def without_tensors(value: Any, tensors: dict[str, Any]) -> Any:
+    """A value as JSON has it: tensors by a name of their own, under which they are kept."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        name = f"tensor {len(tensors)}"
+        tensors[name] = value
+        return name
+    if isinstance(value, dict):
+        return {key: without_tensors(inner, tensors) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_tensors(inner, tensors) for inner in value]
+    return value
+
+
+def with_tensors(value: Any, tensors: dict[str, Any]) -> Any:
+    """What `without_tensors` was given, or its answer was made since; keys may be numbers."""
+    if isinstance(value, dict):
+        return {
+            int(key) if key.isdecimal() else key: with_tensors(inner, tensors)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [with_tensors(inner, tensors) for inner in value]
+    return tensors.get(value, value) if isinstance(value, str) else value
+
+
+def as_json(payload: bytes) -> Any:
+    """A document, or its text where it is damaged."""
+    try:
+        return json.loads(payload)
+    except (ValueError, RecursionError):
+        return payload.decode("latin-1")
+
+
+def repacked(sound: bytes, pickled: bytes = b"") -> bytes:
+    """A torch archive with another pickle inside; or, without one, the pickle that it has."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(sound)) as source, zipfile.ZipFile(made, "w") as target:
+        for name in source.namelist():
+            content = source.read(name)
+            if name.endswith("/data.pkl"):
+                if not pickled:
+                    return content
+                content = pickled
+            target.writestr(name, content)
+    return made.getvalue()
+
+
 TARGETS: dict[str, Callable[[Any], Target]] = {
     "decoder": decoder,
     "metadata": metadata,
     "artefact": artefact,
     "classifier": classifier,
     "run": run,
+    "checkpoint": checkpoint,
 }

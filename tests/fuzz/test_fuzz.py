@@ -14,7 +14,10 @@ import pytest
 
 FOLDER = Path(__file__).parent
 SCRIPTS = ("fuzz", "mutations", "targets")
-INPUTS = {"decoder": 2000, "metadata": 150, "artefact": 300, "classifier": 300, "run": 60}
+INPUTS = {
+    **{"decoder": 2000, "metadata": 150, "artefact": 300, "classifier": 300},
+    **{"run": 60, "checkpoint": 100},
+}
 SECONDS = 300.0  # far more than it takes; the number of inputs ends it
 
 
@@ -40,7 +43,7 @@ def test_damaged_files_are_refused_or_used(
     network = tmp_path / "network.onnx"
     onnx.save(colour_classifier, network)
     path = {"decoder": None, "classifier": network}.get(name, colour_artifact)
-    if name == "run":
+    if name in ("run", "checkpoint"):
         path = request.getfixturevalue("run_path")
 
     report = fuzz.campaign(name, path, seed=0, seconds=SECONDS, most=INPUTS[name])

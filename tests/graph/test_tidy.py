@@ -42,7 +42,7 @@ def tidied(body, **weights):
     """Operators that are left, after checking that the result is unchanged."""
     gradient, facts = gradient_of(body, **weights)
     before = result(gradient)
-    tidy(gradient, facts)
+    tidy(gradient, facts, {})
     after = result(gradient)
     assert before.shape == after.shape
     assert np.abs(before - after).max() <= TOLERANCE * np.abs(before).max()
@@ -134,7 +134,7 @@ def test_constants_have_names_of_their_own():
         s=single(2, 1, 1),
     )
 
-    tidy(gradient, facts)
+    tidy(gradient, facts, {})
 
     names = [tensor.name for tensor in gradient.weights.values()]
     assert list(gradient.weights) == names
@@ -146,7 +146,7 @@ def test_a_number_gets_the_rank_of_what_it_multiplies():
     body = "g (float[N, 2, 1, 1] x) => (float[N, 2, 1, 1] y) { a = Add(one, x) y = Mul(a, two) }"
     gradient, facts = gradient_of(body, one=np.float32(1), two=single(1))
 
-    tidy(gradient, facts)
+    tidy(gradient, facts, {})
 
     shapes = {tensor.name: list(tensor.dims) for tensor in gradient.weights.values()}
     numbers = [shapes[name] for node in gradient.nodes for name in node.input if name in shapes]

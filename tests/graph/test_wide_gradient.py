@@ -8,7 +8,7 @@ from onnx.reference import ReferenceEvaluator
 
 from edge_ood.graph.array import OPSET, GraphBuilder
 from edge_ood.graph.precision import with_float16
-from edge_ood.graph.wide_gradient import append_wide_gradient
+from edge_ood.graph.wide_gradient import append_wide_gradient, in_float32
 
 FLOAT32_SUMS = 1e-5  # relative
 SMALL = 1e-9
@@ -95,6 +95,63 @@ def test_gradients_too_small_for_float16_arrive(
 
     assert not expected.astype(np.float16).any()
     np.testing.assert_allclose(found, expected, rtol=FLOAT32_SUMS, atol=1e-6 * SMALL)
+
+
+def halved(classifier: ModelProto, ending: list[onnx.NodeProto]) -> ModelProto:
+    """The classifier as others write float16: all weights are, and names follow no rule."""
+    half = onnx.ModelProto.FromString(classifier.SerializeToString())
+    for tensor in half.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            array = numpy_helper.to_array(tensor).astype(np.float16)
+            tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+    half.graph.node[0].input[0] = "image16"
+    half.graph.node[-1].output[0] = "scores"
+    cast = helper.make_node("Cast", ["input"], ["image16"], to=TensorProto.FLOAT16)
+    half.graph.node.insert(0, cast)
+    half.graph.node.extend(ending)
+    return half
+
+
+@pytest.mark.parametrize("used_twice", [False, True])
+def test_somebody_elses_float16_has_a_gradient_in_float32(
+    used_twice: bool, classifier: ModelProto, arrays: dict[str, np.ndarray], images: np.ndarray
+) -> None:
+    """Casts at both ends are all that tells; a tensor may be cast more than once."""
+    last = [helper.make_node("Cast", ["scores"], ["logits"], to=TensorProto.FLOAT)]
+    if used_twice:
+        last = [helper.make_node("Cast", ["scores"], [name], to=TensorProto.FLOAT) for name in "ab"]
+        last.append(helper.make_node("Add", ["a", "b"], ["logits"]))
+    large = {**arrays, "linear": arrays["linear"] / SMALL}
+    model = onnx.ModelProto.FromString(classifier.SerializeToString())
+    model.graph.initializer[1].CopyFrom(numpy_helper.from_array(large["linear"], "linear"))
+    rounded = {name: array.astype(np.float16) for name, array in large.items()}
+    expected = closed_form(rounded["weights"], {**large, "linear": rounded["linear"]}, images)
+
+    (found,) = gradient_of(halved(model, last), images)
+
+    factor = 2 if used_twice else 1
+    np.testing.assert_allclose(found, factor * expected, rtol=FLOAT32_SUMS, atol=1e-6)
+
+
+def test_in_float32_a_network_is_what_its_weights_say(
+    classifier: ModelProto, images: np.ndarray
+) -> None:
+    """No rounding in between: as near to float64 as float32 is."""
+    last = [helper.make_node("Cast", ["scores"], ["logits"], to=TensorProto.FLOAT)]
+    model = onnx.ModelProto.FromString(classifier.SerializeToString())
+    linear = np.full((4, 1), 0.1, np.float32)
+    model.graph.initializer[1].CopyFrom(numpy_helper.from_array(linear, "linear"))
+    half = halved(model, last)
+    kernel = numpy_helper.to_array(half.graph.initializer[0]).astype(np.float64)[:, :, 0, 0]
+    maps = np.maximum(np.einsum("oc,nchw->nohw", kernel, images.astype(np.float64)), 0)
+    expected = maps.mean(axis=(2, 3)) @ linear.astype(np.float16).astype(np.float64)
+
+    whole = in_float32(half)
+
+    assert TensorProto.FLOAT16 not in {tensor.data_type for tensor in whole.graph.initializer}
+    (found,) = ReferenceEvaluator(whole).run(None, {"input": images})
+    np.testing.assert_allclose(found, expected, rtol=FLOAT32_SUMS)
+    assert in_float32(classifier) is classifier
 
 
 def test_two_gradients_share_a_graph(classifier: ModelProto, images: np.ndarray) -> None:

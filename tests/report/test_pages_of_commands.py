@@ -124,6 +124,29 @@ def test_a_run_that_learned_nothing_has_a_page(tiny_images: Path, tmp_path: Path
     assert "has learned no more than that" in page
 
 
+def test_the_export_of_a_run_that_learned_nothing_says_so(
+    tiny_images: Path, tmp_path: Path
+) -> None:
+    """The sentence that ended training, as a note and on the page; a run that learned has none."""
+    train(tiny_images, tmp_path / "run", "--lr=0", "--final-lr=0")
+    metrics = tmp_path / "run" / "metrics.csv"
+    options = ("--scores=energy", "--provider=cpu", "--force")
+
+    bad = run("export", tmp_path / "run", "-o", tmp_path / "x.onnx", *options)
+    page = (tmp_path / "x.report.html").read_text("utf-8")
+    header, row = metrics.read_text().splitlines()
+    values = dict(zip(header.split(","), row.split(","), strict=True))
+    values["validation_accuracy"] = "0.9"
+    metrics.write_text(f"{header}\n{','.join(values.values())}\n")
+    good = run("export", tmp_path / "run", "-o", tmp_path / "x.onnx", *options)
+
+    said = "is no better than chance, the share of the most frequent class (60.0%)"
+    assert (0, 0) == (bad.exit_code, good.exit_code), bad.stderr + good.stderr
+    assert said in " ".join(bad.stderr.split())
+    assert said in page
+    assert "no better than chance" not in good.stderr
+
+
 @pytest.mark.usefixtures("no_matplotlib")
 def test_training_needs_no_matplotlib(tiny_images: Path, tmp_path: Path) -> None:
     """The run is finished, and a note says what is missing."""

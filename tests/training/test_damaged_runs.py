@@ -1,6 +1,7 @@
 """Run directories that somebody damaged or made up: one line of ours, whatever is wrong."""
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -301,6 +302,17 @@ def test_a_checkpoint_that_fits_is_read(tmp_path: Path) -> None:
         lambda c: c.update(energies=[]),
         lambda c: c.update(energies={"training": {"n": "x", "mean": 0, "quantiles": []}}),
         lambda c: c.update(energies={"training": {"n": 1, "mean": "x", "quantiles": [0] * 101}}),
+        lambda c: c.update(losses=2**70),
+        lambda c: c.update(seconds=math.inf),
+        lambda c: c.update(seconds=torch.ones(())),
+        lambda c: c.update(loss_sum=torch.zeros((), dtype=torch.float64, device="meta")),
+        lambda c: c.update(energies={"training": {"n": 1, "mean": 0.0, "quantiles": "0" * 101}}),
+        lambda c: c.update(
+            energies={"training": {"n": 1, "mean": 0.0, "quantiles": [0.0] * 100 + [math.inf]}}
+        ),
+        lambda c: c["optimizer"].update(
+            state={0: {"momentum_buffer": next(iter(c["classifier"].values())).to("meta")}}
+        ),
         lambda c: c.update(classifier=[]),
         lambda c: c.update(classifier={}),
         lambda c: c["classifier"].popitem(),
@@ -322,6 +334,18 @@ def test_a_checkpoint_that_does_not_fit_is_refused(
 ) -> None:
     """Before the first step that would fail on it, in one line."""
     path = saved(tmp_path / "last.ckpt", edit)
+
+    with pytest.raises(ArtifactError, match=r"last.ckpt' is damaged: .") as caught:
+        load_checkpoint(path, session())
+
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"\x80\x02", b"\x80\x02j\x00", b"\x80\x02G\x00"])
+def test_a_checkpoint_that_ends_too_early_is_refused(content: bytes, tmp_path: Path) -> None:
+    """In the middle of a number, too, which torch's reader does not expect."""
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(content)
 
     with pytest.raises(ArtifactError, match=r"last.ckpt' is damaged: .") as caught:
         load_checkpoint(path, session())

@@ -22,7 +22,7 @@ def test_short_memory_moves_the_pixels_to_a_file(
 ) -> None:
     """Arrays that do not fit half of the free memory are mapped, equal, and leave no file."""
     in_memory = read(Folders(tiny_images / "train"), tmp_path)
-    monkeypatch.setattr(pixels, "_free_memory", lambda: 0)
+    monkeypatch.setattr(pixels, "free_memory", lambda: 0)
 
     mapped = read(Folders(tiny_images / "train"), tmp_path)
 

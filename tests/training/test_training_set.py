@@ -146,7 +146,10 @@ def test_own_calibration_images_must_not_be_trained_on(tiny_images: Path, tmp_pa
     """A calibration folder with a training image in it is an error naming the count."""
     shutil.copy(tiny_images / "train" / "dark" / "03.png", tmp_path / "a.png")
 
-    with pytest.raises(DataError, match="1 of 1 calibration images are also training images"):
+    both = f"'{tmp_path / 'a.png'}' is '{tiny_images / 'train' / 'dark' / '03.png'}'"
+    with pytest.raises(
+        DataError, match=f"1 of 1 calibration images are also training images: {both}"
+    ):
         read(Folders(tiny_images / "train", calibration=tmp_path), tmp_path)
 
 

@@ -5,6 +5,7 @@ places. With a larger stride each phase of the input (its even rows and odd colu
 convolution of its own with every other tap; the phases stay apart until somebody needs the whole.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.graph.polyphase import Polyphase
+from edge_ood.graph.rearranged import Rearranged
 from edge_ood.graph.rules._windows import Window
 from edge_ood.graph.tape import Tape
 
@@ -21,11 +23,15 @@ _FEWEST_CHANNELS_FOR_POLYPHASE = 8
 
 @dataclass(frozen=True)
 class Kernel:
-    """Weights of a convolution (out, in / group, ...) and the geometry that they are used with."""
+    """Weights of a convolution (out, in / group, ...) and the geometry that they are used with.
+
+    Their name is empty where they are not the network's.
+    """
 
     weights: NDArray[np.floating]
     group: int
     window: Window
+    name: str = ""
 
 
 def pull_back(tape: Tape, gradient: str, x: str, kernel: Kernel) -> str | Polyphase:
@@ -46,11 +52,11 @@ def _fits(window: Window) -> bool:
 def _convolve_flipped(tape: Tape, gradient: str, kernel: Kernel) -> str:
     window = kernel.window
     pads = [r - 1 - p for r, p in zip(window.reach * 2, window.starts + window.ends, strict=True)]
-    flipped = np.flip(_exchanged(kernel), axis=tuple(range(2, kernel.weights.ndim)))
+    backwards = {axis: range(size)[::-1] for axis, size in _taps(kernel).items() if size > 1}
     return tape.emit(
         "Conv",
         gradient,
-        tape.weights(flipped),
+        tape.rearranged(kernel.weights, _exchanged(kernel, backwards)),
         dilations=window.dilations,
         group=kernel.group,
         kernel_shape=window.kernel,
@@ -58,11 +64,15 @@ def _convolve_flipped(tape: Tape, gradient: str, kernel: Kernel) -> str:
     )
 
 
-def _exchanged(kernel: Kernel) -> NDArray[np.floating]:
-    """Weights (in, out / group, ...) from weights (out, in / group, ...)."""
-    outer, inner, *taps = kernel.weights.shape
-    grouped = kernel.weights.reshape(kernel.group, outer // kernel.group, inner, *taps)
-    return grouped.swapaxes(1, 2).reshape(kernel.group * inner, outer // kernel.group, *taps)
+def _taps(kernel: Kernel) -> dict[int, int]:
+    """Number of taps by axis."""
+    return {axis + 2: size for axis, size in enumerate(kernel.window.kernel)}
+
+
+def _exchanged(kernel: Kernel, picked: Mapping[int, Sequence[int]]) -> Rearranged:
+    """Weights (in, out / group, ...) with some taps, from weights (out, in / group, ...)."""
+    shape = kernel.weights.shape
+    return Rearranged(kernel.name, shape, kernel.group, exchanged=True, picked=picked)
 
 
 def _suits_polyphase(kernel: Kernel) -> bool:
@@ -74,7 +84,7 @@ def _suits_polyphase(kernel: Kernel) -> bool:
 
 def _convolve_polyphase(tape: Tape, gradient: str, x: str, kernel: Kernel) -> Polyphase | None:
     """One convolution per phase; None where windows that nobody needs would have to be cut off."""
-    exchanged, window = _exchanged(kernel), kernel.window
+    window, all_taps = kernel.window, _taps(kernel)
     strides = window.strides[0], window.strides[1]
     height, width = tape.sizes(x, range(2, 4))
     down = [_PhaseAxis.of(window, 0, phase, height) for phase in range(strides[0])]
@@ -84,16 +94,17 @@ def _convolve_polyphase(tape: Tape, gradient: str, x: str, kernel: Kernel) -> Po
     tensors = {}
     for (a, rows), (b, columns) in product(enumerate(down), enumerate(across)):
         if rows.taps and columns.taps:
-            taps = exchanged[:, :, rows.taps][:, :, :, columns.taps]
+            taps = {2: rows.taps, 3: columns.taps}
+            picked = {at: kept for at, kept in taps.items() if kept != [*range(all_taps[at])]}
             tensors[a, b] = tape.emit(
                 "Conv",
                 gradient,
-                tape.weights(taps),
+                tape.rearranged(kernel.weights, _exchanged(kernel, picked)),
                 group=kernel.group,
-                kernel_shape=taps.shape[2:],
+                kernel_shape=[len(rows.taps), len(columns.taps)],
                 pads=[rows.start, columns.start, rows.end, columns.end],
             )
-    sizes = (exchanged.shape[0], height, width)
+    sizes = (kernel.weights.shape[1] * kernel.group, height, width)
     return Polyphase(tape.facts.elem_type(x), sizes, strides, tensors)
 
 
@@ -127,7 +138,7 @@ def _convolve_transposed(tape: Tape, gradient: str, x: str, kernel: Kernel) -> s
     return tape.emit(
         "ConvTranspose",
         gradient,
-        tape.weights(kernel.weights),
+        tape.rearranged(kernel.weights, Rearranged(kernel.name, kernel.weights.shape)),
         dilations=window.dilations,
         group=kernel.group,
         kernel_shape=window.kernel,

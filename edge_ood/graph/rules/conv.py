@@ -20,7 +20,7 @@ def conv(tape: Tape, node: NodeProto, index: int) -> str | Polyphase:
         )
     weights = tape.constant_value(node, 1)
     window = read_window(tape, node, weights.shape[2:])
-    kernel = Kernel(weights, attribute(node, "group", 1), window)
+    kernel = Kernel(weights, attribute(node, "group", 1), window, node.input[1])
     return pull_back(tape, tape.gradient(node), node.input[0], kernel)
 
 

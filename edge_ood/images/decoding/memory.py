@@ -16,7 +16,15 @@ from pathlib import Path
 
 from PIL import Image
 
-__all__ = ["FILES", "PIXELS", "MemoryBudget", "available_memory", "decoding_bytes"]
+__all__ = [
+    "FILES",
+    "PIXELS",
+    "MemoryBudget",
+    "available_memory",
+    "data_memory",
+    "decoding_bytes",
+    "free_memory",
+]
 
 _GROUPS, _GROUPS_ROOT = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
@@ -95,6 +103,21 @@ def available_memory() -> int:
         in_use = int(Path("/proc/self/statm").read_text("ascii").split()[0]) * page
         limits.append(max(0, most - in_use))
     return min(limits)
+
+
+def data_memory() -> int:
+    """Bytes that this process has for data, used or not: what `RLIMIT_DATA` limits."""
+    pages = Path("/proc/self/statm").read_text("ascii").split()[5]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def free_memory() -> int:
+    """Bytes of the machine that can be used now without swapping."""
+    for line in Path("/proc/meminfo").read_text("ascii").splitlines():
+        name, _, amount = line.partition(":")
+        if name == "MemAvailable":
+            return int(amount.split()[0]) << 10
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _cgroup_limits() -> Iterator[int]:
