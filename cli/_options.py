@@ -14,9 +14,11 @@ __all__ = [
     "ArtifactArgument",
     "BatchSizeOption",
     "Conversion",
+    "CropOption",
     "Decision",
     "EpsilonOption",
     "ForceOption",
+    "InterpolationOption",
     "Preprocessing",
     "ProviderOption",
     "ThreadsOption",
@@ -42,6 +44,21 @@ TrustOption = Annotated[
         "--trust",
         help="Run code that RUN names: it is yours. Otherwise a network of your own, "
         "package.module:function, runs only when --model names it again.",
+    ),
+]
+CropOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Share of the resized side that it sees, in the centre: short side to 256, central "
+        "224 is 0.875; 1, the whole square, where nothing else is known.",
+    ),
+]
+InterpolationOption = Annotated[
+    str | None,
+    typer.Option(
+        help="How images are resized: bilinear or bicubic, antialiased as Pillow does it; bilinear "
+        "where nothing else is known."
     ),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
@@ -130,6 +147,8 @@ class Preprocessing:
         ),
     ] = None
     resize: Annotated[str | None, typer.Option(help="center-crop (default) or stretch.")] = None
+    crop: CropOption = None
+    interpolation: InterpolationOption = None
     mean: Annotated[
         str | None,
         typer.Option(

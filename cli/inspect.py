@@ -56,7 +56,7 @@ def _facts(metadata: "Metadata") -> dict[str, str]:
     preprocess, calibration = metadata.preprocess, metadata.calibration
     return {
         "classes": f"{len(metadata.classes)}: {classes}" + (f", {more} more" if more > 0 else ""),
-        "input": f"{preprocess.size_px} x {preprocess.size_px} px, {preprocess.resize}",
+        "input": str(preprocess),
         "mean": _listed(preprocess.mean),
         "std": _listed(preprocess.std),
         "decides by": f"{metadata.primary}, at a false-alarm rate of {calibration.alpha:.3g}",

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from edge_ood.cli._bundles import bundle, options_of, with_bundles
-from edge_ood.cli._options import ForceOption, TrustOption
+from edge_ood.cli._options import CropOption, ForceOption, InterpolationOption, TrustOption
 from edge_ood.cli._say import say
 from edge_ood.cli._streams import expect_standard_output
 from edge_ood.errors import MissingDependencyError
@@ -75,6 +75,8 @@ class Network:
     resize: Annotated[
         str | None, typer.Option(help="center-crop or stretch; default: center-crop.")
     ] = None
+    crop: CropOption = None
+    interpolation: InterpolationOption = None
     augmentation: Annotated[
         str | None,
         typer.Option(

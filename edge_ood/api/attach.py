@@ -30,6 +30,8 @@ def attach(
     std: str | Sequence[float] | None = None,
     image_size: int | None = None,
     resize: str | None = None,
+    crop: float | None = None,
+    interpolation: str | None = None,
     logits: str | None = None,
     features: Words | None = None,
     force: bool = False,
@@ -57,6 +59,10 @@ def attach(
         std: As `mean`.
         image_size: Side of its input in pixels, where the file leaves it open.
         resize: `center-crop` (if None) or `stretch`.
+        crop: Share of the resized side that it sees: 0.875 is the central 224 of 256 px, 1 the
+            whole square; if None 1, unless labelled images single out 0.875.
+        interpolation: `bilinear` or `bicubic`; if None bilinear, unless labelled images single
+            out the other.
         logits: Tensor of class scores, where the search fails.
         features: Tensors that heads on features read; what the last linear layer reads if None.
         force: Replace what is at `output`.
@@ -83,6 +89,8 @@ def attach(
         std=rgb("--std", std),
         size_px=image_size,
         resize=resize or "center-crop",
+        crop=crop,
+        interpolation=interpolation,
         logits=logits,
         features=words(features),
     )

@@ -29,6 +29,8 @@ def export(
     outliers: PathLike | None = None,
     image_size: int | None = None,
     resize: str | None = None,
+    crop: float | None = None,
+    interpolation: str | None = None,
     mean: str | Sequence[float] | None = None,
     std: str | Sequence[float] | None = None,
     trust: bool = False,
@@ -56,6 +58,9 @@ def export(
         outliers: Auxiliary outliers, to choose parameters by.
         image_size: Side of its input in pixels; as published weights of that name, if None.
         resize: `center-crop` or `stretch`.
+        crop: Share of the resized side that it sees: 0.875 is the central 224 of 256 px; as
+            published, if None, else 1.
+        interpolation: `bilinear` or `bicubic`; as published, if None, else `bilinear`.
         mean: Per RGB channel, of pixels in [0, 1]; as published, if None.
         std: As `mean`.
         trust: Whether the run may name code to run, in place of repeating `model`.
@@ -86,6 +91,8 @@ def export(
         "outliers": outliers,
         "image_size": image_size,
         "resize": resize,
+        "crop": crop,
+        "interpolation": interpolation,
         "mean": mean,
         "std": std,
     }
@@ -115,7 +122,13 @@ def export(
         assert weights
         assert train
         source = NetworkSource(
-            spec(model), Path(weights), image_size, *colours, resize or "center-crop"
+            spec(model),
+            Path(weights),
+            image_size,
+            *colours,
+            resize,
+            crop,
+            interpolation,
         )
         folders = Folders(Path(train), path_or_none(outliers), path_or_none(calibration))
         attached = export_network(source, folders, target, chosen, on_step=on_step, on_note=on_note)

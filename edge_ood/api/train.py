@@ -51,6 +51,8 @@ def train(
     heads: int | None = None,
     image_size: int | None = None,
     resize: str | None = None,
+    crop: float | None = None,
+    interpolation: str | None = None,
     augmentation: Words | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -88,6 +90,8 @@ def train(
         heads: Linear heads, 1 or 2.
         image_size: Side of the network's input in pixels.
         resize: `center-crop` or `stretch`.
+        crop: Share of the resized side that the network sees: 0.875 is the central 224 of 256 px.
+        interpolation: `bilinear` or `bicubic`.
         augmentation: `"crop,flip"`, one of the two, or `"none"`.
         epochs: Passes over the training images.
         batch_size: Training images per step.
@@ -131,11 +135,13 @@ def train(
         "seed": seed,
     }
     settings, preprocess = _settled(path_or_none(start), recipe, chosen, trust=trust)
-    preprocess = replace(
-        preprocess,
-        size_px=preprocess.size_px if image_size is None else image_size,
-        resize=preprocess.resize if resize is None else resize,
-    )
+    given = {
+        "size_px": image_size,
+        "resize": resize,
+        "crop": crop,
+        "interpolation": interpolation,
+    }
+    preprocess = replace(preprocess, **{n: v for n, v in given.items() if v is not None})
     try:
         from edge_ood.training.train import Launch  # noqa: PLC0415  # imports torch
         from edge_ood.training.train import train as train_run  # noqa: PLC0415  # imports torch

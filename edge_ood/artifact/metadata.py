@@ -1,4 +1,4 @@
-"""The artefact's metadata contract, format 2: one JSON document in the ONNX file.
+"""The artefact's metadata contract, format 3: one JSON document in the ONNX file.
 
 Frozen dataclasses that check themselves, so that scoring needs neither `onnx` nor a validation
 library. `edge_ood.artifact.reader` reads them from a file.
@@ -27,15 +27,16 @@ __all__ = [
     "write_metadata",
 ]
 
-FORMAT = 2
-"""1 had `knots` and `weights` in earlier calibrations, and `knot_weights` in the graph."""
+FORMAT = 3
+"""1 had `knots` and `weights` in earlier calibrations, and `knot_weights` in the graph; 1 and 2
+had no crop share, which was 1, and no interpolation, which was bilinear."""
 
 METADATA_KEY = "edge_ood"
 PRECISIONS = ("fp32", "fp16", "int8")
 """What a classifier computes in, and `--precision` takes; the first is the default."""
 
 STORED_NAMES = {"manual_thresholds": "own_thresholds"}
-"""Fields of a calibration that format 2 knows by another name."""
+"""Fields of a calibration that the file knows by another name."""
 
 _COLUMNS_OF_A_HEAD = 3
 

@@ -23,6 +23,9 @@ from edge_ood.images.preprocess import Preprocess
 
 __all__ = ["read_metadata"]
 
+_FIRST_WITH_CROP = 3
+"""Files of earlier formats take the whole square, bilinear."""
+
 
 def read_metadata(properties: Mapping[str, str], *, source: str) -> Metadata:
     """Read and check the metadata of an ONNX file; unknown keys are ignored.
@@ -59,7 +62,7 @@ def _metadata(document: Document, number: int) -> Metadata:
     archived = _archived if number > 1 else partial(_archived_in_format_1, num_classes=len(classes))
     return Metadata(
         classes=classes,
-        preprocess=_preprocess(document.document("preprocess")),
+        preprocess=_preprocess(document.document("preprocess"), number),
         heads=tuple(
             HeadRecord(head.get("name", str), head.get("parameters", dict))
             for head in document.documents("heads")
@@ -81,13 +84,18 @@ def _metadata(document: Document, number: int) -> Metadata:
     )
 
 
-def _preprocess(document: Document) -> Preprocess:
+def _preprocess(document: Document, number: int) -> Preprocess:
+    is_whole = number < _FIRST_WITH_CROP
     return Preprocess(
         size_px=document.get("size_px", int),
         mean=tuple(document.each("mean", float)),  # type: ignore[arg-type]  # length checked
         std=tuple(document.each("std", float)),  # type: ignore[arg-type]  # length checked
         resize=document.get("resize", str),
         draft=document.get("draft", bool),
+        crop=Preprocess.crop if is_whole else document.get("crop", float),
+        interpolation=(
+            Preprocess.interpolation if is_whole else document.get("interpolation", str)
+        ),
     )
 
 

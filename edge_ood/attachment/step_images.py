@@ -72,7 +72,7 @@ def ranging_input(request: Request) -> NDArray[np.float32]:
     there, such images would rank otherwise than in float32.
     """
     training, _ = decode_all(_range_images(request).paths, request.preprocess)
-    unlike = np.stack(list(extremes(request.preprocess.size_px).values()))
+    unlike = np.stack(list(extremes(request.preprocess.resized_px).values()))
     return request.preprocess.normalise(np.concatenate([training, unlike]), np.float32)
 
 

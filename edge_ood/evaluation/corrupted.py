@@ -53,7 +53,7 @@ class CorruptedSet:
             InputError: If there are fewer ID images than were asked for.
         """
         preprocess = scorer.metadata.preprocess
-        constant = self.corruption.constant(strength, preprocess.size_px)
+        constant = self.corruption.constant(strength, preprocess.resized_px)
         corrupt = partial(_corrupted, self.corruption, constant)
         return SyntheticImages(
             self.corruption.name, corrupt, 1, id_images, preprocess, self.count, self.seed

@@ -84,7 +84,7 @@ class SyntheticImages:
         drawn = [self._drawn(index) for index in indices]
         paths = [self.id_images.paths[position] for _, positions in drawn for position in positions]
         sources, _ = decode_all(paths, self.preprocess)
-        side = self.preprocess.size_px
+        side = self.preprocess.resized_px
         frames = np.empty((len(drawn), side, side, 3), np.uint8)
         for row, (generator, _) in enumerate(drawn):
             first = row * self.n_sources

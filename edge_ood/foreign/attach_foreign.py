@@ -19,7 +19,8 @@ from edge_ood.foreign.conventions import ForeignClassifier, ForeignNetwork, conv
 from edge_ood.foreign.gradients import check_gradients
 from edge_ood.foreign.id_images import IdFolders, IdImages, read_id_images
 from edge_ood.foreign.memory_limit import within_memory
-from edge_ood.foreign.trial import Trial, tried_images, try_network
+from edge_ood.foreign.publishers import as_published
+from edge_ood.foreign.trial import Trial, try_network
 from edge_ood.graph.adopt import adopt
 from edge_ood.graph.assemble import assemble_reader
 from edge_ood.graph.endings import Ending, find_ending
@@ -72,6 +73,9 @@ def attach_foreign(
     """
     on_step("read")
     model = read_model(source.path)
+    source, said = as_published(source, model)
+    if said:
+        on_note(said)
     entry = image_input(model, layout=source.layout, size_px=source.size_px)
     on_step("images")
     images = read_id_images(folders)
@@ -91,13 +95,13 @@ def attach_foreign(
     check_mode(used)
     images = _with_classes(images, ending, on_note)
     on_step("try")
-    conventions = conventions_of(source, entry)
     with within_memory("the model cannot run on these images"):
         tried = try_network(
             ForeignNetwork(model, ending.output, entry.batch, options.provider),
-            conventions,
+            conventions_of(source, entry),
             images,
             activation=ending.activation,
+            open_geometry=source.open_geometry,
             on_note=on_note,
         )
     classifier = adopt(
@@ -121,7 +125,7 @@ def attach_foreign(
         calibration=images.calibration,
         options=chosen,
         training_role=images.role,
-        lent=_lent(images, chosen=len(conventions) > 1),
+        lent=_lent(images, tried),
         provenance=_provenance(source, model, ending, tried, images),
     )
     return attach(request, output, on_step=on_step)
@@ -135,16 +139,13 @@ def _check_precision(options: Options, images: IdImages) -> None:
         )
 
 
-def _lent(images: IdImages, *, chosen: bool) -> ImageSet:
+def _lent(images: IdImages, tried: Trial) -> ImageSet:
     """Images that set thresholds where none is needed for statistics.
 
     Not those by which a convention was chosen: it would suit them better than other images.
     """
-    if not chosen or not len(images.held_back):
-        return images.held_back
-    apart = set(tried_images(images).paths)
-    rest = np.array([path not in apart for path in images.held_back.paths], np.bool_)
-    return images.held_back.subset(rest)
+    rest = [path not in tried.chosen_by for path in images.held_back.paths]
+    return images.held_back.subset(np.array(rest, np.bool_))
 
 
 def _with_classes(images: IdImages, ending: Ending, on_note: Callable[[str], None]) -> IdImages:

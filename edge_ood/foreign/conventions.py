@@ -64,6 +64,8 @@ class ForeignClassifier:
         std: Per RGB channel, in the same units.
         size_px: Side of its input, where the file leaves it open.
         resize: `center-crop` or `stretch`.
+        crop: Share of the resized side that it sees; None to let labelled images tell, else 1.
+        interpolation: `bilinear` or `bicubic`; None to let labelled images tell, else the first.
         logits: Name of the tensor to take for its output; None to search.
         features: Names of tensors to take for features; empty to search.
 
@@ -79,6 +81,8 @@ class ForeignClassifier:
     std: RGB | None = None
     size_px: int | None = None
     resize: str = "center-crop"
+    crop: float | None = None
+    interpolation: str | None = None
     logits: str | None = None
     features: tuple[str, ...] = ()
 
@@ -100,7 +104,23 @@ class ForeignClassifier:
                 f"mean {self.mean} and std {self.std} of grey pixels, expected one number each",
                 hint="--mean 0.5 --std 0.5",
             )
-        Preprocess(self.size_px or 1, self.mean or (0, 0, 0), self.std or (1, 1, 1), self.resize)
+        self.preprocess(self.size_px or 1)
+
+    @property
+    def open_geometry(self) -> tuple[str, ...]:
+        """What is left open of how images are resized: `crop`, `interpolation`."""
+        return tuple(n for n in ("crop", "interpolation") if getattr(self, n) is None)
+
+    def preprocess(self, size_px: int) -> Preprocess:
+        """As far as it is described, with the plain choice for the rest."""
+        return Preprocess(
+            size_px,
+            self.mean or (0, 0, 0),
+            self.std or (1, 1, 1),
+            self.resize,
+            crop=Preprocess.crop if self.crop is None else self.crop,
+            interpolation=self.interpolation or Preprocess.interpolation,
+        )
 
 
 @dataclass(frozen=True)
@@ -164,10 +184,9 @@ def conventions_of(source: ForeignClassifier, entry: ImageInput) -> list[Convent
             "--pixels imagenet has one mean for each colour, got --channels gray",
             hint="--mean 0.45 --std 0.226, or as in its training",
         )
-    base = Convention(Preprocess(entry.size_px, resize=source.resize), channels, entry)
+    base = Convention(source.preprocess(entry.size_px), channels, entry)
     if source.mean and source.std:
-        given = replace(base.preprocess, mean=source.mean, std=source.std)
-        return [replace(base, preprocess=given)]
+        return [base]
     names = [pixels] if pixels else [n for n in PIXELS if channels != "gray" or n != "imagenet"]
     return [base.with_pixels(name) for name in names]
 

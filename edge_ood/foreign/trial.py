@@ -7,28 +7,27 @@ often. Labelled images tell.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.errors import ArtifactError, DataError, InputError
 from edge_ood.foreign.conventions import PIXELS, Convention, ForeignNetwork, kind_of, predicted
+from edge_ood.foreign.geometry import Comparison, LabelledRounds, choose_geometry
 from edge_ood.foreign.id_images import IdImages
+from edge_ood.foreign.mcnemar import DEVIATIONS, is_better
 from edge_ood.foreign.steadiness import check_steady
 from edge_ood.graph.intake import LAYOUTS
-from edge_ood.images.folders import ImageSet
 from edge_ood.images.reading import decode_all
 from edge_ood.images.splits import evenly_spread
 from edge_ood.metrics.classification import chance_level
 
-__all__ = ["Trial", "check_convention", "choose_pixels", "tried_images", "try_network"]
+__all__ = ["Trial", "check_convention", "choose_pixels", "try_network"]
 
 _WAYS = "--pixels unit, byte, signed or imagenet, or --mean and --std"
 _TRIED_IMAGES = 128
 _HALF = 0.5
-_DEVIATIONS = 2
-"""Standard deviations by which one share of images has to exceed another to be called larger."""
-
 _SURE_OF_ORDER = 0.6
 """Share of images that a network must tell apart consistently before the order is suspected."""
 
@@ -43,6 +42,8 @@ class Trial:
         pixels: uint8 (N, S, S, 3).
         accuracy: Share in [0, 1] of labelled images that it knows, or None without labels.
         gives: `logits`, `probabilities` or `log-probabilities`.
+        geometry: How crop share and interpolation were chosen, where they were.
+        chosen_by: Images by which a convention was chosen from several.
     """
 
     convention: Convention
@@ -50,6 +51,8 @@ class Trial:
     pixels: NDArray[np.uint8]
     accuracy: float | None
     gives: str
+    geometry: tuple[Comparison, ...] = ()
+    chosen_by: frozenset[Path] = frozenset()
 
 
 def try_network(
@@ -58,6 +61,7 @@ def try_network(
     images: IdImages,
     *,
     activation: str,
+    open_geometry: Sequence[str] = (),
     on_note: Callable[[str], None],
 ) -> Trial:
     """Run a network as it is on some images; refuse a description that does not fit it.
@@ -67,6 +71,7 @@ def try_network(
         conventions: The one that was described, or several to choose from by their pixels.
         images: At most 128 of its deciding images are used.
         activation: What the graph ends in; empty where that is to be told from numbers.
+        open_geometry: `crop`, `interpolation`: what the conventions leave to the images.
         on_note: Called with sentences that the user should read.
 
     Raises:
@@ -74,28 +79,40 @@ def try_network(
             answer is not finite, or not about its image alone.
         DataError: If the network does not know the images.
     """
-    chosen = tried_images(images)
+    chosen = evenly_spread(images.deciding, _TRIED_IMAGES)
     pixels, _ = decode_all(chosen.paths, conventions[0].preprocess)
     check_steady(network, conventions, pixels)
     convention, accuracy = conventions[0], None
+    compared: Sequence[Comparison] = ()
+    deciders: set[Path] = set()
     if len(conventions) > 1:
         convention, said = choose_pixels(network, conventions, pixels, chosen.labels)
         on_note(said)
+        deciders.update(chosen.paths)
     if chosen.labels is None:
         on_note("no labels, so it is not checked whether the network knows these images")
+        if open_geometry:
+            on_note(_assumed(convention, open_geometry))
     else:
+        rounds = LabelledRounds(network, chosen, images.deciding)
+        convention, compared = choose_geometry(rounds, convention, open_geometry)
+        if convention.preprocess != conventions[0].preprocess:
+            pixels, _ = decode_all(chosen.paths, convention.preprocess)
+        for comparison in compared:
+            on_note(str(comparison))
+        deciders.update(rounds.used)
         accuracy, said = check_convention(
             network, convention, pixels, chosen.labels, images.classes
         )
         on_note(said)
     rows = network(pixels, convention)
     gives = "logits" if activation else kind_of(rows)
-    return Trial(convention, rows, pixels, accuracy, gives)
+    return Trial(convention, rows, pixels, accuracy, gives, tuple(compared), frozenset(deciders))
 
 
-def tried_images(images: IdImages) -> ImageSet:
-    """Those that a network is tried on: at most 128, from all over the deciding ones."""
-    return evenly_spread(images.deciding, _TRIED_IMAGES)
+def _assumed(convention: Convention, options: Sequence[str]) -> str:
+    values = [f"--{option} {getattr(convention.preprocess, option)}" for option in options]
+    return f"{' and '.join(values)}, which most networks take that are not ImageNet's"
 
 
 def choose_pixels(
@@ -126,7 +143,7 @@ def choose_pixels(
     right = {each.pixels: _right(network, each, pixels, labels) for each in candidates}
     best, second, *_ = sorted(right, key=lambda name: -right[name].mean())
     shares = ", ".join(f"{name} {hits.mean():.1%}" for name, hits in right.items())
-    if not _is_better(right[best], than=right[second]):
+    if not is_better(right[best], than=right[second]):
         raise InputError(
             f"how the network normalises pixels is not given, and {len(labels)} labelled images "
             f"do not tell (correct with {shares})",
@@ -163,7 +180,7 @@ def check_convention(
     right = found == labels
     accuracy = float(right.mean())
     chance = chance_level(labels)
-    noise = _DEVIATIONS * float(np.sqrt(chance * (1 - chance) / len(labels)))
+    noise = DEVIATIONS * float(np.sqrt(chance * (1 - chance) / len(labels)))
     is_by_chance = accuracy <= chance + noise
     # Nothing is twice as good as a half, but a network may know much in spite of swapped colours.
     thorough = is_by_chance or accuracy < _HALF
@@ -174,7 +191,7 @@ def check_convention(
     said = f"{accuracy:.1%} of {len(labels)} labelled images are classified correctly"
     best = max(others, key=lambda other: float(others[other].mean()), default=convention)
     better = float(others[best].mean()) if others else 0.0
-    if better > chance + noise and _is_better(others[best], than=right):
+    if better > chance + noise and is_better(others[best], than=right):
         options = best.difference(convention)
         said = f"{said}; as {options} it would be {better:.1%}"
         if is_by_chance or accuracy < _HALF * better:
@@ -187,12 +204,6 @@ def check_convention(
             "outputs; --mean, --std, --channels and --image-size, too",
         )
     return accuracy, said
-
-
-def _is_better(right: NDArray[np.bool_], than: NDArray[np.bool_]) -> bool:
-    """McNemar's test: images that both know, or neither, say nothing."""
-    gained, lost = int((right & ~than).sum()), int((than & ~right).sum())
-    return bool(gained - lost > _DEVIATIONS * np.sqrt(gained + lost))
 
 
 def _alternatives(

@@ -32,7 +32,7 @@ _LARGEST_PIXEL = 255
 def assemble_adversary(
     classifier: onnx.ModelProto, preprocess: Preprocess, *, epsilon: float = FGSM_EPSILON
 ) -> onnx.ModelProto:
-    """A graph from images of network size to adversarial images, both uint8 (N, S, S, 3).
+    """A graph from resized images to adversarial images, both uint8 (N, R, R, 3).
 
     Args:
         classifier: As `edge_ood.graph.network` describes it.
@@ -96,10 +96,14 @@ def _adversary(
     rises = builder.add("GreaterOrEqual", [gradient, zero])
     step = builder.add("Where", [rises, builder.constant(level), builder.constant(-level)])
     last = builder.add("Transpose", [step], perm=[0, 2, 3, 1])
+    if preprocess.resized_px != preprocess.size_px:
+        before, after = preprocess.centre.start, preprocess.resized_px - preprocess.centre.stop
+        frame = builder.constant([0, before, before, 0, 0, after, after, 0], np.int64)
+        last = builder.add("Pad", [last, frame])
     pixels = builder.add("Cast", [INPUT_NAME], to=TensorProto.FLOAT)
     moved = builder.add("Add", [pixels, last])
     kept = builder.add("Clip", [moved, zero, builder.constant(_LARGEST_PIXEL, np.float32)])
     builder.add("Cast", [kept], to=TensorProto.UINT8, name=ADVERSARIAL)
-    size = preprocess.size_px
+    size = preprocess.resized_px
     output = GraphOutput(ADVERSARIAL, TensorProto.UINT8, ("N", size, size, 3))
     return prune(build_with_shapes(builder, [output], source, preprocess), [ADVERSARIAL])

@@ -6,7 +6,7 @@
 The classifier's own names get a prefix, so that nothing in it can collide with those of edge-ood.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,12 @@ PREPROCESSED = "preprocessed"
 
 CLASSIFIER_PREFIX = "classifier/"
 """Goes before every name of the classifier, so that it cannot collide with those of edge-ood."""
+
+_FILTERS: Mapping[str, Mapping[str, Any]] = {
+    "bilinear": {"mode": "linear"},
+    "bicubic": {"mode": "cubic", "cubic_coeff_a": -0.5},
+}
+"""Attributes of `Resize` with which it computes what Pillow does; Pillow's cubic is Keys'."""
 
 
 @dataclass(frozen=True)
@@ -112,16 +118,20 @@ def _record_preprocess(builder: GraphBuilder, preprocess: Preprocess) -> None:
     frame = INPUT_NAME
     if preprocess.resize == "center-crop":
         frame = _record_central_square(builder, frame)
-    size = builder.constant([preprocess.size_px] * 2, np.int64)
+    size = builder.constant([preprocess.resized_px] * 2, np.int64)
     resized = builder.add(
         "Resize",
         [frame, "", "", size],
-        mode="linear",
+        **_FILTERS[preprocess.interpolation],
         antialias=1,
         exclude_outside=1,
         coordinate_transformation_mode="half_pixel",
         axes=[1, 2],
     )
+    if preprocess.resized_px != preprocess.size_px:
+        bounds = [[v, v] for v in (preprocess.centre.start, preprocess.centre.stop)]
+        start, end, axes = (builder.constant(v, np.int64) for v in (*bounds, [1, 2]))
+        resized = builder.add("Slice", [resized, start, end, axes])
     planes = builder.add("Transpose", [resized], perm=[0, 3, 1, 2])
     pixels = builder.add("Cast", [planes], to=TensorProto.FLOAT)
     mean = np.array(preprocess.mean).reshape(3, 1, 1)

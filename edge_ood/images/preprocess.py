@@ -15,7 +15,10 @@ Decoding rules, in order:
    conversion; grey is repeated. ICC profiles and gamma are ignored.
 5. EXIF orientation is applied; EXIF and other metadata that are damaged or long are ignored.
 6. The central square is cut out (`center-crop`), or nothing is (`stretch`); then the result is
-   resized to `size_px` x `size_px`, bilinear and antialiased. At the right size nothing changes.
+   resized to `resized_px` x `resized_px`, bilinear or bicubic, antialiased. At the right size
+   nothing changes.
+7. The network sees the central `size_px` x `size_px` of that, all of it where `crop` is 1. With a
+   share of 0.875 and 224 px that is what libraries call "short side to 256, central 224".
 
 A file that is cut off, even one with an end marker, is refused, never filled up, as far as less
 than decoding it twice can tell. So is one that would take more memory or time than any photograph:
@@ -36,11 +39,20 @@ from PIL import Image
 from edge_ood.errors import InputError
 from edge_ood.images.decoding.open_image import opened_rgb
 
-__all__ = ["LARGEST_SIZE_PX", "RESIZE_POLICIES", "Preprocess"]
+__all__ = ["INTERPOLATIONS", "LARGEST_SIZE_PX", "RESIZE_POLICIES", "Preprocess"]
 
 RESIZE_POLICIES = ("center-crop", "stretch")
 
+INTERPOLATIONS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
+"""Pillow's filters by name; both widen as an image shrinks, which is what antialiasing means."""
+
 LARGEST_SIZE_PX = 4096
+
+_ROUNDED_PX = 0.01
+"""What a share that was rounded to six digits may take from the side that it stands for."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,8 @@ class Preprocess:
         std: Per RGB channel, in the same units, > 0.
         resize: `center-crop` or `stretch`.
         draft: Decode large JPEGs at a reduced scale.
+        crop: Share of the resized side that the network sees, in (0, 1]; 1 is the whole square.
+        interpolation: `bilinear` or `bicubic`.
 
     Raises:
         InputError: If a field is out of range.
@@ -63,44 +77,81 @@ class Preprocess:
     std: tuple[float, float, float] = (0.25, 0.25, 0.25)
     resize: str = "center-crop"
     draft: bool = True
+    crop: float = 1.0
+    interpolation: str = "bilinear"
 
     def __post_init__(self) -> None:
         if not 1 <= self.size_px <= LARGEST_SIZE_PX:
             raise InputError(f"image size {self.size_px} px, expected 1 to {LARGEST_SIZE_PX}")
         if self.resize not in RESIZE_POLICIES:
             raise InputError(f"resize policy {self.resize!r}, expected one of {RESIZE_POLICIES}")
+        if self.interpolation not in INTERPOLATIONS:
+            raise InputError(
+                f"interpolation {self.interpolation!r}, expected one of {tuple(INTERPOLATIONS)}"
+            )
+        self._check_crop()
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) != 3 or not all(math.isfinite(v) for v in values):
                 raise InputError(f"{name} is {values!r}, expected three finite numbers")
         if min(self.std) <= 0:
             raise InputError(f"std is {self.std!r}, expected three numbers > 0")
 
+    def __str__(self) -> str:
+        seen, resized = (f"{side} x {side} px" for side in (self.size_px, self.resized_px))
+        part = "" if seen == resized else f" of {resized}"
+        return f"{seen}{part}, {self.resize}, {self.interpolation}"
+
+    def _check_crop(self) -> None:
+        if not 0 < self.crop <= 1:
+            raise InputError(
+                f"crop share {self.crop}, expected more than 0 and at most 1",
+                hint="the central 224 of 256 px is 0.875, the whole square 1",
+            )
+        if self.size_px > LARGEST_SIZE_PX * self.crop:
+            raise InputError(
+                f"crop share {self.crop:g} of {self.size_px} px resizes to "
+                f"{self.size_px / self.crop:.0f} px, expected at most {LARGEST_SIZE_PX}",
+                hint="the central 224 of 256 px is 0.875",
+            )
+
+    @property
+    def resized_px(self) -> int:
+        """R, the side that images are resized to before the central `size_px` are cut out."""
+        return math.floor(self.size_px / self.crop + _ROUNDED_PX)
+
+    @property
+    def centre(self) -> slice:
+        """Where along a resized side the network's part is; half a pixel goes to the even side."""
+        start = round((self.resized_px - self.size_px) / 2)
+        return slice(start, start + self.size_px)
+
     def decode(self, payload: bytes, name: str = "image") -> NDArray[np.uint8]:
-        """Decode one image file to network size.
+        """Decode one image file and resize it.
 
         Args:
             payload: The bytes of a file.
             name: What messages call it.
 
         Returns:
-            uint8 array of shape (size_px, size_px, 3), RGB.
+            uint8 array of shape (R, R, 3), RGB, R being `resized_px`.
 
         Raises:
             DataError: If the file is damaged, too large, no image or none that is decoded; its
                 `status` is the word for a score table.
         """
-        draft_px = self.size_px if self.draft else None
+        draft_px = self.resized_px if self.draft else None
         with opened_rgb(payload, name, draft_px=draft_px) as image:
             return self._resized(image)
 
     def fit(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Crop and resize one decoded RGB frame (H, W, 3) to (size_px, size_px, 3)."""
+        """Resize one decoded RGB frame (H, W, 3) to (R, R, 3), R being `resized_px`."""
         return self._resized(Image.fromarray(image))
 
     def normalise(
         self, images: NDArray[np.uint8], dtype: DTypeLike = np.float64
     ) -> NDArray[np.floating[Any]]:
-        """Network input (N, 3, size_px, size_px) of uint8 images (N, size_px, size_px, 3)."""
+        """Network input (N, 3, size_px, size_px) of uint8 images (N, R, R, 3), as resized."""
+        images = images[:, self.centre, self.centre]
         mean, std = np.asarray(self.mean, dtype), np.asarray(self.std, dtype)
         scaled = (images.astype(dtype) / np.asarray(255, dtype) - mean) / std
         return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
@@ -123,6 +174,8 @@ class Preprocess:
                 std=tuple(float(v) for v in document["std"]),  # type: ignore[arg-type]  # length checked
                 resize=str(document["resize"]),
                 draft=bool(document["draft"]),
+                crop=float(document.get("crop", cls.crop)),
+                interpolation=str(document.get("interpolation", cls.interpolation)),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"preprocessing is damaged: {error!r}") from error
@@ -133,8 +186,9 @@ class Preprocess:
             side = min(width, height)
             left, top = (width - side) // 2, (height - side) // 2
             image = image.crop((left, top, left + side, top + side))
-        if image.size != (self.size_px, self.size_px):
-            image = image.resize((self.size_px, self.size_px), Image.Resampling.BILINEAR)
+        size = (self.resized_px, self.resized_px)
+        if image.size != size:
+            image = image.resize(size, INTERPOLATIONS[self.interpolation])
         return np.asarray(image)
 
 

@@ -92,7 +92,7 @@ def decode_all(
     Raises:
         DataError: At the first file that cannot be decoded.
     """
-    size = preprocess.size_px
+    size = preprocess.resized_px
     images = np.empty((len(paths), size, size, 3), np.uint8) if out is None else out
     hashes = []
     for row, decoded in enumerate(decode_each(paths, preprocess)):

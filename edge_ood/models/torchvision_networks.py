@@ -48,11 +48,19 @@ def torchvision_network(name: str) -> HeadlessNetwork:
 
 
 def published_preprocess(name: str) -> Preprocess:
-    """Image size and normalisation of the weights that torchvision recommends for a classifier."""
+    """What goes before the network in the weights that torchvision recommends for a classifier."""
     preset = torchvision.models.get_model_weights(name).DEFAULT.transforms()
+    mean, std = tuple(preset.mean), tuple(preset.std)
     if name in _OPTIONS:  # their published form undoes ImageNet's normalisation inside
-        return Preprocess(preset.crop_size[0], _TO_PLUS_MINUS_ONE, _TO_PLUS_MINUS_ONE)
-    return Preprocess(preset.crop_size[0], tuple(preset.mean), tuple(preset.std))
+        mean = std = _TO_PLUS_MINUS_ONE
+    (size_px,), (resized_px,) = preset.crop_size, preset.resize_size
+    return Preprocess(
+        size_px,
+        mean,
+        std,
+        crop=size_px / resized_px,
+        interpolation=preset.interpolation.value,
+    )
 
 
 def _whole_network(name: str, num_classes: int) -> nn.Module:

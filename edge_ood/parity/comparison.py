@@ -219,7 +219,7 @@ def _share(differs: NDArray[np.bool_]) -> float:
 
 def _speed(converted: Scorer, fp32: Scorer) -> float:
     """How many times as fast the first is, in interleaved runs."""
-    size = fp32.metadata.preprocess.size_px
+    size = fp32.metadata.preprocess.resized_px
     frame = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), np.uint8)
     tasks: list[Callable[[], object]] = [
         lambda scorer=scorer: scorer.score_arrays(frame)  # type: ignore[misc]  # bound early

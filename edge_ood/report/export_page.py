@@ -56,7 +56,7 @@ def export_page(path: Path) -> str:
         primary=[score["name"] for score in document["scores"]].index(metadata.primary),
         guarantees=[_sentence(line) for line in guarantee_text(metadata).splitlines()],
         exact=_exact(document),
-        thumbs=list(_thumbs(document, metadata.preprocess.size_px)),
+        thumbs=list(_thumbs(document, metadata.preprocess.resized_px)),
         origin=list(_origin(described)),
         figures=dict(_figures(described)),
         score_figures=list(_score_figures(described)),

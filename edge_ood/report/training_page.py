@@ -153,7 +153,7 @@ def _origin(run: Run) -> Iterator[tuple[str, str]]:
         yield "its weights", f"sha256 {start.weights}"
     else:
         yield "started from", f"random weights, drawn with seed {run.config.settings.seed}"
-    yield "input", f"{preprocess.size_px} x {preprocess.size_px} px, {preprocess.resize}"
+    yield "input", str(preprocess)
     for name in ("mean", "std"):
         yield f"{name} of pixels", ", ".join(map(numbers.number, getattr(preprocess, name)))
     for name, value in run.config.environment.items():

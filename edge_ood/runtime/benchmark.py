@@ -243,7 +243,7 @@ def _task(scorer: Scorer, frames: NDArray[np.uint8]) -> Callable[[], object]:
 
 def _frames(scorer: Scorer, count: int) -> NDArray[np.uint8]:
     """Random images at network size."""
-    size = scorer.metadata.preprocess.size_px
+    size = scorer.metadata.preprocess.resized_px
     return np.random.default_rng(0).integers(0, 256, (count, size, size, 3), np.uint8)
 
 

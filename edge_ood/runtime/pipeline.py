@@ -98,7 +98,7 @@ def run_files(
     Raises:
         Exception: What `paths` raise when it is read, and `run` or a bug at its batch's turn.
     """
-    size = preprocess.size_px
+    size = preprocess.resized_px
     arrays: SimpleQueue[NDArray[np.uint8]] = SimpleQueue()
     for _ in range(schedule.workers):
         arrays.put(np.empty((schedule.batch_size, size, size, 3), np.uint8))

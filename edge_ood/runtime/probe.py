@@ -68,7 +68,7 @@ def make_probe(scorer: Scorer, calibration: Scores, seed: int) -> Probe:
     Raises:
         ExportError: If a score of a probe image is not finite.
     """
-    measured = scorer.score_arrays(probe_images(seed, scorer.metadata.preprocess.size_px))
+    measured = scorer.score_arrays(probe_images(seed, scorer.metadata.preprocess.resized_px))
     tolerances = {}
     # `combined` follows the calibration, and differs where a head does.
     names = [head.name for head in scorer.metadata.heads]
@@ -128,7 +128,7 @@ def run_probe(scorer: Scorer) -> ProbeResult:
     if not probe.labels:
         raise ArtifactError(f"'{scorer.path}' has no probe", hint="export it again")
     metadata = scorer.metadata
-    measured = scorer.score_arrays(probe_images(probe.seed, metadata.preprocess.size_px))
+    measured = scorer.score_arrays(probe_images(probe.seed, metadata.preprocess.resized_px))
     is_wide = metadata.provenance.get("int8_target") != SEVEN_BITS
     differences = {
         head: _distance(measured.scores[head], probe.scores[head])

@@ -24,6 +24,7 @@ from edge_ood.models import (
 )
 from edge_ood.registry import Spec
 from edge_ood.torch_export.penultimate import check_network, find_features
+from edge_ood.torch_export.pretrained_cfg import pretrained_preprocess
 from edge_ood.torch_export.weights import Weights, load_into, read_weights, unwrapped
 from edge_ood.training.batches import normalised
 
@@ -36,6 +37,16 @@ _FIRST_HEAD = f"{_HEADS}0.weight"
 _OURS = ("trunk.", "heads.")
 _TRIED_IMAGES = 128
 _IMAGES_AT_ONCE = 32
+_NAMES = {
+    "--image-size": "size_px",
+    "--mean": "mean",
+    "--std": "std",
+    "--crop": "crop",
+    "--interpolation": "interpolation",
+}
+_NEEDED = ("--image-size", "--mean", "--std")
+"""What has to be given where nothing is published."""
+
 _IMAGENET = "--mean 0.485,0.456,0.406 --std 0.229,0.224,0.225"
 
 
@@ -50,7 +61,11 @@ class NetworkSource:
             as for `mean` and `std`.
         mean: Per RGB channel, in units of [0, 1] pixel values.
         std: Per RGB channel, in the same units.
-        resize: `center-crop` or `stretch`.
+        resize: `center-crop` or `stretch`; None is the first where nothing else is published.
+        crop: Share of the resized side that it sees; None is 1 where nothing is published for its
+            size.
+        interpolation: `bilinear` or `bicubic`; None is bilinear where nothing is published for its
+            size.
     """
 
     model: Spec
@@ -58,7 +73,9 @@ class NetworkSource:
     size_px: int | None = None
     mean: RGB | None = None
     std: RGB | None = None
-    resize: str = "center-crop"
+    resize: str | None = None
+    crop: float | None = None
+    interpolation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,12 +114,12 @@ def load_network(source: NetworkSource, classes: int) -> Loaded:
     weights = read_weights(source.weights)
     ours = _FIRST_HEAD in weights.arrays and all(name.startswith(_OURS) for name in weights.arrays)
     whole = None if ours else _whole(source, model, weights)
-    preprocess, notes = _preprocess(source, model, whole)
-    if whole is None:
+    network = whole and whole.build(model.name, classes, **model.parameters).eval()
+    preprocess, taken, notes = _preprocess(source, model, whole, network)
+    if whole is None or network is None:
         classifier: nn.Module = _ours(model, weights, classes)
         check_network(model.name, classifier, preprocess.size_px, classes)
     else:
-        network = whole.build(model.name, classes, **model.parameters).eval()
         weights = unwrapped(weights, network.state_dict())
         load_into(network, replace(weights, arrays=whole.renamed(weights.arrays)), classes)
         classifier, said = find_features(model.name, network, preprocess.size_px, classes)
@@ -112,7 +129,7 @@ def load_network(source: NetworkSource, classes: int) -> Loaded:
         "model_parameters": dict(model.parameters),
         "heads": _heads(weights) if ours else 1,
         "weights": {"file": source.weights.name, "sha256": weights.sha256},
-        **({"published_preprocess": _absent(source)} if _absent(source) else {}),
+        **({"published_preprocess": taken} if taken else {}),
     }
     return Loaded(classifier, preprocess, provenance, (*weights.notes, *notes))
 
@@ -172,32 +189,54 @@ def _ours(model: Spec, weights: Weights, classes: int) -> Classifier:
 
 
 def _preprocess(
-    source: NetworkSource, model: Spec, whole: WholeNetworks | None
-) -> tuple[Preprocess, list[str]]:
-    """What was given, completed by what published weights were trained with, and a note of that."""
-    absent = _absent(source)
-    published = None
+    source: NetworkSource, model: Spec, whole: WholeNetworks | None, network: nn.Module | None
+) -> tuple[Preprocess, list[str], list[str]]:
+    """What was given, completed by what published weights were trained with.
+
+    Returns:
+        The preprocessing, the options that were completed, and a note of that.
+    """
+    published, publisher = None, ""
     if whole is not None and whole.preprocess is not None:
         published = whole.preprocess(model.name, **model.parameters)
-    if published is None and absent:
+        publisher = f"torchvision's published {model.name!r}"
+    elif network is not None:
+        published = pretrained_preprocess(network)
+        publisher = f"the pretrained_cfg of {model.name!r}"
+    absent = _absent(source)
+    described = [name for name in absent if name in _NEEDED]
+    if published is None and described:
         raise InputError(
-            f"{', '.join(absent)} of {model.name!r} missing, expected as in its training",
+            f"{', '.join(described)} of {model.name!r} missing, expected as in its training",
             hint=f"ImageNet's are {_IMAGENET}; a run's are in its config.json",
         )
     base = published or Preprocess(1)
-    settled = Preprocess(
-        base.size_px if source.size_px is None else source.size_px,
-        source.mean or base.mean,
-        source.std or base.std,
-        resize=source.resize,
+    if source.size_px not in (None, base.size_px):  # trained anew, at another size
+        base = replace(base, size_px=source.size_px, crop=1.0, interpolation="bilinear")
+        absent = described
+    settled = replace(
+        base,
+        resize=source.resize or base.resize,
+        **{_NAMES[option]: value for option, value in _given(source).items() if value is not None},
     )
+    if published is None or not absent:
+        return settled, [], []
+    return settled, absent, [f"as {publisher}: {_options(settled)}; give others if not so"]
+
+
+def _options(settled: Preprocess) -> str:
+    """The options that say the same."""
     mean, std = (",".join(f"{v:g}" for v in values) for values in (settled.mean, settled.std))
-    said = f"--image-size {settled.size_px} --mean {mean} --std {std}"
-    if not absent:
-        return settled, []
-    return settled, [f"as torchvision's published {model.name!r}: {said}; give others if not so"]
+    return (
+        f"--image-size {settled.size_px} --mean {mean} --std {std} --crop {settled.crop:g} "
+        f"--interpolation {settled.interpolation}"
+        + ("" if settled.resize == Preprocess.resize else f" --resize {settled.resize}")
+    )
+
+
+def _given(source: NetworkSource) -> dict[str, Any]:
+    return {option: getattr(source, name) for option, name in _NAMES.items()}
 
 
 def _absent(source: NetworkSource) -> list[str]:
-    asked = {"--image-size": source.size_px, "--mean": source.mean, "--std": source.std}
-    return [option for option, value in asked.items() if value is None]
+    return [option for option, value in _given(source).items() if value is None]

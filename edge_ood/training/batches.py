@@ -148,7 +148,8 @@ class Batches:
 
 
 def normalised(images: Tensor, preprocess: Preprocess) -> Tensor:
-    """Network input, float32 (N, 3, S, S) in channels-last memory, of uint8 (N, S, S, 3)."""
+    """Network input, float32 (N, 3, S, S) in channels-last memory, of uint8 (N, R, R, 3)."""
+    images = images[:, preprocess.centre, preprocess.centre]
     mean = to_device(torch.tensor(preprocess.mean), images.device)
     std = to_device(torch.tensor(preprocess.std), images.device)
     return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2)

@@ -56,7 +56,8 @@ def complete(
     """Add what the images say, and on which device and by how many processes they are learned."""
     preprocess = config.preprocess
     if first.preprocess is None:
-        mean, std = channel_statistics(training_set.pixels["training"])
+        seen = training_set.pixels["training"][:, preprocess.centre, preprocess.centre]
+        mean, std = channel_statistics(seen)
         preprocess = replace(preprocess, mean=mean, std=std)
     environment = {
         "edge_ood": metadata.version("edge-ood"),

@@ -103,6 +103,8 @@ def check_start(start: Run, settings: Settings, preprocess: Preprocess) -> None:
         ("model", trained.model, settings.model),
         ("image size", images.size_px, preprocess.size_px),
         ("resize policy", images.resize, preprocess.resize),
+        ("crop share", images.crop, preprocess.crop),
+        ("interpolation", images.interpolation, preprocess.interpolation),
     ):
         if given != wanted:
             raise InputError(

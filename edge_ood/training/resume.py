@@ -108,7 +108,7 @@ def find_run(path: Path) -> Run | None:
 
 
 def check_same_options(run: Run, config: RunConfig) -> None:
-    """Refuse to continue a run with other settings, image size, resize policy or start weights.
+    """Refuse to continue a run with other settings, preprocessing or start weights.
 
     Raises:
         InputError: Naming every option that differs, with both values.
@@ -148,6 +148,8 @@ def _options(config: RunConfig) -> dict[str, Any]:
         **config.settings.to_json(),
         "size_px": config.preprocess.size_px,
         "resize": config.preprocess.resize,
+        "crop": config.preprocess.crop,
+        "interpolation": config.preprocess.interpolation,
         "start weights": config.start and config.start.weights,
     }
 

@@ -157,7 +157,7 @@ def read_training_set(
     pixels = {}
     for name in DECODED_SPLITS:
         images = splits[name]
-        out = pixel_array(len(images), preprocess.size_px, scratch)
+        out = pixel_array(len(images), preprocess.resized_px, scratch)
         pixels[name], hashes = decode_all(images.paths, preprocess, out=out, on_image=count)
         splits[name] = replace(images, hashes=tuple(hashes))
     splits["pretraining"] = past.only_pretrained(splits["training"])

@@ -207,6 +207,9 @@ def test_any_change_is_refused_or_harmless(data: st.DataObject, document: dict[s
         (("preprocess", "mean"), [0.5, 0.5]),
         (("preprocess", "std", 1), 0.0),
         (("preprocess", "resize"), "squash"),
+        (("preprocess", "crop"), 0.0),
+        (("preprocess", "crop"), "0.875"),
+        (("preprocess", "interpolation"), "lanczos"),
         (("manifests", "training", "count"), -1),
         (("manifests", "training", "hashes"), "AAAA"),
         (("manifests", "training", "hashes"), "AAAA AAAA"),
@@ -297,7 +300,7 @@ def test_a_newer_format_names_the_version_to_install(document: dict[str, Any]) -
     """Nothing but format and version is read of a format that is not known yet."""
     newer = {"format": 7, "version": "2.1.0", "classes": 3}
 
-    with pytest.raises(ArtifactError, match="format 7, this edge-ood reads up to 2") as raised:
+    with pytest.raises(ArtifactError, match="format 7, this edge-ood reads up to 3") as raised:
         read(newer)
 
     assert "pip install --upgrade 'edge-ood>=2.1.0'" == raised.value.hint

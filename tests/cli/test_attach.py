@@ -42,6 +42,7 @@ def test_every_description_reaches_the_artefact(
         *(network, "--id", colours / "train", "--calibration", colours / "calibration"),
         *("--classes", classes, "--channels", "bgr", "--mean", "0.5,0.4,0.3", "--std", "0.25"),
         *("--resize", "stretch", "--image-size", 16, "--logits", "scores"),
+        *("--crop", 0.8, "--interpolation", "bicubic"),
         *("--features", "features,pooled", "--scores", "msp,mahalanobis"),
         *("--primary", "msp", "--alpha", 0.1, "-o", output),
     )
@@ -51,13 +52,15 @@ def test_every_description_reaches_the_artefact(
     scorer = Scorer(output, provider="cpu")
     metadata = scorer.metadata
     mean, std = (0.5, 0.4, 0.3), (0.25, 0.25, 0.25)
-    assert Preprocess(16, mean, std, "stretch") == metadata.preprocess
+    preprocess = Preprocess(16, mean, std, "stretch", crop=0.8, interpolation="bicubic")
+    assert preprocess == metadata.preprocess
     assert ("msp", 0.1) == (metadata.primary, metadata.calibration.alpha)
     assert {"msp", "mahalanobis"} == set(scorer.heads)
     assert "given" == metadata.provenance["takes"]["pixels"]
     test = read_class_folders(colours / "test")
-    pixels, _ = decode_all(test.paths, Preprocess(16))
-    normalised = (pixels.mean(axis=(1, 2)) / 255 - np.array(mean)) / np.array(std)
+    pixels, _ = decode_all(test.paths, Preprocess(20, interpolation="bicubic"))
+    seen = pixels[:, 2:18, 2:18]
+    normalised = (seen.mean(axis=(1, 2)) / 255 - np.array(mean)) / np.array(std)
     found = scorer(list(test.paths))
     expected = normalised @ (8 * np.eye(3)[:, [1, 0, 2]])
     np.testing.assert_allclose(found.logits, expected, rtol=1e-4, atol=1e-4)

@@ -293,6 +293,7 @@ class Bright(nn.Module):
         ("", "give a run directory, or --model, --weights, --train, --calibration"),
         ("run --model resnet18 --weights w", "a run directory knows its --weights; leave"),
         ("run --mean 1,2,3 --resize stretch", "a run directory knows its --resize, --mean"),
+        ("run --crop 0.875", "a run directory knows its --crop"),
         ("--model resnet18 --weights w.pth", "--train, --calibration is needed, too"),
         (
             "--model resnet18 --weights w --train t --calibration c --mean 1,2",

@@ -80,12 +80,21 @@ def test_what_decides_is_shown(metadata: Metadata) -> None:
     found = facts(report(metadata))
 
     assert "3: =green, red apple, \u84dd\u2215blue" == found["classes"]
-    assert "16 x 16 px, center-crop" == found["input"]
+    assert "16 x 16 px, center-crop, bilinear" == found["input"]
     assert "0.25, 0.25, 0.25" == found["std"]
     assert "energy, at a false-alarm rate of 0.05" == found["decides by"]
     assert f"{metadata.calibration.date} on 60 images" == found["calibrated"]
     assert guarantee_sentence(Guarantee(), Sample(60), ()) == found["guarantee"]
     assert ("60", "60") == (found["training images"], found["calibration images"])
+
+
+def test_the_part_of_an_image_that_is_seen_is_shown(metadata: Metadata) -> None:
+    """Both sides, where they differ, and the filter."""
+    preprocess = replace(metadata.preprocess, crop=0.8, interpolation="bicubic")
+
+    found = facts(report(replace(metadata, preprocess=preprocess)))
+
+    assert "16 x 16 px of 20 x 20 px, center-crop, bicubic" == found["input"]
 
 
 def test_a_file_that_was_never_calibrated_guarantees_nothing(metadata: Metadata) -> None:

@@ -59,6 +59,7 @@ def test_every_option_reaches_the_run(tiny_images: Path, tmp_path: Path) -> None
         *("--outliers", str(tiny_images / "outliers")),
         *("--objective", "outlier-exposure:weight=0.25", "--heads", "2", "--seed", "3"),
         *("--resize", "stretch", "--augmentation", "flip", "--precision", "bf16", "--epochs", "3"),
+        *("--crop", "0.8", "--interpolation", "bicubic"),
     ]
 
     result = train(tiny_images, tmp_path / "run", *options)
@@ -80,7 +81,9 @@ def test_every_option_reaches_the_run(tiny_images: Path, tmp_path: Path) -> None
         settings.outlier_batch_size,
         settings.learning_rate,
     )
-    assert (8, "stretch") == (config.preprocess.size_px, config.preprocess.resize)
+    preprocess = config.preprocess
+    assert (8, "stretch") == (preprocess.size_px, preprocess.resize)
+    assert (0.8, "bicubic") == (preprocess.crop, preprocess.interpolation)
 
 
 def test_unusual_class_names_work(tiny_images: Path, tmp_path: Path) -> None:
@@ -240,6 +243,8 @@ def with_options(*options: str) -> Callable[[Path, Path], list[str]]:
         ),
         (with_options("--image-size", "2"), "cannot take images of 2 px", "--image-size 4"),
         (with_options("--resize", "squash"), "resize policy 'squash'", ""),
+        (with_options("--crop", "224"), "crop share 224.0, expected more than 0", "0.875"),
+        (with_options("--interpolation", "cubic"), "interpolation 'cubic', expected one of", ""),
         (with_options("--augmentation", "spin"), "augmentation is 'spin'", "none"),
         (with_options("--precision", "fp8"), "precision is 'fp8'", ""),
         (with_options("--device", "tpu"), "unknown device 'tpu'", "cuda"),

@@ -1,5 +1,6 @@
 """Fast gradient sign images made inside a graph, against autograd."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,20 @@ def test_every_pixel_moves_up_the_loss(colour_classifier: ModelProto, count: int
     sure = np.abs(slope) > 1e-6 * np.abs(slope).max()
     assert sure.mean() > 0.9
     np.testing.assert_array_equal(expected[sure], moved[sure])
+
+
+def test_the_margin_that_the_network_does_not_see_stays(colour_classifier: ModelProto) -> None:
+    """The centre moves as it would by itself; pixels around it have no gradient."""
+    images = images_of(2)
+    seen = replace(PREPROCESS, size_px=12, crop=0.75)
+    expected = images.copy()
+    centre = images[:, 2:14, 2:14]
+    whole = assemble_adversary(colour_classifier, replace(PREPROCESS, size_px=12))
+    expected[:, 2:14, 2:14] = run(whole, centre)
+
+    moved = run(assemble_adversary(colour_classifier, seen), images)
+
+    np.testing.assert_array_equal(expected, moved)
 
 
 def test_an_artefact_makes_the_images_that_its_classifier_makes(

@@ -24,18 +24,30 @@ def noise(height, width, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def triangle_resize(image, size):
-    """Bilinear antialiased resize of (H, W, 3), one output pixel after the other."""
-    for axis in (0, 1):
+def triangle(distance):
+    """Bilinear: falls to nothing at one pixel."""
+    return np.maximum(0, 1 - np.abs(distance))
+
+
+def keys(distance):
+    """Bicubic: Keys 1981, equation 4 with a = -0.5; falls to nothing at two pixels."""
+    x = np.abs(distance)
+    near, far = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+    return np.where(x < 1, near, np.where(x < 2, far, 0))
+
+
+def triangle_resize(image, size, kernel=triangle):
+    """Antialiased resize of (H, W, 3), one output pixel after the other."""
+    for axis in (1, 0):
         length = image.shape[axis]
         ratio = length / size
         reach = max(ratio, 1)
         lines = []
         for position in range(size):
             centre = (position + 0.5) * ratio
-            weights = np.maximum(0, 1 - np.abs(np.arange(length) + 0.5 - centre) / reach)
+            weights = kernel((np.arange(length) + 0.5 - centre) / reach)
             lines.append(np.tensordot(weights / weights.sum(), image, axes=(0, axis)))
-        image = np.stack(lines, axis=axis)
+        image = np.clip(np.stack(lines, axis=axis), 0, 255)  # bytes between the two passes
     return image
 
 
@@ -100,6 +112,53 @@ def test_centre_crop_comes_before_the_resize(size):
     )
 
 
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [7, 28])
+def test_a_share_of_the_resized_square_is_seen(size, interpolation):
+    """Short side to 8 or 32, central 7 or 28: what the loop gives, cut out of the middle."""
+    pixels = noise(20, 13)
+    preprocess = Preprocess(size, (0, 0, 0), (1, 1, 1), crop=0.875, interpolation=interpolation)
+    resized, kernel = size * 8 // 7, {"bilinear": triangle, "bicubic": keys}[interpolation]
+    whole = triangle_resize(pixels[3:16].astype(float), resized, kernel)
+    start = resized // 16
+    expected = whole[start : start + size, start : start + size]
+
+    seen = 255 * preprocess.normalise(preprocess.fit(pixels)[None])[0].transpose(1, 2, 0)
+
+    assert (size, size, 3) == seen.shape
+    np.testing.assert_allclose(expected, seen, atol=1.5 * ONE_LEVEL)
+
+
+@pytest.mark.parametrize(
+    ("size", "share", "resized", "start"),
+    [
+        (224, 0.875, 256, 16),
+        (224, 0.965517, 232, 4),  # torchvision's 224 of 232, in six digits
+        (224, 0.949153, 236, 6),  # its 224 of 236: six digits fall short of it
+        (299, 0.874269, 342, 22),  # half of 43 px, to the even side as torchvision's crop
+        (224, 0.9, 248, 12),  # timm rounds 248.9 down
+        (240, 0.94, 255, 8),
+        (224, 1.0, 224, 0),
+    ],
+)
+def test_the_sides_of_libraries(size, share, resized, start):
+    """The sides that torchvision and timm resize to, and where they cut."""
+    preprocess = Preprocess(size, crop=share)
+
+    assert resized == preprocess.resized_px
+    assert slice(start, start + size) == preprocess.centre
+
+
+def test_a_jpeg_is_decoded_at_a_scale_that_suffices_for_the_resized_side():
+    """Four times the network's size is not four times the side that images are resized to."""
+    buffer = io.BytesIO()
+    Image.fromarray(noise(64, 64)).save(buffer, "JPEG", quality=95)
+    exact = np.asarray(Image.open(io.BytesIO(buffer.getvalue())).convert("RGB"))
+    preprocess = Preprocess(16, crop=0.5)
+
+    np.testing.assert_array_equal(preprocess.fit(exact), preprocess.decode(buffer.getvalue()))
+
+
 def test_normalisation_by_hand():
     """Channels come first; 255 becomes (1 - mean) / std, and 0 becomes -mean / std."""
     preprocess = Preprocess(2, mean=(0.5, 0.25, 0.0), std=(0.5, 0.25, 2.0))
@@ -114,9 +173,25 @@ def test_normalisation_by_hand():
 
 def test_document_round_trip():
     """What `to_json` writes `from_json` reads, and keys of later versions are ignored."""
-    preprocess = Preprocess(24, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "stretch", draft=False)
+    preprocess = Preprocess(
+        24,
+        (0.1, 0.2, 0.3),
+        (0.4, 0.5, 0.6),
+        "stretch",
+        draft=False,
+        crop=0.75,
+        interpolation="bicubic",
+    )
 
     assert preprocess == Preprocess.from_json({**preprocess.to_json(), "later": 1})
+
+
+def test_a_document_of_earlier_versions_means_the_whole_square():
+    """Crop share and interpolation came later."""
+    document = Preprocess(24, crop=0.5, interpolation="bicubic").to_json()
+    del document["crop"], document["interpolation"]
+
+    assert Preprocess(24) == Preprocess.from_json(document)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +200,11 @@ def test_document_round_trip():
         ({"size_px": 0}, "image size 0 px, expected 1 to 4096"),
         ({"size_px": 5000}, "image size 5000 px"),
         ({"resize": "pad"}, "resize policy 'pad'"),
+        ({"crop": 0.0}, "crop share 0.0, expected more than 0 and at most 1"),
+        ({"crop": 256.0}, "crop share 256.0, expected more than 0 and at most 1"),
+        ({"crop": float("nan")}, "crop share nan"),
+        ({"crop": 0.001}, "crop share 0.001 of 8 px resizes to 8000 px, expected at most 4096"),
+        ({"interpolation": "nearest"}, "interpolation 'nearest', expected one of"),
         ({"mean": (0.5, 0.5)}, "mean is .*, expected three finite numbers"),
         ({"mean": (0.5, 0.5, float("nan"))}, "mean is .*, expected three finite numbers"),
         ({"std": (0.5, 0.5, float("inf"))}, "std is .*, expected three finite numbers"),
@@ -138,7 +218,14 @@ def test_fields_are_checked(change, message):
 
 
 @pytest.mark.parametrize(
-    "change", [{"size_px": 8.0}, {"size_px": True}, {"mean": 3}, {"std": ["a", "b", "c"]}]
+    "change",
+    [
+        {"size_px": 8.0},
+        {"size_px": True},
+        {"mean": 3},
+        {"std": ["a", "b", "c"]},
+        {"crop": "half"},
+    ],
 )
 def test_damaged_document_is_refused(change):
     """A field of the wrong type is an error, not a stack trace."""

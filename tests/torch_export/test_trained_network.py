@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from edge_ood.errors import ArtifactError, DataError, ExportError, InputError
 from edge_ood.images.folders import read_class_folders
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.models import PENULTIMATE, build_classifier
+from edge_ood.models.torchvision_networks import NAMES, published_preprocess
 from edge_ood.registry import parse_spec
 from edge_ood.torch_export.export import export_classifier
 from edge_ood.torch_export.penultimate import find_features
@@ -51,6 +53,16 @@ class Net(nn.Module):
 
     def forward(self, images):
         return self.fc(self.features(images))
+
+
+class Timm(Net):
+    pretrained_cfg = {
+        "input_size": (3, 8, 8),
+        "mean": (0.1, 0.2, 0.3),
+        "std": (0.4, 0.5, 0.6),
+        "crop_mode": "squash",
+        "interpolation": "bicubic",
+    }
 
 
 class LogProbabilities(Net):
@@ -248,10 +260,67 @@ def test_published_preprocessing_is_torchvisions_and_said(tmp_path: Path) -> Non
 
     loaded = load_network(source, 5)
 
-    expected = Preprocess(preset.crop_size[0], tuple(preset.mean), tuple(preset.std))
+    expected = Preprocess(224, tuple(preset.mean), tuple(preset.std), crop=0.875)
     assert expected == loaded.preprocess
-    assert "--image-size 224 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225" in loaded.notes[0]
-    assert ["--image-size", "--mean", "--std"] == loaded.provenance["published_preprocess"]
+    assert preset.resize_size == [loaded.preprocess.resized_px]
+    assert (
+        "--image-size 224 --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --crop 0.875 "
+        "--interpolation bilinear;" in loaded.notes[0]
+    )
+    options = ["--image-size", "--mean", "--std", "--crop", "--interpolation"]
+    assert options == loaded.provenance["published_preprocess"]
+
+
+def test_another_size_is_another_training(tmp_path: Path) -> None:
+    """Who says that images are 64 px wide speaks of weights of their own: whole squares."""
+    path = saved(torchvision.models.resnet18(num_classes=5), tmp_path)
+
+    loaded = load_network(NetworkSource(parse_spec("resnet18"), path, 64), 5)
+
+    assert (1.0, "bilinear") == (loaded.preprocess.crop, loaded.preprocess.interpolation)
+    assert ["--mean", "--std"] == loaded.provenance["published_preprocess"]
+
+
+def test_every_preset_of_torchvision_can_be_said() -> None:
+    """Sides and filter are those of its published weights, after six digits as well."""
+    for name in NAMES:
+        preset = torchvision.models.get_model_weights(name).DEFAULT.transforms()
+
+        found = published_preprocess(name)
+
+        expected = (*preset.crop_size, *preset.resize_size, preset.interpolation.value)
+        assert expected == (found.size_px, found.resized_px, found.interpolation), name
+        typed = replace(found, crop=float(f"{found.crop:g}"))
+        assert found.resized_px == typed.resized_px, name
+
+
+def test_a_network_of_timm_says_what_it_takes(nets: Any, tmp_path: Path) -> None:
+    """By its attribute `pretrained_cfg`, with timm's defaults for what is not there."""
+    path = saved(nets.Timm(3), tmp_path)
+
+    loaded = load_network(NetworkSource(parse_spec("nets:Timm"), path), 3)
+
+    expected = Preprocess(
+        8, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), "stretch", crop=0.875, interpolation="bicubic"
+    )
+    assert expected == loaded.preprocess
+    assert "as the pretrained_cfg of 'nets:Timm': --image-size 8 " in loaded.notes[0]
+    assert "--resize stretch" in loaded.notes[0]
+
+
+@pytest.mark.parametrize(
+    "config", [None, {}, {"input_size": (1, 8, 8)}, {"input_size": 8}, {"interpolation": "random"}]
+)
+def test_a_configuration_that_is_not_understood_counts_for_nothing(
+    nets: Any, tmp_path: Path, config: dict[str, Any] | None
+) -> None:
+    """Size, mean and std are asked for, as of any network of one's own."""
+    known = {"input_size": (3, 8, 8)} if config and "interpolation" in config else {}
+    nets.Timm.pretrained_cfg = config if config is None else {**known, **config}
+    path = saved(nets.Timm(3), tmp_path)
+
+    with pytest.raises(InputError, match="--image-size, --mean, --std of 'nets:Timm' missing"):
+        load_network(NetworkSource(parse_spec("nets:Timm"), path), 3)
 
 
 def test_inputs_of_published_inception_are_transformed_alike(tmp_path: Path) -> None:

@@ -152,6 +152,14 @@ def test_processes_share_each_part_of_the_unlabelled_batch() -> None:
     assert torch.equal(whole, torch.cat(shares))
 
 
+def test_only_the_centre_is_learned_from() -> None:
+    """Of resized images 16 px wide, a network of 12 px sees those from 2 to 14."""
+    whole = make_batches()
+    seen = replace(whole, preprocess=replace(whole.preprocess, size_px=12, crop=0.75))
+
+    assert torch.equal(whole.at(1).images[:, :, 2:14, 2:14], seen.at(1).images)
+
+
 def test_crop_shifts_inside_a_black_frame() -> None:
     """Every augmented image is one of the 25 shifts of its source, padded with black."""
     batches = make_batches(augmentation=("crop",))

@@ -4,6 +4,7 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -57,12 +58,22 @@ def test_no_run_means_random_weights() -> None:
     assert ({}, {}) == (RANDOM.past.trained_on, RANDOM.past.kept)
 
 
-def test_another_resize_policy_is_refused(run_path: Path) -> None:
-    """The trunk has learned images that were cut, not stretched."""
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"resize": "stretch"}, "its resize policy is center-crop, expected stretch"),
+        ({"crop": 0.5}, r"its crop share is 1\.0, expected 0\.5"),
+        ({"interpolation": "bicubic"}, "its interpolation is bilinear, expected bicubic"),
+    ],
+)
+def test_another_preprocessing_is_refused(
+    run_path: Path, change: dict[str, Any], message: str
+) -> None:
+    """The trunk has learned images that were cut, not stretched, and all of each."""
     settings = Settings(Spec("wrn-10-1", {"dropout": 0.0}), Spec("cross-entropy"), heads=2)
 
-    with pytest.raises(InputError, match="its resize policy is center-crop, expected stretch"):
-        first_weights(run_path, settings, replace(Preprocess(SIDE), resize="stretch"))
+    with pytest.raises(InputError, match=message):
+        first_weights(run_path, settings, replace(Preprocess(SIDE), **change))
 
 
 def test_damaged_weights_are_refused_at_the_door(run_path: Path, tmp_path: Path) -> None:
