@@ -160,6 +160,8 @@ def _case(
     features = 0 if refusal else _FEATURES[name]
     what = f"{name}, {what}"
     typed = f"--pixels {pixels}"
+    if name == _VIT:
+        typed += " --crop 0.9 --interpolation bicubic"
     return Case(what, "other precisions", make, typed, True, features, refusal, fault)
 
 

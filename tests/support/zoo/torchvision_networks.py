@@ -9,7 +9,7 @@ from zoo.torch_networks import export, predictor, settle, teach
 
 __all__ = ["CASES"]
 
-_SIDE_PX = 64
+_SIDE_PX, _RESIZED_PX = 64, 73
 
 
 def _make(folder: Path, pictures: Pictures, *, name: str) -> Predict:
@@ -20,7 +20,7 @@ def _make(folder: Path, pictures: Pictures, *, name: str) -> Predict:
     torch.manual_seed(0)
     options = {"init_weights": False, "aux_logits": False} if name == "googlenet" else {}
     network = get_model(name, weights=None, num_classes=len(CLASSES), **options).eval()
-    transform = ImageClassification(crop_size=_SIDE_PX, resize_size=_SIDE_PX)
+    transform = ImageClassification(crop_size=_SIDE_PX, resize_size=_RESIZED_PX)
     settle(network, pictures, transform)
     predict = predictor(network, transform)
     linear = [part for part in network.modules() if isinstance(part, torch.nn.Linear)][-1]
@@ -30,7 +30,8 @@ def _make(folder: Path, pictures: Pictures, *, name: str) -> Predict:
 
 
 def _case(name: str, features: int) -> Case:
-    return Case(name, "torchvision", partial(_make, name=name), features=features)
+    make = partial(_make, name=name)
+    return Case(name, "torchvision", make, "--crop 0.875", features=features)
 
 
 CASES = (
