@@ -103,7 +103,6 @@ CASES = (
     _case("EfficientNetV2B0", "--pixels byte", refusal=_CONSTANTS_AS_INPUTS),
     _case("MobileNet", "--pixels signed", features=256, alpha=0.25),
     _case("MobileNetV3Small", "--pixels byte", features=576, alpha=1.0),
-    _case("EfficientNetB0", "--pixels byte", features=1280, by_keras=False),
     _case("MobileNetV2", "--pixels signed", features=1280, by_keras=False, alpha=0.35),
     _case("VGG16", _CAFFE, features=512, by_keras=False),
 )
