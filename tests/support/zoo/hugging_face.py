@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from zoo.case import GATE, Case, Predict
+from zoo.case import Case, Predict
 from zoo.pictures import CLASSES, Pictures
 from zoo.torch_networks import export, predictor, settle, teach
 
@@ -43,7 +43,7 @@ def _make(
     return predict
 
 
-def _case(family: str, linear: str, features: int, fault: str = "", **settings: Any) -> Case:
+def _case(family: str, linear: str, features: int, **settings: Any) -> Case:
     make = partial(_make, family=family, linear=linear, settings=settings)
     options = "--pixels signed --resize stretch"
     return Case(
@@ -52,7 +52,6 @@ def _case(family: str, linear: str, features: int, fault: str = "", **settings: 
         make,
         options,
         features=features,
-        fault=fault,
     )
 
 
@@ -60,6 +59,6 @@ CASES = (
     _case("ViT", "classifier", 64, **_TRANSFORMER),
     _case("DeiT", "classifier", 64, **_TRANSFORMER),
     _case("Beit", "classifier", 64, **_TRANSFORMER),
-    _case("ResNet", "classifier.1", 128, fault=GATE, embedding_size=16, **_STAGES),
+    _case("ResNet", "classifier.1", 128, embedding_size=16, **_STAGES),
     _case("ConvNext", "classifier", 128, **_STAGES),
 )
