@@ -13,9 +13,8 @@ from edge_ood.cli._options import (
     ForceOption,
     Preprocessing,
     ProviderOption,
-    announce_step,
-    print_note,
 )
+from edge_ood.cli._steps import StepDisplay
 
 __all__ = ["attach"]
 
@@ -95,16 +94,18 @@ def attach(
     """
     from edge_ood.api.attach import attach as attach_classifier
 
-    attached = attach_classifier(
-        classifier,
-        output,
-        calibration=calibration,
-        id=training,
-        classes=classes,
-        provider=provider,
-        force=force,
-        on_step=announce_step,
-        on_note=print_note,
-        **options_of(conventions, preprocessing, decision, conversion),
-    )
+    with StepDisplay() as progress:
+        attached = attach_classifier(
+            classifier,
+            output,
+            calibration=calibration,
+            id=training,
+            classes=classes,
+            provider=provider,
+            force=force,
+            on_step=progress.step,
+            on_progress=progress.show,
+            on_note=progress.note,
+            **options_of(conventions, preprocessing, decision, conversion),
+        )
     report_artifact(attached)

@@ -14,9 +14,8 @@ from edge_ood.cli._options import (
     Preprocessing,
     ProviderOption,
     TrustOption,
-    announce_step,
-    print_note,
 )
+from edge_ood.cli._steps import StepDisplay
 
 __all__ = ["export"]
 
@@ -96,14 +95,16 @@ def export(
     """
     from edge_ood.api.export import export as export_network
 
-    attached = export_network(
-        run,
-        output,
-        trust=trust,
-        provider=provider,
-        force=force,
-        on_step=announce_step,
-        on_note=print_note,
-        **options_of(decision, statistics, conversion, network, preprocessing),
-    )
+    with StepDisplay() as progress:
+        attached = export_network(
+            run,
+            output,
+            trust=trust,
+            provider=provider,
+            force=force,
+            on_step=progress.step,
+            on_progress=progress.show,
+            on_note=progress.note,
+            **options_of(decision, statistics, conversion, network, preprocessing),
+        )
     report_artifact(attached)

@@ -11,13 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edge_ood.errors import ArtifactError, InputError, MissingDependencyError
 from edge_ood.files.paths import is_file, is_folder
 from edge_ood.files.regular import read_regular
-from edge_ood.threads import slices
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -31,7 +27,6 @@ __all__ = [
     "open_session",
     "provider_name",
     "read_properties",
-    "run_in_batches",
     "translated_errors",
 ]
 
@@ -104,6 +99,7 @@ def open_session(
     provider: str = "auto",
     threads: int | None = None,
     source: str = "",
+    optimised: bool = True,
 ) -> "onnxruntime.InferenceSession":
     """An inference session that fails rather than fall back to another provider.
 
@@ -112,6 +108,7 @@ def open_session(
         provider: `auto` or a key of `PROVIDERS`.
         threads: Inference threads of the CPU, 1 or more; None lets onnxruntime decide.
         source: The file that a serialised model comes from, for messages.
+        optimised: Whether onnxruntime may rewrite the graph; if not, it runs node by node.
 
     Raises:
         ArtifactError: If the file is missing or no valid ONNX model.
@@ -128,6 +125,8 @@ def open_session(
     options = runtime.SessionOptions()
     options.log_severity_level = _LOG_FATAL_ONLY
     options.intra_op_num_threads = threads or 0
+    if not optimised:
+        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
     for variable, value in chosen.environment.items():
         os.environ.setdefault(variable, value)
     in_order = [chosen, *(PROVIDERS[other] for other in chosen.remainder)]
@@ -239,17 +238,6 @@ def _choose(provider: str, available: list[str]) -> str:
             hint=PROVIDERS[provider].source,
         )
     return provider
-
-
-def run_in_batches(
-    session: "onnxruntime.InferenceSession", images: NDArray[Any], size: int
-) -> dict[str, NDArray[Any]]:
-    """Every output of a session, by name, from its one input (N, ...) in batches of `size`."""
-    (entry,) = [value.name for value in session.get_inputs()]
-    names = [value.name for value in session.get_outputs()]
-    parts = [session.run(names, {entry: images[part]}) for part in slices(len(images), size)]
-    joined = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return dict(zip(names, joined, strict=True))
 
 
 def load_onnxruntime() -> Any:  # the module

@@ -7,9 +7,28 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
-__all__ = ["available_cores", "batched", "ordered_map", "slices"]
+__all__ = ["Meter", "available_cores", "batched", "image_batch", "ordered_map", "slices"]
 
 _AHEAD_PER_THREAD = 16
+_BATCH_PIXELS, _LARGEST_BATCH = 1 << 18, 64
+
+
+class Meter:
+    """How much of a long piece of work is done.
+
+    Args:
+        total: How many images there are to do, each as often as it is read.
+        tell: Called with how many are done, and the total.
+    """
+
+    def __init__(self, total: int, tell: Callable[[int, int], None]) -> None:
+        self._done, self._total, self._tell = 0, total, tell
+
+    def advance(self, images: int = 1) -> None:
+        """Count some more."""
+        self._done += images
+        self._tell(self._done, self._total)
+
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -25,6 +44,11 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
     remaining = iter(items)
     while batch := list(islice(remaining, size)):
         yield batch
+
+
+def image_batch(size_px: int) -> int:
+    """How many images of this side a batch has, 1 to 64: feature maps take memory by pixels."""
+    return max(1, min(_BATCH_PIXELS // size_px**2, _LARGEST_BATCH))
 
 
 def slices(count: int, size: int) -> Iterator[slice]:

@@ -7,6 +7,7 @@ from typing import Unpack
 from edge_ood.api.artifact_options import ArtifactOptions, artifact_options
 from edge_ood.api.plain import PathLike, Words, path_or_none, rgb, words
 from edge_ood.attachment.attached import Attached
+from edge_ood.attachment.listener import Listener
 from edge_ood.files.output import check_artifact
 from edge_ood.foreign.attach_foreign import attach_foreign
 from edge_ood.foreign.conventions import ForeignClassifier
@@ -36,6 +37,7 @@ def attach(
     features: Words | None = None,
     force: bool = False,
     on_step: Callable[[str], None] = lambda name: None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
     on_note: Callable[[str], None] = lambda note: None,
     **options: Unpack[ArtifactOptions],
 ) -> Attached:
@@ -67,6 +69,7 @@ def attach(
         features: Tensors that heads on features read; what the last linear layer reads if None.
         force: Replace what is at `output`.
         on_step: Called with each step's name before it starts.
+        on_progress: Called within a step with how many images are done, and of how many.
         on_note: Called with sentences that you should read.
         **options: As `ArtifactOptions` lists them: scores, primary, alpha, precision, ...
 
@@ -98,6 +101,8 @@ def attach(
     check_artifact(target, force=force)
     chosen = artifact_options(**options)
     folders = IdFolders(Path(calibration), path_or_none(id), path_or_none(classes))
-    attached = attach_foreign(source, folders, target, chosen, on_step=on_step, on_note=on_note)
+    attached = attach_foreign(
+        source, folders, target, chosen, listener=Listener(on_step, on_progress, on_note)
+    )
     leave_export_page(target, on_note)
     return attached

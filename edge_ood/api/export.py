@@ -7,6 +7,7 @@ from typing import Unpack
 from edge_ood.api.artifact_options import ArtifactOptions, artifact_options
 from edge_ood.api.plain import PathLike, Words, path_or_none, rgb, spec, words
 from edge_ood.attachment.attached import Attached
+from edge_ood.attachment.listener import Listener
 from edge_ood.errors import MissingDependencyError, UsageError
 from edge_ood.files.output import check_artifact
 from edge_ood.registry import Spec
@@ -38,6 +39,7 @@ def export(
     layers: Words | None = None,
     force: bool = False,
     on_step: Callable[[str], None] = lambda name: None,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
     on_note: Callable[[str], None] = lambda note: None,
     **options: Unpack[ArtifactOptions],
 ) -> Attached:
@@ -68,6 +70,7 @@ def export(
         layers: Feature layers besides the last: `auto`, or names of submodules.
         force: Replace what is at `output`.
         on_step: Called with each step's name before it starts.
+        on_progress: Called within a step with how many images are done, and of how many.
         on_note: Called with sentences that you should read.
         **options: As `ArtifactOptions` lists them: scores, primary, alpha, precision, ...
 
@@ -108,6 +111,7 @@ def export(
         raise MissingDependencyError("exporting", error.name or "torch", "train") from error
 
     chosen = artifact_options(statistics=statistics, layers=words(layers), **options)
+    listener = Listener(on_step, on_progress, on_note)
     if run is not None:
         attached = export_run(
             Path(run),
@@ -115,7 +119,7 @@ def export(
             chosen,
             model=None if model is None else spec(model),
             trust=trust,
-            on_step=on_step,
+            listener=listener,
         )
     else:
         assert model  # `_check_usage`, for these three
@@ -131,7 +135,13 @@ def export(
             interpolation,
         )
         folders = Folders(Path(train), path_or_none(outliers), path_or_none(calibration))
-        attached = export_network(source, folders, target, chosen, on_step=on_step, on_note=on_note)
+        attached = export_network(
+            source,
+            folders,
+            target,
+            chosen,
+            listener=listener,
+        )
     leave_export_page(target, on_note)
     return attached
 

@@ -39,6 +39,7 @@ class Attached:
         """What should make you look twice, one sentence each."""
         of_training = self.metadata.provenance.get("warning")
         found = [*([str(of_training)] if of_training else []), *choice_warnings(self.metadata)]
+        found += self.parity.notes
         if self.comparison is not None:
             found += self.comparison.warnings(self.metadata.precision)
         return found

@@ -1,6 +1,6 @@
 """Statistics of heads, fitted through onnxruntime in one pass over images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,15 +13,17 @@ from edge_ood.images.folders import ImageSet
 from edge_ood.images.reading import decode_each
 from edge_ood.onnx_session import open_session
 from edge_ood.scores import Accumulator, BoundHead, Outputs
-from edge_ood.threads import slices
+from edge_ood.threads import image_batch, slices
 
 __all__ = ["with_statistics"]
 
-_BATCH = 64
-
 
 def with_statistics(
-    request: Request, heads: Sequence[BoundHead], images: ImageSet
+    request: Request,
+    heads: Sequence[BoundHead],
+    images: ImageSet,
+    *,
+    on_images: Callable[[int], None] = lambda count: None,
 ) -> tuple[BoundHead, ...]:
     """The heads, those that are fitted with statistics of these images.
 
@@ -29,6 +31,7 @@ def with_statistics(
         request: Its classifier, as it ships, gives the features.
         heads: With parameters.
         images: Labelled; they are not opened if no head is fitted.
+        on_images: Called after each batch with the number of images in it.
 
     Raises:
         CalibrationError: If statistics cannot be estimated.
@@ -41,7 +44,7 @@ def with_statistics(
         if accumulator is not None
     }
     if accumulators:
-        _feed(request, images, list(accumulators.values()))
+        _feed(request, images, list(accumulators.values()), on_images)
     return tuple(
         replace(head, statistics=accumulators[head.name].finish())
         if head.name in accumulators
@@ -50,14 +53,19 @@ def with_statistics(
     )
 
 
-def _feed(request: Request, images: ImageSet, accumulators: Sequence[Accumulator]) -> None:
+def _feed(
+    request: Request,
+    images: ImageSet,
+    accumulators: Sequence[Accumulator],
+    on_images: Callable[[int], None],
+) -> None:
     reader = assemble_reader(request.classifier, request.preprocess)
     session = open_session(reader.SerializeToString(), provider=request.options.provider)
     names = [output.name for output in session.get_outputs()]
     assert images.labels is not None  # training images are labelled, others were checked
     decoded = decode_each(images.paths, request.preprocess)
     roundoff = feature_roundoff(request.classifier)
-    for part in slices(len(images), _BATCH):
+    for part in slices(len(images), image_batch(request.preprocess.size_px)):
         labels = images.labels[part]
         batch = np.stack([next(decoded).pixels for _ in labels])
         arrays = session.run(names, {INPUT_NAME: batch})
@@ -65,3 +73,4 @@ def _feed(request: Request, images: ImageSet, accumulators: Sequence[Accumulator
         outputs = replace(named, roundoff=roundoff)
         for accumulator in accumulators:
             accumulator.update(outputs, labels)
+        on_images(len(labels))

@@ -4,7 +4,7 @@ OOD images are auxiliary outliers, or adversarial images made from the training 
 calibration image and no test image takes part.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,13 +24,14 @@ from edge_ood.graph.adversary import ADVERSARIAL, assemble_adversary
 from edge_ood.graph.assemble import assemble_scores
 from edge_ood.images.reading import decode_all
 from edge_ood.images.splits import evenly_spread
-from edge_ood.onnx_session import open_session, run_in_batches
+from edge_ood.onnx_session import open_session
+from edge_ood.parity.batches import run_in_batches
 from edge_ood.scores import FEATURES_PREFIX, BoundHead
+from edge_ood.threads import Meter, image_batch
 
 __all__ = ["Tuning", "tune"]
 
 _IMAGES = 1000
-_BATCH = 64
 _FEWEST_WEIGHTED = 2
 
 
@@ -47,18 +48,24 @@ class Tuning:
     choices: Mapping[str, Mapping[str, Any]]
 
 
-def tune(request: Request, heads: Sequence[BoundHead]) -> Tuning:
+def tune(
+    request: Request,
+    heads: Sequence[BoundHead],
+    *,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Tuning:
     """Choose epsilon where `auto` was asked for, and weights of several layers.
 
     Args:
         request: Its training images and outliers are used, at most 1,000 of each.
         heads: Fitted.
+        on_progress: Called in each pass with how many images it has read, and of how many.
 
     Raises:
         CalibrationError: If a score is not finite, or the weights do not converge.
         ExportError: If an operator of the network has no gradient rule.
     """
-    bench = _Bench(request)
+    bench = _Bench(request, on_progress)
     tuned: list[BoundHead] = []
     choices: dict[str, Mapping[str, Any]] = {}
     for head in heads:
@@ -77,8 +84,9 @@ def tune(request: Request, heads: Sequence[BoundHead]) -> Tuning:
 class _Bench:
     """ID and OOD images, decoded when they are first needed."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, on_progress: Callable[[int, int], None]) -> None:
         self.request = request
+        self._on_progress = on_progress
         self._id_images: NDArray[np.uint8] | None = None
         self._ood_images: dict[str, NDArray[np.uint8]] = {}
 
@@ -107,7 +115,8 @@ class _Bench:
 
     def run(self, model: onnx.ModelProto, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
         session = open_session(model.SerializeToString(), provider=self.request.options.provider)
-        return run_in_batches(session, images, _BATCH)
+        size = image_batch(self.request.preprocess.size_px)
+        return run_in_batches(session, images, size, Meter(len(images), self._on_progress).advance)
 
 
 def _with_weights(bench: _Bench, head: BoundHead) -> tuple[BoundHead, dict[str, Any]]:

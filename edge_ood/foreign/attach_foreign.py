@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edge_ood.artifact.contract import INPUT_NAME
 from edge_ood.attachment.attach import attach
 from edge_ood.attachment.attached import Attached
+from edge_ood.attachment.listener import SILENT, Listener
 from edge_ood.attachment.request import Options, Request
 from edge_ood.errors import ExportError, InputError
 from edge_ood.files.paths import file_sha256
@@ -51,8 +52,7 @@ def attach_foreign(
     output: Path,
     options: Options,
     *,
-    on_step: Callable[[str], None] = lambda name: None,
-    on_note: Callable[[str], None] = lambda note: None,
+    listener: Listener = SILENT,
 ) -> Attached:
     """Attach scores, thresholds and decisions to a classifier that was exported elsewhere.
 
@@ -61,8 +61,7 @@ def attach_foreign(
         folders: Images that it knows.
         output: Where the artefact goes; an existing file is replaced.
         options: Heads, primary head, false-alarm rate and the like.
-        on_step: Called with each step's name before it starts.
-        on_note: Called with sentences that the user should read.
+        listener: Hears of steps, progress and notes.
 
     Raises:
         ArtifactError: If the file is no valid ONNX model, or an artefact already.
@@ -71,6 +70,7 @@ def attach_foreign(
         CalibrationError: If there are too few calibration images.
         ExportError: If it cannot be adopted, or the parity gate fails.
     """
+    on_step, on_note = listener.on_step, listener.on_note
     on_step("read")
     model = read_model(source.path)
     source, said = as_published(source, model)
@@ -97,7 +97,9 @@ def attach_foreign(
     on_step("try")
     with within_memory("the model cannot run on these images"):
         tried = try_network(
-            ForeignNetwork(model, ending.output, entry.batch, options.provider),
+            ForeignNetwork(
+                model, ending.output, entry.batch, options.provider, listener.on_progress
+            ),
             conventions_of(source, entry),
             images,
             activation=ending.activation,
@@ -116,9 +118,16 @@ def attach_foreign(
     check_gradients(chosen.bound_heads, entry, classifier)
     perturbing = sum(head.epsilon > 0 for head in chosen.bound_heads)
     preprocess = tried.convention.preprocess
+    reference = onnx_reference(classifier, preprocess, perturbing=perturbing, on_note=on_note)
+    if perturbing and not reference.exact:
+        raise InputError(
+            f"{reference.reason}, so no gradient can be checked that "
+            f"{next(head.name for head in chosen.bound_heads if head.epsilon)!r} steps along",
+            hint="leave it out of --scores, or attach the float32 classifier",
+        )
     request = Request(
         classifier=classifier,
-        reference=onnx_reference(classifier, preprocess, perturbing=perturbing),
+        reference=reference,
         preprocess=preprocess,
         classes=images.classes,
         training=images.deciding,
@@ -128,7 +137,8 @@ def attach_foreign(
         lent=_lent(images, tried),
         provenance=_provenance(source, model, ending, tried, images),
     )
-    return attach(request, output, on_step=on_step)
+    del model, normal, tried, used  # of a large network they would double the peak
+    return attach(request, output, listener=listener)
 
 
 def _check_precision(options: Options, images: IdImages) -> None:

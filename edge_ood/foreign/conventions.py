@@ -4,7 +4,7 @@ The file itself runs on arrays made with NumPy: nothing in it is changed yet.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from edge_ood.graph.intake import LAYOUTS, ImageInput
 from edge_ood.graph.own_part import cut_to
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.onnx_session import open_session, translated_errors
-from edge_ood.threads import slices
+from edge_ood.threads import Meter, image_batch, slices
 
 __all__ = [
     "PIXELS",
@@ -44,7 +44,6 @@ PIXELS: Mapping[str, tuple[RGB, RGB]] = {
 _NO_KERNEL = re.compile(r"implementation for (?P<operator>\w+).* node with name '(?P<node>.*)'")
 _ODD_TYPES = {TensorProto.DOUBLE: "float64", TensorProto.BFLOAT16: "bfloat16"}
 
-_BATCH = 32
 _GIVEN = "given"
 _HALF = 0.5
 _SUM_TOLERANCE = 1e-3
@@ -199,13 +198,19 @@ class ForeignNetwork:
         output: Name of the tensor to read, one row an image.
         batch: The number of images that it is fixed to, or None.
         provider: `auto`, `cpu` or `cuda`.
+        on_progress: Called in each call with how many images are done, and of how many.
 
     Raises:
         ArtifactError: If onnxruntime cannot load it.
     """
 
     def __init__(
-        self, model: onnx.ModelProto, output: str, batch: int | None, provider: str
+        self,
+        model: onnx.ModelProto,
+        output: str,
+        batch: int | None,
+        provider: str,
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         used = cut_to(model, [output])
         try:
@@ -214,6 +219,7 @@ class ForeignNetwork:
             raise _cannot_run(error, used) from error
         self._output = output
         self._batch = batch
+        self._on_progress = on_progress
 
     def __call__(self, pixels: NDArray[np.uint8], convention: Convention) -> NDArray[np.float64]:
         """Rows (N, K) of uint8 images (N, S, S, 3).
@@ -221,11 +227,12 @@ class ForeignNetwork:
         Raises:
             ArtifactError: If it cannot run.
         """
-        size = self._batch or _BATCH
-        parts = [
-            self._run(convention.array(pixels[part]), convention.entry.name)
-            for part in slices(len(pixels), size)
-        ]
+        size = self._batch or image_batch(pixels.shape[1])
+        meter = Meter(len(pixels), self._on_progress)
+        parts = []
+        for part in slices(len(pixels), size):
+            parts.append(self._run(convention.array(pixels[part]), convention.entry.name))
+            meter.advance(len(parts[-1]))
         return np.concatenate(parts)
 
     def _run(self, images: NDArray[np.generic], entry: str) -> NDArray[np.float64]:

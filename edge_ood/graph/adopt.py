@@ -102,6 +102,8 @@ def _record_front(builder: GraphBuilder, entry: ImageInput, channels: str) -> No
         current = builder.add("Conv", [current, weights], name="adopted/channels")
     if entry.layout == "nhwc":
         current = builder.add("Transpose", [current], name="adopted/layout", perm=[0, 2, 3, 1])
+    if entry.elem_type == TensorProto.UINT8:  # a cast cuts off: 254.99999 would become 254
+        current = builder.add("Round", [current], name="adopted/rounded")
     if entry.elem_type != TensorProto.FLOAT:
         current = builder.add("Cast", [current], name="adopted/type", to=entry.elem_type)
     builder.add("Identity", [current], name=_PREFIX + entry.name)

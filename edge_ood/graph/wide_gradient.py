@@ -85,7 +85,7 @@ def _wide_names(
     inputs: Iterable[ValueInfoProto],
     opset: int,
 ) -> dict[str, str]:
-    """What each float16 tensor is called in float32: as what it is cast from, or to."""
+    """What each float16 tensor is called in float32."""
     casts = [node for node in nodes if node.op_type == "Cast"]
     weights = {tensor.name: tensor for tensor in initializers}
     to_half = any(attribute(node, "to") == TensorProto.FLOAT16 for node in casts)
@@ -94,13 +94,11 @@ def _wide_names(
     types = {value.name: value.type for value in inputs}
     facts = analyse(nodes, types, weights, [helper.make_opsetid("", opset)])
     made = (name for node in nodes for name in node.output)
-    halves = [name for name in (*weights, *made) if facts.elem_type(name) == TensorProto.FLOAT16]
-    names = {name: name + _WIDE for name in halves}
-    for node in reversed(casts):
-        for half, whole in ((node.input[0], node.output[0]), (node.output[0], node.input[0])):
-            if half in names and facts.elem_type(whole) == TensorProto.FLOAT:
-                names[half] = whole
-    return names
+    return {
+        name: name + _WIDE
+        for name in (*weights, *made)
+        if facts.elem_type(name) == TensorProto.FLOAT16
+    }
 
 
 def _widened(node: NodeProto, names: dict[str, str]) -> NodeProto | None:

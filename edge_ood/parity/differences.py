@@ -89,6 +89,8 @@ class ParityReport:
         resized: The flips by resizing, as names of output and image.
         gradients: What differences say about each loss that a head steps along, where there is no
             second implementation of its gradient.
+        not_finite: Output and image wherever the file and its reference agree that a value is not
+            finite.
     """
 
     images: int
@@ -100,6 +102,19 @@ class ParityReport:
     compared: tuple[Compared, ...] = ()
     resized: tuple[tuple[str, str], ...] = ()
     gradients: tuple[GradientReport, ...] = ()
+    not_finite: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        """What should make you look twice, one sentence each."""
+        if not self.not_finite:
+            return []
+        images = ", ".join(dict.fromkeys(image for _, image in self.not_finite))
+        outputs = ", ".join(repr(o) for o in dict.fromkeys(o for o, _ in self.not_finite))
+        return [
+            f"for {images} the classifier gives what is no finite number, and so does the file, "
+            f"in {outputs}: such images are not flagged"
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """A summary for the metadata."""

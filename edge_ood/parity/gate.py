@@ -2,15 +2,21 @@
 
 The reference is the classifier in float64 and in plain float32 (torch where there is torch), with
 the heads' formulas in NumPy. The file's own bytes are compared with it on real training images and
-extremes, at batch 1, 2 and 7, and on frames that the graph has to crop and resize.
+extremes, one at a time; some of them in batches of 2 and 7, and as frames that the graph has to
+crop and resize, which shows whether images and sizes stay apart.
 
 A classifier in fewer bits computes something else than its reference, and on purpose. All that
 stands around it is float32 as ever: the gate holds it against the same formulas, evaluated on what
 the converted classifier says inside the file, second passes included. How an image was moved before
-a second pass is not evaluated again; the comparison with float32 sees to that.
+a second pass is not evaluated again; the comparison with float32 sees to that. A classifier that
+came in fewer bits is taken in the same way, and held against a run of its own file besides.
+
+Where an image gives what is no number, as dividing a blank one by its deviation does, the file
+agrees if it gives none either; the report says where that is so.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -24,23 +30,37 @@ from PIL import Image
 from edge_ood.artifact.contract import decision_of, pvalue_of
 from edge_ood.calibration.combination import COMBINED
 from edge_ood.calibration.decision import Decision
-from edge_ood.calibration.decision_table import DecisionTable
 from edge_ood.errors import ExportError
-from edge_ood.graph.decision import read_decision
 from edge_ood.graph.network import PREPROCESSED, inner_output, moved_output
-from edge_ood.onnx_session import open_session, run_in_batches
+from edge_ood.onnx_session import open_session
+from edge_ood.parity.batches import run_in_batches
+from edge_ood.parity.decision_check import check_decision
 from edge_ood.parity.differences import Compared, ParityReport
 from edge_ood.parity.extremes import extremes
-from edge_ood.parity.limits import Expected, Reference, Subject, own_outputs
-from edge_ood.scores import FEATURES_PREFIX
+from edge_ood.parity.limits import Expected, Reference, Subject, largest_errors
+from edge_ood.parity.yardstick import Yardstick
+from edge_ood.scores import BoundHead
 
-__all__ = ["verify"]
+__all__ = ["checked_images", "verify"]
 
-_BATCHES = (1, 2, 7)
+_BATCHES = (2, 7)
+_BATCHED_IMAGES = 14
+"""The first so many; they show whether images in a batch stay apart, and that they are resized."""
+
 _GREY_LEVELS = 2
 """Nearly always 1; 2 where both passes of a resize round a tie the other way than Pillow."""
 
 _RESIZED_PIXELS = 0.01
+
+
+def checked_images(count: int, heads: Sequence[BoundHead], reference: Reference | None) -> int:
+    """How many images `verify` reads, each as often as it is read, given so many real ones."""
+    held = count + len(extremes(1))
+    of_file = held + len(_BATCHES) * min(held, _BATCHED_IMAGES)
+    if reference is None:
+        return of_file
+    perturbing = sum(head.epsilon > 0 for head in heads) if reference.exact else 0
+    return of_file + held * (1 + perturbing)
 
 
 def verify(
@@ -50,6 +70,7 @@ def verify(
     images: Mapping[str, NDArray[np.uint8]],
     *,
     provider: str = "auto",
+    on_images: Callable[[int], None] = lambda count: None,
 ) -> ParityReport:
     """Compare a written artefact with its reference, and fail if it differs.
 
@@ -60,6 +81,7 @@ def verify(
             are read from the file itself.
         images: Real images (S, S, 3) by name; extremes are added.
         provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
+        on_images: Called with how many images were compared since the last call.
 
     Returns:
         The worst difference of every output.
@@ -70,55 +92,63 @@ def verify(
     named = {**images, **extremes(subject.preprocess.resized_px)}
     batch = np.stack(list(named.values()))
     model = onnx.load(path)
-    _check_decision(model, subject.decision)
-    moving = [] if reference else [head.name for head in subject.heads if head.epsilon]
+    check_decision(model, subject.decision)
+    yardstick = Yardstick(subject, reference, batch, len(images))
+    moving = [] if yardstick.is_exact else [head.name for head in subject.heads if head.epsilon]
     session = open_session(_exposed(model, moving), provider=provider)
-    expected = reference and Expected.of(subject, reference, batch, real=len(images))
-    names = tuple(named)
     compared = []
-    for size in _BATCHES:
-        found = _run(session, batch, size)
-        against = reference or own_outputs(found, subject.heads)
-        held = expected or Expected.of(subject, against, batch, real=len(images))
-        by_output = _compare(held, found, size)
-        compared.append([c for c in by_output if reference or not _is_own(c.output)])
+    parts = {1: batch, **dict.fromkeys(_BATCHES, batch[:_BATCHED_IMAGES])}
+    runs = {size: _run(session, part, size, on_images) for size, part in parts.items()}
+    for size, found in runs.items():
+        label = None if yardstick.is_exact else found["logits"].argmax(axis=1)
+        compared.append(_compare(yardstick.expected(found), found, size, label))
+    names = tuple(named)
     differences = [[c.worst(names, 1)[0] for c in by_output] for by_output in compared]
     worst = [max(found, key=attrgetter("severity")) for found in zip(*differences, strict=True)]
-    flipped = _check_resizing(session, subject, images)
+    resized = dict(islice(images.items(), _BATCHED_IMAGES))
+    flipped = _check_resizing(session, subject, resized)
     report = ParityReport(
         images=len(batch),
         differences=tuple(worst),
         resized_flips=len(flipped),
-        resized_decisions=len(images) * len(subject.decision.outputs),
+        resized_decisions=len(resized) * len(subject.decision.outputs),
         reference=reference.source if reference else "",
         names=names,
         compared=tuple(c for by_output in compared for c in by_output),
         resized=tuple(flipped),
+        not_finite=_not_finite(compared[0], runs[1], names),
     )
     _raise_failures(report)
     return report
 
 
-def _compare(expected: Expected, found: Mapping[str, NDArray[Any]], size: int) -> list[Compared]:
-    """The errors of every output, in the order of the pipeline."""
+def _compare(
+    expected: Expected,
+    found: Mapping[str, NDArray[Any]],
+    size: int,
+    label: NDArray[Any] | None,
+) -> list[Compared]:
+    """The errors of every output, in the order of the pipeline; `label` (N,) is to be found."""
     # What no head reads is not in the file.
     errors = {
-        name: (_per_image(found[name] - value), expected.allowed[name])
+        name: (largest_errors(found[name], value), expected.allowed[name])
         for name, value in expected.values.items()
         if name in found
     }
-    errors["label"] = _exactly(found["label"] != expected.values["logits"].argmax(axis=1))
+    finite = np.isfinite(found["logits"]).all(axis=1)
+    label = expected.values["logits"].argmax(axis=1) if label is None else label
+    errors["label"] = _exactly((found["label"] != label) & finite)
     flipped = {"label": int(errors["label"][0].sum())}
     for head in expected.subject.heads:
         decision, name, label = expected.subject.decision, head.name, found["label"]
         flips = found[decision_of(name)] != decision.is_ood(name, expected.values[name], label)
         flipped[decision_of(name)] = int(flips.sum())
-        if head.epsilon:  # a decision may flip where the score is as near to the threshold
-            distance = np.abs(expected.values[name] - decision.limits(name, label))
-            flips &= distance > expected.allowed[name]
-        errors[decision_of(name)] = _exactly(flips)
+        # It may flip where the score is as near to the threshold, so its own score has the say.
+        errors[decision_of(name)] = _exactly(
+            found[decision_of(name)] != decision.is_ood(name, found[name], label)
+        )
         errors[pvalue_of(name)] = _exactly(
-            found[pvalue_of(name)] != decision.pvalue(name, found[name], label)
+            _differ(found[pvalue_of(name)], decision.pvalue(name, found[name], label))
         )
     combined = _combined_errors(expected.subject.decision, found)
     errors |= combined
@@ -128,6 +158,18 @@ def _compare(expected: Expected, found: Mapping[str, NDArray[Any]], size: int) -
         Compared(output, size, error, allowed, flipped.get(output))
         for output, (error, allowed) in errors.items()
     ]
+
+
+def _not_finite(
+    compared: Sequence[Compared], found: Mapping[str, NDArray[Any]], names: Sequence[str]
+) -> tuple[tuple[str, str], ...]:
+    """Output and image wherever a file agrees with its reference that there is no number."""
+    return tuple(
+        (each.output, names[row])
+        for each in compared
+        for row in np.flatnonzero(each.error <= each.allowed)
+        if not np.isfinite(found[each.output][row]).all()
+    )
 
 
 def _combined_errors(
@@ -142,12 +184,7 @@ def _combined_errors(
         decision_of(COMBINED): decision.is_ood(COMBINED, score, label),
         pvalue_of(COMBINED): decision.pvalue(COMBINED, score, label),
     }
-    return {name: _exactly(found[name] != value) for name, value in expected.items()}
-
-
-def _is_own(output: str) -> bool:
-    """Whether it is the classifier's word, as against something computed from it."""
-    return output in ("logits", "logits_pair") or output.startswith(FEATURES_PREFIX)
+    return {name: _exactly(_differ(found[name], value)) for name, value in expected.items()}
 
 
 def _exposed(model: onnx.ModelProto, moving: Sequence[str]) -> bytes:
@@ -170,50 +207,24 @@ def _exposed(model: onnx.ModelProto, moving: Sequence[str]) -> bytes:
     return serialised
 
 
-def _run(session: Any, batch: NDArray[np.uint8], size: int) -> dict[str, NDArray[Any]]:
-    found = run_in_batches(session, batch, size)
+def _run(
+    session: Any,
+    batch: NDArray[np.uint8],
+    size: int,
+    on_images: Callable[[int], None] = lambda count: None,
+) -> dict[str, NDArray[Any]]:
+    found = run_in_batches(session, batch, size, on_images)
     return {inner_output(name) or name: array for name, array in found.items()}
 
 
-def _per_image(difference: NDArray[Any]) -> NDArray[np.float64]:
-    flat = np.abs(difference.astype(np.float64)).reshape(len(difference), -1)
-    worst: NDArray[np.float64] = flat.max(axis=1)
-    return worst
+def _differ(found: NDArray[Any], value: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where (N,) two numbers are neither equal nor both none."""
+    differ: NDArray[np.bool_] = (found != value) & ~(np.isnan(found) & np.isnan(value))
+    return differ
 
 
 def _exactly(wrong: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return wrong.astype(np.float64), np.zeros(len(wrong))
-
-
-def _check_decision(model: onnx.ModelProto, expected: Decision) -> None:
-    found = read_decision(model, expected.outputs)
-    _check_same(found.table, expected.table)
-    if expected.combined and found.combined:
-        _check_same(found.combined.table, expected.combined.table)
-        maps, fitted = found.to_arrays(), expected.to_arrays()
-        if not all(np.array_equal(maps[name], fitted[name]) for name in fitted):
-            raise ExportError(
-                f"'{COMBINED}': the file's maps are not those of its calibration images",
-                hint="calibrate the file again",
-            )
-
-
-def _check_same(found: DecisionTable, expected: DecisionTable) -> None:
-    for row, head in enumerate(expected.heads):
-        of_file, fitted = found.thresholds[row], expected.thresholds[row]
-        if not np.array_equal(of_file, fitted):
-            raise ExportError(
-                f"{decision_of(head)!r}: the file's threshold is {of_file.tolist()}, its "
-                f"calibration images give {fitted.tolist()}",
-                hint="calibrate the file again",
-            )
-        same = np.array_equal(found.groups, expected.groups)
-        same &= np.array_equal(found.pvalues, expected.pvalues)
-        if not same or not np.array_equal(found.knots[row], expected.knots[row]):
-            raise ExportError(
-                f"{pvalue_of(head)!r}: the file's knots are not those of its calibration images",
-                hint="calibrate the file again",
-            )
 
 
 def _check_resizing(

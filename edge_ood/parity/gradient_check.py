@@ -33,9 +33,12 @@ from edge_ood.scores import BoundHead
 
 __all__ = ["GradientReport", "check_gradient"]
 
-_DIRECTIONS = 8
-_IMAGES, _IMAGES_IF_SLOW = 8, 2
-_SLOW_SECONDS = 1.0
+_EXTENTS = ((8, 8), (8, 4), (4, 4), (2, 4), (2, 2))
+"""Images, and directions from each: the first that takes no longer than `_SECONDS`, or the last.
+A single direction that was drawn by chance tells a wrong gradient from a right one."""
+
+_SECONDS = 24.0
+"""Of the processor."""
 _STEPS = (1e-7, 1e-4)
 """In normalised pixels. The second is tried where the first fails: some operators of onnx's own
 evaluator are composed in float32, whose rounding drowns a small step."""
@@ -93,7 +96,7 @@ def check_gradient(
         classifier: What the gradient graph is built on.
         exact: The classifier as it came, in float64.
         head: Perturbs, and has its statistics.
-        images: uint8 (S, S, 3) by name; 8 are used, or 2 where an evaluation takes over a second.
+        images: uint8 (S, S, 3) by name; 8 are used, fewer where an evaluation takes long.
         preprocess: From pixels to network input.
         provider: Where the gradient runs.
 
@@ -103,16 +106,16 @@ def check_gradient(
     Raises:
         ExportError: If a derivative is off by more than 1 %, or the loss bends nearly everywhere.
     """
-    pixels = np.stack(list(images.values())[:_IMAGES])
-    started = time.perf_counter()
-    exact(preprocess.normalise(pixels[:1]))
-    if time.perf_counter() - started > _SLOW_SECONDS:
-        pixels = pixels[:_IMAGES_IF_SLOW]
+    first = np.stack(list(images.values())[:1])
+    started = time.process_time()
+    exact(preprocess.normalise(first))
+    count, ways = _extent(time.process_time() - started)
+    pixels = np.stack(list(images.values())[:count])
     names = list(images)[: len(pixels)]
     generator = np.random.default_rng(_SEED)
     points = preprocess.normalise(pixels, np.float32)
     points += _NOISE * generator.normal(size=points.shape).astype(np.float32)
-    directions = generator.normal(size=(len(points), _DIRECTIONS, *points.shape[1:]))
+    directions = generator.normal(size=(len(points), ways, *points.shape[1:]))
     gradients = _gradients(classifier, head, points, preprocess, provider)
     said = {
         output: np.einsum("nvchw,nchw->nv", directions, gradient)
@@ -127,6 +130,14 @@ def check_gradient(
         _report(head.name, output, names, said[output], [each[output] for each in slopes])
         for output in said
     ]
+
+
+def _extent(seconds: float) -> tuple[int, int]:
+    """How many images and directions an evaluator can afford that takes so long for an image."""
+    affordable = [
+        (count, ways) for count, ways in _EXTENTS if count * (1 + 2 * ways) * seconds <= _SECONDS
+    ]
+    return affordable[0] if affordable else _EXTENTS[-1]
 
 
 @dataclass(frozen=True)

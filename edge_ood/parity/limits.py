@@ -1,7 +1,9 @@
 """What a file should compute, and how far from it float32 may be.
 
 The reference is the classifier in float64, with the heads' formulas in NumPy. How much error is
-allowed is measured, not assumed: the same computation in plain float32 sets the scale.
+allowed is measured, not assumed: the same computation in plain float32 sets the scale, the worse
+of two programs where there are two. One adds in pairs and the other in a row: over a thousand
+numbers their errors differ by more than a factor.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +18,16 @@ from edge_ood.graph.network import PREPROCESSED, moved_output
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.scores import BoundHead, Outputs
 
-__all__ = ["PARITY_IMAGES", "Evaluator", "Expected", "Reference", "Subject", "own_outputs"]
+__all__ = [
+    "PARITY_IMAGES",
+    "Evaluator",
+    "Expected",
+    "Reference",
+    "Subject",
+    "largest_errors",
+    "own_outputs",
+    "rounded_limits",
+]
 
 PARITY_IMAGES = 64
 """Real images that a file is compared on, unless its reference is too slow for so many."""
@@ -25,6 +36,12 @@ _OF_DEVIATION = 1e-4
 """Allowed error of logits and features, of their deviation, or `_TIMES_PLAIN` that of float32."""
 
 _TIMES_PLAIN = 4
+_MOST_OF_DEVIATION = 1e-2
+"""Of the deviation, whatever float32 programs do: a kernel that is wrong is wrong by more."""
+
+_ROUNDED_OF_DEVIATION = 0.1
+"""The same where values are rounded to a few levels inside: each program rounds some otherwise."""
+
 _PREPROCESS_TOLERANCE = 1e-5
 _LIMITS = (_TIMES_PLAIN, 1e-5)
 """Allowed error of closed-form heads: times plain float32's, or of the scores' IQR."""
@@ -49,17 +66,23 @@ class Reference:
 
     Attributes:
         float64: The exact values.
-        float32: What sets the scale of errors.
+        float32: Programs that set the scale of errors.
         images: Number of real images that it is fast enough for.
         by_differences: Its gradient is the file's own, so finite differences have to check it.
         source: What evaluates it, such as `torch`.
+        exact: Whether there are exact values. If not, `float64` gives those of a float32 program,
+            from which the file's own are allowed to differ by what rounding makes of them; scores
+            are held against the formulas on the file's own values.
+        reason: Why there are none.
     """
 
     float64: Evaluator
-    float32: Evaluator
+    float32: Sequence[Evaluator]
     images: int = PARITY_IMAGES
     by_differences: bool = False
     source: str = ""
+    exact: bool = True
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,16 +121,20 @@ class Expected:
         """Evaluate the reference on uint8 images (N, S, S, 3), extremes after the `real` ones."""
         exact_input = subject.preprocess.normalise(batch)
         exact = reference.float64(exact_input)
-        plain = reference.float32(subject.preprocess.normalise(batch, np.float32))
+        single = subject.preprocess.normalise(batch, np.float32)
+        plain = [evaluator(single) for evaluator in reference.float32]
         largest = _PREPROCESS_TOLERANCE * float(np.abs(exact_input).max())
         values: dict[str, NDArray[Any]] = {PREPROCESSED: exact_input}
         allowed = {PREPROCESSED: np.full(len(batch), largest)}
-        in_float32 = plain.named()
         for name, value in reversed(exact.named().items()):
             values[name] = value
-            error = np.abs(in_float32[name] - value).reshape(len(batch), -1).max(axis=1)
-            least = _OF_DEVIATION * float(value[:real].std())
-            allowed[name] = _allowed(error, real, times=_TIMES_PLAIN, least=least)
+            error = np.max([largest_errors(p.named()[name], value) for p in plain], axis=0)
+            deviation = _deviation(value[:real])
+            least = _OF_DEVIATION * deviation
+            of_all = max(deviation, _deviation(value))
+            most = _MOST_OF_DEVIATION * np.repeat([deviation, of_all], [real, len(batch) - real])
+            limit = _allowed(error, real, times=_TIMES_PLAIN, least=least)
+            allowed[name] = np.minimum(limit, most) if deviation else limit
         for head in subject.heads:
             score, error = _reference_scores(head, subject, reference, batch, (exact, plain))
             values[head.name] = score
@@ -159,7 +186,34 @@ def own_outputs(found: Mapping[str, NDArray[Any]], heads: Sequence[BoundHead]) -
         )
         for dtype in (np.float32, np.float64)
     )
-    return Reference(float64, float32)
+    return Reference(float64, (float32,))
+
+
+def largest_errors(found: NDArray[Any], value: NDArray[Any]) -> NDArray[np.float64]:
+    """Largest absolute difference (N,) by image; numbers that are not finite in both are equal."""
+    with np.errstate(invalid="ignore"):
+        difference = np.abs(found.astype(np.float64) - value)
+    difference = np.where(~np.isfinite(found) & ~np.isfinite(value), 0, difference)
+    largest: NDArray[np.float64] = difference.reshape(len(difference), -1).max(axis=1)
+    return largest
+
+
+def rounded_limits(outputs: Outputs, real: int) -> dict[str, NDArray[np.float64]]:
+    """Error allowed per image, by output, where programs round inside to different levels.
+
+    Args:
+        outputs: Of a float32 program, extremes after the `real` images.
+        real: Their number.
+    """
+    return {
+        name: np.full(len(value), _ROUNDED_OF_DEVIATION * _deviation(value[:real]))
+        for name, value in outputs.named().items()
+    }
+
+
+def _deviation(value: NDArray[Any]) -> float:
+    finite = value[np.isfinite(value)]
+    return float(finite.std(dtype=np.float64)) if finite.size else 0.0
 
 
 def _reference_scores(
@@ -167,18 +221,20 @@ def _reference_scores(
     subject: Subject,
     reference: Reference,
     batch: NDArray[np.uint8],
-    closed_form: tuple[Outputs, Outputs],
+    closed_form: tuple[Outputs, Sequence[Outputs]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scores (N,) in float64, and how far plain float32 is from them."""
+    """Scores (N,) in float64, and how far the worst plain float32 is from them."""
     exact, plain = closed_form
     in_float32 = _float32_head(head)
     if head.epsilon:
         preprocess = subject.preprocess
         single = preprocess.normalise(batch, np.float32)
         exact = reference.float64.perturbed(head, preprocess.normalise(batch), preprocess)
-        plain = reference.float32.perturbed(in_float32, single, preprocess)
-    score = head.score(np, exact)
-    return score, np.abs(in_float32.score(np, plain) - score)
+        plain = [each.perturbed(in_float32, single, preprocess) for each in reference.float32]
+    with np.errstate(all="ignore"):  # of images that are not finite, see `largest_errors`
+        score = head.score(np, exact)
+        found = [largest_errors(in_float32.score(np, outputs), score) for outputs in plain]
+    return score, np.max(found, axis=0)
 
 
 def _allowed_scores(
@@ -190,9 +246,10 @@ def _allowed_scores(
     spread: float,
 ) -> NDArray[np.float64]:
     """As `_allowed`, at least `spread` of the IQR; on extremes `spread` of their scores, too."""
-    low, high = np.percentile(score[:real], [25, 75])
+    finite = score[:real][np.isfinite(score[:real])]
+    low, high = np.percentile(finite, [25, 75]) if finite.size else (0, 0)
     allowed = _allowed(plain_error, real, times=times, least=spread * float(high - low))
-    allowed[real:] = np.maximum(np.abs(score[real:]) * spread, allowed[real:])
+    allowed[real:] = np.fmax(np.abs(score[real:]) * spread, allowed[real:])
     return allowed
 
 
@@ -204,7 +261,8 @@ def _allowed(
     Extremes have a limit of their own: they lie far out, where float32 itself is coarse, and must
     not widen the limit of real images.
     """
-    largest = [float(part.max(initial=0)) for part in np.split(plain_error, [real])]
+    finite = np.where(np.isfinite(plain_error), plain_error, 0)
+    largest = [float(part.max(initial=0)) for part in np.split(finite, [real])]
     limits = [max(times * error, least) for error in largest]
     return np.repeat(limits, [real, len(plain_error) - real])
 

@@ -49,6 +49,7 @@ def parity_document(
             "flips": [{"output": output, "image": image} for output, image in report.resized],
         },
         "gradients": [gradient.to_json() for gradient in report.gradients],
+        "not_finite": [{"output": output, "image": image} for output, image in report.not_finite],
         "comparison": metadata.comparison,
     }
 

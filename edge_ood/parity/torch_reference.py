@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import onnx
 import torch
 from array_api_compat import torch as xp
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.parity.limits import Reference
+from edge_ood.parity.runtime_evaluator import RuntimeEvaluator
 from edge_ood.scores import BoundHead, Outputs
 
 __all__ = ["TorchEvaluator", "torch_reference"]
@@ -72,10 +74,15 @@ class TorchEvaluator:
         return torch.minimum(torch.maximum(moved, lowest), highest)
 
 
-def torch_reference(classifier: nn.Module) -> Reference:
-    """The reference that the parity gate holds an exported classifier against."""
+def torch_reference(classifier: nn.Module, traced: onnx.ModelProto) -> Reference:
+    """The reference that the parity gate holds an exported classifier against.
+
+    Args:
+        classifier: Maps (N, 3, S, S) to `Outputs`.
+        traced: The same in ONNX, for what its sums cost in onnxruntime.
+    """
     exact, plain = (TorchEvaluator(classifier, t) for t in (torch.float64, torch.float32))
-    return Reference(exact, plain, source="torch")
+    return Reference(exact, (plain, RuntimeEvaluator(traced)), source="torch")
 
 
 def _to_numpy(outputs: Outputs) -> Outputs:

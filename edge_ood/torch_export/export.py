@@ -6,7 +6,7 @@ on there is one way.
 
 import contextlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from edge_ood.artifact.never_tested import declaration_of
 from edge_ood.attachment.attach import attach
 from edge_ood.attachment.attached import Attached
+from edge_ood.attachment.listener import SILENT, Listener
 from edge_ood.attachment.request import Options, Request
 from edge_ood.errors import ExportError, InputError
 from edge_ood.files.paths import is_file
@@ -79,7 +80,7 @@ def export_run(
     *,
     model: Spec | None = None,
     trust: bool = False,
-    on_step: Callable[[str], None] = lambda name: None,
+    listener: Listener = SILENT,
 ) -> Attached:
     """Export a finished run; of one that has learnt nothing the provenance holds a `warning`.
 
@@ -89,7 +90,7 @@ def export_run(
         options: Heads, primary head, false-alarm rate and the like.
         model: The network that it was trained with, where its owner names it again.
         trust: Whether the run may name code to run.
-        on_step: Called with each step's name before it starts.
+        listener: Hears of steps, progress and notes.
 
     Raises:
         ArtifactError: If the run is unfinished or damaged.
@@ -98,7 +99,7 @@ def export_run(
         ExportError: If the classifier cannot be exported, or the parity gate fails.
     """
     run = trusted_run(read_run(run_path), model=model, trust=trust)
-    return _export(_trained(run), output, options, on_step)
+    return _export(_trained(run), output, options, listener)
 
 
 def export_network(
@@ -107,8 +108,7 @@ def export_network(
     output: Path,
     options: Options,
     *,
-    on_step: Callable[[str], None] = lambda name: None,
-    on_note: Callable[[str], None] = lambda note: None,
+    listener: Listener = SILENT,
 ) -> Attached:
     """Export a network that was trained elsewhere, as a run of the same weights is exported.
 
@@ -118,8 +118,7 @@ def export_network(
             none was trained on; perhaps outliers.
         output: Where the artefact goes; an existing file is replaced.
         options: Heads, primary head, false-alarm rate and the like.
-        on_step: Called with each step's name before it starts.
-        on_note: Called with sentences that the user should read.
+        listener: Hears of steps, progress and notes.
 
     Raises:
         ArtifactError: If the weights cannot be read or do not fit.
@@ -132,13 +131,15 @@ def export_network(
     classes = read_class_folders(folders.training).classes
     loaded = load_network(source, len(classes))
     for note in loaded.notes:
-        on_note(note)
-    on_step("images")
-    splits = read_splits(folders, on_note=on_note)
+        listener.on_note(note)
+    listener.on_step("images")
+    splits = read_splits(folders, on_note=listener.on_note)
     accuracy = check_accuracy(loaded, splits["training"])
-    on_note(f"{accuracy:.1%} of the training images that were tried are classified correctly")
+    listener.on_note(
+        f"{accuracy:.1%} of the training images that were tried are classified correctly"
+    )
     trained = _Trained(loaded.classifier, loaded.preprocess, splits, loaded.provenance)
-    return _export(trained, output, options, on_step)
+    return _export(trained, output, options, listener)
 
 
 def request_of(run: Run, options: Options) -> Request:
@@ -151,20 +152,24 @@ def _trained(run: Run) -> _Trained:
 
 
 def _export(
-    trained: _Trained, output: Path, options: Options, on_step: Callable[[str], None]
+    trained: _Trained,
+    output: Path,
+    options: Options,
+    listener: Listener,
 ) -> Attached:
     options.guarantee.check_images(len(trained.splits["calibration"]))
-    on_step("trace")
-    return attach(_request(trained, options), output, on_step=on_step)
+    listener.on_step("trace")
+    return attach(_request(trained, options), output, listener=listener)
 
 
 def _request(trained: _Trained, options: Options) -> Request:
     size_px = trained.preprocess.size_px
     layers = choose_layers(trained.classifier, size_px, options.layers)
     model = WithLayers(trained.classifier, layers)
+    traced = export_classifier(model, size_px)
     return Request(
-        classifier=export_classifier(model, size_px),
-        reference=torch_reference(model),
+        classifier=traced,
+        reference=torch_reference(model, traced),
         preprocess=trained.preprocess,
         classes=trained.splits["training"].classes,
         training=trained.splits["training"],

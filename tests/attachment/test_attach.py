@@ -14,6 +14,7 @@ from sklearn.covariance import EmpiricalCovariance
 from edge_ood.artifact.metadata import write_metadata
 from edge_ood.artifact.reader import read_metadata
 from edge_ood.attachment.attach import Unfinished, attach, fit
+from edge_ood.attachment.listener import Listener
 from edge_ood.attachment.request import Options, Request
 from edge_ood.errors import CalibrationError, DataError, ExportError, InputError, UnknownNameError
 from edge_ood.images.folders import ImageSet, read_images
@@ -61,7 +62,11 @@ def test_calibration_images_are_opened_by_the_calibrate_step_alone(
     """Thresholds and p-values, nothing else, see a calibration image."""
     calibration = set(request_.calibration.hashes)
 
-    attach(request_, tmp_path / "x.onnx", on_step=lambda name: opened.update(step={name}))
+    attach(
+        request_,
+        tmp_path / "x.onnx",
+        listener=Listener(on_step=lambda name: opened.update(step={name})),
+    )
 
     assert calibration == opened["calibrate"]
     for step in ("fit", "tune", "assemble", "verify", "write"):
@@ -81,7 +86,9 @@ def test_parameters_are_chosen_on_training_images_and_outliers_alone(
         outliers=evenly_spread(request_.outliers, 60),
     )
 
-    attached = attach(few, tmp_path / "x.onnx", on_step=lambda name: opened.update(step={name}))
+    attached = attach(
+        few, tmp_path / "x.onnx", listener=Listener(on_step=lambda name: opened.update(step={name}))
+    )
 
     assert {*few.training.hashes, *few.outliers.hashes} == opened["tune"]
     assert not set(request_.calibration.hashes) & opened["tune"]
@@ -107,7 +114,7 @@ def test_statistics_from_calibration_images_take_one_half(
     attached = attach(
         replace(request_, options=options),
         tmp_path / "x.onnx",
-        on_step=lambda name: opened.update(step={name}),
+        listener=Listener(on_step=lambda name: opened.update(step={name})),
     )
 
     assert set(hashes[first]) == opened["fit"]
@@ -216,7 +223,7 @@ def test_a_failing_gate_leaves_the_earlier_file(request_: Request, tmp_path: Pat
     output = tmp_path / "x.onnx"
     output.write_bytes(b"earlier")
     reference = request_.reference
-    shifted = Reference(_shifted(reference.float64), _shifted(reference.float32))
+    shifted = Reference(_shifted(reference.float64), [_shifted(each) for each in reference.float32])
     off = replace(request_, reference=shifted)
 
     with pytest.raises(ExportError, match="differ by"):

@@ -11,6 +11,7 @@ from sklearn.covariance import EmpiricalCovariance
 
 from edge_ood.attachment import attach as attach_module
 from edge_ood.attachment.attach import STEPS, Attached, attach, steps_for
+from edge_ood.attachment.listener import Listener
 from edge_ood.attachment.request import Options, Request
 from edge_ood.errors import ExportError, InputError
 from edge_ood.images.preprocess import Preprocess
@@ -137,7 +138,9 @@ def test_ranges_and_comparison_open_training_images_alone(
         current[0] = name
         opened[name] = set()
 
-    attach(replace(request_, options=options), tmp_path / "x.onnx", on_step=enter)
+    attach(
+        replace(request_, options=options), tmp_path / "x.onnx", listener=Listener(on_step=enter)
+    )
 
     assert 256 == len(opened["convert"])
     assert opened["convert"] < set(request_.training.hashes)

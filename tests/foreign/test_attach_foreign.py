@@ -15,6 +15,7 @@ from pytorch_ood.detector import EnergyBased, MaxSoftmax
 from sklearn.covariance import EmpiricalCovariance
 from torch import nn
 
+from edge_ood.attachment.listener import Listener
 from edge_ood.attachment.request import Options
 from edge_ood.errors import ArtifactError, ExportError, InputError
 from edge_ood.foreign import trial
@@ -41,7 +42,7 @@ def attached(
     notes: list[str] = []
     specs = parse_specs(options.pop("scores")) if "scores" in options else ()
     chosen = Options(heads=specs, provider="cpu", **options)
-    attach_foreign(source, folders, output, chosen, on_note=notes.append)
+    attach_foreign(source, folders, output, chosen, listener=Listener(on_note=notes.append))
     return Scorer(output, provider="cpu"), notes
 
 
@@ -455,7 +456,9 @@ def test_images_that_decide_nothing_set_thresholds(
     weights = 8 / 255 * np.eye(3)[:, [1, 0, 2]] + np.array([16, 16, 0]) / 255
     needing_bytes = {"weights": weights, "bias": np.array([-16.0, -16.0, 0.0])}
     model = foreign_network(**({} if pixels else needing_bytes))
-    source = ForeignClassifier(written(model, tmp_path), pixels=pixels)
+    source = ForeignClassifier(
+        written(model, tmp_path), pixels=pixels, crop=1.0, interpolation="bilinear"
+    )
 
     scorer, _ = attached(
         source, IdFolders(colours / "calibration"), tmp_path / "x.onnx", scores=scores

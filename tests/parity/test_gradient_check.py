@@ -36,6 +36,14 @@ def classifier() -> onnx.ModelProto:
     return export_classifier(found, SIZE)
 
 
+@pytest.fixture(name="photographs")
+def noise() -> dict[str, np.ndarray]:
+    """Nothing flat, where everything ties."""
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 256, (8, SIZE, SIZE, 3), np.uint8)
+    return {f"image {number}": each for number, each in enumerate(pixels)}
+
+
 @pytest.fixture
 def images() -> dict[str, np.ndarray]:
     """Noise, and flat images, whose neighbours all tie."""
@@ -66,7 +74,7 @@ def test_a_right_gradient_passes(
     head: BoundHead, output: str, classifier: onnx.ModelProto, images: dict[str, np.ndarray]
 ) -> None:
     """Eight images, eight directions each, and hardly a kink among them."""
-    exact = OnnxEvaluator(classifier, np.float64)
+    exact = OnnxEvaluator(classifier)
 
     (report,) = check_gradient(simplify(classifier), exact, head, images, PREPROCESS)
 
@@ -84,7 +92,7 @@ def test_a_wrong_gradient_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Two per cent off is too much; head, output and image are named."""
-    exact, right = OnnxEvaluator(classifier, np.float64), module._gradients
+    exact, right = OnnxEvaluator(classifier), module._gradients
 
     def wrong(*arguments: Any) -> dict[str, np.ndarray]:
         return {output: factor * found for output, found in right(*arguments).items()}
@@ -105,7 +113,7 @@ def test_the_gradient_of_another_network_is_refused(
     weights = onnx.numpy_helper.to_array(kernel).copy()
     weights[0, 0, 0, 0] *= -1
     kernel.CopyFrom(onnx.numpy_helper.from_array(weights, kernel.name))
-    exact = OnnxEvaluator(classifier, np.float64)
+    exact = OnnxEvaluator(classifier)
 
     with pytest.raises(ExportError, match="gradient of 'odin' and central differences"):
         check_gradient(other, exact, ODIN, images, PREPROCESS)
@@ -138,13 +146,21 @@ def test_a_loss_that_bends_everywhere_is_refused(
         check_gradient(classifier, Bending(), ODIN, images, PREPROCESS)
 
 
-def test_a_slow_network_is_tried_on_two_images(
-    classifier: onnx.ModelProto, images: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("seconds", "images", "derivatives"), [(0.17, 8, 64), (0.3, 8, 32), (1.0, 2, 8), (9.0, 2, 4)]
+)
+def test_a_slow_network_is_tried_along_fewer_directions(
+    seconds: float,
+    images: int,
+    derivatives: int,
+    classifier: onnx.ModelProto,
+    photographs: dict[str, np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An evaluation that takes over a second takes long 272 times."""
-    monkeypatch.setattr(module.time, "perf_counter", iter([0.0, 1.5]).__next__)
-    exact = OnnxEvaluator(classifier, np.float64)
+    """Each takes two evaluations, and 24 seconds are enough for a check of what chance draws."""
+    monkeypatch.setattr(module.time, "process_time", iter([0.0, seconds]).__next__)
+    exact = OnnxEvaluator(classifier)
 
-    (report,) = check_gradient(classifier, exact, ODIN, images, PREPROCESS)
+    (report,) = check_gradient(classifier, exact, ODIN, photographs, PREPROCESS)
 
-    assert (2, 16) == (report.images, report.compared + report.kinks)
+    assert (images, derivatives) == (report.images, report.compared + report.kinks)

@@ -5,7 +5,14 @@ import pytest
 
 from edge_ood.calibration.decision import Decision
 from edge_ood.images.preprocess import Preprocess
-from edge_ood.parity.limits import Expected, Reference, Subject
+from edge_ood.parity.limits import (
+    Evaluator,
+    Expected,
+    Reference,
+    Subject,
+    largest_errors,
+    rounded_limits,
+)
 from edge_ood.scores import Outputs
 
 SIZE = 2
@@ -13,19 +20,25 @@ REAL = np.array([[0.0, 0.0], [2.0, 2.0], [0.0, 0.0], [2.0, 2.0]])  # of deviatio
 EXTREMES = np.array([[500.0, 0.0], [0.0, 0.0]])
 
 
-def allowed(real_error: float, extreme_error: float) -> np.ndarray:
-    """Allowed errors (6,) of features that plain float32 gets wrong by so much, on one image."""
+def allowed(*errors: tuple[float, float]) -> np.ndarray:
+    """Allowed errors (6,) of features that float32 programs get wrong by so much, on one image."""
     exact = np.concatenate([REAL, EXTREMES])
-    error = np.zeros_like(exact)
-    error[1, 1], error[4, 0] = real_error, -extreme_error
 
-    def outputs(features: np.ndarray) -> Outputs:
-        return Outputs(np.zeros((len(exact), 2)), features={"penultimate": features})
+    def program(features: np.ndarray) -> Evaluator:
+        outputs = Outputs(np.zeros((len(exact), 2)), features={"penultimate": features})
+        return lambda images: outputs  # type: ignore[return-value]  # nothing is perturbed
 
-    reference = Reference(lambda images: outputs(exact), lambda images: outputs(exact + error))  # type: ignore[arg-type]  # nothing is perturbed
+    wrong = []
+    for real_error, extreme_error in errors:
+        error = np.zeros_like(exact)
+        error[1, 1], error[4, 0] = real_error, -extreme_error
+        wrong.append(program(exact + error))
     batch = np.zeros((len(exact), SIZE, SIZE, 3), np.uint8)
     expected = Expected.of(
-        Subject(Preprocess(SIZE), [], Decision.none(["x"], 2)), reference, batch, real=len(REAL)
+        Subject(Preprocess(SIZE), [], Decision.none(["x"], 2)),
+        Reference(program(exact), wrong),
+        batch,
+        real=len(REAL),
     )
     return expected.allowed["features/penultimate"]
 
@@ -42,11 +55,45 @@ def test_features_may_be_off_by_a_share_of_their_deviation_or_as_float32_is(
     real_error: float, extreme_error: float, limits: tuple[float, float]
 ) -> None:
     """1e-4 of the deviation, or 4 times plain float32's error, for real images and extremes."""
-    found = allowed(real_error, extreme_error)
+    found = allowed((real_error, extreme_error))
 
     np.testing.assert_allclose(found, np.repeat(limits, [4, 2]), rtol=1e-9)
 
 
-def test_a_reference_that_is_not_finite_allows_nothing() -> None:
-    """No error is smaller than a limit that is NaN."""
-    assert not (0 <= allowed(np.nan, 0)[:4]).any()
+def test_the_worse_of_two_programs_sets_the_limit() -> None:
+    """One may add in pairs and the other in a row."""
+    found = allowed((1e-6, 1e-3), (1e-3, 1e-6))
+
+    np.testing.assert_allclose(found, np.repeat([4e-3], 6), rtol=1e-9)
+
+
+def test_a_program_that_is_wrong_allows_no_more_than_a_hundredth() -> None:
+    """Of the deviation, which extremes widen for themselves alone."""
+    found = allowed((0.5, 1e4))
+
+    largest = np.concatenate([REAL, EXTREMES]).std()
+    np.testing.assert_allclose(found, np.repeat([1e-2, 1e-2 * largest], [4, 2]), rtol=1e-9)
+
+
+@pytest.mark.parametrize("nothing", [np.nan, np.inf])
+def test_what_is_no_number_in_float32_widens_no_limit(nothing: float) -> None:
+    """Neither for real images nor for extremes."""
+    np.testing.assert_allclose(allowed((nothing, nothing)), np.full(6, 1e-4), rtol=1e-9)
+
+
+def test_errors_are_the_largest_by_image_and_none_where_both_are_no_number() -> None:
+    """A number beside none is an error that no limit allows."""
+    found = np.array([[1.0, 2.0], [np.nan, 5.0], [np.inf, np.nan], [np.nan, 0.0]], np.float32)
+    value = np.array([[1.5, 2.0], [np.nan, 4.0], [np.nan, -np.inf], [0.0, 0.0]])
+
+    errors = largest_errors(found, value)
+
+    np.testing.assert_array_equal(errors, [0.5, 1.0, 0.0, np.nan])
+    assert not errors[3] <= np.inf
+
+
+def test_rounding_inside_is_allowed_a_tenth_of_the_deviation_of_real_images() -> None:
+    """Whatever extremes do."""
+    outputs = Outputs(np.concatenate([REAL, EXTREMES]))
+
+    np.testing.assert_allclose(rounded_limits(outputs, len(REAL))["logits"], np.full(6, 0.1))

@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 import torch
 
+from edge_ood.attachment.listener import Listener
 from edge_ood.attachment.request import Options
 from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.errors import ArtifactError, CalibrationError, ExportError
@@ -126,7 +127,7 @@ def test_eighteen_calibration_images_are_refused_before_tracing(
     options = Options(guarantee=Guarantee(0.9 / (images + 1)))
 
     with pytest.raises(CalibrationError, match=re.escape(f"{images} calibration scores")):
-        export_run(run_path, tmp_path / "x.onnx", options, on_step=steps.append)
+        export_run(run_path, tmp_path / "x.onnx", options, listener=Listener(on_step=steps.append))
 
     assert [] == steps
 
