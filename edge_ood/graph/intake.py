@@ -208,7 +208,7 @@ def normal_form(
 
 
 def _checked(path: Path) -> onnx.ModelProto:
-    """The model of a file, as long as nothing in it is strange; onnx's own errors are raw."""
+    """The model of a file, as long as nothing in it is odd; onnx's own errors are raw."""
     # A named format: onnx would infer another from an ending such as .json.
     model = onnx.load(path, format="protobuf", load_external_data=False)
     if not has_valid_texts(model):
