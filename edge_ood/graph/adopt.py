@@ -62,8 +62,8 @@ def adopt(
     _record_front(builder, entry, channels)
     front = len(builder.nodes)
     source = ending.output if probabilities else ending.logits
-    width = builder.constant([-1, ending.width], np.int64)
-    rows = builder.add("Reshape", [_PREFIX + source, width])
+    # No Reshape: behind int8 of opset 21 onnxruntime moves roundings across it, and fails.
+    rows = builder.add("Flatten", [_PREFIX + source])
     _record_logits(builder, _float32(builder, graph, rows, source), ending.width, probabilities)
     shapes = {"logits": max(2, ending.width)}
     for layer, tensor in ending.features.items():
@@ -145,7 +145,7 @@ def _record_features(
         space, width = _space(tensor, extents, layout)
         axes = builder.constant(space, np.int64)
         current = builder.add("ReduceMean", [current, axes], keepdims=0)
-    builder.add("Reshape", [current, builder.constant([-1, width], np.int64)], name=name)
+    builder.add("Flatten", [current], name=name)
     return width
 
 

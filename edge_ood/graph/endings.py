@@ -22,7 +22,12 @@ from edge_ood.scores import PENULTIMATE
 __all__ = ["Ending", "find_ending"]
 
 _WITH_A_CONSTANT = frozenset(["Add", "Div", "Mul", "Sub"])
-_LINEAR = frozenset(["Gemm", "MatMul"])
+_LINEAR = frozenset(["Conv", "Gemm", "MatMul"])
+"""A convolution of maps of one pixel is a linear layer, too."""
+
+_ROUNDING = frozenset(["DequantizeLinear", "QuantizeLinear"])
+"""Around every layer of a quantised network."""
+
 _WORDNET_ID = re.compile(r"n\d{8}")
 _IMAGENET, _SHOWN = 1000, 2
 
@@ -147,12 +152,12 @@ def _last_linear(graph: Graph, logits: str) -> tuple[NodeProto | None, str]:
     """The linear layer that gives the logits; or none, and why."""
     name = logits
     while node := graph.makers.get(name):
-        if node.op_type in _LINEAR and graph.is_constant(node.input[1]):
+        if node.op_type in _LINEAR and graph.is_weight(node.input[1]):
             return node, ""
-        constant = [graph.is_constant(i) for i in node.input[:2]]
+        constant = [graph.is_weight(i) for i in node.input[:2]]
         if node.op_type in _WITH_A_CONSTANT and sum(constant) == 1:
             name = node.input[constant.index(False)]
-        elif node.op_type in SAME_VALUES:
+        elif node.op_type in SAME_VALUES | _ROUNDING:
             name = node.input[0]
         else:
             return None, f"its logits come from {node.op_type}, not from a linear layer"

@@ -7,6 +7,7 @@ import onnx
 from onnx import NodeProto, TensorProto, numpy_helper
 
 from edge_ood.errors import InputError
+from edge_ood.graph.draft import names_read
 from edge_ood.graph.sanity import all_nodes, inner_graphs
 from edge_ood.graph.shapes import attribute
 
@@ -66,11 +67,23 @@ def check_mode(model: onnx.ModelProto) -> None:
     """
     opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=1)
     weights = dict(_weights(model.graph))
-    for node in all_nodes(model.graph.node):
+    folded = opset >= _FIRST_WITH_MODES  # onnxruntime runs no older one, either
+    seeing = _that_see_images(model.graph) if folded else model.graph.node
+    for node in all_nodes(seeing):
         if node.op_type == "BatchNormalization" and _normalises_by_batch(node, opset):
             raise _training(node, "what it says of an image depends on the others in its batch")
+    for node in all_nodes(model.graph.node):
         if node.op_type == "Dropout" and _drops(node, weights):
             raise _training(node, "two runs on one image differ")
+
+
+def _that_see_images(graph: onnx.GraphProto) -> Iterator[NodeProto]:
+    """Nodes that depend on the input; networks that standardise their weights have others."""
+    seen = {value.name for value in graph.input} - {tensor.name for tensor in graph.initializer}
+    for node in graph.node:
+        if not seen.isdisjoint(names_read(node)):
+            seen.update(filter(None, node.output))
+            yield node
 
 
 def _normalises_by_batch(node: NodeProto, opset: int) -> bool:

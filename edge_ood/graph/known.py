@@ -12,6 +12,9 @@ __all__ = ["FLOATS", "Graph", "shown_shape"]
 
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 
+_OF_STORAGE = frozenset(["Cast", "DequantizeLinear", "Identity", "QuantizeLinear", "Transpose"])
+"""Between weights as a file holds them and as a layer reads them; roundings are never folded."""
+
 
 class Graph:
     """A graph with what is known about its tensors."""
@@ -45,6 +48,15 @@ class Graph:
     def is_constant(self, name: str) -> bool:
         """Whether a tensor is the same for every image."""
         return self.facts.value(name) is not None
+
+    def is_weight(self, name: str) -> bool:
+        """Whether a tensor is constant, or one that is stored as integers and turned around."""
+        while not self.is_constant(name):
+            node = self.makers.get(name)
+            if node is None or node.op_type not in _OF_STORAGE:
+                return False
+            name = node.input[0]
+        return True
 
     def number(self, name: str) -> float | None:
         """The one value that all elements of a constant have; None if there is no such value."""

@@ -268,12 +268,14 @@ def test_without_a_linear_layer_there_is_no_mahalanobis(
     foreign_network: Network, folders: IdFolders, tmp_path: Path
 ) -> None:
     """The note names the operator; a tensor named by the user takes its place."""
-    path = written(foreign_network(ending="conv"), tmp_path)
+    model = foreign_network()
+    model.graph.node[-1].op_type = "LeakyRelu"
+    path = written(model, tmp_path)
 
     scorer, notes = attached(ForeignClassifier(path, pixels="unit"), folders, tmp_path / "x.onnx")
 
     assert "mahalanobis" not in scorer.heads
-    assert any("no 'mahalanobis': its logits come from Conv" in note for note in notes)
+    assert any("no 'mahalanobis': its logits come from LeakyRelu" in note for note in notes)
     named = ForeignClassifier(path, pixels="unit", features=("pooled",))
     scorer, _ = attached(named, folders, tmp_path / "y.onnx")
     assert "mahalanobis" in scorer.heads

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from edge_ood.errors import EdgeOodError, InputError, UnknownNameError
 from edge_ood.graph.adopt import adopt
@@ -207,17 +207,92 @@ def test_one_probability_becomes_two_logarithms(foreign_network: Network, tmp_pa
     np.testing.assert_allclose(found["logits"], expected, **ROUNDING)
 
 
-def test_a_convolution_as_last_layer_has_no_features(
-    foreign_network: Network, tmp_path: Path
+@pytest.mark.parametrize("last", ["Flatten", "Squeeze", "Identity"])
+def test_what_a_convolution_of_one_pixel_reads_is_features(
+    last: str, foreign_network: Network, tmp_path: Path
 ) -> None:
-    """The reason is there for the user to read."""
-    onnx.save(foreign_network(ending="conv"), tmp_path / "network.onnx")
-    model = read_model(tmp_path / "network.onnx")
+    """It is a linear layer, whether its rows are flattened, squeezed or left as maps."""
+    model = foreign_network(ending="conv")
+    node = next(node for node in model.graph.node if node.op_type == "Flatten")
+    node.op_type = last
+    if last == "Squeeze":
+        model.graph.initializer.append(helper.make_tensor("axes", TensorProto.INT64, [2], [2, 3]))
+        node.input.append("axes")
+    if last == "Identity":
+        shape = ["N", CLASSES, 1, 1]
+        model.graph.output[0].CopyFrom(
+            helper.make_tensor_value_info("output", TensorProto.FLOAT, shape)
+        )
 
-    ending = find_ending(normal_form(model, image_input(model)))
+    found = run(adopted(model, tmp_path), images())
+
+    features = images().mean(axis=(2, 3))
+    np.testing.assert_allclose(found["features/penultimate"], features, **ROUNDING)
+    np.testing.assert_allclose(found["logits"], features @ WEIGHTS, **ROUNDING)
+
+
+def test_a_convolution_of_maps_has_no_features(foreign_network: Network, tmp_path: Path) -> None:
+    """Its 16 x 16 places are no row; the reason is there for the user to read."""
+    model = foreign_network(ending="conv")
+    kept = [node for node in model.graph.node if node.op_type not in ("Flatten", "Conv")]
+    kernel = np.tile(WEIGHTS.T[:, :, None, None] / 256, (1, 1, 16, 16)).astype(np.float32)
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(kernel, "kernel"))
+    del model.graph.node[:]
+    model.graph.node.extend(
+        [
+            kept[0],
+            helper.make_node("Conv", ["planes", "kernel"], ["maps"]),
+            helper.make_node("Flatten", ["maps"], ["output"]),
+        ]
+    )
+    onnx.save(model, tmp_path / "network.onnx")
+    read = read_model(tmp_path / "network.onnx")
+
+    ending = find_ending(normal_form(read, image_input(read)))
 
     assert {} == ending.features
-    assert "come from Conv, not from a linear layer" in ending.no_features
+    assert "reads 'planes' (N, 3, 16, 16), not one row an image" in ending.no_features
+
+
+def quantised(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Integers for weights, and around its last layer, as onnxruntime.quantization writes it."""
+    step, whole = np.array(0.05, np.float32), np.array(0, np.int8)
+    rounded = np.round(WEIGHTS / 0.05).clip(-127, 127).astype(np.int8)
+    arrays = {"step": step, "zero": whole, "integers": rounded}
+    model.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in arrays.items())
+    nodes = list(model.graph.node)
+    place = next(i for i, node in enumerate(nodes) if node.op_type == "MatMul")
+    nodes[place].input[:] = ["rounded", "real"]
+    nodes[place:place] = [
+        helper.make_node("DequantizeLinear", ["integers", "step", "zero"], ["real"]),
+        helper.make_node("QuantizeLinear", ["features", "step", "zero"], ["levels"]),
+        helper.make_node("DequantizeLinear", ["levels", "step", "zero"], ["rounded"]),
+    ]
+    nodes[-1:] = [
+        helper.make_node("QuantizeLinear", ["scores", "step", "zero"], ["answers"]),
+        helper.make_node("DequantizeLinear", ["answers", "step", "zero"], ["output"]),
+    ]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model
+
+
+@pytest.mark.parametrize("opset", [13, 18, 21])
+def test_a_quantised_network_keeps_its_numbers(
+    opset: int, foreign_network: Network, tmp_path: Path
+) -> None:
+    """In opset 21, too, where onnxruntime fails if it moves int8 roundings across a Reshape.
+
+    Features are what the last layer reads, roundings and all.
+    """
+    model = quantised(foreign_network(opset=opset))
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+
+    found = run(adopted(model, tmp_path), images())
+
+    np.testing.assert_array_equal(found["logits"], session.run(["output"], {"image": images()})[0])
+    levels = np.round(images().mean(axis=(2, 3)) / 0.05) * 0.05
+    np.testing.assert_allclose(found["features/penultimate"], levels, **ROUNDING)
 
 
 @pytest.mark.parametrize("name", ["pooled", "planes", "features"])

@@ -3,11 +3,14 @@
 from collections.abc import Callable
 
 import numpy as np
+import onnxruntime
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from edge_ood.errors import InputError
 from edge_ood.graph.evaluation_mode import check_mode, check_weights
+from edge_ood.graph.intake import image_input, normal_form
+from edge_ood.graph.simplify import simplify
 
 Network = Callable[..., ModelProto]
 
@@ -80,6 +83,39 @@ def test_batch_normalisation_in_training_mode_is_refused(opset: int) -> None:
 
     with pytest.raises(InputError, match=r"'norm' is in training mode.*others in its batch"):
         check_mode(normalising(opset, training=True))
+
+
+@pytest.mark.parametrize("opset", [14, 18])
+def test_weights_may_be_standardised_by_batch_normalisation(opset: int) -> None:
+    """As timm's NFNets do: it says nothing of images, and is a constant of the artefact."""
+    model = normalising(opset, training=True)
+    generator = np.random.default_rng(0)
+    names = {value.name: (3,) for value in model.graph.input[1:]} | {"weights": (1, 3, 4, 4)}
+    model.graph.initializer.extend(
+        numpy_helper.from_array(generator.random(shape).astype(np.float32), name)
+        for name, shape in names.items()
+    )
+    model.graph.node[0].input[0] = "weights"
+    model.graph.node.append(helper.make_node("Conv", ["x", "y"], ["logits"]))
+    model.graph.output[0].CopyFrom(
+        helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 1, 1, 1])
+    )
+
+    check_mode(model)
+
+    images = generator.random((2, 3, 4, 4)).astype(np.float32)
+    simple = simplify(normal_form(model, image_input(model)))
+    assert ["Conv"] == [node.op_type for node in simple.graph.node]
+    weights, scale, shift = (
+        numpy_helper.to_array(next(t for t in model.graph.initializer if t.name == name))
+        for name in ("weights", *model.graph.node[0].input[1:3])
+    )
+    mean, variance = (f(weights, axis=(0, 2, 3), keepdims=True) for f in (np.mean, np.var))
+    normal = (weights - mean) / np.sqrt(variance + 1e-5) * scale[:, None, None]
+    expected = (images * (normal + shift[:, None, None])).sum(axis=(1, 2, 3))
+    session = onnxruntime.InferenceSession(simple.SerializeToString())
+    (found,) = session.run(None, {"x": images})
+    np.testing.assert_allclose(found.ravel(), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("training", [True, False])

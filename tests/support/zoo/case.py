@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.pictures import Pictures
+from zoo.pictures import CLASSES, TRAINING_IMAGES, Pictures
 
 __all__ = ["GATE", "Case", "Predict", "own_answer"]
 
 GATE = "the parity gate allows less than float32 programs differ by"
 """A fault of several cases."""
+
+_TOLD_OF = TRAINING_IMAGES - len(CLASSES)
+"""As many directions of features as the images tell of: each class takes one for its mean."""
 
 Predict = Callable[[Sequence[Path]], NDArray[np.float64]]
 """A library's own answer (N, K) for image files, read and prepared its own way."""
@@ -47,7 +50,7 @@ class Case:
         """The scores that it gets by default; none where it is refused."""
         if self.refusal:
             return ()
-        fitted = ("mahalanobis",) if self.labelled and self.features else ()
+        fitted = ("mahalanobis",) if self.labelled and 0 < self.features <= _TOLD_OF else ()
         return ("energy", *fitted, "msp", "uniform_ce")
 
 

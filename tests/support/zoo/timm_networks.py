@@ -52,7 +52,7 @@ def _case(
 
 CASES = (
     _case("convnext_atto", 320),
-    _case("dla46_c", 0, interpolation="bilinear"),
+    _case("dla46_c", 256, interpolation="bilinear"),
     _case("edgenext_xx_small", 168, crop=0.9),
     _case("efficientnet_lite0", 1280),
     _case("fastvit_t8", 768, crop=0.9),
@@ -61,9 +61,7 @@ CASES = (
     _case("mixer_s32_224", 512, pixels="signed"),
     _case("mobilenetv4_conv_small", 1280),
     _case("mobilevit_xxs", 320, crop=0.9, pixels="unit"),
-    _case(
-        "nf_regnet_b0", 960, crop=0.9, fault="weights that are normalised pass for training mode"
-    ),
+    _case("nf_regnet_b0", 960, crop=0.9),
     _case("poolformer_s12", 512, crop=0.9),
     _case("pvt_v2_b0", 256, crop=0.9),
     _case("regnetx_002", 368),
