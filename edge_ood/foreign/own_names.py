@@ -66,6 +66,8 @@ def _of_nodes(graph: onnx.GraphProto) -> Iterator[Sequence[str]]:
     nodes = [node for node in graph.node if node.domain == _ML_DOMAIN]
     for node in (node for node in nodes if node.op_type == "ZipMap"):
         yield _listed(node, "classlabels_strings") or _listed(node, "classlabels_int64s")
+    for node in (node for node in nodes if node.op_type == "LinearClassifier"):
+        yield _listed(node, "classlabels_strings") or _listed(node, "classlabels_ints")
     for node in (node for node in nodes if node.op_type == "ArrayFeatureExtractor"):
         if node.input[0] in weights:
             yield _values(weights[node.input[0]])

@@ -24,6 +24,7 @@ from edge_ood.graph.array import OPSET
 from edge_ood.graph.branches import decide_branches
 from edge_ood.graph.draft import finish, start
 from edge_ood.graph.external import read_external_data
+from edge_ood.graph.linear_models import in_own_operators
 from edge_ood.graph.loading import has_valid_texts
 from edge_ood.graph.open_batch import open_batch
 from edge_ood.graph.order import sort_nodes
@@ -163,7 +164,7 @@ def normal_form(
     """The same classifier in opset 18 or newer, with any number of images at a time.
 
     Branches that are the same for every image are decided, and nothing is left of what needs
-    operators of other domains; see `own_part`.
+    operators of other domains; see `own_part` and `in_own_operators`.
 
     Args:
         model: As `read_model` gives it; stays as it is.
@@ -174,7 +175,7 @@ def normal_form(
         ExportError: If onnx cannot convert it, its batch cannot be opened, or its answer needs
             operators that onnxruntime does not have everywhere.
     """
-    model = own_part(model, logits=logits)
+    model = own_part(in_own_operators(model), logits=logits)
     version = opset_version(model)
     if version < OPSET:
         try:

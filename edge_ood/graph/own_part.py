@@ -128,6 +128,19 @@ def _foreign(node: NodeProto, output: str) -> ExportError:
     return ExportError(
         f"{output!r} needs operator {node.op_type!r} of domain {node.domain!r} (node "
         f"{node.name!r}), expected ONNX's own operators",
-        hint="export it without optimisations for one runtime; they are made at load; or --logits "
-        "NAME takes a tensor that needs none",
+        hint=_way_out(node),
+    )
+
+
+def _way_out(node: NodeProto) -> str:
+    if node.domain.startswith("ai.onnx.ml"):
+        return (
+            "of ai.onnx.ml, logistic regression and scaling can be attached; trees, forests and "
+            "support vector machines cannot"
+        )
+    if node.op_type.startswith("QLinear"):
+        return "quantise it with quantize_static(..., quant_format=QuantFormat.QDQ)"
+    return (
+        "export it without optimisations for one runtime; they are made at load; or --logits "
+        "NAME takes a tensor that needs none"
     )

@@ -122,6 +122,28 @@ def test_a_tensor_that_is_named_is_the_answer(foreign_network: Network) -> None:
         own_part(fused(foreign_network), logits="product")
 
 
+@pytest.mark.parametrize(
+    ("operator", "domain", "told"),
+    [
+        ("QLinearAdd", "com.microsoft", "quant_format=QuantFormat.QDQ"),
+        ("TreeEnsembleClassifier", ML, "trees, forests and support vector machines cannot"),
+        ("FusedMatMul", "com.microsoft", "without optimisations for one runtime"),
+    ],
+)
+def test_the_hint_fits_the_operator(
+    operator: str, domain: str, told: str, foreign_network: Network
+) -> None:
+    """What helps one is of no use to another."""
+    model = foreign_network()
+    dense = next(node for node in model.graph.node if node.op_type == "MatMul")
+    dense.op_type, dense.domain = operator, domain
+
+    with pytest.raises(ExportError) as caught:
+        own_part(model)
+
+    assert told in str(caught.value.hint)
+
+
 def test_a_classifier_of_another_domain_is_no_naming(foreign_network: Network) -> None:
     """What LinearClassifier reads is no class scores, whatever it is followed by."""
     model = foreign_network()

@@ -112,7 +112,7 @@ CASES = (
     _case("LogisticRegression", _logistic, _COMPONENTS, black_op=_OF_ONNX_ML, options=_NO_ZIPMAP),
     _case("LogisticRegression, ZipMap", _logistic, _COMPONENTS, black_op=_OF_ONNX_ML),
     _case("MLPClassifier", _network, _HIDDEN, black_op=_OF_ONNX_ML, options=_NO_ZIPMAP),
-    _case("LogisticRegression, ai.onnx.ml", _logistic, refusal=_NOT_ONNX, options=_NO_ZIPMAP),
+    _case("LogisticRegression, ai.onnx.ml", _logistic, _COMPONENTS, options=_NO_ZIPMAP),
     _case("RandomForestClassifier", _forest, refusal=_NOT_ONNX, options=_NO_ZIPMAP),
     _case(
         "MLPClassifier of rows",
