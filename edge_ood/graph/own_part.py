@@ -18,6 +18,9 @@ __all__ = ["OWN_DOMAINS", "cut_to", "own_part"]
 OWN_DOMAINS = ("", "ai.onnx")
 """Two names of ONNX's own domain."""
 
+_LOOPS = frozenset(["Loop", "Scan", "SequenceMap"])
+"""How long they run, nobody knows: no artefact has any, as if they were of another domain."""
+
 _NAMING = frozenset(["ArrayFeatureExtractor", "LabelEncoder", "ZipMap"])
 """Operators of `ai.onnx.ml` that put names to classes, and compute nothing."""
 
@@ -36,7 +39,7 @@ def cut_to(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
 
 
 def own_part(model: onnx.ModelProto, *, logits: str | None = None) -> onnx.ModelProto:
-    """A model without operators of other domains and what needs them.
+    """A model without loops, operators of other domains and what needs them.
 
     In place of outputs behind operators that put names to classes it gives what those read.
 
@@ -45,7 +48,8 @@ def own_part(model: onnx.ModelProto, *, logits: str | None = None) -> onnx.Model
         logits: The tensor that is its answer, where somebody named it; else the first output is.
 
     Raises:
-        ExportError: If the answer needs an operator of another domain, or nothing is left.
+        ExportError: If the answer needs a loop or an operator of another domain, or nothing is
+            left.
     """
     causes = _behind_others(model.graph.node)
     outputs = [value.name for value in model.graph.output]
@@ -98,7 +102,7 @@ def _named_tensors(
 
 
 def _is_own(node: NodeProto) -> bool:
-    return node.domain in OWN_DOMAINS
+    return node.domain in OWN_DOMAINS and node.op_type not in _LOOPS
 
 
 def _names_classes(node: NodeProto) -> bool:
@@ -125,6 +129,12 @@ def _with_outputs(model: onnx.ModelProto, draft: Draft) -> onnx.ModelProto:
 
 
 def _foreign(node: NodeProto, output: str) -> ExportError:
+    if node.op_type in _LOOPS:
+        return ExportError(
+            f"{output!r} needs a loop, {node.op_type!r} (node {node.name!r}): no artefact has any",
+            hint="export the network with its loops unrolled; or --logits NAME takes a tensor that "
+            "needs none",
+        )
     return ExportError(
         f"{output!r} needs operator {node.op_type!r} of domain {node.domain!r} (node "
         f"{node.name!r}), expected ONNX's own operators",

@@ -11,6 +11,9 @@ _LONGEST_NAME = 2000
 _LONGEST_REASON = 200
 _MOST_FUNCTIONS, _DEEPEST_CALLS = 10_000, 100
 """As onnx has it."""
+_WINDOW = ("dilations", "kernel_shape", "output_padding", "pads", "strides")
+_LARGEST_WINDOW = 4096
+"""Pixels, as many as the side of the largest image: what is padded by more fills any memory."""
 _MOST_NODES = 200_000
 """After local functions are put in place: functions of two calls each grow as powers of two."""
 
@@ -19,6 +22,8 @@ def first_absurdity(model: ModelProto) -> str:
     """What is absurd about a model, in words; empty if nothing is."""
     if any(len(name) > _LONGEST_NAME or "\0" in name for name in _names(model)):
         return f"a name in it has more than {_LONGEST_NAME} characters, or a NUL"
+    if any(map(_has_absurd_window, _nodes_of(model))):
+        return f"a window in it, its step or its edge has more than {_LARGEST_WINDOW} px"
     if _nodes_in_place(model) > _MOST_NODES:
         return f"with its functions in place it has more than {_MOST_NODES} nodes, or no end"
     return ""
@@ -42,6 +47,17 @@ def inner_graphs(node: NodeProto) -> Iterator[GraphProto]:
     """The branches or bodies of a node."""
     for part in node.attribute:
         yield from [part.g] if part.HasField("g") else part.graphs
+
+
+def _nodes_of(model: ModelProto) -> Iterator[NodeProto]:
+    yield from all_nodes(model.graph.node)
+    for function in model.functions:
+        yield from all_nodes(function.node)
+
+
+def _has_absurd_window(node: NodeProto) -> bool:
+    sizes = (size for part in node.attribute if part.name in _WINDOW for size in part.ints)
+    return any(abs(size) > _LARGEST_WINDOW for size in sizes)
 
 
 def _names(model: ModelProto) -> Iterator[str]:

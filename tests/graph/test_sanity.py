@@ -164,6 +164,22 @@ def test_constants_that_are_not_there_are_refused(size: int, tmp_path: Path) -> 
     assert "is not a valid" in refusal(classifier([constant, add]).SerializeToString(), tmp_path)
 
 
+@pytest.mark.parametrize("attribute", ["dilations", "kernel_shape", "pads", "strides"])
+@pytest.mark.parametrize("size", [2**62, 2**30, 4097, -(2**30)])
+def test_windows_that_no_image_fills_are_refused(size: int, attribute: str, tmp_path: Path) -> None:
+    """The network as it is would skip what is beyond the image, and the reference allocate it."""
+    sizes = {"kernel_shape": [3, 3]} | {attribute: [size] * (4 if attribute == "pads" else 2)}
+    pool = helper.make_node("MaxPool", ["images"], ["seen"], **sizes)
+
+    said = refusal(classifier([pool]).SerializeToString(), tmp_path)
+    inside = calling("F", "Relu")
+    inside.node[0].CopyFrom(helper.make_node("MaxPool", ["a"], ["b"], **sizes))
+    of_function = refusal(with_functions("F", inside).SerializeToString(), tmp_path)
+
+    assert "more than 4096 px" in said
+    assert "more than 4096 px" in of_function
+
+
 @pytest.mark.parametrize("sizes", [[2**40], [2**62, 4], [2**31, 2**31], [-5]])
 def test_values_that_no_memory_holds_are_not_computed(sizes: list[int]) -> None:
     """What is known of the graph leaves them out."""
@@ -173,8 +189,8 @@ def test_values_that_no_memory_holds_are_not_computed(sizes: list[int]) -> None:
     assert analyse([node], {}, weights, OPSETS).value("zeros") is None
 
 
-def test_a_loop_is_not_run() -> None:
-    """Nobody knows whether it ends: this one takes 2^50 turns."""
+def endless() -> tuple[NodeProto, list[TensorProto]]:
+    """A loop of 2^50 turns, and the constants that it reads."""
     info = helper.make_tensor_value_info
     body = helper.make_graph(
         [
@@ -187,6 +203,34 @@ def test_a_loop_is_not_run() -> None:
     )
     node = helper.make_node("Loop", ["turns", "true", "one"], ["result"], body=body)
     arrays = {"turns": np.array(2**50), "true": np.array(True), "one": np.ones(1, np.float32)}
-    weights = {name: numpy_helper.from_array(array, name) for name, array in arrays.items()}
+    return node, [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+
+
+def test_a_loop_is_not_run() -> None:
+    """Nobody knows whether it ends."""
+    node, constants = endless()
+    weights = {tensor.name: tensor for tensor in constants}
 
     assert analyse([node], {}, weights, OPSETS).value("result") is None
+
+
+def test_a_loop_on_the_way_to_the_answer_is_refused(tmp_path: Path) -> None:
+    """By name, before the network is tried; the artefact could not have it."""
+    node, constants = endless()
+    model = classifier([node, helper.make_node("Mul", ["images", "result"], ["seen"])])
+    model.graph.initializer.extend(constants)
+
+    assert "'logits' needs a loop, 'Loop'" in refusal(model.SerializeToString(), tmp_path)
+
+
+def test_a_loop_beside_the_answer_is_left_out(tmp_path: Path) -> None:
+    """Nothing of it is in what is tried and adopted."""
+    node, constants = endless()
+    model = classifier([RELU, node])
+    model.graph.initializer.extend(constants)
+    model.graph.output.append(helper.make_tensor_value_info("result", 1, [1]))
+
+    normal = normal_form(model, image_input(model))
+
+    assert ["Relu", "Flatten", "MatMul"] == [each.op_type for each in normal.graph.node]
+    assert ["logits"] == [value.name for value in normal.graph.output]

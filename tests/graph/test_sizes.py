@@ -146,3 +146,21 @@ def test_values_are_no_longer_computed_when_they_fill_the_memory(
     known = [facts.value(f"zeros{i}") is not None for i in range(20)]
     assert [True] * 11 + [False] * 9 == known
     assert (1000,) == facts.shape("zeros19")
+
+
+@pytest.mark.parametrize("operator", ["AveragePool", "Conv"])
+def test_windows_that_take_years_are_refused(operator: str) -> None:
+    """Memory is enough for all of it: 4000 x 4000 numbers for each of 4063 x 4063 places."""
+    window = {"kernel_shape": [4000, 4000], "pads": [4031, 4031, 4031, 4031]}
+    weights = {"kernel": np.ones((1, 3, 4000, 4000), np.float32)} if operator == "Conv" else {}
+    pool = node(operator, ["images", *weights], ["big"], **window)
+
+    with pytest.raises(ExportError, match=rf"from operator '{operator}', takes .* steps for one"):
+        find_ending(classifier([pool], weights))
+
+
+def test_a_pool_over_the_largest_image_is_none() -> None:
+    """Each place is read once."""
+    pool = node("AveragePool", ["images"], ["big"], kernel_shape=[4096, 4096])
+
+    assert 3 == find_ending(classifier([pool], {}, side=4096)).width
