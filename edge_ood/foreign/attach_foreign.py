@@ -27,7 +27,7 @@ from edge_ood.foreign.id_images import IdFolders, IdImages, read_id_images
 from edge_ood.foreign.inferred import Inferred, inferred_about, inferred_classes, stored
 from edge_ood.foreign.memory_limit import within_memory
 from edge_ood.foreign.output_kind import BOUNDED
-from edge_ood.foreign.own_names import own_names
+from edge_ood.foreign.own_names import found_names
 from edge_ood.foreign.publishers import as_published
 from edge_ood.foreign.trial import Trial, try_network
 from edge_ood.graph.activations import Step, applied
@@ -88,8 +88,8 @@ def attach_foreign(
     source, published = as_published(source, model)
     entry = image_input(model, layout=source.layout, size_px=source.size_px)
     on_step("images")
-    own = own_names(model)
-    images = read_id_images(folders, own)
+    own = found_names(model, source.path)
+    images = read_id_images(folders, own.names)
     for note in images.notes:
         on_note(note)
     options.guarantee.check_images(len(images.calibration) + len(images.held_back))
@@ -98,14 +98,14 @@ def attach_foreign(
     ending = find_ending(
         normal,
         classes=len(images.classes) or None,
-        folders=() if folders.classes or images.classes == own else images.classes,
+        folders=() if folders.classes or images.classes == own.names else images.classes,
         logits=source.logits,
         features=source.features,
     )
     used = cut_to(model, [ending.output])
     check_weights(used)
     check_mode(used)
-    images = _with_classes(images, ending, own)
+    images = _with_classes(images, ending, own.names)
     on_step("try")
     with within_memory("the model cannot run on these images"):
         tried = try_network(

@@ -8,6 +8,7 @@ from typing import Any
 from edge_ood.files.plain_table import format_table
 from edge_ood.foreign.conventions import ForeignClassifier
 from edge_ood.foreign.id_images import IdFolders, IdImages
+from edge_ood.foreign.own_names import OwnNames
 from edge_ood.foreign.trial import Trial
 from edge_ood.graph.activations import described
 from edge_ood.graph.endings import Ending
@@ -66,24 +67,22 @@ def inferred_about(
     return [*_of_input(source, published, entry, tried), *_of_output(source, tried, ending)]
 
 
-def inferred_classes(
-    folders: IdFolders, images: IdImages, tried: Trial, own: Sequence[str]
-) -> Inferred:
+def inferred_classes(folders: IdFolders, images: IdImages, tried: Trial, own: OwnNames) -> Inferred:
     """What the classes are called, and in which order.
 
     Args:
         folders: Where the images, and perhaps a list of names, are.
         images: With class names.
         tried: What came of trying the network on them.
-        own: The names that the file has in it.
+        own: The names that the file tells.
     """
     names = images.classes
     shown = ", ".join(names[:_SHOWN_CLASSES]) + (", ..." if len(names) > _SHOWN_CLASSES else "")
     value = f"{len(names)}: {shown}"
     if folders.classes is not None:
         return Inferred("classes", value, "given", "--classes")
-    if own == names:
-        return Inferred("classes", value, "certain", "names in the file")
+    if own.names == names:
+        return Inferred("classes", value, "certain", own.place)
     if names == tuple(map(str, range(len(names)))):
         return Inferred("classes", value, "assumed", "their numbers; --classes FILE names them")
     if tried.accuracy is None:

@@ -1,20 +1,36 @@
-"""Class names that somebody else's file has in it: as labels of its ending, or in its metadata."""
+"""Class names that somebody else's file has in it, or a file beside it.
+
+In it they are labels of its ending, or in its metadata; beside it, in Hugging Face's `config.json`.
+"""
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
 import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
+from edge_ood.errors import InputError
+from edge_ood.files.document import parse_json
+from edge_ood.files.regular import read_regular
 from edge_ood.images.class_names import same_form
 
-__all__ = ["own_names"]
+__all__ = ["OwnNames", "found_names", "own_names"]
 
 _ML_DOMAIN = "ai.onnx.ml"
 _KEY = "names"
 """Under which ultralytics writes a Python dict, `{0: 'tench', 1: 'goldfish'}`, as text."""
 
+_CONFIG, _LABELS = "config.json", "id2label"
+_WEIGHTS_FOLDER = "onnx"
+"""Where repositories of models keep ONNX files, a level below `config.json`."""
+
+_NO_NAME = re.compile(r"LABEL_\d+")
+"""What transformers calls a class that nobody named."""
+
+_LARGEST_CONFIG = 1 << 22
 _LARGEST_TEXT = 1 << 20
 _LONGEST_NAME = 200
 _FEWEST = 2
@@ -24,6 +40,52 @@ _FLAT_DICT = re.compile(
     rf"""\{{(?:\s*['"]?\d{{1,9}}['"]?\s*:\s*{_STRING}\s*(?:,|(?=\}})))*+\s*\}}"""
 )
 """Nothing nested: what Python's parser is given cannot exhaust it."""
+
+
+class OwnNames(NamedTuple):
+    """What a file tells of its classes.
+
+    Attributes:
+        names: In the order of the outputs; empty if it does not tell.
+        place: Where they stand, for the user.
+    """
+
+    names: tuple[str, ...] = ()
+    place: str = ""
+
+
+def found_names(model: onnx.ModelProto, path: Path) -> OwnNames:
+    """The names of the classes: those in the file, else those that `config.json` beside it has.
+
+    Args:
+        model: As `edge_ood.graph.intake.read_model` gives it: untrusted, as is the other file.
+            Whose number no output has are none of this model.
+        path: Where the model lies.
+    """
+    if names := own_names(model):
+        return OwnNames(names, "names in the file")
+    folder = path.absolute().parent
+    places = [_CONFIG, f"../{_CONFIG}"] if folder.name == _WEIGHTS_FOLDER else [_CONFIG]
+    shapes = [value.type.tensor_type.shape.dim for value in model.graph.output]
+    widths = {sizes[-1].dim_value for sizes in shapes if sizes}
+    for place in places:
+        names = _of_config(folder / place)
+        if _are_names(names) and len(names) in widths and not all(map(_NO_NAME.fullmatch, names)):
+            return OwnNames(tuple(names), f"{_LABELS!r} in '{place}' beside it")
+    return OwnNames()
+
+
+def _of_config(path: Path) -> Sequence[str]:
+    """Names by number, as transformers writes them; empty if there are none, whatever is there."""
+    try:
+        found = parse_json(read_regular(path)) if path.stat().st_size <= _LARGEST_CONFIG else {}
+    except (OSError, InputError):
+        return []
+    labels = found.get(_LABELS) if isinstance(found, Mapping) else None
+    if not isinstance(labels, Mapping):
+        return []
+    names = [name for i in range(len(labels)) if isinstance(name := labels.get(str(i)), str)]
+    return names if len(names) == len(labels) else []
 
 
 def own_names(model: onnx.ModelProto) -> tuple[str, ...]:

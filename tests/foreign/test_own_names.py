@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from edge_ood.foreign.own_names import own_names
+from edge_ood.foreign.own_names import found_names, own_names
 
 Network = Callable[..., onnx.ModelProto]
 ML = "ai.onnx.ml"
@@ -118,3 +119,64 @@ def test_labels_that_an_array_holds(values: list[object], foreign_network: Netwo
     node = helper.make_node("ArrayFeatureExtractor", ["labels", "best"], ["label"], domain=ML)
 
     assert tuple(map(str, values)) == own_names(with_node(model, node))
+
+
+NAMED = {"model_type": "vit", "id2label": {"1": "b, bee", "0": "a", "2": "c"}}
+
+
+@pytest.mark.parametrize(("folder", "place"), [("", "config.json"), ("onnx", "../config.json")])
+def test_names_in_the_configuration_beside_it(
+    folder: str, place: str, foreign_network: Network, tmp_path: Path
+) -> None:
+    """As transformers writes it, beside the file or above a folder `onnx` of a repository."""
+    (tmp_path / folder).mkdir(exist_ok=True)
+    (tmp_path / "config.json").write_text(json.dumps(NAMED))
+
+    found = found_names(foreign_network(), tmp_path / folder / "model.onnx")
+
+    assert ("a", "b, bee", "c") == found.names
+    assert f"'id2label' in '{place}' beside it" == found.place
+
+
+def test_names_in_the_file_come_first(foreign_network: Network, tmp_path: Path) -> None:
+    """They cannot belong to another model."""
+    (tmp_path / "config.json").write_text(json.dumps(NAMED))
+    model = with_metadata(foreign_network(), str({0: "x", 1: "y", 2: "z"}))
+
+    assert (("x", "y", "z"), "names in the file") == found_names(model, tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "[" * 100_000,
+        json.dumps({"id2label": ["a", "b", "c"]}),
+        json.dumps({"id2label": {"0": "a", "1": "b"}}),
+        json.dumps({"id2label": {"0": "a", "1": "b", "3": "c"}}),
+        json.dumps({"id2label": {"0": "a", "1": "b", "2": 3}}),
+        json.dumps({"id2label": {"0": "a", "1": "b", "2": "a"}}),
+        json.dumps({"id2label": {"0": "a", "1": "b", "2": "c" * 201}}),
+        json.dumps({"id2label": {str(i): f"LABEL_{i}" for i in range(3)}}),
+        json.dumps(NAMED) + " " * (1 << 22),
+    ],
+)
+def test_another_configuration_has_no_names(
+    text: str, foreign_network: Network, tmp_path: Path
+) -> None:
+    """Of another model, of classes without names, or damaged: as if it were not there."""
+    (tmp_path / "config.json").write_text(text)
+
+    assert ((), "") == found_names(foreign_network(), tmp_path / "m.onnx")
+
+
+def test_a_folder_in_place_of_the_configuration_is_none(
+    foreign_network: Network, tmp_path: Path
+) -> None:
+    """Nor is nothing at all."""
+    assert ((), "") == found_names(foreign_network(), tmp_path / "m.onnx")
+    (tmp_path / "config.json").mkdir()
+
+    assert ((), "") == found_names(foreign_network(), tmp_path / "m.onnx")
