@@ -200,23 +200,28 @@ class Preprocess:
     def _resized(self, image: Image.Image) -> NDArray[np.uint8]:
         if self.resize == "center-crop":
             image = _middle(image, LONGEST_SIDE if self.cuts_last else 1)
-        size = (self.resized_px, self.resized_px)
-        if image.size != size:
-            box = self._box(*image.size) if self.cuts_last else None
-            image = image.resize(size, INTERPOLATIONS[self.interpolation], box=box)
+        side, kernel = self.resized_px, INTERPOLATIONS[self.interpolation]
+        if self.cuts_last:
+            image = self._cut_resized(image, side, kernel)
+        elif image.size != (side, side):
+            image = image.resize((side, side), kernel)
         return np.asarray(image)
 
-    def _box(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """What becomes the R x R pixels around the network's part once all of an image is resized.
+    def _cut_resized(
+        self, image: Image.Image, side: int, kernel: Image.Resampling
+    ) -> Image.Image:
+        """The R x R pixels around the network's part of the whole image, resized.
 
-        Pillow reads beyond a box, so that its pixels are those of the whole image, resized and cut.
+        Pillow reads beyond a box, so only what is cut out is computed. In one go it may take the
+        vertical pass first, depending on the sides that are left.
         """
-        (left, right), (top, bottom) = (
-            self._extent(length, min(width, height)) for length in (width, height)
-        )
-        return left, top, right, bottom
+        width, height = image.size
+        (left, right), (top, bottom) = (self._extent(s, min(width, height)) for s in image.size)
+        narrow = image.resize((side, height), kernel, box=(left, 0, right, height))
+        return narrow.resize((side, side), kernel, box=(0, top, side, bottom))
 
     def _extent(self, length: int, short: int) -> tuple[float, float]:
+        """Where along a side of the image these R pixels start and end, in its own pixels."""
         side = self.resized_px
         resized = side * length // short
         start = self._centre_start(resized) - self.centre.start
