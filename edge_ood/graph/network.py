@@ -167,7 +167,8 @@ def _record_bounds(builder: GraphBuilder, size: str, preprocess: Preprocess) -> 
         start, end = (builder.constant([v, v], np.int64) for v in (centre.start, centre.stop))
         return start, end
     margin = GraphArray(builder, size, np.int64) - preprocess.size_px
-    to_even = (margin / 2).apply("Mod", 2)  # of a margin 2 k + 1, k + 1 is the even half if k is odd
+    # A margin of 2 k + 1 is halved to k + 1 if k is odd; adding 1 to an even one has no effect.
+    to_even = (margin / 2).apply("Mod", 2)
     first = (margin + to_even) / 2
     return first.name, (first + preprocess.size_px).name
 

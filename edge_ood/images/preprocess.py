@@ -14,11 +14,12 @@ Decoding rules, in order:
    would be seen; CMYK, Adobe's inverted one included, YCbCr and Lab become RGB by Pillow's
    conversion; grey is repeated. ICC profiles and gamma are ignored.
 5. EXIF orientation is applied; EXIF and other metadata that are damaged or long are ignored.
-6. R = `resized_px`. Resizing is bilinear or bicubic, antialiased; at the right size nothing changes.
-   - `center-crop` with `crop` 1: the central square is cut out, then resized to R x R.
-   - `center-crop` with `crop` below 1, as torchvision and timm do it: all of the image is resized so
-     that its short side is R and its long side floor(R * long / short), and R x R are cut out of
-     the middle. Of a long side beyond 16 short ones only the middle is taken.
+6. Resizing is bilinear or bicubic, antialiased; at the right size nothing changes. With R for
+   `resized_px`:
+   - `center-crop` with `crop` 1: the central square is cut out and resized to R x R.
+   - `center-crop` with `crop` below 1, as torchvision and timm do it: the image is resized until
+     its short side is R and its long side floor(R * long / short), then R x R are cut out of the
+     middle. Of a long side beyond 16 short ones only the middle is taken.
    - `stretch`: the image is resized to R x R.
 7. The network sees the central `size_px` x `size_px` of that, all of it where `crop` is 1. With a
    share of 0.875 and 224 px that is what libraries call "short side to 256, central 224".
@@ -207,9 +208,7 @@ class Preprocess:
             image = image.resize((side, side), kernel)
         return np.asarray(image)
 
-    def _cut_resized(
-        self, image: Image.Image, side: int, kernel: Image.Resampling
-    ) -> Image.Image:
+    def _cut_resized(self, image: Image.Image, side: int, kernel: Image.Resampling) -> Image.Image:
         """The R x R pixels around the network's part of the whole image, resized.
 
         Pillow reads beyond a box, so only what is cut out is computed. In one go it may take the

@@ -11,7 +11,9 @@ from edge_ood.errors import InputError
 from edge_ood.images.preprocess import Preprocess
 
 ONE_LEVEL = 1  # Pillow rounds after each of its two passes
-TIES = 0.03  # share of the values that a tie rounds the other way; 5 % of a pixel moves half of them
+TIES = (
+    0.03  # share of values that ties round the other way; a shift of half a pixel moves nearly all
+)
 
 
 def encoded(image):
