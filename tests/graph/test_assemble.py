@@ -126,7 +126,8 @@ def test_assembling_leaves_the_classifier_as_it_was(classifier: onnx.ModelProto)
 @pytest.mark.parametrize("crop", [1.0, 0.8])
 @pytest.mark.parametrize("resize", ["center-crop", "stretch"])
 @pytest.mark.parametrize(
-    "shape", [(8, 8), (10, 10), (31, 17), (17, 40), (11, 16), (5, 5), (1, 1), (3, 200), (190, 2)]
+    "shape",
+    [(8, 8), (10, 10), (31, 17), (17, 40), (11, 16), (11, 12), (5, 5), (1, 1), (3, 200), (190, 2)],
 )
 def test_resizing_in_the_graph_is_within_a_grey_level_of_pillow(
     classifier: onnx.ModelProto,
