@@ -9,11 +9,12 @@ WORKERS ?= -n 2 --dist loadfile
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+ZOO := .venv-zoo
 SOURCES := edge_ood cli calibration
 MADE := build dist demo runs exported
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types build wheel docs reference clean
+.PHONY: help demo test check lint types build wheel zoo docs reference clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s  %s\n", $$1, $$2 }' Makefile
@@ -58,7 +59,20 @@ wheel: build ## Run the test suite against the built wheel, without the sources
 	cd build/wheel && venv/bin/python -Ic 'import edge_ood.cli, sys; \
 		print("testing", edge_ood.cli.__file__); \
 		sys.exit(not edge_ood.cli.__file__.startswith(sys.prefix))'
-	cd build/wheel && venv/bin/python -Im pytest $(WORKERS) -m "not source and not slow" $(ARGS)
+	cd build/wheel && venv/bin/python -Im pytest $(WORKERS) -m "not source and not slow and not zoo" $(ARGS)
+
+# An environment of its own, to which the path file lends the packages of .venv: nobody else gets
+# TensorFlow.
+zoo: $(ZOO)/installed ## Attach to classifiers of ten libraries, for half an hour; ARGS="-k timm" chooses
+	$(ZOO)/bin/python -Im pytest -m zoo tests/zoo $(ARGS)
+
+$(ZOO)/installed: $(INSTALLED) tests/zoo/versions.txt
+	$(BIN)/python -m venv $(ZOO)
+	$(BIN)/python -Ic 'import sysconfig; print(sysconfig.get_path("purelib"))' > \
+		"$$($(ZOO)/bin/python -Ic 'import sysconfig; print(sysconfig.get_path("purelib"))')/lent.pth"
+	$(ZOO)/bin/python -m pip install --disable-pip-version-check --no-compile \
+		-c constraints.txt -c tests/zoo/versions.txt -e '.[zoo]'
+	touch $(ZOO)/installed
 
 docs: $(INSTALLED) ## Build the documentation, into build/docs/html; a warning is an error
 	rm -rf build/docs
@@ -68,7 +82,7 @@ reference: $(INSTALLED) ## Write docs/cli.md from the commands
 	$(BIN)/python -I docs/write_cli_reference.py
 
 clean: ## Remove everything that make made, the environment included
-	rm -rf $(VENV) build dist demo edge_ood.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(ZOO) build dist demo edge_ood.egg-info .mypy_cache .pytest_cache .ruff_cache
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -1,7 +1,8 @@
 """`edge-ood attach`: somebody else's ONNX classifier becomes a file that decides."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +15,11 @@ from edge_ood.cli._options import (
     Preprocessing,
     ProviderOption,
 )
+from edge_ood.cli._say import say
 from edge_ood.cli._steps import StepDisplay
+
+if TYPE_CHECKING:
+    from edge_ood.foreign.inferred import Inferred
 
 __all__ = ["attach"]
 
@@ -59,7 +64,12 @@ def attach(
     calibration: Annotated[
         Path, typer.Option(metavar="DIR", help="ID images, none trained on, for thresholds.")
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The artefact.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="The artefact; CLASSIFIER.ood.onnx beside it by default."
+        ),
+    ] = None,
     training: Annotated[
         Path | None,
         typer.Option(
@@ -73,8 +83,8 @@ def attach(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Class names in the order of its outputs, one a line; the sorted class folders "
-            "by default.",
+            help="Class names in the order of its outputs, one a line; by default those in the "
+            "file, else the sorted class folders.",
         ),
     ] = None,
     provider: ProviderOption = "auto",
@@ -88,7 +98,7 @@ def attach(
 
     Preprocessing, labels, score heads, thresholds and p-values go into one file, without torch.
     Logits and features are found in the graph: before a softmax, and where its last linear layer
-    reads.
+    reads. What was found out is shown as a table.
 
     Example: edge-ood attach keras.onnx --id data/train --calibration data/held -o x.onnx
     """
@@ -106,6 +116,14 @@ def attach(
             on_step=progress.step,
             on_progress=progress.show,
             on_note=progress.note,
+            on_inferred=print_inferred,
             **options_of(conventions, preprocessing, decision, conversion),
         )
     report_artifact(attached)
+
+
+def print_inferred(rows: "Sequence[Inferred]") -> None:
+    """Say what was found out about a classifier, before the long work."""
+    from edge_ood.foreign.inferred import inferred_text
+
+    say(f"{inferred_text(rows)}\n")

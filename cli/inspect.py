@@ -40,11 +40,18 @@ def inspect(artifact: ArtifactArgument) -> None:
 
 def report(metadata: "Metadata") -> str:
     """Metadata as plain text: one line per fact, then tables of the heads and calibrations."""
+    from edge_ood.foreign.inferred import inferred_from, inferred_text
+
     facts = {printable(name): printable(value) for name, value in _facts(metadata).items()}
     width = max(map(len, facts))
     lines = [f"{name:<{width}}  {value}".rstrip() for name, value in facts.items()]
     headings = ("head", "parameters", "threshold", "parity error")
-    tables = [format_table(headings, _heads(metadata)), _history(metadata)]
+    inferred = inferred_from(metadata.provenance)
+    tables = [
+        inferred_text(inferred) if inferred else "",
+        format_table(headings, _heads(metadata)),
+        _history(metadata),
+    ]
     return "\n\n".join(["\n".join(lines), *filter(None, tables)])
 
 
@@ -65,7 +72,11 @@ def _facts(metadata: "Metadata") -> dict[str, str]:
         "precision": metadata.precision,
         **_compared(metadata.comparison),
         **{f"{role} images": str(images.count) for role, images in metadata.manifests.items()},
-        **{f"made with {key}": _shown(value) for key, value in metadata.provenance.items()},
+        **{
+            f"made with {key}": _shown(value)
+            for key, value in metadata.provenance.items()
+            if key != "inferred"
+        },
         "edge-ood": metadata.version,
     }
 

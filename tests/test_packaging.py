@@ -129,6 +129,16 @@ def test_constraints_pin_what_the_dependencies_need() -> None:
     assert set() == needed - set(pins("constraints.txt"))
 
 
+def test_the_zoo_pins_every_library() -> None:
+    """Each library of `make zoo` has a pin that its own requirement admits, and one alone."""
+    own, shared = pins("tests/zoo/versions.txt"), pins("constraints.txt")
+
+    assert set() == own.keys() & shared.keys()
+    for requirement in requirements("zoo"):
+        name = canonicalize_name(requirement.name)
+        assert requirement.specifier.contains((own | shared)[name]), requirement
+
+
 def test_oldest_environment_is_the_declared_floor() -> None:
     """The oldest environment that is tested is the oldest that pyproject.toml admits."""
     oldest = pins("tests/environments/oldest.txt")

@@ -8,10 +8,11 @@ from edge_ood.api.artifact_options import ArtifactOptions, artifact_options
 from edge_ood.api.plain import PathLike, Words, path_or_none, rgb, words
 from edge_ood.attachment.attached import Attached
 from edge_ood.attachment.listener import Listener
-from edge_ood.files.output import check_artifact
+from edge_ood.files.output import attached_path, check_artifact
 from edge_ood.foreign.attach_foreign import attach_foreign
 from edge_ood.foreign.conventions import ForeignClassifier
 from edge_ood.foreign.id_images import IdFolders
+from edge_ood.foreign.inferred import Inferred
 from edge_ood.report.leave import leave_export_page
 
 __all__ = ["attach"]
@@ -19,7 +20,7 @@ __all__ = ["attach"]
 
 def attach(
     classifier: PathLike,
-    output: PathLike,
+    output: PathLike | None = None,
     *,
     calibration: PathLike,
     id: PathLike | None = None,
@@ -39,6 +40,7 @@ def attach(
     on_step: Callable[[str], None] = lambda name: None,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     on_note: Callable[[str], None] = lambda note: None,
+    on_inferred: Callable[[Sequence[Inferred]], None] = lambda rows: None,
     **options: Unpack[ArtifactOptions],
 ) -> Attached:
     """Attach scores, thresholds and a decision to somebody else's ONNX classifier, without torch.
@@ -47,12 +49,12 @@ def attach(
 
     Args:
         classifier: ONNX file, as PyTorch, Keras, PaddlePaddle and others export it.
-        output: The artefact.
+        output: The artefact; beside the classifier, `x.ood.onnx` for `x.onnx`, if None.
         calibration: ID images, none trained on, for thresholds.
         id: Its training images, `id/<class>/<file>`; without them half of `calibration`, in class
             folders, fits statistics.
-        classes: File of class names in the order of its outputs, one a line; the sorted class
-            folders if None.
+        classes: File of class names in the order of its outputs, one a line; if None, the names
+            that the classifier's file has in it, else the sorted class folders.
         channels: What it takes: `rgb` (if None), `bgr` or `gray`.
         layout: `nchw` or `nhwc`, where its input does not tell.
         pixels: What it takes pixels as: `unit`, `byte`, `signed` or `imagenet`; the one that
@@ -71,6 +73,8 @@ def attach(
         on_step: Called with each step's name before it starts.
         on_progress: Called within a step with how many images are done, and of how many.
         on_note: Called with sentences that you should read.
+        on_inferred: Called with what was found out about the classifier, how sure that is and by
+            what, before the long work; the metadata keep it as `provenance["inferred"]`.
         **options: As `ArtifactOptions` lists them: scores, primary, alpha, precision, ...
 
     Returns:
@@ -97,12 +101,17 @@ def attach(
         logits=logits,
         features=words(features),
     )
-    target = Path(output)
+    target = attached_path(source.path) if output is None else Path(output)
     check_artifact(target, force=force)
     chosen = artifact_options(**options)
     folders = IdFolders(Path(calibration), path_or_none(id), path_or_none(classes))
     attached = attach_foreign(
-        source, folders, target, chosen, listener=Listener(on_step, on_progress, on_note)
+        source,
+        folders,
+        target,
+        chosen,
+        listener=Listener(on_step, on_progress, on_note),
+        on_inferred=on_inferred,
     )
     leave_export_page(target, on_note)
     return attached

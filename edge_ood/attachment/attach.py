@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from edge_ood.artifact.metadata import store_metadata
 from edge_ood.attachment.attached import Attached
 from edge_ood.attachment.first_metadata import first_metadata, int8_target_of
+from edge_ood.attachment.heads import fitted_heads
 from edge_ood.attachment.listener import SILENT, Listener
 from edge_ood.attachment.request import Options, Request
-from edge_ood.attachment.statistics import with_statistics
 from edge_ood.attachment.step_images import (
     compared_images,
     parity_images,
@@ -50,7 +50,7 @@ from edge_ood.parity.yardstick import Watched
 from edge_ood.runtime.calibrate import calibrate_artifact
 from edge_ood.runtime.calibration_report import CalibrationReport
 from edge_ood.runtime.scorer import Scorer
-from edge_ood.scores import BoundHead, bind_head, default_heads
+from edge_ood.scores import BoundHead
 from edge_ood.threads import Meter
 
 __all__ = ["STEPS", "Unfinished", "attach", "steps_for"]
@@ -63,6 +63,8 @@ class Unfinished:
     """An artefact in the making: what the steps have found out so far.
 
     Attributes:
+        left_out: By the name of a default head, why it is not there.
+        notes: What the last step has to say, one sentence each.
         fp32_request: What was asked for, but in fp32; None unless the classifier is converted.
         on_progress: Called with how many images a step has done, and of how many.
     """
@@ -76,6 +78,8 @@ class Unfinished:
     calibration: CalibrationReport | None = None
     parity: ParityReport | None = None
     parity_hashes: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     fp32_request: Request | None = None
     comparison: Comparison | None = None
     on_progress: Callable[[int, int], None] = lambda done, total: None
@@ -104,7 +108,9 @@ def attach(
         unfinished = Unfinished(request, temporary, on_progress=listener.on_progress)
         for name, step in steps_for(request.options):
             listener.on_step(name)
-            unfinished = step(unfinished)
+            unfinished = step(replace(unfinished, notes=()))
+            for note in unfinished.notes:
+                listener.on_note(note)
         assert unfinished.parity is not None  # the last step but one sets it
         metadata = Scorer(temporary, provider=request.options.provider).metadata
         document = parity_document(unfinished.parity, metadata, unfinished.parity_hashes, temporary)
@@ -136,18 +142,23 @@ def convert(unfinished: Unfinished) -> Unfinished:
 
 
 def fit(unfinished: Unfinished) -> Unfinished:
-    """Bind parameters and fit statistics; decide which images set the thresholds."""
+    """Choose heads and fit their statistics; decide which images set the thresholds."""
     request = unfinished.request
-    given = [output.name for output in request.classifier.graph.output]
-    bound = request.options.bound_heads or tuple(map(bind_head, default_heads(given)))
-    request = with_images_back(request, bound)
-    images, thresholds_from = statistics_images(request, bound)
+    fitted = fitted_heads(request, unfinished.on_progress)
+    request = with_images_back(replace(request, options=fitted.options), fitted.heads)
+    _, thresholds_from = statistics_images(request, fitted.heads)
     request.options.guarantee.check_images(len(thresholds_from))
-    meter = Meter(len(images), unfinished.on_progress)
+    fp32 = unfinished.fp32_request
+    if fp32 is not None:
+        heads, primary = fitted.options.heads, fitted.options.primary
+        fp32 = replace(fp32, options=replace(fp32.options, heads=heads, primary=primary))
     return replace(
         unfinished,
         request=request,
-        heads=with_statistics(request, bound, images, on_images=meter.advance),
+        fp32_request=fp32,
+        heads=fitted.heads,
+        left_out=fitted.left_out,
+        notes=fitted.notes,
         thresholds_from=thresholds_from,
         training_hashes=with_hashes(request.training).hashes,
     )
@@ -174,6 +185,7 @@ def assemble_file(unfinished: Unfinished) -> Unfinished:
         unfinished.heads,
         training_hashes=unfinished.training_hashes,
         choices=unfinished.choices,
+        left_out=unfinished.left_out,
     )
     store_metadata(model, metadata)
     onnx.save(model, unfinished.path)

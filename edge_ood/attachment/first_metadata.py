@@ -22,6 +22,7 @@ def first_metadata(
     *,
     training_hashes: Sequence[str],
     choices: Mapping[str, Any],
+    left_out: Mapping[str, str],
 ) -> Metadata:
     """The metadata of what was asked for; thresholds, parity report and the like are still to come.
 
@@ -30,6 +31,7 @@ def first_metadata(
         heads: With the parameters that they ship with.
         training_hashes: Content hashes of its training images.
         choices: What was chosen on training images, by head.
+        left_out: By the name of a default head, why it is not there.
     """
     options = request.options
     names = [*(head.name for head in heads), *[COMBINED] * options.guarantee.combined]
@@ -54,6 +56,7 @@ def first_metadata(
             **request.provenance,
             **({"int8_target": int8_target_of(request)} if is_int8 else {}),
             **({"choices": choices} if choices else {}),
+            **({"left_out": left_out} if left_out else {}),
         },
         version=version("edge-ood"),
     )

@@ -180,6 +180,7 @@ class Request:
         provenance: Model, objective, seed and the like, for the metadata.
         training_role: What the manifest calls the images in `training`, where it is not known what
             the classifier was trained on.
+        missing: By head, why this classifier cannot have it, as far as its outputs do not tell.
         lent: Those in `training` that are ID images held back from calibration, so that they may
             fit or choose something; they set thresholds where there is nothing of the kind.
 
@@ -198,6 +199,7 @@ class Request:
     others: Mapping[str, ImageSet] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     training_role: str = "training"
+    missing: Mapping[str, str] = field(default_factory=dict)
     lent: ImageSet = field(default_factory=lambda: ImageSet(()))
 
     def __post_init__(self) -> None:

@@ -1,12 +1,13 @@
 """Statistics of heads, fitted through onnxruntime in one pass over images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from edge_ood.artifact.contract import INPUT_NAME
 from edge_ood.attachment.request import Request
+from edge_ood.errors import CalibrationError
 from edge_ood.graph.assemble import assemble_reader
 from edge_ood.graph.roundoff import feature_roundoff
 from edge_ood.images.folders import ImageSet
@@ -23,6 +24,7 @@ def with_statistics(
     heads: Sequence[BoundHead],
     images: ImageSet,
     *,
+    left_out: MutableMapping[str, str] | None = None,
     on_images: Callable[[int], None] = lambda count: None,
 ) -> tuple[BoundHead, ...]:
     """The heads, those that are fitted with statistics of these images.
@@ -31,6 +33,8 @@ def with_statistics(
         request: Its classifier, as it ships, gives the features.
         heads: With parameters.
         images: Labelled; they are not opened if no head is fitted.
+        left_out: Gets the heads whose statistics cannot be estimated, by name with the reason, in
+            place of an error.
         on_images: Called after each batch with the number of images in it.
 
     Raises:
@@ -45,12 +49,19 @@ def with_statistics(
     }
     if accumulators:
         _feed(request, images, list(accumulators.values()), on_images)
-    return tuple(
-        replace(head, statistics=accumulators[head.name].finish())
-        if head.name in accumulators
-        else head
-        for head in heads
-    )
+    fitted = []
+    for head in heads:
+        try:
+            fitted.append(_finished(head, accumulators.get(head.name)))
+        except CalibrationError as error:
+            if left_out is None:
+                raise
+            left_out[head.name] = str(error)
+    return tuple(fitted)
+
+
+def _finished(head: BoundHead, accumulator: Accumulator | None) -> BoundHead:
+    return head if accumulator is None else replace(head, statistics=accumulator.finish())
 
 
 def _feed(

@@ -15,6 +15,7 @@ from edge_ood.files.temporary import is_unfinished, remove_leftovers, temporary_
 
 __all__ = [
     "atomic_output",
+    "attached_path",
     "check_artifact",
     "check_output",
     "check_writable",
@@ -189,6 +190,11 @@ def report_path(artifact: Path) -> Path:
 def page_path(artifact: Path) -> Path:
     """Where the page about an artefact lies: `x.report.html` beside `x.onnx`."""
     return _beside(artifact, "report.html")
+
+
+def attached_path(classifier: Path) -> Path:
+    """Where the artefact of somebody else's classifier lies by default: `x.ood.onnx` beside it."""
+    return _beside(classifier, "ood.onnx")
 
 
 def _make_private(path: Path) -> int:

@@ -9,12 +9,13 @@ from edge_ood.files.text import printable
 __all__ = ["data_frame", "format_table"]
 
 
-def format_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def format_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
     """Align cells in columns two spaces apart, the first on the left and the others on the right.
 
     Args:
         headings: One per column; a line break in one makes the heading taller.
         rows: As many cells each as there are headings; they are made printable.
+        left: How many columns are aligned on the left.
 
     Returns:
         Lines without trailing spaces, joined by line breaks: headings, a rule, the rows.
@@ -25,7 +26,7 @@ def format_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     shown = [list(map(printable, row)) for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*top, *shown, strict=True)]
     rule = ["-" * width for width in widths]
-    return "\n".join(_line(cells, widths) for cells in [*top, rule, *shown])
+    return "\n".join(_line(cells, widths, left) for cells in [*top, rule, *shown])
 
 
 def data_frame(rows: Sequence[Mapping[str, Any]]) -> Any:
@@ -41,7 +42,9 @@ def data_frame(rows: Sequence[Mapping[str, Any]]) -> Any:
     return pandas.DataFrame(list(rows))
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    first, *others = zip(cells, widths, strict=True)
-    padded = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
+def _line(cells: Sequence[str], widths: Sequence[int], left: int) -> str:
+    padded = [
+        cell.ljust(width) if i < left else cell.rjust(width)
+        for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
     return "  ".join(padded).rstrip()

@@ -1,27 +1,36 @@
 """Somebody else's ONNX classifier becomes an artefact: read, tried out, adopted, then `attach`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from edge_ood.artifact.contract import INPUT_NAME
 from edge_ood.attachment.attach import attach
 from edge_ood.attachment.attached import Attached
+from edge_ood.attachment.heads import check_asked_for
 from edge_ood.attachment.listener import SILENT, Listener
 from edge_ood.attachment.request import Options, Request
 from edge_ood.errors import ExportError, InputError
 from edge_ood.files.paths import file_sha256
-from edge_ood.foreign.conventions import ForeignClassifier, ForeignNetwork, conventions_of
+from edge_ood.foreign.conventions import (
+    ForeignClassifier,
+    ForeignNetwork,
+    conventions_of,
+)
 from edge_ood.foreign.gradients import check_gradients
+from edge_ood.foreign.heads import missing_heads
 from edge_ood.foreign.id_images import IdFolders, IdImages, read_id_images
+from edge_ood.foreign.inferred import Inferred, inferred_about, inferred_classes, stored
 from edge_ood.foreign.memory_limit import within_memory
+from edge_ood.foreign.output_kind import BOUNDED
+from edge_ood.foreign.own_names import own_names
 from edge_ood.foreign.publishers import as_published
 from edge_ood.foreign.trial import Trial, try_network
+from edge_ood.graph.activations import Step, applied
 from edge_ood.graph.adopt import adopt
 from edge_ood.graph.assemble import assemble_reader
 from edge_ood.graph.endings import Ending, find_ending
@@ -31,8 +40,6 @@ from edge_ood.graph.own_part import cut_to
 from edge_ood.images.folders import ImageSet
 from edge_ood.onnx_session import open_session, translated_errors
 from edge_ood.parity.onnx_reference import onnx_reference
-from edge_ood.scores import BoundHead, bind_head, default_heads
-from edge_ood.scores._softmax import logsumexp
 
 __all__ = ["attach_foreign"]
 
@@ -42,8 +49,10 @@ _COMPARED_IMAGES = 7
 _OF_LARGEST = 1e-3
 """How far outputs may be from the file's own, of the largest: a wrong graph is much farther."""
 
-_GIVEN = ("logits", "features")
-"""What can be found in somebody else's graph, one or the other perhaps not."""
+_MULTI_LABEL = (
+    "it ends in a sigmoid for each class, as where an image may have several labels: the artefact "
+    "names the largest alone, and its scores are those of one label an image"
+)
 
 
 def attach_foreign(
@@ -53,6 +62,7 @@ def attach_foreign(
     options: Options,
     *,
     listener: Listener = SILENT,
+    on_inferred: Callable[[Sequence[Inferred]], None] = lambda rows: None,
 ) -> Attached:
     """Attach scores, thresholds and decisions to a classifier that was exported elsewhere.
 
@@ -62,6 +72,7 @@ def attach_foreign(
         output: Where the artefact goes; an existing file is replaced.
         options: Heads, primary head, false-alarm rate and the like.
         listener: Hears of steps, progress and notes.
+        on_inferred: Called with what was found out about the classifier, before the long work.
 
     Raises:
         ArtifactError: If the file is no valid ONNX model, or an artefact already.
@@ -73,12 +84,12 @@ def attach_foreign(
     on_step, on_note = listener.on_step, listener.on_note
     on_step("read")
     model = read_model(source.path)
-    source, said = as_published(source, model)
-    if said:
-        on_note(said)
+    described = source
+    source, published = as_published(source, model)
     entry = image_input(model, layout=source.layout, size_px=source.size_px)
     on_step("images")
-    images = read_id_images(folders)
+    own = own_names(model)
+    images = read_id_images(folders, own)
     for note in images.notes:
         on_note(note)
     options.guarantee.check_images(len(images.calibration) + len(images.held_back))
@@ -87,13 +98,14 @@ def attach_foreign(
     ending = find_ending(
         normal,
         classes=len(images.classes) or None,
+        folders=() if folders.classes or images.classes == own else images.classes,
         logits=source.logits,
         features=source.features,
     )
     used = cut_to(model, [ending.output])
     check_weights(used)
     check_mode(used)
-    images = _with_classes(images, ending, on_note)
+    images = _with_classes(images, ending, own)
     on_step("try")
     with within_memory("the model cannot run on these images"):
         tried = try_network(
@@ -106,23 +118,30 @@ def attach_foreign(
             open_geometry=source.open_geometry,
             on_note=on_note,
         )
+    tried = _understood(tried, ending, on_note)
+    missing = missing_heads(images, ending, tried)
+    check_asked_for(options, missing)
     classifier = adopt(
         normal,
         entry,
         ending,
         channels=tried.convention.channels,
-        probabilities=tried.gives == "probabilities",
+        probabilities=tried.gives in ("probabilities", BOUNDED),
     )
     _check_adopted(classifier, tried, ending, options.provider)
-    chosen = _choose_heads(options, images, ending, tried, on_note)
-    check_gradients(chosen.bound_heads, entry, classifier)
-    perturbing = sum(head.epsilon > 0 for head in chosen.bound_heads)
+    check_gradients(options.bound_heads, entry, classifier)
+    inferred = [
+        *inferred_about(described, published, entry, tried, ending),
+        inferred_classes(folders, images, tried, own),
+    ]
+    on_inferred(inferred)
+    perturbing = sum(head.epsilon > 0 for head in options.bound_heads)
     preprocess = tried.convention.preprocess
     reference = onnx_reference(classifier, preprocess, perturbing=perturbing, on_note=on_note)
     if perturbing and not reference.exact:
         raise InputError(
             f"{reference.reason}, so no gradient can be checked that "
-            f"{next(head.name for head in chosen.bound_heads if head.epsilon)!r} steps along",
+            f"{next(head.name for head in options.bound_heads if head.epsilon)!r} steps along",
             hint="leave it out of --scores, or attach the float32 classifier",
         )
     request = Request(
@@ -132,13 +151,29 @@ def attach_foreign(
         classes=images.classes,
         training=images.deciding,
         calibration=images.calibration,
-        options=chosen,
+        options=options,
         training_role=images.role,
         lent=_lent(images, tried),
-        provenance=_provenance(source, model, ending, tried, images),
+        provenance={
+            **_provenance(source, model, ending, tried, images),
+            "inferred": stored(inferred),
+        },
+        missing=missing,
     )
     del model, normal, tried, used  # of a large network they would double the peak
     return attach(request, output, listener=listener)
+
+
+def _understood(tried: Trial, ending: Ending, on_note: Callable[[str], None]) -> Trial:
+    """The trial, with what its output holds as the graph has it; says what that means."""
+    if ending.activation == "sigmoid" and ending.width > 1:
+        on_note(_MULTI_LABEL)
+    if tried.gives != BOUNDED:
+        return tried
+    if ending.is_linear:  # cosines, for example
+        return replace(tried, gives="logits")
+    on_note(f"{ending.output!r} holds {BOUNDED}; divided by their sum, they are probabilities")
+    return tried
 
 
 def _check_precision(options: Options, images: IdImages) -> None:
@@ -158,14 +193,11 @@ def _lent(images: IdImages, tried: Trial) -> ImageSet:
     return images.held_back.subset(np.array(rest, np.bool_))
 
 
-def _with_classes(images: IdImages, ending: Ending, on_note: Callable[[str], None]) -> IdImages:
-    if images.classes:
-        return images
+def _with_classes(images: IdImages, ending: Ending, own: tuple[str, ...]) -> IdImages:
+    """Those of the images, else of the file, else numbers."""
     count = max(2, ending.width)
-    on_note(
-        f"no class names: the {count} classes are called by their number; --classes FILE names them"
-    )
-    return replace(images, classes=tuple(str(number) for number in range(count)))
+    numbers = tuple(map(str, range(count)))
+    return replace(images, classes=images.classes or (own if len(own) == count else numbers))
 
 
 def _check_adopted(
@@ -176,9 +208,12 @@ def _check_adopted(
     session = open_session(reader.SerializeToString(), provider=provider)
     with translated_errors("the adopted classifier cannot run"):
         (logits,) = session.run(["logits"], {INPUT_NAME: tried.pixels[:_COMPARED_IMAGES]})
-    activation = "softmax" if tried.gives == "probabilities" else ending.activation
-    found = _activated(logits.astype(np.float64), activation)[:, -tried.rows.shape[1] :]
+    is_normalised = tried.gives in ("probabilities", BOUNDED)
+    steps = (Step("softmax"),) if is_normalised else ending.steps
+    found = applied(steps, logits.astype(np.float64))[:, -tried.rows.shape[1] :]
     expected = tried.rows[:_COMPARED_IMAGES]
+    if is_normalised and expected.shape[1] > 1:
+        expected = expected / expected.sum(axis=1, keepdims=True)
     error = float(np.abs(found - expected).max())
     allowed = _OF_LARGEST * float(np.abs(expected).max())
     if not error <= allowed:
@@ -187,56 +222,6 @@ def _check_adopted(
             f"(allowed {allowed:.1e})",
             hint="export it with opset 18 and a dynamic batch; report the model if that is so",
         )
-
-
-def _activated(logits: NDArray[np.float64], activation: str) -> NDArray[np.float64]:
-    if activation == "sigmoid":
-        return np.asarray(1 / (1 + np.exp(-logits)))
-    if activation == "":
-        return logits
-    shares = logits - logsumexp(np, logits)[:, None]
-    return np.asarray(shares if activation == "log_softmax" else np.exp(shares))
-
-
-def _choose_heads(
-    options: Options,
-    images: IdImages,
-    ending: Ending,
-    tried: Trial,
-    on_note: Callable[[str], None],
-) -> Options:
-    """The heads that were asked for, or the default ones that fit; the others are explained."""
-    defaults = default_heads(_GIVEN)
-    reasons = {
-        head.name: reason
-        for head in options.bound_heads or map(bind_head, defaults)
-        for reason in [_missing(head, images, ending, tried)]
-        if reason
-    }
-    if options.heads:
-        for name, reason in reasons.items():
-            raise InputError(
-                f"score {name!r} cannot be had: {reason}", hint=f"leave {name!r} out of --scores"
-            )
-        return options
-    for name, reason in reasons.items():
-        on_note(f"no {name!r}: {reason}")
-    heads = [spec for spec in defaults if spec.name not in reasons]
-    if options.primary not in reasons:
-        return replace(options, heads=heads)
-    on_note(f"{heads[0].name!r} decides")
-    return replace(options, heads=heads, primary=heads[0].name)
-
-
-def _missing(head: BoundHead, images: IdImages, ending: Ending, tried: Trial) -> str:
-    """Why a head cannot be had; empty if it can."""
-    if tried.gives != "logits" and not head.head.reads_probabilities:
-        return f"{ending.output!r} holds {tried.gives}, and nothing in the file the logits"
-    if head.head.fit and images.deciding.labels is None:
-        return "it is fitted by class, and the images have no labels; give --id, or class folders"
-    if "features" in head.inputs and not ending.features:
-        return f"{ending.no_features}; --features NAME names a tensor to take for features"
-    return ""
 
 
 def _provenance(

@@ -27,8 +27,6 @@ __all__ = [
     "ForeignClassifier",
     "ForeignNetwork",
     "conventions_of",
-    "kind_of",
-    "predicted",
 ]
 
 RGB = tuple[float, float, float]
@@ -45,9 +43,6 @@ _NO_KERNEL = re.compile(r"implementation for (?P<operator>\w+).* node with name 
 _ODD_TYPES = {TensorProto.DOUBLE: "float64", TensorProto.BFLOAT16: "bfloat16"}
 
 _GIVEN = "given"
-_HALF = 0.5
-_SUM_TOLERANCE = 1e-3
-"""How far the sum of float16 or float32 probabilities may be from one."""
 
 
 @dataclass(frozen=True)
@@ -257,32 +252,3 @@ def _cannot_run(error: ArtifactError, model: onnx.ModelProto) -> ArtifactError:
         f"onnxruntime has no {missing['operator']}{found}{node}",
         hint="export the classifier in float32",
     )
-
-
-def predicted(rows: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Class indices (N,) of rows (N, K); of one number, a probability or a logit, 0 or 1."""
-    if rows.shape[1] > 1:
-        return np.asarray(rows.argmax(axis=1), np.int64)
-    least = _HALF if _within_unit(rows) else 0
-    return (rows[:, 0] > least).astype(np.int64)
-
-
-def kind_of(rows: NDArray[np.float64]) -> str:
-    """What rows (N, K) of real images hold: `logits`, `probabilities` or `log-probabilities`.
-
-    Probabilities are rows that sum to one, or single numbers in [0, 1].
-    """
-    if _sum_to_one(rows):
-        return "probabilities"
-    if rows.shape[1] > 1 and rows.max() <= 0 and _sum_to_one(np.exp(rows)):
-        return "log-probabilities"
-    return "logits"
-
-
-def _sum_to_one(rows: NDArray[np.float64]) -> bool:
-    total = rows.sum(axis=1) if rows.shape[1] > 1 else np.ones(len(rows))
-    return _within_unit(rows) and bool((np.abs(total - 1) < _SUM_TOLERANCE).all())
-
-
-def _within_unit(rows: NDArray[np.float64]) -> bool:
-    return bool((rows >= 0).all() and (rows <= 1 + _SUM_TOLERANCE).all())

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ood.foreign.conventions import Convention, ForeignNetwork, predicted
+from edge_ood.foreign.conventions import Convention, ForeignNetwork
 from edge_ood.foreign.mcnemar import DEVIATIONS, is_better, lead
+from edge_ood.foreign.output_kind import predicted
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.reading import decode_all
 from edge_ood.images.splits import evenly_spread
@@ -61,9 +62,6 @@ class Comparison:
             f"{self.n} labelled images{sure}: {self.gained} known only so, {self.lost} only with "
             f"{self.other}"
         )
-
-    def __str__(self) -> str:
-        return f"{self.option} {self.value}, {'by' if self.measured else 'as'} {self.evidence}"
 
 
 class LabelledRounds:

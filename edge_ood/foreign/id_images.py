@@ -71,17 +71,22 @@ class IdImages:
         return self.deciding if self.role == "statistics" else ImageSet(())
 
 
-def read_id_images(folders: IdFolders) -> IdImages:
+def read_id_images(folders: IdFolders, own: Sequence[str] = ()) -> IdImages:
     """Find images, labels and class names, and check that no image plays two roles.
 
     Copies count once. Calibration images under two labels are left out: their labels would fit
     statistics and choose how the network is fed. Training images under two labels stay, since the
     network has learnt from both, and none of them may be tested on; they are named.
 
+    Args:
+        folders: Where the images, and perhaps a list of class names, are.
+        own: Class names that the classifier's file has in it; they count where there is no list,
+            and class folders bear none but these names.
+
     Raises:
         DataError: If a folder or a file is unusable, or calibration images were trained on.
     """
-    names = () if folders.classes is None else _read_classes(folders.classes)
+    names = _names(folders, own)
     if folders.training is not None:
         training = with_hashes(_labelled(folders.training, names))
         calibration = read_images(folders.calibration, training.classes)
@@ -95,10 +100,35 @@ def read_id_images(folders: IdFolders) -> IdImages:
     calibration, notes = _once(calibration, "calibration")
     classes = names or calibration.classes
     if calibration.labels is None:
+        notes += _strangers_note(folders.calibration, calibration, names)
         return IdImages(classes, calibration, calibration, "calibration", notes)
     first = halves_by_hash(calibration.hashes)
     deciding, calibration = calibration.subset(first), calibration.subset(~first)
     return IdImages(classes, deciding, calibration, "statistics", notes)
+
+
+def _names(folders: IdFolders, own: Sequence[str]) -> tuple[str, ...]:
+    """Class names by number, as far as images need not tell."""
+    if folders.classes is not None:
+        return _read_classes(folders.classes)
+    if not own:
+        return ()
+    root = folders.training or folders.calibration
+    tops = {path.relative_to(root).parts[0] for path in find_images(root) if path.parent != root}
+    return tuple(own) if tops <= class_positions(tops, own).keys() else ()
+
+
+def _strangers_note(folder: Path, images: ImageSet, names: Sequence[str]) -> tuple[str, ...]:
+    """What to say about folders that look like classes and bear none of the names."""
+    below = [path.relative_to(folder).parts for path in images.paths]
+    tops = {parts[0] for parts in below if len(parts) > 1}
+    strange = tops - class_positions(tops, names).keys()
+    if not names or not strange or len(tops) < _FEWEST_CLASSES:
+        return ()
+    return (
+        f"the folders in '{folder}' label no image: {min(strange)!r}, for one, is not among the "
+        f"{len(names)} class names",
+    )
 
 
 def _once(images: ImageSet, role: str) -> tuple[ImageSet, tuple[str, ...]]:

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.errors import ArtifactError, DataError, InputError
-from edge_ood.foreign.conventions import PIXELS, Convention, ForeignNetwork, kind_of, predicted
+from edge_ood.foreign.conventions import PIXELS, Convention, ForeignNetwork
 from edge_ood.foreign.geometry import Comparison, LabelledRounds, choose_geometry
 from edge_ood.foreign.id_images import IdImages
 from edge_ood.foreign.mcnemar import DEVIATIONS, is_better
+from edge_ood.foreign.output_kind import kind_of, predicted
 from edge_ood.foreign.steadiness import check_steady
 from edge_ood.graph.intake import LAYOUTS
 from edge_ood.images.reading import decode_all
@@ -41,7 +42,9 @@ class Trial:
         rows: Its own output (N, K) for `pixels`.
         pixels: uint8 (N, S, S, 3).
         accuracy: Share in [0, 1] of labelled images that it knows, or None without labels.
-        gives: `logits`, `probabilities` or `log-probabilities`.
+        gives: `logits`, `probabilities`, `log-probabilities` or `scores in [0, 1]`.
+        pixels_by: What singled the normalisation out, in words, where it was not described.
+        known: How much it knows, in words; empty without labels.
         geometry: How crop share and interpolation were chosen, where they were.
         chosen_by: Images by which a convention was chosen from several.
     """
@@ -51,6 +54,8 @@ class Trial:
     pixels: NDArray[np.uint8]
     accuracy: float | None
     gives: str
+    pixels_by: str = ""
+    known: str = ""
     geometry: tuple[Comparison, ...] = ()
     chosen_by: frozenset[Path] = frozenset()
 
@@ -83,36 +88,38 @@ def try_network(
     pixels, _ = decode_all(chosen.paths, conventions[0].preprocess)
     check_steady(network, conventions, pixels)
     convention, accuracy = conventions[0], None
+    pixels_by, known = "", ""
     compared: Sequence[Comparison] = ()
     deciders: set[Path] = set()
     if len(conventions) > 1:
-        convention, said = choose_pixels(network, conventions, pixels, chosen.labels)
-        on_note(said)
+        convention, pixels_by = choose_pixels(network, conventions, pixels, chosen.labels)
         deciders.update(chosen.paths)
     if chosen.labels is None:
         on_note("no labels, so it is not checked whether the network knows these images")
-        if open_geometry:
-            on_note(_assumed(convention, open_geometry))
     else:
         rounds = LabelledRounds(network, chosen, images.deciding)
         convention, compared = choose_geometry(rounds, convention, open_geometry)
         if convention.preprocess != conventions[0].preprocess:
             pixels, _ = decode_all(chosen.paths, convention.preprocess)
-        for comparison in compared:
-            on_note(str(comparison))
         deciders.update(rounds.used)
-        accuracy, said = check_convention(
+        accuracy, known, doubt = check_convention(
             network, convention, pixels, chosen.labels, images.classes
         )
-        on_note(said)
+        if doubt:
+            on_note(f"{known}; {doubt}")
     rows = network(pixels, convention)
     gives = "logits" if activation else kind_of(rows)
-    return Trial(convention, rows, pixels, accuracy, gives, tuple(compared), frozenset(deciders))
-
-
-def _assumed(convention: Convention, options: Sequence[str]) -> str:
-    values = [f"--{option} {getattr(convention.preprocess, option)}" for option in options]
-    return f"{' and '.join(values)}, which most networks take that are not ImageNet's"
+    return Trial(
+        convention,
+        rows,
+        pixels,
+        accuracy,
+        gives,
+        pixels_by,
+        known,
+        tuple(compared),
+        frozenset(deciders),
+    )
 
 
 def choose_pixels(
@@ -150,7 +157,7 @@ def choose_pixels(
             hint=f"{_WAYS}, as in its training",
         )
     chosen = next(each for each in candidates if each.pixels == best)
-    return chosen, f"--pixels {best}, by {len(labels)} labelled images ({shares} correct)"
+    return chosen, f"{len(labels)} labelled images, of which it knows {shares}"
 
 
 def check_convention(
@@ -159,7 +166,7 @@ def check_convention(
     pixels: NDArray[np.uint8],
     labels: NDArray[np.int64],
     classes: Sequence[str],
-) -> tuple[float, str]:
+) -> tuple[float, str, str]:
     """How much a network knows of labelled images, taken as described.
 
     Args:
@@ -170,7 +177,8 @@ def check_convention(
         classes: K class names.
 
     Returns:
-        The share in [0, 1] that it classifies correctly, and a sentence about it.
+        The share in [0, 1] that it classifies correctly, that in words, and what else would be
+        better; empty if nothing would.
 
     Raises:
         DataError: If it is no better than chance, or less than half of what another order of
@@ -188,22 +196,23 @@ def check_convention(
         other: _right(network, other, pixels, labels)
         for other in _alternatives(network, convention, pixels, thorough=thorough)
     }
-    said = f"{accuracy:.1%} of {len(labels)} labelled images are classified correctly"
+    known = f"{accuracy:.1%} of {len(labels)} labelled images are classified correctly"
+    doubt = ""
     best = max(others, key=lambda other: float(others[other].mean()), default=convention)
     better = float(others[best].mean()) if others else 0.0
     if better > chance + noise and is_better(others[best], than=right):
         options = best.difference(convention)
-        said = f"{said}; as {options} it would be {better:.1%}"
+        doubt = f"as {options} it would be {better:.1%}"
         if is_by_chance or accuracy < _HALF * better:
-            raise DataError(said, hint=options)
+            raise DataError(f"{known}; {doubt}", hint=options)
     elif is_by_chance:
         raise DataError(
-            f"{said}, no better than chance ({chance:.1%})",
+            f"{known}, no better than chance ({chance:.1%})",
             hint=_other_order(found, labels, classes)
             or "check --classes or the class folders, which sorted must be in the order of the "
             "outputs; --mean, --std, --channels and --image-size, too",
         )
-    return accuracy, said
+    return accuracy, known, doubt
 
 
 def _alternatives(

@@ -12,8 +12,9 @@ from onnx import TensorProto, helper
 from edge_ood.errors import InputError
 from edge_ood.graph.array import GraphBuilder
 from edge_ood.graph.draft import finish, start
-from edge_ood.graph.endings import FLOATS, Ending, Graph, shown_shape
+from edge_ood.graph.endings import Ending
 from edge_ood.graph.intake import ImageInput
+from edge_ood.graph.known import FLOATS, Graph, shown_shape
 from edge_ood.graph.shapes import PROBED_BATCHES, Extents
 from edge_ood.scores import FEATURES_PREFIX
 

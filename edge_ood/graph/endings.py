@@ -4,29 +4,27 @@ What a network puts in front of a softmax is logits, and what its last linear la
 features. Where a search fails, its owner names the tensors.
 """
 
-import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import onnx
-from onnx import NodeProto, TensorProto
+from onnx import NodeProto
 
-from edge_ood.errors import InputError, UnknownNameError
-from edge_ood.graph.draft import Draft, start
-from edge_ood.graph.shapes import PROBED_BATCHES, Extents, Facts, attribute
+from edge_ood.errors import InputError
+from edge_ood.graph.activations import SAME_VALUES, Step, steps_to_logits
+from edge_ood.graph.draft import start
+from edge_ood.graph.known import Graph, shown_shape
+from edge_ood.graph.shapes import attribute
 from edge_ood.graph.sizes import check_sizes
 from edge_ood.scores import PENULTIMATE
 
-__all__ = ["FLOATS", "Ending", "Graph", "find_ending", "shown_shape"]
+__all__ = ["Ending", "find_ending"]
 
-FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
-
-_ACTIVATIONS = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Sigmoid": "sigmoid"}
-_SAME_VALUES = frozenset(
-    ["Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"]
-)
 _WITH_A_CONSTANT = frozenset(["Add", "Div", "Mul", "Sub"])
 _LINEAR = frozenset(["Gemm", "MatMul"])
+_WORDNET_ID = re.compile(r"n\d{8}")
+_IMAGENET, _SHOWN = 1000, 2
 
 
 @dataclass(frozen=True)
@@ -36,58 +34,32 @@ class Ending:
     Attributes:
         output: The tensor that the network's owner reads, one row an image.
         width: Numbers in a row: K, or 1 for a yes or no.
-        activation: What turns `logits` into it: `softmax`, `log_softmax`, `sigmoid`, or nothing.
+        steps: What turns `logits` into it: an activation and what follows, or nothing.
         logits: The tensor before the activation.
         features: Tensors (N, D), or to be averaged over space, by layer name.
         no_features: Why there are none; empty if there are.
+        is_linear: Whether a linear layer gives `logits`.
     """
 
     output: str
     width: int
-    activation: str
+    steps: tuple[Step, ...]
     logits: str
     features: Mapping[str, str] = field(default_factory=dict)
     no_features: str = ""
+    is_linear: bool = False
 
-
-class Graph:
-    """A graph with what is known about its tensors."""
-
-    def __init__(self, draft: Draft, facts: Facts) -> None:
-        self.draft = draft
-        self.facts = facts
-        self.makers = {name: node for node in draft.nodes for name in node.output if name}
-
-    def check_name(self, name: str) -> None:
-        """Refuse the name of a tensor that does not exist."""
-        if name not in self.makers:
-            raise UnknownNameError("tensor", name, self.makers)
-
-    def extents(self, name: str) -> Extents | None:
-        """Sizes of a tensor at both probed batches."""
-        return self.facts.extents(name)
-
-    def width(self, name: str) -> int | None:
-        """Numbers in an image's row, where a float tensor is (N, K), (N, K, 1, 1) or (N,)."""
-        extents = self.extents(name)
-        if self.facts.elem_type(name) not in FLOATS or not extents:
-            return None
-        sizes = [size for size, _ in extents[1:]]
-        if extents[0] != PROBED_BATCHES or any(first != second for first, second in extents[1:]):
-            return None
-        if None in sizes or sum(size != 1 for size in sizes) > 1:
-            return None
-        return math.prod(size or 0 for size in sizes)
-
-    def is_constant(self, name: str) -> bool:
-        """Whether a tensor is the same for every image."""
-        return self.facts.value(name) is not None
+    @property
+    def activation(self) -> str:
+        """One of `ACTIVATIONS`, the innermost; empty where there is none."""
+        return self.steps[0].kind if self.steps else ""
 
 
 def find_ending(
     model: onnx.ModelProto,
     *,
     classes: int | None = None,
+    folders: Sequence[str] = (),
     logits: str | None = None,
     features: Sequence[str] = (),
 ) -> Ending:
@@ -96,6 +68,7 @@ def find_ending(
     Args:
         model: As `edge_ood.graph.intake.normal_form` gives it.
         classes: K, where it is known.
+        folders: The class folders that were counted for it, for the message if they do not fit.
         logits: Name of the tensor to take for the output, in place of a search.
         features: Names of the tensors to take for features, in place of a search.
 
@@ -109,20 +82,22 @@ def find_ending(
     check_sizes(draft.nodes, graph.facts)
     for name in (*([logits] if logits else []), *features):
         graph.check_name(name)
-    output = logits or _choose_output(graph, classes)
+    output = logits or _choose_output(graph, classes, folders)
     width = graph.width(output)
     if width is None or (classes is not None and not _fits(width, classes)):
-        raise _no_rows(graph, [output], classes)
-    activation, before = _without_activation(graph, output)
-    if features:
-        named = {_layer_name(name): name for name in features}
-        return Ending(output, width, activation, before, named)
-    found, reason = _penultimate(graph, before)
+        raise _no_rows(graph, [output], classes, folders)
+    steps, before = steps_to_logits(graph, output)
+    linear, reason = _last_linear(graph, before)
+    found = ""
+    if linear is not None:
+        found, reason = _read_by(graph, linear)
     layers = {PENULTIMATE: found} if found else {}
-    return Ending(output, width, activation, before, layers, reason)
+    if features:
+        layers, reason = {_layer_name(name): name for name in features}, ""
+    return Ending(output, width, steps, before, layers, reason, linear is not None)
 
 
-def _choose_output(graph: Graph, classes: int | None) -> str:
+def _choose_output(graph: Graph, classes: int | None, folders: Sequence[str]) -> str:
     rows = {name: graph.width(name) for name in graph.draft.outputs}
     fitting = [
         name
@@ -130,9 +105,9 @@ def _choose_output(graph: Graph, classes: int | None) -> str:
         if width is not None and (classes is None or _fits(width, classes))
     ]
     if not fitting:
-        raise _no_rows(graph, graph.draft.outputs, classes)
+        raise _no_rows(graph, graph.draft.outputs, classes, folders)
     # The same logits with and without a softmax are one answer, given twice.
-    different = {_without_activation(graph, name)[1] for name in fitting}
+    different = {steps_to_logits(graph, name)[1] for name in fitting}
     if len(different) > 1:
         raise InputError(
             f"outputs {', '.join(map(repr, fitting))} all look like class scores",
@@ -145,12 +120,21 @@ def _fits(width: int, classes: int) -> bool:
     return width == classes or (width, classes) == (1, 2)
 
 
-def _no_rows(graph: Graph, names: Sequence[str], classes: int | None) -> InputError:
+def _no_rows(
+    graph: Graph, names: Sequence[str], classes: int | None, folders: Sequence[str]
+) -> InputError:
     found = ", ".join(f"{name!r} {shown_shape(graph.extents(name))}" for name in names)
-    if classes is not None and any(graph.width(name) for name in names):
+    widths = [width for width in map(graph.width, names) if width]
+    if classes is not None and widths:
+        shown = ", ".join(map(repr, folders[:_SHOWN])) + ", ..." * (len(folders) > _SHOWN)
+        given = f"{len(folders)} class folders ({shown})" if folders else f"{classes} class names"
+        ids = all(map(_WORDNET_ID.fullmatch, folders[:1])) and widths[0] == _IMAGENET
         return InputError(
-            f"the model gives {found}, got {classes} class names",
-            hint="--classes FILE names all classes, one a line, in the order of the outputs",
+            f"the model gives {found}, got {given}",
+            hint=f"--classes FILE names all {max(2, widths[0])} classes, one a line, in the order "
+            "of the outputs"
+            + ", and class folders bear some of these names" * bool(folders)
+            + "; networks of ImageNet have the sorted WordNet ids" * (bool(folders) and ids),
         )
     expected = "(N, K)" if classes is None else f"(N, {classes})"
     return InputError(
@@ -159,58 +143,24 @@ def _no_rows(graph: Graph, names: Sequence[str], classes: int | None) -> InputEr
     )
 
 
-def shown_shape(extents: Extents | None) -> str:
-    """A shape for a message, such as `(N, 1000)`."""
-    if extents is None:
-        return "of unknown shape"
-    sizes = ["N" if pair == PROBED_BATCHES else str(pair[0] or "?") for pair in extents]
-    return f"({', '.join(sizes)})"
-
-
-def _without_activation(graph: Graph, output: str) -> tuple[str, str]:
-    """The activation that ends a network, and the tensor before it; none and the output itself."""
-    name = output
-    while node := graph.makers.get(name):
-        if node.op_type in _ACTIVATIONS and _is_over_classes(graph, node):
-            return _ACTIVATIONS[node.op_type], node.input[0]
-        if node.op_type not in _SAME_VALUES and not _is_log_of_softmax(graph, node):
-            break
-        name = node.input[0]
-    return "", output
-
-
-def _is_over_classes(graph: Graph, node: NodeProto) -> bool:
-    """Whether a softmax sums to one over the only axis that is not the batch or of size 1."""
-    extents = graph.extents(node.input[0])
-    width = graph.width(node.input[0])
-    if extents is None or width is None:
-        return False
-    axis = attribute(node, "axis", -1)
-    return node.op_type == "Sigmoid" or extents[axis] == (width, width)
-
-
-def _is_log_of_softmax(graph: Graph, node: NodeProto) -> bool:
-    behind = graph.makers.get(node.input[0]) if node.op_type == "Log" else None
-    return behind is not None and behind.op_type == "Softmax"
-
-
-def _penultimate(graph: Graph, logits: str) -> tuple[str, str]:
-    """What the last linear layer reads; or nothing, and why."""
+def _last_linear(graph: Graph, logits: str) -> tuple[NodeProto | None, str]:
+    """The linear layer that gives the logits; or none, and why."""
     name = logits
     while node := graph.makers.get(name):
         if node.op_type in _LINEAR and graph.is_constant(node.input[1]):
-            return _read_by(graph, node)
+            return node, ""
         constant = [graph.is_constant(i) for i in node.input[:2]]
         if node.op_type in _WITH_A_CONSTANT and sum(constant) == 1:
             name = node.input[constant.index(False)]
-        elif node.op_type in _SAME_VALUES:
+        elif node.op_type in SAME_VALUES:
             name = node.input[0]
         else:
-            return "", f"its logits come from {node.op_type}, not from a linear layer"
-    return "", "its logits come from no linear layer"
+            return None, f"its logits come from {node.op_type}, not from a linear layer"
+    return None, "its logits come from no linear layer"
 
 
 def _read_by(graph: Graph, linear: NodeProto) -> tuple[str, str]:
+    """What a linear layer reads, one row an image; or nothing, and why."""
     name = linear.input[0]
     if graph.width(name) and not attribute(linear, "transA", 0):
         return name, ""

@@ -66,6 +66,11 @@ class ImageInput:
     size_px: int
     batch: int | None
 
+    def described(self) -> str:
+        """Element type and shape, such as `float32 (N, 3, 224, 224)`."""
+        name = helper.tensor_dtype_to_np_dtype(self.elem_type).name
+        return f"{name} ({', '.join(map(str, self.shape(self.batch or _BATCH)))})"
+
     def shape(self, batch: int | str) -> list[int | str]:
         """Sizes for some number of images."""
         plane: list[int | str] = [self.size_px, self.size_px]
@@ -203,7 +208,7 @@ def normal_form(
 
 
 def _checked(path: Path) -> onnx.ModelProto:
-    """The model of a file, as long as nothing in it is strange; onnx's own errors are raw."""
+    """The model of a file, as long as nothing in it is odd; onnx's own errors are raw."""
     # A named format: onnx would infer another from an ending such as .json.
     model = onnx.load(path, format="protobuf", load_external_data=False)
     if not has_valid_texts(model):

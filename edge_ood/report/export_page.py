@@ -2,11 +2,13 @@
 
 import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_ood.artifact.guarantee_text import guarantee_text
 from edge_ood.errors import DataError
+from edge_ood.foreign.inferred import inferred_from
 from edge_ood.images.decoding.image_file import image_payload
 from edge_ood.images.reading import content_hash
 from edge_ood.parity.extremes import extremes
@@ -58,6 +60,7 @@ def export_page(path: Path) -> str:
         exact=_exact(document),
         thumbs=list(_thumbs(document, metadata.preprocess.resized_px)),
         origin=list(_origin(described)),
+        inferred=[astuple(row) for row in inferred_from(metadata.provenance)],
         figures=dict(_figures(described)),
         score_figures=list(_score_figures(described)),
     )
@@ -78,7 +81,7 @@ def _origin(described: Described) -> Iterator[tuple[str, str]]:
     """What the metadata say about where the network comes from, and which images had which role."""
     metadata = described.metadata
     for name, value in metadata.provenance.items():
-        if name != "choices":
+        if name not in ("choices", "inferred"):
             yield name.replace("_", " "), _shown(value)
     for role, manifest in metadata.manifests.items():
         yield f"{role} images", numbers.count(manifest.count)

@@ -8,7 +8,7 @@ A head's file declares all that others need to know about it; nobody else knows 
 names and defaults are here without NumPy, so that `--help` can have them.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -121,9 +121,12 @@ class ScoreHead:
             `uniform`, `outliers` or `fgsm`. The score of several layers is then the sum of those
             of each layer alone, each times `statistics["<layer>/weight"]`, 1 where it is missing.
             None where layers have no weights.
+        too_few: `too_few(counts, widths, **parameters)`, of images by class and of the widths of
+            features by layer, says why so many images give no statistics worth having; empty if
+            they do. None where any number does.
         reads_probabilities: Whether class probabilities, rounded to float32, are enough: their
-            logarithms stand for the logits. Other scores tell images apart by what a softmax
-            loses.
+            logarithms stand for the logits, and what rounds to zero for the least. Other scores
+            tell images apart by what a softmax loses.
     """
 
     name: str
@@ -134,6 +137,7 @@ class ScoreHead:
     summary: Callable[..., Mapping[str, Any]] | None = None
     perturbation: Callable[..., Any] | None = None
     layer_weights: str | None = None
+    too_few: Callable[..., str] | None = None
     reads_probabilities: bool = False
 
 
@@ -210,6 +214,11 @@ class BoundHead:
         """What fits its statistics, for K classes; None where nothing is fitted."""
         fit = self.head.fit
         return None if fit is None else fit(num_classes, **self.parameters)
+
+    def too_few(self, counts: Sequence[int], widths: Mapping[str, int]) -> str:
+        """Why so many images by class are too few for features this wide; empty if they are not."""
+        judge = self.head.too_few
+        return "" if judge is None else judge(counts, widths, **self.parameters)
 
     def score(self, xp: Any, outputs: Outputs) -> Any:
         """Scores (N,) of one batch of outputs; larger is more out-of-distribution."""

@@ -1,6 +1,6 @@
 """Mahalanobis distance to the nearest class, over one or several layers (Lee et al. 2018)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -108,6 +108,34 @@ def kept_variance(statistics: Statistics, *, rank: int, **parameters: Any) -> di
     return {"rank": {"rank": rank, "explained": shares}} if shares else {}
 
 
+def too_few_images(
+    counts: Sequence[int], widths: Mapping[str, int], *, shrinkage: float, **parameters: Any
+) -> str:
+    """Why so many images give no covariance; empty if they do.
+
+    Each class takes one image for its mean; the others have to vary along every direction of the
+    features. Of a pooled covariance of lower rank the pseudo-inverse ignores the rest: whatever is
+    odd along it goes unnoticed.
+
+    Args:
+        counts: Images by class.
+        widths: D_l by layer.
+        shrinkage: More than 0 makes any covariance regular.
+        parameters: Others do not matter.
+    """
+    empty = sum(count == 0 for count in counts)
+    if empty:
+        return f"{empty} of {len(counts)} classes have no image to fit statistics on"
+    free, width = sum(counts) - len(counts), max(widths.values(), default=0)
+    if shrinkage or free >= width:
+        return ""
+    return (
+        f"it is hopeless with {sum(counts)} images of {len(counts)} classes, which tell of {free} "
+        f"of {width} directions of the features, and nothing odd is seen along the others; it "
+        f"takes {width + len(counts)} images, or mahalanobis:shrinkage=0.1"
+    )
+
+
 def own_distances(
     xp: Any, outputs: Outputs, statistics: Statistics, **parameters: Any
 ) -> dict[str, Any]:
@@ -163,4 +191,5 @@ HEAD = ScoreHead(
     summary=kept_variance,
     perturbation=own_distances,
     layer_weights="weights",
+    too_few=too_few_images,
 )

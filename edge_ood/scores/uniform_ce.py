@@ -25,4 +25,10 @@ def uniform_ce(xp: Any, outputs: Outputs, statistics: Statistics) -> Any:
     return xp.mean(below, axis=1) - log_total(xp, below)
 
 
-HEAD = ScoreHead("uniform_ce", ("logits",), uniform_ce, source="Hendrycks et al. 2019, section 4")
+HEAD = ScoreHead(
+    "uniform_ce",
+    ("logits",),
+    uniform_ce,
+    source="Hendrycks et al. 2019, section 4",
+    reads_probabilities=True,
+)

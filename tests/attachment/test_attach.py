@@ -107,7 +107,8 @@ def test_statistics_from_calibration_images_take_one_half(
     request_: Request, opened: dict[str, set[str]], tmp_path: Path
 ) -> None:
     """With `statistics=calibration` one half fits statistics and the other sets thresholds."""
-    options = replace(request_.options, statistics="calibration")
+    heads = parse_specs("energy,mahalanobis:shrinkage=0.1")  # few images, asked for by name
+    options = replace(request_.options, heads=heads, statistics="calibration")
     hashes = np.array(request_.calibration.hashes)
     first = halves_by_hash(hashes.tolist())
 
@@ -311,3 +312,38 @@ def _shifted(evaluator: Callable[..., Any]) -> Callable[..., Any]:
         return replace(outputs, logits=outputs.logits + 0.01)
 
     return off
+
+
+def test_default_heads_that_images_are_too_few_for_are_left_out(
+    request_: Request, tmp_path: Path
+) -> None:
+    """With the reason; asked for by name they are fitted all the same, and the reason is said."""
+    few = replace(request_, training=evenly_spread(request_.training, 20))
+
+    found = fit(Unfinished(few, tmp_path / "x.onnx"))
+
+    (why,) = found.left_out.values()
+    assert {"mahalanobis"} == set(found.left_out)
+    assert "hopeless with 20 images of" in why
+    assert (f"no 'mahalanobis': {why}",) == found.notes
+    kept = [spec.name for spec in found.request.options.heads]
+    assert kept == [head.name for head in found.heads]
+    assert "mahalanobis" not in kept
+    options = replace(request_.options, heads=parse_specs("energy,mahalanobis"))
+    asked = fit(Unfinished(replace(few, options=options), tmp_path / "x.onnx"))
+    assert ("energy", "mahalanobis") == tuple(head.name for head in asked.heads)
+    assert (f"'mahalanobis': {why}",) == asked.notes
+
+
+def test_a_default_head_without_statistics_is_left_out(request_: Request, tmp_path: Path) -> None:
+    """One image again and again has no covariance; the accumulator's own error is the reason."""
+    first = request_.training.paths[:1] * 200
+    labels = np.arange(200) % len(request_.classes)
+    same = ImageSet(first, labels, request_.classes)
+
+    found = fit(Unfinished(replace(request_, training=same), tmp_path / "x.onnx"))
+
+    assert "the features of each class are all equal" in found.left_out["mahalanobis"]
+    options = replace(request_.options, heads=parse_specs("energy,mahalanobis"))
+    with pytest.raises(CalibrationError, match="the features of each class are all equal"):
+        fit(Unfinished(replace(request_, training=same, options=options), tmp_path / "x.onnx"))

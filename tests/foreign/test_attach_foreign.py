@@ -1,5 +1,6 @@
 """Somebody else's classifiers through the whole pipeline, against what their makers compute."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from edge_ood.errors import ArtifactError, ExportError, InputError
 from edge_ood.foreign import trial
 from edge_ood.foreign.attach_foreign import attach_foreign
 from edge_ood.foreign.conventions import ForeignClassifier
-from edge_ood.foreign.id_images import IdFolders
+from edge_ood.foreign.id_images import IdFolders, read_id_images
 from edge_ood.images.folders import ImageSet, read_class_folders
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import content_hash, decode_all
@@ -240,10 +241,10 @@ def test_yes_or_no_is_a_classifier_of_two(
 
 
 @pytest.mark.parametrize("scale", [1.0, 8.0])
-def test_probabilities_alone_give_msp_alone(
+def test_probabilities_alone_give_what_they_do_not_lose(
     scale: float, foreign_network: Network, colours: Path, folders: IdFolders, tmp_path: Path
 ) -> None:
-    """Energy needs numbers that a softmax loses; the user reads why, and msp is exact."""
+    """Energy needs numbers that a softmax loses; the user reads why, and the others are exact."""
     model = foreign_network(ending="probabilities", weights=scale * WEIGHTS)
     source = ForeignClassifier(written(model, tmp_path), pixels="unit")
 
@@ -251,10 +252,11 @@ def test_probabilities_alone_give_msp_alone(
 
     test = read_class_folders(colours / "test")
     powers = np.exp(pixel_means(test) @ WEIGHTS * scale)
-    expected = 1 - (powers / powers.sum(axis=1, keepdims=True)).max(axis=1)
+    shares = powers / powers.sum(axis=1, keepdims=True)
     found = scorer(list(test.paths))
-    assert ("msp", {"msp"}) == (scorer.metadata.primary, set(found.scores))
-    np.testing.assert_allclose(found.scores["msp"], expected, rtol=1e-3, atol=1e-6)
+    assert ("msp", {"msp", "uniform_ce"}) == (scorer.metadata.primary, set(found.scores))
+    np.testing.assert_allclose(found.scores["msp"], 1 - shares.max(axis=1), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(found.scores["uniform_ce"], np.log(shares).mean(axis=1), rtol=1e-3)
     why = "'output' holds probabilities, and nothing in the file the logits"
     assert f"no 'energy': {why}" in notes
     assert "'msp' decides" in notes
@@ -311,7 +313,7 @@ def test_without_labels_every_image_calibrates(
     assert {"energy", "msp"} <= without_fit
     assert ("0", "1", "2") == scorer.metadata.classes
     assert "training" not in scorer.metadata.manifests
-    for said in ("no class names", "no labels, so it is not checked", "no 'mahalanobis'"):
+    for said in ("no labels, so it is not checked", "no 'mahalanobis': it is fitted by class"):
         assert any(said in note for note in notes), said
     with pytest.raises(InputError, match="'mahalanobis' cannot be had: it is fitted by class"):
         attached(source, folders, tmp_path / "y.onnx", scores="energy,mahalanobis")
@@ -418,17 +420,39 @@ def test_detectors_segmenters_and_the_like_are_refused(
     assert not (tmp_path / "x.onnx").exists()
 
 
-def test_more_classes_than_names_are_refused(
+def test_more_classes_than_folders_are_refused(
     foreign_network: Network, colours: Path, tmp_path: Path
 ) -> None:
-    """The list of names is what helps, and the hint says so."""
+    """The list of names is what helps, and the hint says how long it has to be."""
     weights = np.random.default_rng(0).normal(size=(3, 10))
     source = ForeignClassifier(written(foreign_network(weights=weights), tmp_path))
+    message = r"gives 'output' \(N, 10\), got 3 class folders \('=green', 'red apple', \.\.\.\)"
 
-    with pytest.raises(InputError, match=r"gives 'output' \(N, 10\), got 3 class names") as caught:
+    with pytest.raises(InputError, match=message) as caught:
         attached(source, IdFolders(colours / "calibration"), tmp_path / "x.onnx")
 
-    assert "--classes FILE" in str(caught.value.hint)
+    assert "--classes FILE names all 10 classes" in str(caught.value.hint)
+
+
+def test_wordnet_ids_are_told_to_networks_of_imagenet(
+    foreign_network: Network, colours: Path, tmp_path: Path
+) -> None:
+    """A few folders of the thousand do not say which outputs they are."""
+    weights = np.random.default_rng(0).normal(size=(3, 1000))
+    source = ForeignClassifier(written(foreign_network(weights=weights), tmp_path))
+    for name, folder in (("n01440764", "=green"), ("n01443537", "red apple")):
+        shutil.copytree(colours / "calibration" / folder, tmp_path / "images" / name)
+
+    with pytest.raises(InputError, match=r"got 2 class folders \('n01440764', 'n01443537'\)") as e:
+        attached(source, IdFolders(tmp_path / "images"), tmp_path / "x.onnx")
+
+    assert "all 1000 classes" in str(e.value.hint)
+    assert "the sorted WordNet ids" in str(e.value.hint)
+    words = tmp_path / "words.txt"
+    words.write_text("".join(f"word {i}\n" for i in range(1000)), "utf-8")
+    folders = IdFolders(tmp_path / "images", classes=words)
+    (note,) = read_id_images(folders).notes
+    assert "'n01440764', for one, is not among the 1000 class names" in note
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_a_clear_gain_moves_the_crop(numbered: ImageSet) -> None:
     found, (compared,), shown = chosen(numbered, known, "crop")
 
     assert (0.875, "bilinear") == (found.crop, found.interpolation)
-    assert "--crop 0.875, by 128 labelled images: 70 known only so, 0 only with 1" == str(compared)
+    assert "128 labelled images: 70 known only so, 0 only with 1" == compared.evidence
     assert 2 * ROUND == shown
 
 
@@ -79,10 +79,13 @@ def test_ties_keep_the_plain_choice_and_are_said(numbered: ImageSet) -> None:
 
     assert PLAIN.preprocess == found
     assert [
-        "--crop 1, as 128 labelled images do not tell: 4 known only so, 4 only with 0.875",
-        "--interpolation bilinear, as 128 labelled images do not tell: 0 known only so, "
-        "0 only with bicubic",
-    ] == list(map(str, compared))
+        ("--crop", "1", "128 labelled images do not tell: 4 known only so, 4 only with 0.875"),
+        (
+            "--interpolation",
+            "bilinear",
+            "128 labelled images do not tell: 0 known only so, 0 only with bicubic",
+        ),
+    ] == [(each.option, each.value, each.evidence) for each in compared]
     assert 3 * ROUND == shown
 
 

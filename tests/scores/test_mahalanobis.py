@@ -6,7 +6,7 @@ from sklearn.covariance import EmpiricalCovariance
 from sklearn.decomposition import PCA
 
 from edge_ood.scores import Outputs
-from edge_ood.scores.mahalanobis import LayerGaussians, mahalanobis, own_distances
+from edge_ood.scores.mahalanobis import LayerGaussians, mahalanobis, own_distances, too_few_images
 
 CLASSES, DIMENSIONS = 3, 5
 PLAIN = {"centre": np.zeros(2), "whitening": np.eye(2), "means": np.array([[0.0, 0], [10, 0]])}
@@ -153,3 +153,34 @@ def test_each_layer_descends_its_own_distance():
     assert {"features/early", "features/penultimate"} == losses.keys()
     assert pytest.approx(25) == losses["features/early"][0]
     assert pytest.approx(4) == losses["features/penultimate"][0]
+
+
+@pytest.mark.parametrize(
+    ("counts", "widths", "shrinkage", "said"),
+    [
+        ([4, 4], {"early": 2, "penultimate": 6}, 0.0, ""),
+        ([4, 3], {"early": 2, "penultimate": 6}, 0.0, "5 of 6 directions"),
+        ([4, 3], {"early": 7, "penultimate": 2}, 0.0, "it takes 9 images"),
+        ([4, 3], {"penultimate": 6}, 0.1, ""),
+        ([9, 0, 0], {"penultimate": 2}, 0.1, "2 of 3 classes have no image"),
+    ],
+)
+def test_a_covariance_takes_an_image_for_each_direction_and_class(counts, widths, shrinkage, said):
+    """N - K is the rank of the pooled covariance of N points in general position."""
+    found = too_few_images(counts, widths, shrinkage=shrinkage)
+
+    assert said in found
+    assert bool(said) == bool(found)
+
+
+def test_as_many_images_as_it_takes_give_a_regular_covariance():
+    """One fewer and a direction is lost, as NumPy's rank of the residuals says."""
+    rng = np.random.default_rng(0)
+    for count, rank in ((CLASSES + DIMENSIONS, DIMENSIONS), (7, 4)):
+        labels = np.arange(count) % CLASSES
+        features = rng.normal(size=(count, DIMENSIONS))
+        means = np.stack([features[labels == k].mean(axis=0) for k in range(CLASSES)])
+        assert rank == np.linalg.matrix_rank(features - means[labels])
+        counts = np.bincount(labels).tolist()
+        few = too_few_images(counts, {"penultimate": DIMENSIONS}, shrinkage=0.0)
+        assert (rank < DIMENSIONS) == bool(few)

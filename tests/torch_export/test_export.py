@@ -15,7 +15,7 @@ from edge_ood.attachment.listener import Listener
 from edge_ood.attachment.request import Options
 from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.errors import ArtifactError, CalibrationError, ExportError
-from edge_ood.parity.torch_reference import torch_reference
+from edge_ood.parity.torch_reference import TorchEvaluator
 from edge_ood.registry import parse_spec, parse_specs
 from edge_ood.runtime.scorer import Scorer
 from edge_ood.scores import default_heads
@@ -54,7 +54,7 @@ def test_batch_is_dynamic_and_outputs_equal_torch(
 ) -> None:
     """The exported file gives torch's float64 numbers at any batch size."""
     images = np.random.default_rng(batch).normal(size=(batch, 3, 8, 8))
-    expected = torch_reference(classifier).float64(images)
+    expected = TorchEvaluator(classifier, torch.float64)(images)
     session = onnxruntime.InferenceSession(exported.SerializeToString())
 
     logits, pair, features = session.run(None, {"input": images.astype(np.float32)})

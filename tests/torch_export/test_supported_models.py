@@ -30,6 +30,7 @@ torch = pytest.importorskip("torch")
 datasets = pytest.importorskip("sklearn.datasets")
 
 PAGE = Path(__file__).parents[2] / "docs" / "supported-models.md"
+OTHERS = "## Attached classifiers"  # what follows is written by tests/zoo/test_zoo.py
 HEADS = ("energy", "odin", "mahalanobis")
 FAST = ("wrn-16-2",)
 SIDES_PX = {
@@ -83,9 +84,10 @@ def exported(name: str) -> Exported:
         network = with_statistics(name, decode_all(many.paths, preprocess)[0])
         layers = choose_layers(network, side_px, ("auto",))
         layered = WithLayers(network, layers)
+        traced = export_classifier(layered, side_px)
         request = Request(
-            classifier=export_classifier(layered, side_px),
-            reference=torch_reference(layered),
+            classifier=traced,
+            reference=torch_reference(layered, traced),
             preprocess=preprocess,
             classes=sets["training"].classes,
             options=Options(heads=parse_specs(",".join(HEADS)), provider="cpu", layers=layers),
@@ -256,4 +258,6 @@ def test_odin_is_that_of_autograd_at_any_batch_size(name: str) -> None:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page_of({name: exported(name) for name in SIDES_PX}), "utf-8")
+    _, mark, attached = PAGE.read_text("utf-8").partition(OTHERS)
+    networks = page_of({name: exported(name) for name in SIDES_PX})
+    PAGE.write_text(f"{networks}\n{mark}{attached}", "utf-8")
