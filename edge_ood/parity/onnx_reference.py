@@ -103,7 +103,7 @@ class _Frugal:
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        evaluator = ReferenceEvaluator(_in_float64(model), new_ops=OPERATORS)
+        evaluator = ReferenceEvaluator(_in_float64(model), new_ops=list(OPERATORS))
         self._nodes = evaluator.rt_nodes_
         self._weights = evaluator.rt_inits_
         (self._entry,) = evaluator.input_names
