@@ -84,7 +84,7 @@ def attach(
         typer.Option(
             metavar="FILE",
             help="Class names in the order of its outputs, one a line; by default those in the "
-            "file or in `config.json` beside it, else the sorted class folders.",
+            "file or in config.json beside it, else the sorted class folders.",
         ),
     ] = None,
     provider: ProviderOption = "auto",
