@@ -69,9 +69,9 @@ def found_names(model: onnx.ModelProto, path: Path) -> OwnNames:
     shapes = [value.type.tensor_type.shape.dim for value in model.graph.output]
     widths = {sizes[-1].dim_value for sizes in shapes if sizes}
     for place in places:
-        names = _of_config(folder / place)
-        if _are_names(names) and len(names) in widths and not all(map(_NO_NAME.fullmatch, names)):
-            return OwnNames(tuple(names), f"{_LABELS!r} in '{place}' beside it")
+        found = _of_config(folder / place)
+        if _are_names(found) and len(found) in widths and not all(map(_NO_NAME.fullmatch, found)):
+            return OwnNames(tuple(found), f"{_LABELS!r} in '{place}' beside it")
     return OwnNames()
 
 

@@ -64,7 +64,8 @@ def _classifier(draft: Draft, node: NodeProto, positive: set[str]) -> list[NodeP
     if not whole or list(map(bool, node.output)) != [True] * 2 or not (made or kind == b"NONE"):
         return []
     if made == "Sigmoid" and len(labels) == 2 and _are_opposite(weights) and _are_opposite(offsets):
-        made, weights, offsets = "Softmax", weights / 2, offsets / 2  # two halves, one sigmoid
+        made, halved = "Softmax", np.float32(0.5)  # of z and -z, halved, it is the sigmoid of z
+        weights, offsets = weights * halved, offsets * halved
     label, shares = node.output
     scores = f"{shares}/logits" if made else shares
     transposed = draft.add(f"{shares}/weights", weights.reshape(len(labels), -1).T)

@@ -80,7 +80,12 @@ def normalising(opset: int, *, training: bool) -> ModelProto:
 def test_batch_normalisation_in_training_mode_is_refused(opset: int) -> None:
     """Old opsets say it by further outputs."""
     check_mode(normalising(opset, training=False))
+    deep = normalising(opset, training=True)
+    deep.graph.node[0].input[0] = "seen"
+    deep.graph.node.insert(0, helper.make_node("Relu", ["x"], ["seen"]))
 
+    with pytest.raises(InputError, match=r"'norm' is in training mode.*others in its batch"):
+        check_mode(deep)
     with pytest.raises(InputError, match=r"'norm' is in training mode.*others in its batch"):
         check_mode(normalising(opset, training=True))
 
