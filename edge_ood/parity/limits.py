@@ -3,7 +3,8 @@
 The reference is the classifier in float64, with the heads' formulas in NumPy. How much error is
 allowed is measured, not assumed: the same computation in plain float32 sets the scale, the worse
 of two programs where there are two. One adds in pairs and the other in a row: over a thousand
-numbers their errors differ by more than a factor.
+numbers their errors differ by more than a factor. What a score may be off follows from what its
+inputs may: it is also evaluated on inputs that are off by as much, in other directions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from edge_ood.calibration.decision import Decision
 from edge_ood.graph.network import PREPROCESSED, moved_output
 from edge_ood.images.preprocess import Preprocess
+from edge_ood.parity.disturbed import disturbed
 from edge_ood.scores import BoundHead, Outputs
 
 __all__ = [
@@ -136,7 +138,8 @@ class Expected:
             limit = _allowed(error, real, times=_TIMES_PLAIN, least=least)
             allowed[name] = np.minimum(limit, most) if deviation else limit
         for head in subject.heads:
-            score, error = _reference_scores(head, subject, reference, batch, (exact, plain))
+            closed_form = (exact, plain)
+            score, error = _reference_scores(head, subject, reference, batch, closed_form, real)
             values[head.name] = score
             times, spread = _GRADIENT_LIMITS if head.epsilon else _LIMITS
             allowed[head.name] = _allowed_scores(score, error, real, times=times, spread=spread)
@@ -222,8 +225,9 @@ def _reference_scores(
     reference: Reference,
     batch: NDArray[np.uint8],
     closed_form: tuple[Outputs, Sequence[Outputs]],
+    real: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scores (N,) in float64, and how far the worst plain float32 is from them."""
+    """Scores (N,) in float64, and how far off they are by float32, or on inputs that are."""
     exact, plain = closed_form
     in_float32 = _float32_head(head)
     if head.epsilon:
@@ -234,6 +238,9 @@ def _reference_scores(
     with np.errstate(all="ignore"):  # of images that are not finite, see `largest_errors`
         score = head.score(np, exact)
         found = [largest_errors(in_float32.score(np, outputs), score) for outputs in plain]
+        if not head.epsilon:  # errors of moved images are by chance as it is
+            others = disturbed(exact, plain, real)
+            found += [largest_errors(head.score(np, outputs), score) for outputs in others]
     return score, np.max(found, axis=0)
 
 

@@ -9,10 +9,7 @@ from numpy.typing import NDArray
 
 from zoo.pictures import Pictures
 
-__all__ = ["GATE", "Case", "Predict", "own_answer"]
-
-GATE = "the parity gate allows less than float32 programs differ by"
-"""A fault of several cases."""
+__all__ = ["Case", "Predict", "own_answer"]
 
 Predict = Callable[[Sequence[Path]], NDArray[np.float64]]
 """A library's own answer (N, K) for image files, read and prepared its own way."""
