@@ -11,7 +11,6 @@ from edge_ood.parity.limits import (
     Reference,
     Subject,
     largest_errors,
-    rounded_limits,
 )
 from edge_ood.scores import BoundHead, Outputs, ScoreHead
 
@@ -127,10 +126,3 @@ def test_errors_are_the_largest_by_image_and_none_where_both_are_no_number() -> 
 
     np.testing.assert_array_equal(errors, [0.5, 1.0, 0.0, np.nan])
     assert not errors[3] <= np.inf
-
-
-def test_rounding_inside_is_allowed_a_tenth_of_the_deviation_of_real_images() -> None:
-    """Whatever extremes do."""
-    outputs = Outputs(np.concatenate([REAL, EXTREMES]))
-
-    np.testing.assert_allclose(rounded_limits(outputs, len(REAL))["logits"], np.full(6, 0.1))
