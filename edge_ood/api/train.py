@@ -135,7 +135,7 @@ def train(
         "seed": seed,
     }
     settings, preprocess = _settled(path_or_none(start), recipe, chosen, trust=trust)
-    given = {
+    given: dict[str, Any] = {
         "size_px": image_size,
         "resize": resize,
         "crop": crop,

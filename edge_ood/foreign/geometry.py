@@ -156,10 +156,11 @@ def _comparison(
 ) -> Comparison:
     taken, other = (values[1], values[0]) if moved else values
     so, otherwise = (known[1], known[0]) if moved else known
-    shown = [f"{v:g}" if isinstance(v, float) else str(v) for v in (taken, other)]
+    shown, beside = (f"{v:g}" if isinstance(v, float) else str(v) for v in (taken, other))
     return Comparison(
         f"--{option}",
-        *shown,
+        shown,
+        beside,
         n=len(so),
         gained=int((so & ~otherwise).sum()),
         lost=int((otherwise & ~so).sum()),

@@ -1,6 +1,7 @@
 """What a file says about who made it, where that settles how its network takes images."""
 
 from dataclasses import replace
+from typing import Any
 
 import onnx
 
@@ -29,7 +30,7 @@ def as_published(
     properties = {entry.key: entry.value for entry in model.metadata_props}
     if properties.get(_AUTHOR) != _ULTRALYTICS or properties.get(_TASK) != _CLASSIFY:
         return source, ""
-    own = {"crop": 1.0, "interpolation": "bilinear"}
+    own: dict[str, Any] = {"crop": 1.0, "interpolation": "bilinear"}
     if not source.mean:
         own["pixels"] = "unit"
     added = {name: value for name, value in own.items() if getattr(source, name) is None}

@@ -17,7 +17,7 @@ from onnx import TensorProto, ValueInfoProto, helper
 from edge_ood.artifact.contract import INPUT_NAME
 from edge_ood.graph.array import OPSET, GraphArray, GraphBuilder
 from edge_ood.graph.declare import declare_shapes
-from edge_ood.images.preprocess import Preprocess
+from edge_ood.images.preprocess import LONGEST_SIDE, Preprocess
 from edge_ood.scores import FEATURES_PREFIX, Outputs
 
 __all__ = [
@@ -117,8 +117,8 @@ def _record_preprocess(builder: GraphBuilder, preprocess: Preprocess) -> None:
     """From uint8 (N, H, W, 3) to float32 (N, 3, S, S), as `Preprocess` does with Pillow."""
     frame = INPUT_NAME
     if preprocess.resize == "center-crop":
-        frame = _record_central_square(builder, frame)
-    size = builder.constant([preprocess.resized_px] * 2, np.int64)
+        frame = _record_middle(builder, frame, LONGEST_SIDE if preprocess.cuts_last else 1)
+    size = _record_size(builder, frame, preprocess)
     resized = builder.add(
         "Resize",
         [frame, "", "", size],
@@ -129,9 +129,8 @@ def _record_preprocess(builder: GraphBuilder, preprocess: Preprocess) -> None:
         axes=[1, 2],
     )
     if preprocess.resized_px != preprocess.size_px:
-        bounds = [[v, v] for v in (preprocess.centre.start, preprocess.centre.stop)]
-        start, end, axes = (builder.constant(v, np.int64) for v in (*bounds, [1, 2]))
-        resized = builder.add("Slice", [resized, start, end, axes])
+        start, end = _record_bounds(builder, size, preprocess)
+        resized = builder.add("Slice", [resized, start, end, builder.constant([1, 2], np.int64)])
     planes = builder.add("Transpose", [resized], perm=[0, 3, 1, 2])
     pixels = builder.add("Cast", [planes], to=TensorProto.FLOAT)
     mean = np.array(preprocess.mean).reshape(3, 1, 1)
@@ -141,13 +140,43 @@ def _record_preprocess(builder: GraphBuilder, preprocess: Preprocess) -> None:
     builder.add("Mul", [centred, scale], name=PREPROCESSED)
 
 
-def _record_central_square(builder: GraphBuilder, frame: str) -> str:
-    shape = builder.add("Shape", [frame], start=1, end=3)
-    side = builder.add("ReduceMin", [shape], keepdims=1)
-    margin = builder.add("Sub", [shape, side])
-    start = builder.add("Div", [margin, builder.constant([2], np.int64)])
-    end = builder.add("Add", [start, side])
-    return builder.add("Slice", [frame, start, end, builder.constant([1, 2], np.int64)])
+def _record_middle(builder: GraphBuilder, frame: str, longest: int) -> str:
+    """The frame, and of a long side beyond so many short ones the middle."""
+    shape, kept = _record_sides(builder, frame)
+    if longest > 1:
+        kept = shape.apply("Min", kept * longest)
+    start = (shape - kept) / [2]
+    end = start + kept
+    axes = builder.constant([1, 2], np.int64)
+    return builder.add("Slice", [frame, start.name, end.name, axes])
+
+
+def _record_size(builder: GraphBuilder, frame: str, preprocess: Preprocess) -> str:
+    """Height and width to resize to: R x R, or R and what the long side becomes with it."""
+    side = preprocess.resized_px
+    if not preprocess.cuts_last:
+        return builder.constant([side, side], np.int64)
+    shape, short = _record_sides(builder, frame)
+    return (shape * side / short).name
+
+
+def _record_bounds(builder: GraphBuilder, size: str, preprocess: Preprocess) -> tuple[str, str]:
+    """Where the network's part of a resized frame starts and ends, down and across."""
+    if not preprocess.cuts_last:
+        centre = preprocess.centre
+        start, end = (builder.constant([v, v], np.int64) for v in (centre.start, centre.stop))
+        return start, end
+    margin = GraphArray(builder, size, np.int64) - preprocess.size_px
+    # A margin of 2 k + 1 is halved to k + 1 if k is odd; adding 1 to an even one has no effect.
+    to_even = (margin / 2).apply("Mod", 2)
+    first = (margin + to_even) / 2
+    return first.name, (first + preprocess.size_px).name
+
+
+def _record_sides(builder: GraphBuilder, frame: str) -> tuple[GraphArray, GraphArray]:
+    """Height and width of a frame, and the smaller of them; arithmetic on them rounds down."""
+    shape = GraphArray(builder, builder.add("Shape", [frame], start=1, end=3), np.int64)
+    return shape, shape.apply("ReduceMin", keepdims=1)
 
 
 def build_model(

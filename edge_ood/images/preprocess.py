@@ -14,9 +14,13 @@ Decoding rules, in order:
    would be seen; CMYK, Adobe's inverted one included, YCbCr and Lab become RGB by Pillow's
    conversion; grey is repeated. ICC profiles and gamma are ignored.
 5. EXIF orientation is applied; EXIF and other metadata that are damaged or long are ignored.
-6. The central square is cut out (`center-crop`), or nothing is (`stretch`); then the result is
-   resized to `resized_px` x `resized_px`, bilinear or bicubic, antialiased. At the right size
-   nothing changes.
+6. Resizing is bilinear or bicubic, antialiased; at the right size nothing changes. With R for
+   `resized_px`:
+   - `center-crop` with `crop` 1: the central square is cut out and resized to R x R.
+   - `center-crop` with `crop` below 1, as torchvision and timm do it: the image is resized until
+     its short side is R and its long side floor(R * long / short), then R x R are cut out of the
+     middle. Of a long side beyond 16 short ones only the middle is taken.
+   - `stretch`: the image is resized to R x R.
 7. The network sees the central `size_px` x `size_px` of that, all of it where `crop` is 1. With a
    share of 0.875 and 224 px that is what libraries call "short side to 256, central 224".
 
@@ -39,7 +43,13 @@ from PIL import Image
 from edge_ood.errors import InputError
 from edge_ood.images.decoding.open_image import opened_rgb
 
-__all__ = ["INTERPOLATIONS", "LARGEST_SIZE_PX", "RESIZE_POLICIES", "Preprocess"]
+__all__ = [
+    "INTERPOLATIONS",
+    "LARGEST_SIZE_PX",
+    "LONGEST_SIDE",
+    "RESIZE_POLICIES",
+    "Preprocess",
+]
 
 RESIZE_POLICIES = ("center-crop", "stretch")
 
@@ -50,6 +60,9 @@ INTERPOLATIONS = {
 """Pillow's filters by name; both widen as an image shrinks, which is what antialiasing means."""
 
 LARGEST_SIZE_PX = 4096
+
+LONGEST_SIDE = 16
+"""How many short sides of an image are resized along the long one, where all of it would be."""
 
 _ROUNDED_PX = 0.01
 """What a share that was rounded to six digits may take from the side that it stands for."""
@@ -120,9 +133,14 @@ class Preprocess:
         return math.floor(self.size_px / self.crop + _ROUNDED_PX)
 
     @property
+    def cuts_last(self) -> bool:
+        """Whether images are resized before anything is cut off, rather than made square first."""
+        return self.resize == "center-crop" and self.crop < 1
+
+    @property
     def centre(self) -> slice:
-        """Where along a resized side the network's part is; half a pixel goes to the even side."""
-        start = round((self.resized_px - self.size_px) / 2)
+        """Where along R pixels the network's part is; half a pixel goes to the even side."""
+        start = self._centre_start(self.resized_px)
         return slice(start, start + self.size_px)
 
     def decode(self, payload: bytes, name: str = "image") -> NDArray[np.uint8]:
@@ -181,15 +199,45 @@ class Preprocess:
             raise InputError(f"preprocessing is damaged: {error!r}") from error
 
     def _resized(self, image: Image.Image) -> NDArray[np.uint8]:
-        width, height = image.size
-        if self.resize == "center-crop" and width != height:
-            side = min(width, height)
-            left, top = (width - side) // 2, (height - side) // 2
-            image = image.crop((left, top, left + side, top + side))
-        size = (self.resized_px, self.resized_px)
-        if image.size != size:
-            image = image.resize(size, INTERPOLATIONS[self.interpolation])
+        if self.resize == "center-crop":
+            image = _middle(image, LONGEST_SIDE if self.cuts_last else 1)
+        side, kernel = self.resized_px, INTERPOLATIONS[self.interpolation]
+        if self.cuts_last:
+            image = self._cut_resized(image, side, kernel)
+        elif image.size != (side, side):
+            image = image.resize((side, side), kernel)
         return np.asarray(image)
+
+    def _cut_resized(self, image: Image.Image, side: int, kernel: Image.Resampling) -> Image.Image:
+        """The R x R pixels around the network's part of the whole image, resized.
+
+        Pillow reads beyond a box, so only what is cut out is computed. In one go it may take the
+        vertical pass first, depending on the sides that are left.
+        """
+        width, height = image.size
+        (left, right), (top, bottom) = (self._extent(s, min(width, height)) for s in image.size)
+        narrow = image.resize((side, height), kernel, box=(left, 0, right, height))
+        return narrow.resize((side, side), kernel, box=(0, top, side, bottom))
+
+    def _extent(self, length: int, short: int) -> tuple[float, float]:
+        """Where along a side of the image these R pixels start and end, in its own pixels."""
+        side = self.resized_px
+        resized = side * length // short
+        start = self._centre_start(resized) - self.centre.start
+        return start * length / resized, (start + side) * length / resized
+
+    def _centre_start(self, length: int) -> int:
+        return round((length - self.size_px) / 2)
+
+
+def _middle(image: Image.Image, longest: int) -> Image.Image:
+    """The image, and of a long side beyond so many short ones the middle."""
+    limit = longest * min(image.size)
+    if max(image.size) <= limit:
+        return image
+    width, height = (min(side, limit) for side in image.size)
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
 
 
 def _checked_int(value: Any) -> int:

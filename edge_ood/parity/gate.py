@@ -167,7 +167,7 @@ def _not_finite(
     return tuple(
         (each.output, names[row])
         for each in compared
-        for row in np.flatnonzero(each.error <= each.allowed)
+        for row in np.flatnonzero(each.error <= each.allowed).tolist()
         if not np.isfinite(found[each.output][row]).all()
     )
 

@@ -114,7 +114,7 @@ def load_network(source: NetworkSource, classes: int) -> Loaded:
     weights = read_weights(source.weights)
     ours = _FIRST_HEAD in weights.arrays and all(name.startswith(_OURS) for name in weights.arrays)
     whole = None if ours else _whole(source, model, weights)
-    network = whole and whole.build(model.name, classes, **model.parameters).eval()
+    network = whole.build(model.name, classes, **model.parameters).eval() if whole else None
     preprocess, taken, notes = _preprocess(source, model, whole, network)
     if whole is None or network is None:
         classifier: nn.Module = _ours(model, weights, classes)

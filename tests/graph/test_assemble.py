@@ -125,7 +125,10 @@ def test_assembling_leaves_the_classifier_as_it_was(classifier: onnx.ModelProto)
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("crop", [1.0, 0.8])
 @pytest.mark.parametrize("resize", ["center-crop", "stretch"])
-@pytest.mark.parametrize("shape", [(8, 8), (31, 17), (17, 40), (5, 5), (1, 1), (3, 200)])
+@pytest.mark.parametrize(
+    "shape",
+    [(8, 8), (10, 10), (31, 17), (17, 40), (11, 16), (11, 12), (5, 5), (1, 1), (3, 200), (190, 2)],
+)
 def test_resizing_in_the_graph_is_within_a_grey_level_of_pillow(
     classifier: onnx.ModelProto,
     shape: tuple[int, int],
@@ -145,7 +148,9 @@ def test_resizing_in_the_graph_is_within_a_grey_level_of_pillow(
     levels = run(model, images)[PREPROCESSED] * 255
 
     difference = np.abs(levels - expected)
-    ties = 0.01 if interpolation == "bicubic" else 0
+    # Bicubic overshoots, which are clipped between the passes; Pillow stretches some upright frames
+    # with the vertical pass first.
+    ties = {"bilinear": 0, "bicubic": 0.03 if resize == "stretch" else 0.01}[interpolation]
     assert (difference > 1.001).mean() <= ties
     assert difference.max() <= 2.001
     if shape == (round(SIZE / crop),) * 2:
@@ -178,14 +183,21 @@ def test_a_head_without_its_input_is_refused(
 
 
 def _pillow(image: np.ndarray, preprocess: Preprocess) -> np.ndarray:
-    """The square, resized, and its centre."""
+    """The square, resized; or the image, without the ends of a strip, resized, and its centre."""
     frame = Image.fromarray(image)
+    side, short = round(SIZE / preprocess.crop), min(frame.size)
+    size = [side, side]
     if preprocess.resize == "center-crop":
-        side = min(frame.size)
-        left, top = (frame.width - side) // 2, (frame.height - side) // 2
-        frame = frame.crop((left, top, left + side, top + side))
-    side = round(SIZE / preprocess.crop)
+        longest = short if preprocess.crop == 1 else 16 * short
+        frame = _middle(frame, [min(length, longest) for length in frame.size])
+        size = [int(side * length / short) for length in frame.size]
     filters = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-    resized = frame.resize((side, side), filters[preprocess.interpolation])
-    start = (side - SIZE) // 2
-    return np.asarray(resized.crop((start, start, start + SIZE, start + SIZE)), np.float64)
+    resized = frame.resize(size, filters[preprocess.interpolation])
+    left, top = (round((length - SIZE) / 2) for length in resized.size)
+    return np.asarray(resized.crop((left, top, left + SIZE, top + SIZE)), np.float64)
+
+
+def _middle(frame: Image.Image, size: list[int]) -> Image.Image:
+    """So many pixels across and down, the odd one left out at the far side."""
+    left, top = ((length - kept) // 2 for length, kept in zip(frame.size, size, strict=True))
+    return frame.crop((left, top, left + size[0], top + size[1]))

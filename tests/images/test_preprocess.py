@@ -1,5 +1,6 @@
 """From pixels to network input: crop, resize, normalise, and the document of it all."""
 
+import dataclasses
 import io
 
 import numpy as np
@@ -10,6 +11,9 @@ from edge_ood.errors import InputError
 from edge_ood.images.preprocess import Preprocess
 
 ONE_LEVEL = 1  # Pillow rounds after each of its two passes
+TIES = (
+    0.03  # share of values that ties round the other way; a shift of half a pixel moves nearly all
+)
 
 
 def encoded(image):
@@ -22,6 +26,20 @@ def encoded(image):
 def noise(height, width, seed=0):
     """Random pixels: any wrong row, column or channel shows."""
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def smooth(height, width):
+    """A pattern of gentle slopes: a shift of a tenth of a pixel is levels away."""
+    down, across = np.mgrid[:height, :width]
+    waves = [np.sin(down / a + across / b) for a, b in ((3, 5), (-4, 3), (2.5, -7))]
+    return np.rint(127.5 + 120 * np.stack(waves, axis=-1)).astype(np.uint8)
+
+
+def seen_pixels(preprocess, pixels):
+    """What the network sees of a frame, (S, S, 3), in grey levels."""
+    fitted = preprocess.fit(pixels)[None]
+    plain = dataclasses.replace(preprocess, mean=(0, 0, 0), std=(1, 1, 1))
+    return 255 * plain.normalise(fitted)[0].transpose(1, 2, 0)
 
 
 def triangle(distance):
@@ -37,9 +55,10 @@ def keys(distance):
 
 
 def triangle_resize(image, size, kernel=triangle):
-    """Antialiased resize of (H, W, 3), one output pixel after the other."""
+    """Antialiased resize of (H, W, 3) to a square or (height, width), pixel after pixel."""
+    sizes = (size, size) if isinstance(size, int) else size
     for axis in (1, 0):
-        length = image.shape[axis]
+        length, size = image.shape[axis], sizes[axis]
         ratio = length / size
         reach = max(ratio, 1)
         lines = []
@@ -114,19 +133,82 @@ def test_centre_crop_comes_before_the_resize(size):
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize("size", [7, 28])
-def test_a_share_of_the_resized_square_is_seen(size, interpolation):
+def test_a_share_of_the_resized_image_is_seen(size, interpolation):
     """Short side to 8 or 32, central 7 or 28: what the loop gives, cut out of the middle."""
     pixels = noise(20, 13)
     preprocess = Preprocess(size, (0, 0, 0), (1, 1, 1), crop=0.875, interpolation=interpolation)
     resized, kernel = size * 8 // 7, {"bilinear": triangle, "bicubic": keys}[interpolation]
-    whole = triangle_resize(pixels[3:16].astype(float), resized, kernel)
-    start = resized // 16
-    expected = whole[start : start + size, start : start + size]
+    whole = triangle_resize(pixels.astype(float), (resized * 20 // 13, resized), kernel)
+    top, left = {7: (2, 0), 28: (10, 2)}[size]  # (12 - 7) / 2 and (8 - 7) / 2 are halves
+    expected = whole[top : top + size, left : left + size]
 
-    seen = 255 * preprocess.normalise(preprocess.fit(pixels)[None])[0].transpose(1, 2, 0)
+    seen = seen_pixels(preprocess, pixels)
 
     assert (size, size, 3) == seen.shape
     np.testing.assert_allclose(expected, seen, atol=1.5 * ONE_LEVEL)
+
+
+def resized_and_cut(pixels, size, resized, kernel):
+    """As libraries do it with Pillow: the short side to so many pixels, the middle out of that."""
+    image = Image.fromarray(pixels)
+    short = min(image.size)
+    image = image.resize([int(resized * side / short) for side in image.size], kernel)
+    left, top = (round((side - size) / 2) for side in image.size)
+    return np.asarray(image.crop((left, top, left + size, top + size)), np.float64)
+
+
+@pytest.mark.parametrize("kernel", ["bilinear", "bicubic"])
+@pytest.mark.parametrize(
+    ("size", "share", "resized"), [(32, 0.875, 36), (31, 0.7, 44), (90, 0.9, 100), (20, 0.8, 25)]
+)
+@pytest.mark.parametrize("shape", [(61, 40), (40, 61), (37, 120), (64, 63), (25, 83), (47, 47)])
+def test_shares_are_cut_where_libraries_cut_them(shape, size, share, resized, kernel):
+    """Pixels are those of the whole image after resizing, to the level nearly everywhere."""
+    pixels = smooth(*shape)
+    filters = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+    expected = resized_and_cut(pixels, size, resized, filters[kernel])
+
+    seen = seen_pixels(Preprocess(size, crop=share, interpolation=kernel), pixels)
+
+    np.testing.assert_allclose(expected, seen, atol=1.01 * ONE_LEVEL)
+    assert (np.abs(expected - seen) > 0.01).mean() < TIES
+
+
+@pytest.mark.parametrize("shape", [(61, 40), (40, 61), (50, 83), (127, 90)])
+def test_shares_are_those_of_torchvision(shape):
+    """`Resize` and `CenterCrop` of torchvision, on sides that are odd and even."""
+    transforms = pytest.importorskip("torchvision.transforms")
+    pixels = smooth(*shape)
+    composed = transforms.Compose([transforms.Resize(36), transforms.CenterCrop(31)])
+    expected = np.asarray(composed(Image.fromarray(pixels)), np.float64)
+
+    seen = seen_pixels(Preprocess(31, crop=31 / 36), pixels)
+
+    np.testing.assert_allclose(expected, seen, atol=1.01 * ONE_LEVEL)
+    assert (np.abs(expected - seen) > 0.01).mean() < TIES
+
+
+@pytest.mark.parametrize("shape", [(3, 500), (500, 3)])
+def test_of_a_panorama_the_middle_is_resized(shape):
+    """Sixteen short sides at most, so that a strip does not become a huge image."""
+    pixels = noise(*shape)
+    middle = pixels[226:274] if shape[0] > 3 else pixels[:, 226:274]
+    preprocess = Preprocess(12, crop=0.75)
+
+    np.testing.assert_array_equal(preprocess.fit(middle), preprocess.fit(pixels))
+    np.testing.assert_allclose(
+        resized_and_cut(middle, 12, 16, Image.Resampling.BILINEAR),
+        seen_pixels(preprocess, pixels),
+        atol=ONE_LEVEL,
+    )
+
+
+@pytest.mark.parametrize("size", [7, 8])
+def test_the_resized_size_is_the_identity(size):
+    """A square of the side that images are resized to is kept, whatever is seen of it."""
+    pixels = noise(10, 10)
+
+    np.testing.assert_array_equal(pixels, Preprocess(size, crop=size / 10).fit(pixels))
 
 
 @pytest.mark.parametrize(

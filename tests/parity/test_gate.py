@@ -167,6 +167,14 @@ def edit(model: onnx.ModelProto, name: str, change: Callable[[np.ndarray], np.nd
     tensor.CopyFrom(numpy_helper.from_array(changed.astype(np.float32), name))
 
 
+def keep_central_square(model: onnx.ModelProto) -> None:
+    """Cut out the central square where a strip of sixteen squares would be left."""
+    longest = next(n for n in model.graph.node if n.op_type == "Mul")
+    (limit,) = [t for t in model.graph.initializer if t.name in longest.input]
+    assert 16 == numpy_helper.to_array(limit)
+    limit.CopyFrom(numpy_helper.from_array(np.array(1), limit.name))
+
+
 def node(model: onnx.ModelProto, op_type: str, *, output_of: str) -> onnx.NodeProto:
     sources = {o: n.op_type for n in model.graph.node for o in n.output}
     return next(
@@ -263,6 +271,19 @@ def test_around_a_converted_classifier_the_gate_is_as_strict(
     damaged = with_damage(converted_draft, damage, tmp_path / "damaged.onnx")
 
     with pytest.raises(ExportError, match=DAMAGE[damage]):
+        check_parity(damaged)
+
+
+def test_the_gate_sees_when_frames_are_made_square_before_they_are_resized(
+    draft: Unfinished, tmp_path: Path
+) -> None:
+    """With a crop share, what lies beyond the central square has a say in where the cut is."""
+    seen = replace(draft.request.preprocess, crop=0.8)
+    cut_last = about_to_be_verified(replace(draft.request, preprocess=seen), tmp_path)
+    damaged = with_damage(cut_last, keep_central_square, tmp_path / "damaged.onnx")
+
+    assert check_parity(cut_last).parity is not None
+    with pytest.raises(ExportError, match="'preprocessed': resizing in the graph is up to"):
         check_parity(damaged)
 
 
