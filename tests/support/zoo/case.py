@@ -11,6 +11,9 @@ from zoo.pictures import Pictures
 
 __all__ = ["Case", "Predict", "own_answer"]
 
+_DIRECTIONS = 160 - 4
+"""Of features, that the training images tell of: all of them, but one of each class."""
+
 Predict = Callable[[Sequence[Path]], NDArray[np.float64]]
 """A library's own answer (N, K) for image files, read and prepared its own way."""
 
@@ -44,7 +47,8 @@ class Case:
         """The scores that it gets by default; none where it is refused."""
         if self.refusal:
             return ()
-        fitted = ("mahalanobis",) if self.labelled and self.features else ()
+        enough = 0 < self.features <= _DIRECTIONS
+        fitted = ("mahalanobis",) if self.labelled and enough else ()
         return ("energy", *fitted, "msp", "uniform_ce")
 
 
