@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import onnx
 
-from edge_ood.artifact.contract import INPUT_NAME
 from edge_ood.attachment.attach import attach
 from edge_ood.attachment.attached import Attached
 from edge_ood.attachment.heads import check_asked_for
 from edge_ood.attachment.listener import SILENT, Listener
 from edge_ood.attachment.request import Options, Request
-from edge_ood.errors import ExportError, InputError
+from edge_ood.errors import InputError
 from edge_ood.files.paths import file_sha256
+from edge_ood.foreign.adopted import check_adopted
 from edge_ood.foreign.conventions import (
     ForeignClassifier,
     ForeignNetwork,
@@ -30,24 +30,15 @@ from edge_ood.foreign.output_kind import BOUNDED
 from edge_ood.foreign.own_names import found_names
 from edge_ood.foreign.publishers import as_published
 from edge_ood.foreign.trial import Trial, try_network
-from edge_ood.graph.activations import Step, applied
 from edge_ood.graph.adopt import adopt
-from edge_ood.graph.assemble import assemble_reader
 from edge_ood.graph.endings import Ending, find_ending
 from edge_ood.graph.evaluation_mode import check_mode, check_weights
 from edge_ood.graph.intake import image_input, normal_form, read_model
 from edge_ood.graph.own_part import cut_to
 from edge_ood.images.folders import ImageSet
-from edge_ood.onnx_session import open_session, translated_errors
 from edge_ood.parity.onnx_reference import onnx_reference
 
 __all__ = ["attach_foreign"]
-
-_COMPARED_IMAGES = 7
-"""More than one batch of a model that is fixed to few images, and no multiple of one."""
-
-_OF_LARGEST = 1e-3
-"""How far outputs may be from the file's own, of the largest: a wrong graph is much farther."""
 
 _MULTI_LABEL = (
     "it ends in a sigmoid for each class, as where an image may have several labels: the artefact "
@@ -108,10 +99,11 @@ def attach_foreign(
     images = _with_classes(images, ending, own.names)
     on_step("try")
     with within_memory("the model cannot run on these images"):
+        network = ForeignNetwork(
+            model, ending.output, entry.batch, options.provider, listener.on_progress
+        )
         tried = try_network(
-            ForeignNetwork(
-                model, ending.output, entry.batch, options.provider, listener.on_progress
-            ),
+            network,
             conventions_of(source, entry),
             images,
             activation=ending.activation,
@@ -128,7 +120,7 @@ def attach_foreign(
         channels=tried.convention.channels,
         probabilities=tried.gives in ("probabilities", BOUNDED),
     )
-    _check_adopted(classifier, tried, ending, options.provider)
+    check_adopted(classifier, tried, ending, network)
     check_gradients(options.bound_heads, entry, classifier)
     inferred = [
         *inferred_about(described, published, entry, tried, ending),
@@ -160,7 +152,7 @@ def attach_foreign(
         },
         missing=missing,
     )
-    del model, normal, tried, used  # of a large network they would double the peak
+    del model, network, normal, tried, used  # of a large network they would double the peak
     return attach(request, output, listener=listener)
 
 
@@ -198,30 +190,6 @@ def _with_classes(images: IdImages, ending: Ending, own: tuple[str, ...]) -> IdI
     count = max(2, ending.width)
     numbers = tuple(map(str, range(count)))
     return replace(images, classes=images.classes or (own if len(own) == count else numbers))
-
-
-def _check_adopted(
-    classifier: onnx.ModelProto, tried: Trial, ending: Ending, provider: str
-) -> None:
-    """Hold the adopted classifier against the file as it came, on the same images."""
-    reader = assemble_reader(classifier, tried.convention.preprocess)
-    session = open_session(reader.SerializeToString(), provider=provider)
-    with translated_errors("the adopted classifier cannot run"):
-        (logits,) = session.run(["logits"], {INPUT_NAME: tried.pixels[:_COMPARED_IMAGES]})
-    is_normalised = tried.gives in ("probabilities", BOUNDED)
-    steps = (Step("softmax"),) if is_normalised else ending.steps
-    found = applied(steps, logits.astype(np.float64))[:, -tried.rows.shape[1] :]
-    expected = tried.rows[:_COMPARED_IMAGES]
-    if is_normalised and expected.shape[1] > 1:
-        expected = expected / expected.sum(axis=1, keepdims=True)
-    error = float(np.abs(found - expected).max())
-    allowed = _OF_LARGEST * float(np.abs(expected).max())
-    if not error <= allowed:
-        raise ExportError(
-            f"adopted, the classifier gives {ending.output!r} with an error of {error:.1e} "
-            f"(allowed {allowed:.1e})",
-            hint="export it with opset 18 and a dynamic batch; report the model if that is so",
-        )
 
 
 def _provenance(

@@ -3,10 +3,12 @@
 The file itself runs on arrays made with NumPy: nothing in it is changed yet.
 """
 
+import copy
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -207,12 +209,9 @@ class ForeignNetwork:
         provider: str,
         on_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
-        used = cut_to(model, [output])
-        try:
-            self._session = open_session(used.SerializeToString(), provider=provider)
-        except ArtifactError as error:
-            raise _cannot_run(error, used) from error
-        self._output = output
+        self.provider = provider
+        self._model, self._output = model, output
+        self._session = self._open()
         self._batch = batch
         self._on_progress = on_progress
 
@@ -229,6 +228,20 @@ class ForeignNetwork:
             parts.append(self._run(convention.array(pixels[part]), convention.entry.name))
             meter.advance(len(parts[-1]))
         return np.concatenate(parts)
+
+    def node_by_node(self) -> "ForeignNetwork":
+        """The same without the rewriting that a session does."""
+        plain = copy.copy(self)
+        plain._session = self._open(optimised=False)
+        return plain
+
+    def _open(self, *, optimised: bool = True) -> Any:  # of onnxruntime, which is loaded late
+        used = cut_to(self._model, [self._output])
+        content = used.SerializeToString()
+        try:
+            return open_session(content, provider=self.provider, optimised=optimised)
+        except ArtifactError as error:
+            raise _cannot_run(error, used) from error
 
     def _run(self, images: NDArray[np.generic], entry: str) -> NDArray[np.float64]:
         count = len(images)

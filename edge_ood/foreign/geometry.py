@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.foreign.conventions import Convention, ForeignNetwork
-from edge_ood.foreign.mcnemar import DEVIATIONS, is_better, lead
+from edge_ood.foreign.mcnemar import CLEAR, DEVIATIONS, PROMISING, is_better, lead
 from edge_ood.foreign.output_kind import predicted
+from edge_ood.foreign.pixel_choice import FIRST
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.reading import decode_all
 from edge_ood.images.splits import evenly_spread
@@ -25,11 +26,7 @@ _OTHERS: Mapping[str, Any] = {"crop": 0.875, "interpolation": "bicubic"}
 """What most ImageNet networks take instead of the whole square and bilinear."""
 
 _ROUND, _ROUNDS = 128, 3
-_PROMISING = 0.5
-"""Standard deviations in the first round, below which more images are not looked at."""
-
-_CLEAR = 3
-"""Standard deviations, above which more images are not needed: looking often finds chance."""
+"""The first round is looked at in two parts: few images show whether anything is to be gained."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ class LabelledRounds:
 
     Args:
         network: The classifier.
-        first: The first round.
+        first: The first round, of which the first few are evenly spread.
         images: All that may be used; others than the first come in later rounds.
     """
 
@@ -79,7 +76,10 @@ class LabelledRounds:
         more = evenly_spread(rest, _ROUND * (_ROUNDS - 1))
         count = -(-len(more) // _ROUND)
         parts = [more.subset(np.arange(len(more)) % count == k) for k in range(count)]
-        self._network, self._rounds = network, [first, *parts]
+        number = np.arange(len(first))
+        halves = [first.subset(number < FIRST), first.subset(number >= FIRST)]
+        self._network = network
+        self._rounds = [part for part in (*halves, *parts) if len(part)]
         self._known: dict[tuple[Convention, int], NDArray[np.bool_]] = {}
 
     @property
@@ -141,7 +141,7 @@ def _compared(
     """What it knows in both ways, of as many images as are worth looking at."""
     known = None
     for known in rounds.pairs(plain, rival):
-        if not _PROMISING <= lead(known[1], known[0]) < _CLEAR:
+        if not PROMISING <= lead(known[1], known[0]) < CLEAR:
             break
     assert known is not None  # there is a first round
     return known

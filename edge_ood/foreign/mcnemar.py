@@ -3,10 +3,16 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DEVIATIONS", "is_better", "lead"]
+__all__ = ["CLEAR", "DEVIATIONS", "PROMISING", "is_better", "lead"]
 
 DEVIATIONS = 2
 """Standard deviations by which one share of images has to exceed another to be called larger."""
+
+PROMISING = 0.5
+"""The same among the first images, below which more are not looked at."""
+
+CLEAR = 3
+"""The same, above which more images are not needed: looking often finds chance."""
 
 
 def is_better(right: NDArray[np.bool_], than: NDArray[np.bool_]) -> bool:

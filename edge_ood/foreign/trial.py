@@ -12,21 +12,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ood.errors import ArtifactError, DataError, InputError
+from edge_ood.errors import ArtifactError, DataError
 from edge_ood.foreign.conventions import PIXELS, Convention, ForeignNetwork
 from edge_ood.foreign.geometry import Comparison, LabelledRounds, choose_geometry
 from edge_ood.foreign.id_images import IdImages
-from edge_ood.foreign.mcnemar import DEVIATIONS, is_better
+from edge_ood.foreign.mcnemar import DEVIATIONS, PROMISING, is_better, lead
 from edge_ood.foreign.output_kind import kind_of, predicted
+from edge_ood.foreign.pixel_choice import FIRST, choose_pixels, known_images
+from edge_ood.foreign.remembered import Remembered
 from edge_ood.foreign.steadiness import check_steady
 from edge_ood.graph.intake import LAYOUTS
+from edge_ood.images.folders import ImageSet
 from edge_ood.images.reading import decode_all
 from edge_ood.images.splits import evenly_spread
 from edge_ood.metrics.classification import chance_level
 
-__all__ = ["Trial", "check_convention", "choose_pixels", "try_network"]
+__all__ = ["Trial", "check_convention", "try_network"]
 
-_WAYS = "--pixels unit, byte, signed or imagenet, or --mean and --std"
 _TRIED_IMAGES = 128
 _HALF = 0.5
 _SURE_OF_ORDER = 0.6
@@ -74,7 +76,7 @@ def try_network(
     Args:
         network: The classifier.
         conventions: The one that was described, or several to choose from by their pixels.
-        images: At most 128 of its deciding images are used.
+        images: At most 128 of its deciding images are used, fewer where those tell clearly.
         activation: What the graph ends in; empty where that is to be told from numbers.
         open_geometry: `crop`, `interpolation`: what the conventions leave to the images.
         on_note: Called with sentences that the user should read.
@@ -84,9 +86,10 @@ def try_network(
             answer is not finite, or not about its image alone.
         DataError: If the network does not know the images.
     """
-    chosen = evenly_spread(images.deciding, _TRIED_IMAGES)
+    chosen = _first_spread(evenly_spread(images.deciding, _TRIED_IMAGES))
     pixels, _ = decode_all(chosen.paths, conventions[0].preprocess)
     check_steady(network, conventions, pixels)
+    network = Remembered(network)
     convention, accuracy = conventions[0], None
     pixels_by, known = "", ""
     compared: Sequence[Comparison] = ()
@@ -122,44 +125,6 @@ def try_network(
     )
 
 
-def choose_pixels(
-    network: ForeignNetwork,
-    candidates: Sequence[Convention],
-    pixels: NDArray[np.uint8],
-    labels: NDArray[np.int64] | None,
-) -> tuple[Convention, str]:
-    """The normalisation with which a network knows most of some labelled images.
-
-    Args:
-        network: The classifier.
-        candidates: Two or more conventions that differ in their mean and std.
-        pixels: uint8 (N, S, S, 3).
-        labels: (N,), or None.
-
-    Returns:
-        The convention, and a sentence that says how sure that is.
-
-    Raises:
-        InputError: If there are no labels, or two are about as good as each other.
-    """
-    if labels is None:
-        raise InputError(
-            "how the network normalises pixels is not given, and there are no labels to tell",
-            hint=f"{_WAYS}, as in its training",
-        )
-    right = {each.pixels: _right(network, each, pixels, labels) for each in candidates}
-    best, second, *_ = sorted(right, key=lambda name: -right[name].mean())
-    shares = ", ".join(f"{name} {hits.mean():.1%}" for name, hits in right.items())
-    if not is_better(right[best], than=right[second]):
-        raise InputError(
-            f"how the network normalises pixels is not given, and {len(labels)} labelled images "
-            f"do not tell (correct with {shares})",
-            hint=f"{_WAYS}, as in its training",
-        )
-    chosen = next(each for each in candidates if each.pixels == best)
-    return chosen, f"{len(labels)} labelled images, of which it knows {shares}"
-
-
 def check_convention(
     network: ForeignNetwork,
     convention: Convention,
@@ -192,10 +157,11 @@ def check_convention(
     is_by_chance = accuracy <= chance + noise
     # Nothing is twice as good as a half, but a network may know much in spite of swapped colours.
     thorough = is_by_chance or accuracy < _HALF
-    others = {
-        other: _right(network, other, pixels, labels)
-        for other in _alternatives(network, convention, pixels, thorough=thorough)
-    }
+    others = {}
+    for other in _alternatives(network, convention, pixels, thorough=thorough):
+        some = known_images(network, other, pixels[:FIRST], labels[:FIRST])
+        if lead(some, right[:FIRST]) >= PROMISING:
+            others[other] = known_images(network, other, pixels, labels)
     known = f"{accuracy:.1%} of {len(labels)} labelled images are classified correctly"
     doubt = ""
     best = max(others, key=lambda other: float(others[other].mean()), default=convention)
@@ -243,14 +209,10 @@ def _runs(network: ForeignNetwork, convention: Convention, image: NDArray[np.uin
     return True
 
 
-def _right(
-    network: ForeignNetwork,
-    convention: Convention,
-    pixels: NDArray[np.uint8],
-    labels: NDArray[np.int64],
-) -> NDArray[np.bool_]:
-    right: NDArray[np.bool_] = predicted(network(pixels, convention)) == labels
-    return right
+def _first_spread(images: ImageSet) -> ImageSet:
+    """The same images in another order: the first few are evenly spread, too."""
+    step = max(1, len(images) // FIRST)
+    return images.subset(np.argsort(np.arange(len(images)) % step, kind="stable"))
 
 
 def _other_order(

@@ -3,7 +3,8 @@
 The reference is the classifier in float64, with the heads' formulas in NumPy. How much error is
 allowed is measured, not assumed: the same computation in plain float32 sets the scale, the worse
 of two programs where there are two. One adds in pairs and the other in a row: over a thousand
-numbers their errors differ by more than a factor.
+numbers their errors differ by more than a factor. What a score may be off follows from what its
+inputs may: it is also evaluated on inputs that are off by as much, in other directions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from edge_ood.calibration.decision import Decision
 from edge_ood.graph.network import PREPROCESSED, moved_output
 from edge_ood.images.preprocess import Preprocess
+from edge_ood.parity.disturbed import disturbed
 from edge_ood.scores import BoundHead, Outputs
 
 __all__ = [
@@ -24,9 +26,10 @@ __all__ = [
     "Expected",
     "Reference",
     "Subject",
+    "allowed_errors",
+    "deviation_of",
     "largest_errors",
     "own_outputs",
-    "rounded_limits",
 ]
 
 PARITY_IMAGES = 64
@@ -38,9 +41,6 @@ _OF_DEVIATION = 1e-4
 _TIMES_PLAIN = 4
 _MOST_OF_DEVIATION = 1e-2
 """Of the deviation, whatever float32 programs do: a kernel that is wrong is wrong by more."""
-
-_ROUNDED_OF_DEVIATION = 0.1
-"""The same where values are rounded to a few levels inside: each program rounds some otherwise."""
 
 _PREPROCESS_TOLERANCE = 1e-5
 _LIMITS = (_TIMES_PLAIN, 1e-5)
@@ -66,7 +66,7 @@ class Reference:
 
     Attributes:
         float64: The exact values.
-        float32: Programs that set the scale of errors.
+        float32: Programs that set the scale of errors, one or more.
         images: Number of real images that it is fast enough for.
         by_differences: Its gradient is the file's own, so finite differences have to check it.
         source: What evaluates it, such as `torch`.
@@ -129,14 +129,15 @@ class Expected:
         for name, value in reversed(exact.named().items()):
             values[name] = value
             error = np.max([largest_errors(p.named()[name], value) for p in plain], axis=0)
-            deviation = _deviation(value[:real])
+            deviation = deviation_of(value[:real])
             least = _OF_DEVIATION * deviation
-            of_all = max(deviation, _deviation(value))
+            of_all = max(deviation, deviation_of(value))
             most = _MOST_OF_DEVIATION * np.repeat([deviation, of_all], [real, len(batch) - real])
-            limit = _allowed(error, real, times=_TIMES_PLAIN, least=least)
+            limit = allowed_errors(error, real, times=_TIMES_PLAIN, least=least)
             allowed[name] = np.minimum(limit, most) if deviation else limit
         for head in subject.heads:
-            score, error = _reference_scores(head, subject, reference, batch, (exact, plain))
+            closed_form = (exact, plain)
+            score, error = _reference_scores(head, subject, reference, batch, closed_form, real)
             values[head.name] = score
             times, spread = _GRADIENT_LIMITS if head.epsilon else _LIMITS
             allowed[head.name] = _allowed_scores(score, error, real, times=times, spread=spread)
@@ -198,20 +199,8 @@ def largest_errors(found: NDArray[Any], value: NDArray[Any]) -> NDArray[np.float
     return largest
 
 
-def rounded_limits(outputs: Outputs, real: int) -> dict[str, NDArray[np.float64]]:
-    """Error allowed per image, by output, where programs round inside to different levels.
-
-    Args:
-        outputs: Of a float32 program, extremes after the `real` images.
-        real: Their number.
-    """
-    return {
-        name: np.full(len(value), _ROUNDED_OF_DEVIATION * _deviation(value[:real]))
-        for name, value in outputs.named().items()
-    }
-
-
-def _deviation(value: NDArray[Any]) -> float:
+def deviation_of(value: NDArray[Any]) -> float:
+    """Standard deviation of the numbers that are finite."""
     finite = value[np.isfinite(value)]
     return float(finite.std(dtype=np.float64)) if finite.size else 0.0
 
@@ -222,8 +211,9 @@ def _reference_scores(
     reference: Reference,
     batch: NDArray[np.uint8],
     closed_form: tuple[Outputs, Sequence[Outputs]],
+    real: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scores (N,) in float64, and how far the worst plain float32 is from them."""
+    """Scores (N,) in float64, and how far off they are by float32, or on inputs that are."""
     exact, plain = closed_form
     in_float32 = _float32_head(head)
     if head.epsilon:
@@ -234,6 +224,9 @@ def _reference_scores(
     with np.errstate(all="ignore"):  # of images that are not finite, see `largest_errors`
         score = head.score(np, exact)
         found = [largest_errors(in_float32.score(np, outputs), score) for outputs in plain]
+        if not head.epsilon:  # errors of moved images are by chance as it is
+            others = disturbed(exact, plain, real)
+            found += [largest_errors(head.score(np, outputs), score) for outputs in others]
     return score, np.max(found, axis=0)
 
 
@@ -245,15 +238,15 @@ def _allowed_scores(
     times: float,
     spread: float,
 ) -> NDArray[np.float64]:
-    """As `_allowed`, at least `spread` of the IQR; on extremes `spread` of their scores, too."""
+    """As `allowed_errors`, at least `spread` of the IQR; on extremes of their scores, too."""
     finite = score[:real][np.isfinite(score[:real])]
     low, high = np.percentile(finite, [25, 75]) if finite.size else (0, 0)
-    allowed = _allowed(plain_error, real, times=times, least=spread * float(high - low))
+    allowed = allowed_errors(plain_error, real, times=times, least=spread * float(high - low))
     allowed[real:] = np.fmax(np.abs(score[real:]) * spread, allowed[real:])
     return allowed
 
 
-def _allowed(
+def allowed_errors(
     plain_error: NDArray[np.float64], real: int, *, times: float, least: float
 ) -> NDArray[np.float64]:
     """Error allowed per image: `times` plain float32's largest, or `least`.

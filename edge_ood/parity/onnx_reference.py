@@ -24,7 +24,7 @@ from edge_ood.images.preprocess import Preprocess
 from edge_ood.parity.extremes import extremes
 from edge_ood.parity.limits import PARITY_IMAGES, Evaluator, Reference
 from edge_ood.parity.operators import OPERATORS
-from edge_ood.parity.runtime_evaluator import RuntimeEvaluator
+from edge_ood.parity.runtime_evaluator import RuntimeEvaluator, other_runs
 from edge_ood.parity.second_pass import output_names, with_second_pass
 from edge_ood.scores import BoundHead, Outputs
 from edge_ood.threads import slices
@@ -147,7 +147,8 @@ def onnx_reference(
     reason, exact = _exact(classifier, preprocess)
     if exact is None:
         on_note(f"{reason}, so the file is compared with the classifier as onnxruntime runs it")
-        return Reference(program, (program,), source="onnxruntime", exact=False, reason=reason)
+        others = other_runs(classifier, program)
+        return Reference(program, others, source="onnxruntime", exact=False, reason=reason)
     started = time.process_time()
     exact(_noise(preprocess))
     seconds = (time.process_time() - started) * (1 + _PASSES_TO_PERTURB * perturbing)

@@ -2,9 +2,13 @@
 
 It adds up in the order in which the file's kernels do, so it knows what long sums cost. None of
 the rewriting takes part in it that a session does, or edge-ood.
+
+What rounds to a few levels inside is another matter: two sound runs of the same file may differ by
+whole levels. `other_runs` are such, and show by how much.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,11 +18,14 @@ from numpy.typing import NDArray
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.onnx_session import open_session, translated_errors
 from edge_ood.parity.batches import run_in_batches
+from edge_ood.parity.limits import Evaluator
 from edge_ood.parity.second_pass import output_names, with_second_pass
 from edge_ood.scores import BoundHead, Outputs
 from edge_ood.threads import image_batch
 
-__all__ = ["RuntimeEvaluator"]
+__all__ = ["RuntimeEvaluator", "other_runs"]
+
+_UNIT = float(np.finfo(np.float32).eps)
 
 
 class RuntimeEvaluator:
@@ -26,32 +33,70 @@ class RuntimeEvaluator:
 
     Args:
         classifier: As `edge_ood.graph.assemble` describes it.
+        optimised: Whether onnxruntime may rewrite it.
+        batch: Images at a time; as many as fit, where it is None.
     """
 
-    def __init__(self, classifier: onnx.ModelProto) -> None:
+    def __init__(
+        self, classifier: onnx.ModelProto, *, optimised: bool = False, batch: int | None = None
+    ) -> None:
         self._classifier = classifier
+        self._optimised, self._batch = optimised, batch
         self._sessions: dict[str, Any] = {}
 
     def __call__(self, images: NDArray[Any]) -> Outputs:
         """Outputs of network input (N, 3, S, S)."""
         if "" not in self._sessions:
-            self._sessions[""] = _session(self._classifier)
+            self._sessions[""] = self._session(self._classifier)
         return self._run(self._sessions[""], images)
 
     def perturbed(self, head: BoundHead, images: NDArray[Any], preprocess: Preprocess) -> Outputs:
         """Outputs with those that the head perturbs replaced, by the gradient as ONNX nodes."""
         if head.name not in self._sessions:
             model = with_second_pass(self._classifier, head, preprocess)
-            self._sessions[head.name] = _session(model)
+            self._sessions[head.name] = self._session(model)
         return self._run(self._sessions[head.name], images)
 
     def _run(self, session: Any, images: NDArray[Any]) -> Outputs:
-        size = image_batch(images.shape[-1])
+        size = self._batch or image_batch(images.shape[-1])
         with translated_errors("the classifier as it came cannot run"):
             found = run_in_batches(session, images.astype(np.float32, copy=False), size)
         arrays: Iterator[NDArray[Any]] = iter(found.values())
         return Outputs.from_named(dict(zip(output_names(self._classifier), arrays, strict=True)))
 
+    def _session(self, model: onnx.ModelProto) -> Any:
+        serialised = model.SerializeToString()
+        return open_session(serialised, provider="cpu", optimised=self._optimised)
 
-def _session(model: onnx.ModelProto) -> Any:
-    return open_session(model.SerializeToString(), provider="cpu", optimised=False)
+
+@dataclass(frozen=True)
+class _Nudged:
+    """An evaluator that gets its images a little brighter, or darker.
+
+    Attributes:
+        evaluator: Does the work.
+        by: Of the largest number in them.
+    """
+
+    evaluator: RuntimeEvaluator
+    by: float
+
+    def __call__(self, images: NDArray[Any]) -> Outputs:
+        return self.evaluator(self._nudged(images))
+
+    def perturbed(self, head: BoundHead, images: NDArray[Any], preprocess: Preprocess) -> Outputs:
+        return self.evaluator.perturbed(head, self._nudged(images), preprocess)
+
+    def _nudged(self, images: NDArray[Any]) -> NDArray[Any]:
+        return images + images.dtype.type(self.by * np.abs(images).max())
+
+
+def other_runs(classifier: onnx.ModelProto, program: RuntimeEvaluator) -> tuple[Evaluator, ...]:
+    """Runs of a classifier as sound as a program of it.
+
+    Rewritten by onnxruntime, one image at a time; and the program itself on images that are off by
+    float32's unit, all pixels to the same side: what is the same everywhere, as blank images are,
+    is rounded the same way everywhere.
+    """
+    rewritten = RuntimeEvaluator(classifier, optimised=True, batch=1)
+    return (rewritten, _Nudged(program, _UNIT), _Nudged(program, -_UNIT))

@@ -14,8 +14,8 @@ from edge_ood.parity.limits import (
     Reference,
     Subject,
     own_outputs,
-    rounded_limits,
 )
+from edge_ood.parity.rounded import rounded_limits
 from edge_ood.scores import BoundHead, Outputs
 from edge_ood.threads import slices
 
@@ -40,10 +40,14 @@ class Yardstick:
         self._subject, self._batch, self._real = subject, batch, real
         self._exact: Expected | None = None
         self._own_run: Outputs | None = None
+        self._rounded: Mapping[str, NDArray[np.float64]] = {}
         if reference is not None and reference.exact:
             self._exact = Expected.of(subject, reference, batch, real=real)
         elif reference is not None:
-            self._own_run = reference.float64(subject.preprocess.normalise(batch, np.float32))
+            single = subject.preprocess.normalise(batch, np.float32)
+            self._own_run = reference.float64(single)
+            others = [evaluator(single) for evaluator in reference.float32]
+            self._rounded = rounded_limits(self._own_run, others, real)
 
     @property
     def is_exact(self) -> bool:
@@ -66,7 +70,7 @@ class Yardstick:
         values = {name: v for name, v in expected.values.items() if name not in said}
         allowed = dict(expected.allowed)
         if self._own_run is not None:
-            allowed |= rounded_limits(self._own_run, self._real)
+            allowed |= self._rounded
             values |= self._own_run.named()
         return _first(replace(expected, values=values, allowed=allowed), count)
 

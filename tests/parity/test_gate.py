@@ -107,6 +107,35 @@ def transpose_whitening(model: onnx.ModelProto) -> None:
     edit(model, matmul, lambda w: w.T if w.shape[0] == w.shape[1] else w[::-1])
 
 
+def scale_whitening(model: onnx.ModelProto) -> None:
+    """Stretch a thousandth."""
+    name = next(n.input[1] for n in model.graph.node if reads_features(model, n))
+    edit(model, name, lambda w: w * np.float32(1.001))
+
+
+def reads_features(model: onnx.ModelProto, product: onnx.NodeProto) -> bool:
+    """Whether a node is the product of a head with the features, less their centre."""
+    made_by = {o: n for n in model.graph.node for o in n.output}
+    source = made_by.get(product.input[0]) if product.op_type == "MatMul" else None
+    return source is not None and "classifier/features/penultimate" in source.input
+
+
+def hot_softmax(model: onnx.ModelProto) -> None:
+    """Divide logits by a temperature of 1.001, in msp alone."""
+    score = next(n for n in model.graph.node if "msp" in n.output)
+    exponential, seen = None, [score]
+    while exponential is None:
+        seen = [n for each in seen for n in model.graph.node if set(n.output) & set(each.input)]
+        exponential = next((n for n in seen if n.op_type == "Exp"), None)
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(1.001), "temperature"))
+    divide = onnx.helper.make_node("Div", [exponential.input[0], "temperature"], ["divided"])
+    exponential.input[0] = "divided"
+    nodes = list(model.graph.node)
+    nodes.insert(nodes.index(exponential), divide)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
 def stale_threshold(model: onnx.ModelProto) -> None:
     """Keep another file's threshold for the second head."""
     edit(model, "thresholds", lambda t: t + np.array([[0], [1e-3], [0], [0], [0]], np.float32))
@@ -179,6 +208,8 @@ DAMAGE = {
     swap_channels: "'preprocessed'",
     drop_relu: "'features/penultimate'",
     transpose_whitening: "'mahalanobis'",
+    scale_whitening: "'mahalanobis'",
+    hot_softmax: "in output 'msp'",
     stale_threshold: "'mahalanobis_is_ood'",
     stale_knots: "'energy_pvalue'",
     swap_decision: "'msp_is_ood'",

@@ -11,9 +11,8 @@ from edge_ood.parity.limits import (
     Reference,
     Subject,
     largest_errors,
-    rounded_limits,
 )
-from edge_ood.scores import Outputs
+from edge_ood.scores import BoundHead, Outputs, ScoreHead
 
 SIZE = 2
 REAL = np.array([[0.0, 0.0], [2.0, 2.0], [0.0, 0.0], [2.0, 2.0]])  # of deviation 1
@@ -75,6 +74,43 @@ def test_a_program_that_is_wrong_allows_no_more_than_a_hundredth() -> None:
     np.testing.assert_allclose(found, np.repeat([1e-2, 1e-2 * largest], [4, 2]), rtol=1e-9)
 
 
+def allowed_difference(first: float, error: float) -> np.ndarray:
+    """Allowed errors (6,) of features' difference, which a program gets wrong by `error` alike."""
+    exact = np.concatenate([REAL, EXTREMES])
+    exact[:4] += first
+
+    def program(features: np.ndarray) -> Evaluator:
+        outputs = Outputs(np.zeros((len(exact), 2)), features={"penultimate": features})
+        return lambda images: outputs  # type: ignore[return-value]  # nothing is perturbed
+
+    def score(xp: object, outputs: Outputs, statistics: object) -> np.ndarray:
+        features: np.ndarray = outputs.features["penultimate"]
+        return features[:, 0] - features[:, 1]
+
+    head = BoundHead(ScoreHead("x", ("features",), score, source="here"), {}, {})
+    expected = Expected.of(
+        Subject(Preprocess(SIZE), [head], Decision.none(["x"], 2)),
+        Reference(program(exact), [program(exact + error)]),
+        np.zeros((len(exact), SIZE, SIZE, 3), np.uint8),
+        real=len(REAL),
+    )
+    return expected.allowed["x"]
+
+
+def test_a_score_may_be_off_by_what_its_inputs_errors_come_to() -> None:
+    """They cancel in the program that was measured: in another they may add up to twice one."""
+    found = allowed_difference(0.0, 0.01)
+
+    np.testing.assert_allclose(found[:4], np.full(4, 4 * 2 * 0.01), rtol=1e-9)
+
+
+def test_inputs_are_no_better_known_than_float32_holds_them() -> None:
+    """A program without an error widens the limit by two units of 1000, four times."""
+    found = allowed_difference(998.0, 0.0)
+
+    np.testing.assert_allclose(found[:4], np.full(4, 4 * 2 * 1000 * 2.0**-23), rtol=1e-6)
+
+
 @pytest.mark.parametrize("nothing", [np.nan, np.inf])
 def test_what_is_no_number_in_float32_widens_no_limit(nothing: float) -> None:
     """Neither for real images nor for extremes."""
@@ -90,10 +126,3 @@ def test_errors_are_the_largest_by_image_and_none_where_both_are_no_number() -> 
 
     np.testing.assert_array_equal(errors, [0.5, 1.0, 0.0, np.nan])
     assert not errors[3] <= np.inf
-
-
-def test_rounding_inside_is_allowed_a_tenth_of_the_deviation_of_real_images() -> None:
-    """Whatever extremes do."""
-    outputs = Outputs(np.concatenate([REAL, EXTREMES]))
-
-    np.testing.assert_allclose(rounded_limits(outputs, len(REAL))["logits"], np.full(6, 0.1))

@@ -9,10 +9,7 @@ from numpy.typing import NDArray
 
 from zoo.pictures import CLASSES, TRAINING_IMAGES, Pictures
 
-__all__ = ["GATE", "Case", "Predict", "own_answer"]
-
-GATE = "the parity gate allows less than float32 programs differ by"
-"""A fault of several cases."""
+__all__ = ["Case", "Predict", "own_answer"]
 
 _TOLD_OF = TRAINING_IMAGES - len(CLASSES)
 """As many directions of features as the images tell of: each class takes one for its mean."""

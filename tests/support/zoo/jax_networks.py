@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from zoo.case import GATE, Case, Predict
+from zoo.case import Case, Predict
 from zoo.pictures import CLASSES, Pictures
 
 __all__ = ["CASES"]
@@ -86,9 +86,9 @@ def _attention(nnx: Any, rngs: Any) -> Any:
     return nnx.Sequential(*parts)
 
 
-def _case(name: str, build: Any, fault: str = "") -> Case:
+def _case(name: str, build: Any) -> Case:
     make = partial(_make, build=build)
-    return Case(name, "JAX", make, "--pixels unit", features=_FEATURES, fault=fault)
+    return Case(name, "JAX", make, "--pixels unit", features=_FEATURES)
 
 
-CASES = (_case("nnx.Conv", _convolutions), _case("nnx.MultiHeadAttention", _attention, GATE))
+CASES = (_case("nnx.Conv", _convolutions), _case("nnx.MultiHeadAttention", _attention))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from zoo.case import GATE, Case, Predict
+from zoo.case import Case, Predict
 from zoo.pictures import CLASSES, Pictures, fit_linear
 
 __all__ = ["CASES"]
@@ -68,13 +68,13 @@ def _teach(network: Any, images: Any, labels: NDArray[np.int64]) -> None:
     linear.bias.set_value(bias)
 
 
-def _case(name: str, features: int, fault: str = "", **settings: Any) -> Case:
+def _case(name: str, features: int, **settings: Any) -> Case:
     make = partial(_make, name=name, settings=settings)
-    return Case(name, "Paddle", make, features=features, fault=fault)
+    return Case(name, "Paddle", make, features=features)
 
 
 CASES = (
-    _case("mobilenet_v1", 256, GATE, scale=0.25),
+    _case("mobilenet_v1", 256, scale=0.25),
     _case("resnet18", 512),
-    _case("shufflenet_v2_x0_25", 512, GATE),
+    _case("shufflenet_v2_x0_25", 512),
 )
