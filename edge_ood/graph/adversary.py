@@ -6,7 +6,8 @@ from onnx import TensorProto
 
 from edge_ood.artifact.contract import INPUT_NAME
 from edge_ood.errors import ArtifactError
-from edge_ood.graph.array import GraphArray, GraphBuilder, GraphNamespace
+from edge_ood.graph.array import GraphArray, GraphBuilder
+from edge_ood.graph.namespace import GraphNamespace
 from edge_ood.graph.network import (
     PREPROCESSED,
     GraphOutput,

@@ -1,8 +1,6 @@
-"""An array namespace that records ONNX nodes instead of computing.
+"""Arrays that record ONNX nodes instead of computing: arithmetic appends to a `GraphBuilder`.
 
-`GraphNamespace` offers the functions of the Python array API that score heads use. Called on a
-`GraphArray` they append a node of opset 18 to a `GraphBuilder`; called on NumPy arrays only they
-compute, so that expressions of fitted statistics become constants of the graph.
+Functions of such arrays are those of `edge_ood.graph.namespace`.
 """
 
 from collections.abc import Sequence
@@ -11,14 +9,17 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
-from edge_ood.errors import InputError, ShapeError
+from edge_ood.errors import InputError
 
-__all__ = ["OPSET", "GraphArray", "GraphBuilder", "GraphNamespace"]
+__all__ = ["OPSET", "GraphArray", "GraphBuilder", "GraphOrder"]
 
 OPSET = 18
 """Newest opset that the oldest supported onnxruntime (1.17) runs in full."""
+
+_LONG = 1024
+"""Elements of a constant for which two bytes each are worth a node."""
 
 
 class GraphBuilder:
@@ -36,6 +37,15 @@ class GraphBuilder:
         self.nodes.append(helper.make_node(op_type, inputs, [name], name=name, **attributes))
         return name
 
+    def add_all(
+        self, op_type: str, inputs: Sequence[str], count: int, **attributes: Any
+    ) -> list[str]:
+        """As `add`, for a node with several outputs."""
+        first = self.add(op_type, inputs, **attributes)
+        others = [f"{first}/{number}" for number in range(1, count)]
+        self.nodes[-1].output.extend(others)
+        return [first, *others]
+
     def call(self, tensor: str, name: str) -> None:
         """Give a tensor a fixed name: what was just recorded takes it, anything else is copied."""
         last = self.nodes[-1] if self.nodes else None
@@ -45,19 +55,34 @@ class GraphBuilder:
             self.add("Identity", [tensor], name=name)
 
     def constant(self, values: Any, dtype: Any = None) -> str:
-        """Name of an initializer with these values; equal constants are stored once."""
+        """Name of a tensor with these values; equal constants are stored once.
+
+        Long ones whose values float16 holds to the bit lie in the file as such.
+        """
         array = np.asarray(values, dtype)
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._constants:
-            self._constants[key] = self.initializer(
-                f"{self._prefix}/constant_{len(self._constants)}", array
-            )
+            name = f"{self._prefix}/constant_{len(self._constants)}"
+            if _is_short_or_inexact(array):
+                self.initializer(name, array)
+            else:
+                half = self.initializer(f"{name}/float16", array.astype(np.float16))
+                self.add("Cast", [half], name=name, to=TensorProto.FLOAT)
+            self._constants[key] = name
         return self._constants[key]
 
     def initializer(self, name: str, array: NDArray[Any]) -> str:
         """Add an initializer under a fixed name and return that name."""
         self.initializers.append(numpy_helper.from_array(np.asarray(array, order="C"), name))
         return name
+
+
+def _is_short_or_inexact(array: NDArray[Any]) -> bool:
+    """Whether a constant is to be stored as it is."""
+    if array.dtype != np.float32 or array.size < _LONG:
+        return True
+    with np.errstate(over="ignore"):
+        return not np.array_equal(array.astype(np.float16).astype(np.float32), array)
 
 
 class GraphArray:
@@ -74,17 +99,19 @@ class GraphArray:
         self, op_type: str, *others: Any, dtype: Any = None, **attributes: Any
     ) -> "GraphArray":
         """A node with this array as first input; plain numbers become constants of its dtype."""
-        inputs = [self.name, *(self._operand(other) for other in others)]
+        inputs = [self.name, *(self.operand(other) for other in others)]
         name = self.builder.add(op_type, inputs, **attributes)
         return GraphArray(self.builder, name, dtype or self.dtype)
 
-    def _operand(self, other: Any) -> str:
+    def operand(self, other: Any) -> str:
+        """Name of another operand; plain numbers become a constant of this dtype."""
         if isinstance(other, GraphArray):
             return other.name
         return self.builder.constant(other, self.dtype)
 
-    def _reflected(self, op_type: str, other: Any) -> "GraphArray":
-        left = GraphArray(self.builder, self._operand(other), self.dtype)
+    def reflected(self, op_type: str, other: Any) -> "GraphArray":
+        """A node with this array as second input."""
+        left = GraphArray(self.builder, self.operand(other), self.dtype)
         return left.apply(op_type, self)
 
     def __add__(self, other: Any) -> "GraphArray":
@@ -101,16 +128,19 @@ class GraphArray:
         return self if _is_number(other, 0) else self.apply("Sub", other)
 
     def __rsub__(self, other: Any) -> "GraphArray":
-        return self._reflected("Sub", other)
+        return self.reflected("Sub", other)
 
     def __truediv__(self, other: Any) -> "GraphArray":
         return self if _is_number(other, 1) else self.apply("Div", other)
 
     def __rtruediv__(self, other: Any) -> "GraphArray":
-        return self._reflected("Div", other)
+        return self.reflected("Div", other)
 
     def __neg__(self) -> "GraphArray":
         return self.apply("Neg")
+
+    def __pow__(self, exponent: float) -> "GraphArray":
+        return self if _is_number(exponent, 1) else self.apply("Pow", exponent)
 
     def __lt__(self, other: Any) -> "GraphArray":
         return self.apply("Less", other, dtype=np.bool_)
@@ -129,113 +159,37 @@ class GraphArray:
         return self.apply("Gather", position, axis=axes[0])
 
 
-class GraphNamespace:
-    """The array API functions that score heads may call."""
+class GraphOrder:
+    """What sorting the rows of a tensor gives, recorded as far as it is looked at.
 
-    def exp(self, x: Any) -> Any:
-        """Elementwise exponential."""
-        return x.apply("Exp") if isinstance(x, GraphArray) else np.exp(x)
+    Args:
+        rows: (N, D).
+        of_indices: Where the values stood, in place of the values.
+    """
 
-    def log(self, x: Any) -> Any:
-        """Elementwise natural logarithm."""
-        return x.apply("Log") if isinstance(x, GraphArray) else np.log(x)
+    def __init__(self, rows: GraphArray, *, of_indices: bool = False) -> None:
+        self._rows = rows
+        self._of_indices = of_indices
 
-    def expm1(self, x: Any) -> Any:
-        """Elementwise `exp(x) - 1`, exact near 0: `2 t / (1 - t)` with `t = tanh(x / 2)`."""
-        if not isinstance(x, GraphArray):
-            return np.expm1(x)
-        t = (x * 0.5).apply("Tanh")
-        return 2 * t / (1 - t)
+    def __getitem__(self, index: Any) -> GraphArray:
+        """The first columns, `[:, :k]`, at most as many as there are, or one of them, `[:, k]`."""
+        match index:
+            case (slice(start=None, stop=None, step=None), slice(start=None, stop=int(k))):
+                return self._first(k)
+            case (slice(start=None, stop=None, step=None), int(k)):
+                return self._first(k + 1)[:, k]
+        raise InputError(f"the graph recorder cannot index an order by {index!r}")
 
-    def log1p(self, x: Any) -> Any:
-        """Elementwise `log(1 + x)`, exact near 0: `2 atanh(x / (2 + x))`."""
-        if not isinstance(x, GraphArray):
-            return np.log1p(x)
-        return 2 * (x / (x + 2)).apply("Atanh")
-
-    def abs(self, x: Any) -> Any:
-        """Elementwise absolute value."""
-        return x.apply("Abs") if isinstance(x, GraphArray) else np.abs(x)
-
-    def sqrt(self, x: Any) -> Any:
-        """Elementwise square root."""
-        return x.apply("Sqrt") if isinstance(x, GraphArray) else np.sqrt(x)
-
-    def max(self, x: Any, *, axis: int, keepdims: bool = False) -> Any:
-        """Maximum over one axis."""
-        return _reduce("ReduceMax", np.max, x, axis, keepdims)
-
-    def min(self, x: Any, *, axis: int, keepdims: bool = False) -> Any:
-        """Minimum over one axis."""
-        return _reduce("ReduceMin", np.min, x, axis, keepdims)
-
-    def sum(self, x: Any, *, axis: int, keepdims: bool = False) -> Any:
-        """Sum over one axis."""
-        return _reduce("ReduceSum", np.sum, x, axis, keepdims)
-
-    def mean(self, x: Any, *, axis: int, keepdims: bool = False) -> Any:
-        """Mean over one axis."""
-        return _reduce("ReduceMean", np.mean, x, axis, keepdims)
-
-    def argmin(self, x: Any, *, axis: int) -> Any:
-        """Index of the first minimum over one axis, int64."""
-        if isinstance(x, GraphArray):
-            return x.apply("ArgMin", dtype=np.int64, axis=axis, keepdims=0)
-        return np.argmin(x, axis=axis)
-
-    def argmax(self, x: Any, *, axis: int) -> Any:
-        """Index of the first maximum over one axis, int64."""
-        if isinstance(x, GraphArray):
-            return x.apply("ArgMax", dtype=np.int64, axis=axis, keepdims=0)
-        return np.argmax(x, axis=axis)
-
-    def matmul(self, a: Any, b: Any) -> Any:
-        """Matrix product."""
-        return _binary("MatMul", np.matmul, a, b)
-
-    def tensordot(self, a: Any, b: Any, *, axes: Any) -> Any:
-        """Product of the rows of one matrix with those of another, `a @ b.T`: axes ((1,), (1,))."""
-        if not isinstance(a, GraphArray):
-            return np.tensordot(a, b, axes=axes)
-        if axes != ((1,), (1,)):
-            raise InputError(f"the graph recorder cannot contract axes {axes!r}, only rows by rows")
-        return a.apply("Gemm", b, transB=1)
-
-    def take(self, x: Any, indices: Any, *, axis: int) -> Any:
-        """Slices of x at 1-D indices along one axis."""
-        if isinstance(indices, GraphArray) and not isinstance(x, GraphArray):
-            constant = indices.builder.constant(x, np.float32)
-            x = GraphArray(indices.builder, constant)
-        if isinstance(x, GraphArray):
-            return x.apply("Gather", indices, axis=axis)
-        return np.take(x, indices, axis=axis)
-
-    def where(self, condition: Any, a: Any, b: Any) -> Any:
-        """Elements of a where the condition holds, else of b; one of both must be recorded."""
-        if not isinstance(condition, GraphArray):
-            return np.where(condition, a, b)
-        recorded = next((x for x in (a, b) if isinstance(x, GraphArray)), None)
-        if recorded is None:
-            raise ShapeError("where() of two constants has no dtype in the graph recorder")
-        inputs = [condition.name, recorded._operand(a), recorded._operand(b)]
-        return GraphArray(recorded.builder, recorded.builder.add("Where", inputs), recorded.dtype)
+    def _first(self, count: int) -> GraphArray:
+        rows, builder = self._rows, self._rows.builder
+        width = builder.add("Shape", [rows.name], start=1, end=2)
+        kept = builder.add("Min", [width, builder.constant([count], np.int64)])
+        values, indices = builder.add_all("TopK", [rows.name, kept], 2, axis=1, largest=0)
+        if self._of_indices:
+            return GraphArray(builder, indices, np.int64)
+        return GraphArray(builder, values, rows.dtype)
 
 
 def _is_number(value: Any, number: float) -> bool:
     """Whether an operand is this one number, such as the 1 of a temperature that is left alone."""
     return isinstance(value, int | float | np.number) and value == number
-
-
-def _reduce(op_type: str, numpy_function: Any, x: Any, axis: int, keepdims: bool) -> Any:
-    if not isinstance(x, GraphArray):
-        return numpy_function(x, axis=axis, keepdims=keepdims)
-    axes = GraphArray(x.builder, x.builder.constant([axis], np.int64), np.int64)
-    return x.apply(op_type, axes, keepdims=int(keepdims))
-
-
-def _binary(op_type: str, numpy_function: Any, a: Any, b: Any) -> Any:
-    if isinstance(a, GraphArray):
-        return a.apply(op_type, b)
-    if isinstance(b, GraphArray):
-        return b._reflected(op_type, a)
-    return numpy_function(a, b)

@@ -15,8 +15,9 @@ from onnx import TensorProto
 
 from edge_ood.calibration.decision import Decision
 from edge_ood.errors import ExportError
-from edge_ood.graph.array import GraphBuilder, GraphNamespace
+from edge_ood.graph.array import GraphBuilder
 from edge_ood.graph.decision import with_decision
+from edge_ood.graph.namespace import GraphNamespace
 from edge_ood.graph.network import (
     PREPROCESSED,
     GraphOutput,

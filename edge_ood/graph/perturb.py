@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from edge_ood.graph.array import GraphArray, GraphBuilder, GraphNamespace
+from edge_ood.graph.array import GraphArray, GraphBuilder
 from edge_ood.graph.gradient import append_replay, append_step
+from edge_ood.graph.namespace import GraphNamespace
 from edge_ood.graph.network import network_input_info, second_pass
 from edge_ood.graph.wide_gradient import append_wide_gradient
 from edge_ood.images.preprocess import Preprocess

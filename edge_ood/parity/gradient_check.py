@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from edge_ood.errors import ExportError
-from edge_ood.graph.array import GraphBuilder, GraphNamespace
+from edge_ood.graph.array import GraphBuilder
 from edge_ood.graph.gradient import append_gradient
+from edge_ood.graph.namespace import GraphNamespace
 from edge_ood.graph.network import (
     PREPROCESSED,
     GraphOutput,

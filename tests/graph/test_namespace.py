@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from edge_ood.errors import InputError, ShapeError
-from edge_ood.graph.array import OPSET, GraphArray, GraphBuilder, GraphNamespace
+from edge_ood.graph.array import OPSET, GraphArray, GraphBuilder
+from edge_ood.graph.namespace import GraphNamespace
 
 TOLERANCE = 1e-6  # a few float32 roundings of numbers near 1
 ROWS = np.random.default_rng(0).normal(size=(4, 3, 5)).astype(np.float32)
@@ -44,6 +45,19 @@ EXPRESSIONS: dict[str, Callable[[Any, Any], Any]] = {
     "rows by rows": lambda xp, x: xp.tensordot(x[:, 1], MATRIX.T, axes=((1,), (1,))),
     "index": lambda xp, x: x[:, 1],
     "index last": lambda xp, x: x[:, :, 0],
+    "a new axis": lambda xp, x: x[:, 0] * xp.expand_dims(xp.sum(x[:, 1], axis=1), axis=1),
+    "power": lambda xp, x: (x * x) ** 0.1,
+    "minimum of two": lambda xp, x: xp.minimum(x, VECTOR),
+    "minimum with a number": lambda xp, x: xp.minimum(x, 0.1),
+    "maximum": lambda xp, x: xp.maximum(0.1, x),
+    "sign": lambda xp, x: xp.sign(x),
+    "smallest of a row": lambda xp, x: xp.sort(x[:, 1], axis=1)[:, :3],
+    "largest of a row": lambda xp, x: -xp.sort(-x[:, 1], axis=1)[:, :2],
+    "as many as there are": lambda xp, x: xp.sort(x[:, 1], axis=1)[:, :99],
+    "third smallest of a row": lambda xp, x: xp.sort(x[:, 1], axis=1)[:, 2],
+    "where the second smallest is": lambda xp, x: xp.take(
+        VECTOR, xp.argsort(x[:, 1], axis=1)[:, 1], axis=0
+    ),
     "less and where": lambda xp, x: xp.where(x < 0.5, x, 0 * x),
     "argmin and take": lambda xp, x: xp.take(MATRIX, xp.argmin(x[:, 0], axis=1), axis=0),
     "argmax and take": lambda xp, x: xp.take(MATRIX, xp.argmax(x[:, 2], axis=1), axis=0),
@@ -101,6 +115,34 @@ def test_equal_constants_are_stored_once() -> None:
 
     assert first == second
     assert 1 == len(builder.initializers)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.arange(1024) / 8, TensorProto.FLOAT16),
+        (np.arange(1024) / 3, TensorProto.FLOAT),
+        (np.full(1024, 1e6), TensorProto.FLOAT),
+        (np.arange(1023) / 8, TensorProto.FLOAT),
+    ],
+)
+def test_what_float16_holds_is_stored_as_such(values: NDArray[Any], expected: int) -> None:
+    """Long constants without an error, out of range or not; short ones are not worth a node."""
+    builder = GraphBuilder()
+
+    GraphArray(builder, "x") + values
+
+    assert [expected] == [tensor.data_type for tensor in builder.initializers]
+    assert ("Cast" in {node.op_type for node in builder.nodes}) == (expected != TensorProto.FLOAT)
+
+
+def test_a_constant_in_float16_is_the_same_number() -> None:
+    """It is a float32 tensor again before anything reads it."""
+    table = np.arange(2560).reshape(512, 5) / 16
+
+    found = run_recorded(lambda xp, x: xp.matmul(x[:, 0], table.T), ROWS)
+
+    np.testing.assert_allclose(found, ROWS[:, 0] @ table.T, rtol=1e-6, atol=1e-4)
 
 
 def test_a_scalar_constant_keeps_rank_zero() -> None:
