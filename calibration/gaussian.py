@@ -89,6 +89,26 @@ class ClassGaussian:
         self._counts += other._counts
         self._roundoff = max(self._roundoff, other._roundoff)
 
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """Each class's share (K,) of the images."""
+        self._take_waiting()
+        shares: NDArray[np.float64] = self._counts / max(1, self._counts.sum())
+        return shares
+
+    def total(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean (D,) and covariance (D, D), divided by N, of all images, whatever their class.
+
+        Raises:
+            CalibrationError: If there is none.
+        """
+        self._take_waiting()
+        count = self._counts.sum()
+        if self._origin is None or not count:
+            raise CalibrationError("there is no training image to fit statistics on")
+        shift = self._sums.sum(axis=0) / count
+        return self._origin + shift, self._products / count - np.outer(shift, shift)
+
     def finish(self, *, shrinkage: float = 0.0, rank: int = 0) -> dict[str, NDArray[np.float64]]:
         """Centre, whitening matrix and whitened means.
 

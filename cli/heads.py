@@ -16,13 +16,19 @@ def heads() -> None:
     from edge_ood.scores import HEADS
 
     expect_standard_output()
-    rows = []
+    rows, compared = [], []
     for name in HEADS.names():
         head = HEADS.get(name)
         parameters = bind_parameters(head.score, {}, owner=name)
         shown = ",".join(f"{key}={value}" for key, value in parameters.items()) or "-"
         fitted = "training images" if head.fit else "-"
-        rows.append((name, ", ".join(head.inputs), fitted, shown, head.source))
+        read = [*head.inputs, *["last layer"] * head.reads_linear]
+        rows.append((name, ", ".join(read), fitted, shown, head.source))
+        if head.not_recommended:
+            compared.append(f"{name}: {head.not_recommended}.")
     say(format_table(("head", "reads", "fitted on", "parameters", "source"), rows))
+    say("Not recommended, and there for comparison:")
+    for sentence in compared:
+        say(f"  {sentence}")
     say("combined: the smallest p-value of all other scores of a file, if it is asked for.")
     say("Larger scores are more out-of-distribution, without exception.")

@@ -9,6 +9,7 @@ from edge_ood.artifact.contract import INPUT_NAME
 from edge_ood.attachment.request import Request
 from edge_ood.errors import CalibrationError
 from edge_ood.graph.assemble import assemble_reader
+from edge_ood.graph.last_layer import last_layer
 from edge_ood.graph.roundoff import feature_roundoff
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.reading import decode_each
@@ -39,12 +40,15 @@ def with_statistics(
 
     Raises:
         CalibrationError: If statistics cannot be estimated.
+        InputError: If a head needs a last layer, and there is none.
         DataError: If an image cannot be read.
     """
+    needed = any(head.head.reads_linear for head in heads)
+    linear = last_layer(request.classifier) if needed else None
     accumulators = {
         head.name: accumulator
         for head in heads
-        for accumulator in [head.accumulator(len(request.classes))]
+        for accumulator in [head.accumulator(len(request.classes), linear)]
         if accumulator is not None
     }
     if accumulators:

@@ -10,9 +10,11 @@ names and defaults are here without NumPy, so that `--help` can have them.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from edge_ood.errors import InputError
 from edge_ood.registry import Registry, Spec, bind_parameters, parse_spec
+from edge_ood.scores._fitting import Accumulator, LinearLayer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +28,7 @@ __all__ = [
     "PENULTIMATE",
     "Accumulator",
     "BoundHead",
+    "LinearLayer",
     "Outputs",
     "ScoreHead",
     "Statistics",
@@ -86,19 +89,6 @@ class Outputs:
         return {"logits": self.logits, **pair, **features}
 
 
-class Accumulator(Protocol):
-    """Statistics in the making: fed batch by batch, mergeable, finished once."""
-
-    def update(self, outputs: Outputs, labels: "NDArray[np.int64]") -> None:
-        """Take one batch into account."""
-
-    def merge(self, other: Any) -> None:
-        """Take everything that `other` saw into account."""
-
-    def finish(self) -> "dict[str, NDArray[np.float64]]":
-        """Named arrays for the head's formula."""
-
-
 @dataclass(frozen=True)
 class ScoreHead:
     """One OOD score, and all that others need to know about it.
@@ -109,6 +99,7 @@ class ScoreHead:
         score: `score(xp, outputs, statistics, **parameters) -> (N,)`, larger = more OOD.
         source: Paper and equation.
         fit: `fit(num_classes, **parameters)` gives an `Accumulator`; None where nothing is fitted.
+            It is also given `linear`, a `LinearLayer`, if the head `reads_linear`.
         summary: `summary(statistics, **parameters)` gives what the metadata tell of the fitted
             statistics, by topic; None where there is nothing to tell.
         perturbation: `perturbation(xp, outputs, statistics, **parameters)` gives losses (N,) by
@@ -127,6 +118,9 @@ class ScoreHead:
         reads_probabilities: Whether class probabilities, rounded to float32, are enough: their
             logarithms stand for the logits, and what rounds to zero for the least. Other scores
             tell images apart by what a softmax loses.
+        reads_linear: Whether it needs the classifier's last linear layer to be fitted.
+        not_recommended: Why a head that is there for comparison should not decide; empty for the
+            others.
     """
 
     name: str
@@ -139,6 +133,8 @@ class ScoreHead:
     layer_weights: str | None = None
     too_few: Callable[..., str] | None = None
     reads_probabilities: bool = False
+    reads_linear: bool = False
+    not_recommended: str = ""
 
 
 @dataclass(frozen=True)
@@ -210,10 +206,26 @@ class BoundHead:
         unweighted = {n: a for n, a in self.statistics.items() if n != _weight_of(layer)}
         return BoundHead(part, self.parameters, unweighted)
 
-    def accumulator(self, num_classes: int) -> Accumulator | None:
-        """What fits its statistics, for K classes; None where nothing is fitted."""
+    def accumulator(
+        self, num_classes: int, linear: LinearLayer | None = None
+    ) -> Accumulator | None:
+        """What fits its statistics, for K classes; None where nothing is fitted.
+
+        Raises:
+            InputError: If it needs a last linear layer, and there is none.
+        """
         fit = self.head.fit
-        return None if fit is None else fit(num_classes, **self.parameters)
+        if fit is None:
+            return None
+        if not self.head.reads_linear:
+            return fit(num_classes, **self.parameters)
+        if linear is None:
+            raise InputError(
+                f"score head {self.name!r} reads the last linear layer, and the logits of this "
+                "classifier do not come from one that reads its features",
+                hint=f"leave {self.name!r} out of --scores",
+            )
+        return fit(num_classes, linear=linear, **self.parameters)
 
     def too_few(self, counts: Sequence[int], widths: Mapping[str, int]) -> str:
         """Why so many images by class are too few for features this wide; empty if they are not."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from edge_ood.calibration.gaussian import ClassGaussian
 from edge_ood.registry import Count, Fraction, NonNegative
 from edge_ood.scores import FEATURES_PREFIX, Outputs, ScoreHead, Statistics
+from edge_ood.scores._features import unit_rows
 
 _ROWS = ((1,), (1,))
 """Axes of a product of rows with rows, `a @ b.T`: a matrix that is stored once serves both ways."""
@@ -20,9 +21,16 @@ class LayerGaussians:
     """Fits one class-conditional Gaussian per feature layer."""
 
     def __init__(
-        self, num_classes: int, *, shrinkage: float = 0.0, rank: int = 0, **parameters: Any
+        self,
+        num_classes: int,
+        *,
+        shrinkage: float = 0.0,
+        rank: int = 0,
+        normalize: bool = True,
+        **parameters: Any,
     ) -> None:
         self._num_classes = num_classes
+        self._normalize = normalize
         self._shrinkage = shrinkage
         self._rank = rank
         self._layers: dict[str, ClassGaussian] = {}
@@ -30,7 +38,8 @@ class LayerGaussians:
     def update(self, outputs: Outputs, labels: NDArray[np.int64]) -> None:
         """Take one batch of features (N, D_l) and labels (N,) into account."""
         for layer, features in outputs.features.items():
-            self._gaussian(layer).update(features, labels, roundoff=outputs.roundoff)
+            rows = unit_rows(np, np.asarray(features, np.float64)) if self._normalize else features
+            self._gaussian(layer).update(rows, labels, roundoff=outputs.roundoff)
 
     def merge(self, other: "LayerGaussians") -> None:
         """Take everything that `other` saw into account."""
@@ -62,6 +71,7 @@ def mahalanobis(
     weights: Literal["uniform", "fgsm", "outliers"] = "uniform",
     shrinkage: Fraction = 0.0,
     rank: Count = 0,
+    normalize: bool = True,
 ) -> Any:
     """Weighted sum over layers of the squared distance to the nearest class mean.
 
@@ -82,18 +92,20 @@ def mahalanobis(
         rank: Principal directions of each covariance that are kept, for a small file: wide
             features take D * rank numbers instead of D * D. Along the others, whose distances are
             not lost, all variances count as their mean. 0 keeps all.
+        normalize: Features of length one, in fit and score alike (Mahalanobis++).
 
     Returns:
         Scores of shape (N,), dimensionless; larger is more out-of-distribution. With one layer it
         is the squared distance, >= 0; a regression may give a layer a negative weight.
 
-    Source: Lee et al. 2018, arXiv:1807.03888, eq. 2 without its factor -1, section 2.2. The
+    Source: Lee et al. 2018, arXiv:1807.03888, eq. 2 without its factor -1, section 2.2; features of
+    length one from Mueller & Hein 2025, arXiv:2505.18032, section 4. The
     nearest class is found by the expanded square (one matmul), the distance by differences, which
     do not cancel. The regression's intercept is left out. The cut is not in the paper; Kamoi and
     Kobayashi 2020, arXiv:2003.00402, found that what detects is not what classifies, so the small
     directions stay, as one.
     """
-    distances = layer_distances(xp, outputs, statistics)
+    distances = layer_distances(xp, outputs, statistics, normalize=normalize)
     weighted = [
         distance * statistics[f"{layer}/weight"] if f"{layer}/weight" in statistics else distance
         for layer, distance in distances.items()
@@ -137,19 +149,22 @@ def too_few_images(
 
 
 def own_distances(
-    xp: Any, outputs: Outputs, statistics: Statistics, **parameters: Any
+    xp: Any, outputs: Outputs, statistics: Statistics, *, normalize: bool, **parameters: Any
 ) -> dict[str, Any]:
     """Squared distance (N,) of each layer to its nearest class, which its own step descends."""
-    distances = layer_distances(xp, outputs, statistics)
+    distances = layer_distances(xp, outputs, statistics, normalize=normalize)
     return {FEATURES_PREFIX + layer: distance for layer, distance in distances.items()}
 
 
-def layer_distances(xp: Any, outputs: Outputs, statistics: Statistics) -> dict[str, Any]:
+def layer_distances(
+    xp: Any, outputs: Outputs, statistics: Statistics, *, normalize: bool
+) -> dict[str, Any]:
     """Squared Mahalanobis distance (N,), >= 0, to the nearest class mean, by layer."""
     distances = {}
     for layer, features in outputs.features.items():
         own = {name: statistics.get(f"{layer}/{name}") for name in _NAMES}
-        parts = _whitened(xp, features, own)
+        rows = unit_rows(xp, features) if normalize else features
+        parts = _whitened(xp, rows, own)
         # Half the squared distance to each class, without what is the same for all of them.
         halves = [
             (xp.sum(means * means, axis=1) / 2 - xp.tensordot(z, means, axes=_ROWS)) * precision
@@ -186,7 +201,7 @@ HEAD = ScoreHead(
     "mahalanobis",
     ("features",),
     mahalanobis,
-    source="Lee et al. 2018, eq. 2, section 2.2",
+    source="Lee et al. 2018, eq. 2; Mueller & Hein 2025, section 4",
     fit=LayerGaussians,
     summary=kept_variance,
     perturbation=own_distances,

@@ -134,6 +134,11 @@ def test_statistics_from_unlabelled_calibration_images_are_refused(
         attach(replace(request_, calibration=unlabelled, options=options), tmp_path / "x.onnx")
 
 
+def unit_rows(rows: np.ndarray) -> np.ndarray:
+    """Rows of length one, as the head takes them."""
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+
+
 def test_mahalanobis_scores_equal_scikit_learn(
     request_: Request, run_path: Path, artifact_path: Path, image_folder: Path
 ) -> None:
@@ -145,7 +150,7 @@ def test_mahalanobis_scores_equal_scikit_learn(
         images, _ = decode_all(paths, run.config.preprocess)
         with torch.inference_mode():
             outputs = model(torch.from_numpy(run.config.preprocess.normalise(images)))
-        return np.asarray(outputs.features["penultimate"])
+        return unit_rows(np.asarray(outputs.features["penultimate"]))
 
     training = features(request_.training.paths)
     labels = request_.training.labels
@@ -185,7 +190,7 @@ def test_every_layer_has_the_covariance_of_scikit_learn(
 
     assert [*names, "penultimate"] == list(features)
     for layer, tensor in features.items():
-        found = np.asarray(tensor)
+        found = unit_rows(np.asarray(tensor))
         means = np.stack([found[labels == k].mean(axis=0) for k in range(8)])
         covariance = EmpiricalCovariance().fit(found - means[labels])
         expected = np.stack([covariance.mahalanobis(found[:20] - mean) for mean in means], axis=1)

@@ -72,7 +72,8 @@ def test_statistics_come_through_the_converted_network(
     model.graph.output.add(name=inner)
     session = open_session(model.SerializeToString(), provider="cpu")
     pixels = np.stack([Preprocess(8).decode(p.read_bytes()) for p in request_.training.paths])
-    features, distances = session.run([inner, "mahalanobis"], {"images": pixels})
+    found, distances = session.run([inner, "mahalanobis"], {"images": pixels})
+    features = found / np.linalg.norm(found.astype(np.float64), axis=1, keepdims=True)
     labels = request_.training.labels
     assert labels is not None
     means = np.stack([features[labels == k].mean(axis=0, dtype=np.float64) for k in range(8)])

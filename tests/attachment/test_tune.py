@@ -184,7 +184,7 @@ def layer_distances(request: Request, head: BoundHead, images: np.ndarray) -> np
 
 def test_uniform_weights_are_one_over_the_deviation(request_of: Callable[..., Request]) -> None:
     """Every layer's distance of training images gets deviation 1, and the metadata has it."""
-    request = request_of("mahalanobis")
+    request = request_of("mahalanobis:normalize=false")
     tuning, head = tuned(request)
     known = layer_distances(request, head, pixels(request.training))
 
@@ -201,7 +201,7 @@ def test_uniform_weights_are_one_over_the_deviation(request_of: Callable[..., Re
 
 def test_what_a_rank_keeps_is_reported(request_of: Callable[..., Request]) -> None:
     """Of each layer that has more directions than that; the share is scikit-learn's."""
-    request = request_of("mahalanobis:rank=3")
+    request = request_of("mahalanobis:rank=3,normalize=false")
     assert request.training.labels is not None
     model = request.classifier
     session = open_session(model.SerializeToString(), provider="cpu")
@@ -226,7 +226,7 @@ def test_fitted_weights_are_those_of_a_logistic_regression(
     request_of: Callable[..., Request], source: str
 ) -> None:
     """Standardised distances of training images against outliers, or FGSM images."""
-    request = request_of(f"mahalanobis:weights={source}")
+    request = request_of(f"mahalanobis:weights={source},normalize=false")
     tuning, head = tuned(request)
     ood_images = pixels(request.outliers) if source == "outliers" else adversarial(request)
     both = [layer_distances(request, head, p) for p in (pixels(request.training), ood_images)]

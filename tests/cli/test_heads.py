@@ -10,7 +10,7 @@ def test_every_head_is_listed_with_its_source() -> None:
     """One line each, in name order, with what it reads."""
     result = CliRunner().invoke(app, ["heads"])
 
-    lines = result.stdout.splitlines()[2:-2]
+    lines = result.stdout.partition("\nNot recommended")[0].splitlines()[2:]
     assert 0 == result.exit_code
     assert HEADS.names() == [line.split()[0] for line in lines]
     for line in lines:
@@ -35,3 +35,13 @@ def test_the_direction_is_said() -> None:
     text = CliRunner().invoke(app, ["heads"]).stdout
 
     assert "Larger scores are more out-of-distribution" in text.splitlines()[-1]
+
+
+def test_what_is_there_for_comparison_alone_is_said_with_the_reason() -> None:
+    """Between the table and the last lines."""
+    text = CliRunner().invoke(app, ["heads"]).stdout
+
+    compared = [name for name in HEADS.names() if HEADS.get(name).not_recommended]
+    assert "ash" in compared
+    for name in compared:
+        assert f"  {name}: {HEADS.get(name).not_recommended}." in text.splitlines()

@@ -23,7 +23,7 @@ from edge_ood.torch_export.export import request_of
 from edge_ood.training.run_directory import read_run
 from edge_ood.training.run_weights import load_model
 
-HEADS = "energy,mahalanobis:epsilon=0.004,odin:epsilon=0.004"
+HEADS = "energy,mahalanobis:epsilon=0.004,normalize=false,odin:epsilon=0.004"
 LAYERS = ("trunk.stages.0", "trunk.stages.1")
 SPREAD = 2e-2  # of the interquartile range, for the rare image with a gradient of nearly zero
 TYPICAL = 1e-4  # of it, for nine images in ten

@@ -1,6 +1,7 @@
 """What every score head keeps, whatever it computes: a new file gets this battery by its name."""
 
 from dataclasses import fields
+from functools import cache
 
 import array_api_compat.numpy as numpy_namespace
 import numpy as np
@@ -9,17 +10,29 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from edge_ood.graph.array import OPSET, GraphArray, GraphBuilder, GraphNamespace
+from edge_ood.graph.array import OPSET, GraphArray, GraphBuilder
+from edge_ood.graph.namespace import GraphNamespace
 from edge_ood.registry import bind_parameters, parse_spec
-from edge_ood.scores import HEADS, BoundHead, Outputs, bind_head
+from edge_ood.scores import HEADS, BoundHead, LinearLayer, Outputs, bind_head
 
-CLASSES, DIMENSIONS = 4, 6
+CLASSES, DIMENSIONS = 4, 160
+IMAGES = 240  # of a batch that statistics are fitted on; together more than there are features
 FLOAT64 = 1e-12  # relative; the same formula in another order of sums
 LEAST_PROBABILITY = 1e-30  # that a classifier without logits is adopted with
 FLOAT32 = 1e-4  # of the scores' spread; whitened float32 features are the worst
-CENTRES = 8 * np.eye(CLASSES, DIMENSIONS)
+CENTRES = 30 * np.eye(CLASSES, DIMENSIONS)
+LINEAR = LinearLayer(CENTRES / 30, np.linspace(-0.5, 0.5, CLASSES))
 
-VARIANTS = ("mahalanobis:rank=2",)
+VARIANTS = (
+    "gen:classes=2",
+    "knn:bank=40,k=3",
+    "mahalanobis:normalize=false",
+    "mahalanobis:rank=2",
+    "nci:alpha=0.1",
+    "residual:dimensions=100",
+    "rmd:normalize=false",
+    "vim:origin=weights",
+)
 FITTED = [name for name in HEADS.names() if HEADS.get(name).fit is not None]
 WEIGHTED = [name for name in HEADS.names() if HEADS.get(name).layer_weights is not None]
 OF_PROBABILITIES = [name for name in HEADS.names() if HEADS.get(name).reads_probabilities]
@@ -57,8 +70,10 @@ def id_outputs(count, seed=0):
     """Images of the classes in turn: sure logits, features around the class's centre."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % CLASSES
-    logits = 9 * np.eye(CLASSES)[labels] + rng.normal(size=(count, CLASSES))
-    return outputs_of(logits, CENTRES[labels] + rng.normal(size=(count, DIMENSIONS))), labels
+    logits = 30 * np.eye(CLASSES)[labels] + rng.normal(size=(count, CLASSES))
+    return outputs_of(
+        logits, np.abs(CENTRES[labels] + rng.normal(size=(count, DIMENSIONS)))
+    ), labels
 
 
 def mixed(count, seed=1):
@@ -66,20 +81,25 @@ def mixed(count, seed=1):
     rng = np.random.default_rng(seed)
     spread = rng.uniform(0.5, 6, (count, 1))
     logits = spread * rng.normal(size=(count, CLASSES))
-    return outputs_of(logits, spread * rng.normal(size=(count, DIMENSIONS)))
+    return outputs_of(logits, np.abs(spread * rng.normal(size=(count, DIMENSIONS))))
+
+
+@cache
+def fitted(spec):
+    """A head by its text, fitted in three batches where it fits anything."""
+    bound = bind_head(spec)
+    accumulator = bound.accumulator(CLASSES, LINEAR)
+    if accumulator is None:
+        return bound
+    for seed in range(3):
+        accumulator.update(*id_outputs(IMAGES, seed))
+    return BoundHead(bound.head, bound.parameters, accumulator.finish())
 
 
 @pytest.fixture
 def head(spec):
-    """The head, fitted in three batches where it fits anything."""
-    found = HEADS.get(spec.name)
-    parameters = bind_parameters(found.score, spec.parameters, owner=spec.name)
-    if found.fit is None:
-        return BoundHead(found, parameters)
-    accumulator = found.fit(CLASSES, **parameters)
-    for seed in range(3):
-        accumulator.update(*id_outputs(40, seed))
-    return BoundHead(found, parameters, accumulator.finish())
+    """The head, fitted."""
+    return fitted(str(spec))
 
 
 def in_numpy(head, outputs):
@@ -129,7 +149,7 @@ def test_ood_images_score_higher(head):
     """Larger is more out-of-distribution: no doubt-free image outscores a hopeless one."""
     near, _ = id_outputs(12, seed=5)
     # Equal logits of the first head, another opinion of the second, features far from any centre.
-    far = outputs_of(np.zeros((5, CLASSES)), np.full((5, DIMENSIONS), -50.0))
+    far = outputs_of(np.zeros((5, CLASSES)), np.full((5, DIMENSIONS), -0.5))
 
     assert in_numpy(head, near).max() < in_numpy(head, far).min()
 
@@ -193,49 +213,48 @@ def test_the_formula_gives_the_same_as_onnx_nodes(head, count):
 @pytest.mark.parametrize("name", FITTED)
 def test_merged_statistics_give_the_same_scores(name):
     """Accumulators merged give the scores of one that saw everything."""
-    head = HEADS.get(name)
-    parameters = bind_parameters(head.score, {}, owner=name)
-    batches = [id_outputs(20, seed) for seed in range(4)]
-    whole, first, second = (head.fit(CLASSES) for _ in range(3))
+    bound = bind_head(name)
+    batches = [id_outputs(IMAGES, seed) for seed in range(4)]
+    whole, first, second = (bound.accumulator(CLASSES, LINEAR) for _ in range(3))
     for position, batch in enumerate(batches):
         whole.update(*batch)
         (first if position == 0 else second).update(*batch)
 
     first.merge(second)
 
-    expected, merged = (BoundHead(head, parameters, fit.finish()) for fit in (whole, first))
+    expected, merged = (
+        BoundHead(bound.head, bound.parameters, fit.finish()) for fit in (whole, first)
+    )
     np.testing.assert_allclose(in_numpy(merged, mixed(8)), in_numpy(expected, mixed(8)), rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", WEIGHTED)
 def test_layers_are_weighted_and_summed(name):
     """The score of several layers is the sum of those of each alone, times its weight."""
-    head = HEADS.get(name)
-    accumulator = head.fit(CLASSES)
-    accumulator.update(*id_outputs(40))
-    fitted = BoundHead(head, bind_parameters(head.score, {}, owner=name), accumulator.finish())
+    bound = fitted(name)
     weights, outputs = {"early": np.array(3.0), "penultimate": np.array(0.25)}, mixed(6)
 
-    found = in_numpy(fitted.with_weights(weights), outputs)
+    found = in_numpy(bound.with_weights(weights), outputs)
 
-    alone = [in_numpy(fitted.of_layer(layer), outputs) for layer in weights]
+    alone = [in_numpy(bound.of_layer(layer), outputs) for layer in weights]
     np.testing.assert_allclose(3 * alone[0] + 0.25 * alone[1], found, rtol=FLOAT64)
-    assert fitted.weights_source in ("uniform", "outliers", "fgsm")
+    assert bound.weights_source in ("uniform", "outliers", "fgsm")
 
 
 @pytest.mark.parametrize("name", OF_PROBABILITIES)
 def test_logarithms_of_probabilities_do_for_logits(name):
     """Rounded to float32, they give the score of the logits; what rounds to zero is the least."""
-    head = bind_head(name)
+    head = fitted(name)
     logits = np.concatenate([mixed(9).logits, 120.0 * np.eye(CLASSES)])
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     exact = odds / odds.sum(axis=1, keepdims=True)
     rounded = np.log(np.maximum(exact.astype(np.float32).astype(float), LEAST_PROBABILITY))
 
-    found = in_numpy(head, Outputs(rounded))
+    features = mixed(len(logits)).features
+    found = in_numpy(head, Outputs(rounded, features=features))
 
     lost = exact.min(axis=1) < LEAST_PROBABILITY
-    expected = in_numpy(head, Outputs(logits))
+    expected = in_numpy(head, Outputs(logits, features=features))
     close = {"rtol": 1e-6, "atol": 1e-29}
     np.testing.assert_allclose(expected[~lost], found[~lost], **close)
     assert (found[lost] >= expected[lost]).all()

@@ -1,5 +1,7 @@
 """Mahalanobis distance: by hand, by scikit-learn, and its ranking by pytorch-ood."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from sklearn.covariance import EmpiricalCovariance
@@ -7,6 +9,9 @@ from sklearn.decomposition import PCA
 
 from edge_ood.scores import Outputs
 from edge_ood.scores.mahalanobis import LayerGaussians, mahalanobis, own_distances, too_few_images
+
+mahalanobis, own_distances = (partial(f, normalize=False) for f in (mahalanobis, own_distances))
+normalized = partial(mahalanobis, normalize=True)
 
 CLASSES, DIMENSIONS = 3, 5
 PLAIN = {"centre": np.zeros(2), "whitening": np.eye(2), "means": np.array([[0.0, 0], [10, 0]])}
@@ -33,7 +38,7 @@ def training_set():
 
 def fitted(features, labels, **parameters):
     """The head's statistics."""
-    accumulator = LayerGaussians(CLASSES, **parameters)
+    accumulator = LayerGaussians(CLASSES, **{"normalize": False, **parameters})
     accumulator.update(features_only(features), labels)
     return accumulator.finish()
 
@@ -153,6 +158,30 @@ def test_each_layer_descends_its_own_distance():
     assert {"features/early", "features/penultimate"} == losses.keys()
     assert pytest.approx(25) == losses["features/early"][0]
     assert pytest.approx(4) == losses["features/penultimate"][0]
+
+
+def test_features_of_length_one_are_scikit_learns_distance_between_directions():
+    """By default lengths do not count, when fitted and when scored."""
+    features, labels = training_set()
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    means = np.stack([unit[labels == c].mean(axis=0) for c in range(CLASSES)])
+    covariance = EmpiricalCovariance().fit(unit - means[labels])
+    points = np.random.default_rng(1).normal(size=(40, DIMENSIONS))
+    directions = points / np.linalg.norm(points, axis=1, keepdims=True)
+    expected = np.min([covariance.mahalanobis(directions - mean) for mean in means], axis=0)
+    statistics = fitted(features, labels, normalize=True)
+
+    for scale in (1, 7e3):
+        scores = normalized(np, features_only(scale * points), statistics)
+
+        np.testing.assert_allclose(scores, expected, rtol=1e-9)
+
+
+def test_a_row_of_zeros_has_a_distance():
+    """It has no direction: it stays where it is."""
+    statistics = fitted(*training_set(), normalize=True)
+
+    assert np.isfinite(normalized(np, features_only(np.zeros((1, DIMENSIONS))), statistics)).all()
 
 
 @pytest.mark.parametrize(
