@@ -27,7 +27,7 @@ class Remembered(ForeignNetwork):
         Raises:
             ArtifactError: If it cannot run.
         """
-        keys = [(convention, hashlib.sha256(np.ascontiguousarray(p)).digest()) for p in pixels]
+        keys = [(convention, hashlib.sha256(p.tobytes()).digest()) for p in pixels]
         new = [number for number, key in enumerate(keys) if key not in self._rows]
         if new:
             rows = self._network(pixels[new], convention)

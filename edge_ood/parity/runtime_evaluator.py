@@ -88,7 +88,7 @@ class _Nudged:
         return self.evaluator.perturbed(head, self._nudged(images), preprocess)
 
     def _nudged(self, images: NDArray[Any]) -> NDArray[Any]:
-        return images + images.dtype.type(self.by * np.abs(images).max())
+        return np.asarray(images + images.dtype.type(self.by * np.abs(images).max()))
 
 
 def other_runs(classifier: onnx.ModelProto, program: RuntimeEvaluator) -> tuple[Evaluator, ...]:
