@@ -20,7 +20,7 @@ _MADE = (
     *("digits.onnx", "digits.parity.json", "digits.report.html", "scores.csv", "evaluation.html"),
 )
 
-_SCORES = "energy,gen,mahalanobis,mcd_l1,msp,nci,odin,rmd,uniform_ce"
+_SCORES = "energy,gen,mahalanobis,mcd_l1,msp,nci,odin,rmd"
 """Of every kind: what reads logits, a second head, features, the last layer, a gradient."""
 
 

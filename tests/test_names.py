@@ -22,6 +22,7 @@ NAMING = ("scores", "objectives", "recipes")
 
 ALLOWED = {
     ("training", "cross-entropy"): "default of --objective",
+    ("graph", "scale"): "a step behind the logits, and an attribute of ONNX",
     ("report", "energy"): "the page of a run says which head has the numbers that it shows",
 }
 

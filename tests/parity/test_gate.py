@@ -114,10 +114,11 @@ def scale_whitening(model: onnx.ModelProto) -> None:
 
 
 def reads_features(model: onnx.ModelProto, product: onnx.NodeProto) -> bool:
-    """Whether a node is the product of a head with the features, less their centre."""
+    """Whether a node is the product of a head with features of length one, less their centre."""
     made_by = {o: n for n in model.graph.node for o in n.output}
-    source = made_by.get(product.input[0]) if product.op_type == "MatMul" else None
-    return source is not None and "classifier/features/penultimate" in source.input
+    centred = made_by.get(product.input[0]) if product.op_type == "MatMul" else None
+    divided = made_by.get(centred.input[0]) if centred is not None else None
+    return divided is not None and "classifier/features/penultimate" in divided.input
 
 
 def hot_softmax(model: onnx.ModelProto) -> None:

@@ -1,0 +1,95 @@
+"""Heads on features that pytorch-ood has not: by scikit-learn, SciPy and by hand."""
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax, logsumexp, rel_entr, softmax
+from sklearn.decomposition import PCA
+from sklearn.metrics.pairwise import cosine_similarity
+from sklearn.preprocessing import StandardScaler, normalize
+
+from edge_ood.scores import BoundHead, LinearLayer, Outputs, bind_head
+
+CLASSES, WIDTH = 3, 12
+RNG = np.random.default_rng(0)
+LABELS = np.arange(90) % CLASSES
+CENTRES = 3 * RNG.random((CLASSES, WIDTH))
+KNOWN = np.abs(CENTRES[LABELS] + RNG.normal(size=(90, WIDTH)))
+MIXED = np.abs(3 * RNG.normal(size=(20, WIDTH)))
+LINEAR = LinearLayer(RNG.normal(size=(CLASSES, WIDTH)) / 4, RNG.normal(size=CLASSES))
+
+
+def logits_of(features):
+    """What the last layer gives."""
+    return features @ LINEAR.weight.T + LINEAR.bias
+
+
+def outputs_of(features):
+    """Features, and the logits that follow."""
+    return Outputs(logits_of(features), features={"penultimate": features})
+
+
+def ours(spec):
+    """Scores of the mixed images, fitted on the known ones."""
+    bound = bind_head(spec)
+    accumulator = bound.accumulator(CLASSES, LINEAR)
+    accumulator.update(outputs_of(KNOWN), LABELS)
+    fitted = BoundHead(bound.head, bound.parameters, accumulator.finish())
+    return fitted.score(np, outputs_of(MIXED))
+
+
+def test_ctm_is_scikit_learns_cosine_to_the_mean_directions():
+    """The largest of them, with the other sign."""
+    unit = normalize(KNOWN)
+    means = np.stack([unit[LABELS == label].mean(axis=0) for label in range(CLASSES)])
+
+    np.testing.assert_allclose(ours("ctm"), -cosine_similarity(MIXED, means).max(axis=1))
+
+
+def test_neco_is_the_share_that_scikit_learns_components_keep():
+    """Of standardised features, times the largest logit, with the other sign."""
+    scaler = StandardScaler().fit(KNOWN)
+    components = PCA(0.9, svd_solver="full").fit(scaler.transform(KNOWN)).components_
+    standard = scaler.transform(MIXED)
+    share = np.linalg.norm(standard @ components.T, axis=1) / np.linalg.norm(standard, axis=1)
+
+    expected = -logits_of(MIXED).max(axis=1) * share
+    np.testing.assert_allclose(ours("neco"), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("dimensions", [3, 10])
+def test_residual_is_what_scikit_learns_components_leave(dimensions):
+    """Of directions, whichever side of the subspace is stored."""
+    found = PCA(dimensions).fit(normalize(KNOWN))
+    rows = normalize(MIXED)
+    rebuilt = found.inverse_transform(found.transform(rows))
+
+    expected = np.linalg.norm(rows - rebuilt, axis=1)
+    np.testing.assert_allclose(ours(f"residual:dimensions={dimensions}"), expected, rtol=1e-9)
+
+
+def test_kl_matching_is_scipys_divergence_from_the_nearest_mean():
+    """Of the probabilities, from the mean probabilities of each class."""
+    shares = softmax(logits_of(KNOWN), axis=1)
+    means = np.stack([shares[LABELS == label].mean(axis=0) for label in range(CLASSES)])
+    own = softmax(logits_of(MIXED), axis=1)
+
+    expected = rel_entr(own[:, None], means[None]).sum(axis=2).min(axis=1)
+    np.testing.assert_allclose(ours("kl_matching"), expected, rtol=1e-6)
+
+
+def test_bfact_is_a_butterworth_filter_in_front_of_the_last_layer():
+    """Second order: at the cut-off a feature is divided by the root of two."""
+    cut_off = np.quantile(KNOWN.astype(np.float32), 0.95)
+    damped = MIXED * np.array([1 / np.sqrt(1 + (h / cut_off) ** 4) for h in MIXED])
+
+    np.testing.assert_allclose(ours("bfact"), -logsumexp(logits_of(damped), axis=1), rtol=1e-6)
+
+
+def test_gen_by_hand():
+    """Two classes of one half each, and a third that hardly counts, are 2 * 4^-gamma and more."""
+    logits = np.array([[0.0, 0.0, -60.0]])
+    rest = np.exp(0.1 * log_softmax(logits, axis=1)[0, 2])
+
+    found = bind_head("gen").score(np, Outputs(logits))
+
+    np.testing.assert_allclose(found, [2 * 4**-0.1 + rest], rtol=1e-12)
