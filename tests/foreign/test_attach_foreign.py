@@ -146,7 +146,9 @@ def test_a_network_of_torchvision_has_the_scores_of_pytorch_ood(
     for head, expected in scores.items():
         np.testing.assert_allclose(found.scores[head], expected, rtol=1e-3, atol=FLOAT32)
     assert training.labels is not None
-    features, fitted = (rows / rows.norm(dim=1, keepdim=True) for rows in (features, fitted))
+    features, fitted = (
+        rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (features, fitted)
+    )
     means = np.stack([fitted[training.labels == k].mean(axis=0) for k in range(3)])
     covariance = EmpiricalCovariance().fit(fitted - means[training.labels])
     distances = np.min([covariance.mahalanobis(features - mean) for mean in means], axis=0)
