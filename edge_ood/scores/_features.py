@@ -12,6 +12,7 @@ __all__ = [
     "OfGaussian",
     "OfRows",
     "at_least",
+    "fitted_rows",
     "float16_rows",
     "largest",
     "length",
@@ -76,6 +77,12 @@ def length(xp: Any, rows: Any) -> Any:
 def unit_rows(xp: Any, rows: Any) -> Any:
     """Rows (N, D) of length one; zeros stay zeros."""
     return rows / length(xp, rows)
+
+
+def fitted_rows(features: Any, *, normalize: bool) -> NDArray[np.float64]:
+    """Features (N, D) as statistics are fitted on them, of length one if asked for."""
+    rows = np.asarray(features, np.float64)
+    return np.asarray(unit_rows(np, rows)) if normalize else rows
 
 
 def at_least(xp: Any, x: Any, least: float) -> Any:

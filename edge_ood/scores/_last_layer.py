@@ -14,6 +14,7 @@ from edge_ood.scores._features import OfRows, at_least, largest
 from edge_ood.scores._softmax import logsumexp
 
 __all__ = [
+    "activation_quantile",
     "activations",
     "check_shapeable",
     "energy_of",
@@ -50,6 +51,17 @@ def activations(num_classes: int, finish: Callable[[Rows], dict[str, Rows]]) -> 
         return finish(rows)
 
     return OfRows(ClassBank(num_classes, _SAMPLED), finished)
+
+
+def activation_quantile(
+    num_classes: int, name: str, quantile: float, linear: LinearLayer
+) -> OfRows:
+    """Fits one quantile of all activations, under a name, beside the last layer."""
+
+    def finish(rows: Rows) -> dict[str, Rows]:
+        return {name: np.asarray(np.quantile(rows, quantile)), **linear_arrays(linear)}
+
+    return activations(num_classes, finish)
 
 
 def rectified(xp: Any, features: Any) -> Any:

@@ -2,22 +2,15 @@
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edge_ood.registry import Fraction
 from edge_ood.scores import LinearLayer, Outputs, ScoreHead, Statistics
 from edge_ood.scores._features import OfRows, penultimate
-from edge_ood.scores._last_layer import activations, energy_of, linear_arrays
+from edge_ood.scores._last_layer import activation_quantile, energy_of
 
 
 def cut_off(num_classes: int, *, quantile: float, linear: LinearLayer, **parameters: Any) -> OfRows:
     """Fits the quantile of all activations."""
-
-    def finish(rows: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        return {"cut_off": np.asarray(np.quantile(rows, quantile)), **linear_arrays(linear)}
-
-    return activations(num_classes, finish)
+    return activation_quantile(num_classes, "cut_off", quantile, linear)
 
 
 def bfact(xp: Any, outputs: Outputs, statistics: Statistics, *, quantile: Fraction = 0.95) -> Any:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from edge_ood.calibration.gaussian import ClassGaussian
 from edge_ood.registry import Count, Fraction, NonNegative
 from edge_ood.scores import FEATURES_PREFIX, Outputs, ScoreHead, Statistics
-from edge_ood.scores._features import unit_rows
+from edge_ood.scores._features import fitted_rows, unit_rows
 
 _ROWS = ((1,), (1,))
 """Axes of a product of rows with rows, `a @ b.T`: a matrix that is stored once serves both ways."""
@@ -38,7 +38,7 @@ class LayerGaussians:
     def update(self, outputs: Outputs, labels: NDArray[np.int64]) -> None:
         """Take one batch of features (N, D_l) and labels (N,) into account."""
         for layer, features in outputs.features.items():
-            rows = unit_rows(np, np.asarray(features, np.float64)) if self._normalize else features
+            rows = fitted_rows(features, normalize=self._normalize)
             self._gaussian(layer).update(rows, labels, roundoff=outputs.roundoff)
 
     def merge(self, other: "LayerGaussians") -> None:

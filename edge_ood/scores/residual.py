@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from edge_ood.calibration.gaussian import ClassGaussian
 from edge_ood.registry import Count
 from edge_ood.scores import Outputs, ScoreHead, Statistics
-from edge_ood.scores._features import OfGaussian, penultimate, unit_rows
+from edge_ood.scores._features import OfGaussian, fitted_rows, penultimate, unit_rows
 from edge_ood.scores._subspace import minor_directions, off_subspace
 
 
@@ -22,8 +22,7 @@ def subspace(
         return {"centre": centre, **minor_directions(covariance, dimensions)}
 
     def rows(outputs: Outputs) -> Any:
-        features = np.asarray(penultimate(outputs), np.float64)
-        return unit_rows(np, features) if normalize else features
+        return fitted_rows(penultimate(outputs), normalize=normalize)
 
     return OfGaussian(ClassGaussian(num_classes), finish, rows)
 

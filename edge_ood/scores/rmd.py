@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from edge_ood.calibration.gaussian import ClassGaussian
 from edge_ood.scores import Outputs, ScoreHead, Statistics
-from edge_ood.scores._features import OfGaussian, penultimate, unit_rows
+from edge_ood.scores._features import OfGaussian, fitted_rows, penultimate, unit_rows
 
 _ROUNDING = 1e-12
 
@@ -29,8 +29,7 @@ def discriminants(num_classes: int, *, normalize: bool, **parameters: Any) -> Of
         }
 
     def rows(outputs: Outputs) -> Any:
-        features = np.asarray(penultimate(outputs), np.float64)
-        return unit_rows(np, features) if normalize else features
+        return fitted_rows(penultimate(outputs), normalize=normalize)
 
     return OfGaussian(ClassGaussian(num_classes), finish, rows)
 
