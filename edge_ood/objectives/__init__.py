@@ -28,6 +28,7 @@ __all__ = [
     "bind_objective",
     "cross_entropy_by_head",
     "example_with",
+    "head_factor_of",
     "logits_by_head",
     "needs_of",
 ]
@@ -41,10 +42,17 @@ OBJECTIVES = Registry("edge_ood.objectives", kind="objective", attribute="OBJECT
 class Model(Protocol):
     """The network in training."""
 
-    def __call__(self, images: Tensor, *, detached_heads: Sequence[int] = ()) -> Outputs:
+    def __call__(
+        self,
+        images: Tensor,
+        *,
+        detached_heads: Sequence[int] = (),
+        head_inputs: Callable[[Tensor], Tensor] | None = None,
+    ) -> Outputs:
         """Outputs of normalised images (N, 3, S, S); each call is a forward pass of its own.
 
-        No gradient reaches the trunk from the heads with the positions `detached_heads`.
+        No gradient reaches the trunk from the heads with the positions `detached_heads`. The heads
+        read `head_inputs(features)` of the penultimate features (N, D), or these themselves.
         """
 
 
@@ -119,6 +127,10 @@ class Objective:
         energy_bounds: Names of two parameters in nats: the energy below which a training image
             costs nothing more, and that above which an outlier does not; none by default. Those
             that nobody gave are measured where `needs.trained` says so.
+        head_factor: `head_factor(**parameters)`: what turns the weights of the linear heads, not
+            their biases, from what the steps train into what is exported. The saved run is an
+            ordinary network with the product in it. Validation, measurements and energies are of
+            that network, before the last step, too, and weights to start from are divided first.
     """
 
     name: str
@@ -127,6 +139,7 @@ class Objective:
     needs: Callable[..., Needs] = lambda **parameters: Needs()
     measure: Callable[..., Measured] | None = None
     energy_bounds: tuple[str, str] | None = None
+    head_factor: Callable[..., float] = lambda **parameters: 1.0
 
 
 def bind_objective(objective: str | Spec) -> Spec:
@@ -154,6 +167,18 @@ def needs_of(objective: str | Spec) -> Needs:
     spec = bind_objective(objective)
     found: Objective = OBJECTIVES.get(spec.name)
     return found.needs(**spec.parameters)
+
+
+def head_factor_of(objective: str | Spec) -> float:
+    """What the heads' weights are multiplied by when training has ended, see `Objective`.
+
+    Raises:
+        UnknownNameError: If the objective or a parameter does not exist; the hint has the closest.
+        InputError: If a parameter has the wrong type.
+    """
+    spec = bind_objective(objective)
+    found: Objective = OBJECTIVES.get(spec.name)
+    return found.head_factor(**spec.parameters)
 
 
 def example_with(role: str | None) -> str:

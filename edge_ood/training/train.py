@@ -274,7 +274,7 @@ def _write_finished(output: Path, session: Session, state: State, energies: Ener
     """Write the weights; the checkpoint goes last, so that a kill in between loses nothing."""
     write_metrics(output, state.epochs)
     write_energies(output, energies)
-    weights = {name: t.cpu().contiguous() for name, t in session.classifier.state_dict().items()}
+    weights = {name: t.cpu().contiguous() for name, t in session.exported().state_dict().items()}
     with atomic_output(output / "model.safetensors") as temporary:
         temporary.write_bytes(safetensors.torch.save(weights))
     (output / "last.ckpt").unlink(missing_ok=True)

@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 from tiny_training import CPU, SETTINGS, SIDE
 
-from edge_ood.errors import ArtifactError, DataError, InputError
+from edge_ood.errors import ArtifactError, ChanceLevelError, DataError, InputError
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import content_hash, decode_all
 from edge_ood.objectives import OBJECTIVES, bind_objective, needs_of
@@ -218,7 +218,9 @@ def test_an_interrupted_run_ends_with_the_same_weights(
     """Whatever the objective: resumed after an epoch, it ends with the same bits."""
     images = with_outliers if needs_of(name).folders else folders
     options: dict[str, Any] = {"objective": bind_objective(name), "epochs": 2, "heads": 2}
-    fine_tune(images, tmp_path / "whole", **options)
+    at_chance = contextlib.suppress(ChanceLevelError)  # the second head has learnt for six steps
+    with at_chance:
+        fine_tune(images, tmp_path / "whole", **options)
     settings = replace(SETTINGS, **{**options, "learning_rate": 0.001})
 
     def stop(report: Any) -> None:
@@ -234,7 +236,8 @@ def test_an_interrupted_run_ends_with_the_same_weights(
             progress=Progress(on_epoch=stop),
         )
     assert (tmp_path / "run" / "last.ckpt").exists()
-    fine_tune(images, tmp_path / "run", replace(CPU, resume=True), **options)
+    with at_chance:
+        fine_tune(images, tmp_path / "run", replace(CPU, resume=True), **options)
 
     whole, resumed = weights_of(tmp_path / "whole"), weights_of(tmp_path / "run")
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
