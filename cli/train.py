@@ -96,6 +96,14 @@ class Optimisation:
         int | None,
         typer.Option(min=1, help="Outliers or unlabelled images per step; default: 256."),
     ] = None
+    outlier_sampling: Annotated[
+        str | None,
+        typer.Option(
+            metavar="random|diverse",
+            help="diverse takes, of 6 candidates for each outlier, those that look most like "
+            "DATA, one of each cluster; default: random.",
+        ),
+    ] = None
     lr: Annotated[
         float | None, typer.Option(help="Learning rate at the first step; default: 0.1.")
     ] = None

@@ -40,6 +40,7 @@ TORCH_PARTS = (
     "training.devices",
     "training.evaluation",
     "training.first_weights",
+    "training.outlier_sampling",
     "training.run_weights",
     "training.session",
     "training.train",

@@ -57,6 +57,7 @@ def train(
     epochs: int | None = None,
     batch_size: int | None = None,
     outlier_batch_size: int | None = None,
+    outlier_sampling: str | None = None,
     lr: float | None = None,
     final_lr: float | None = None,
     momentum: float | None = None,
@@ -96,6 +97,8 @@ def train(
         epochs: Passes over the training images.
         batch_size: Training images per step.
         outlier_batch_size: Outliers or unlabelled images per step.
+        outlier_sampling: `random`, or `diverse`: of six candidates for each outlier those that look
+            most like ID images, one of each cluster.
         lr: Learning rate at the first step.
         final_lr: Where its cosine ends.
         momentum: Nesterov's, in [0, 1).
@@ -126,6 +129,7 @@ def train(
         "epochs": epochs,
         "batch_size": batch_size,
         "outlier_batch_size": outlier_batch_size,
+        "outlier_sampling": outlier_sampling,
         "learning_rate": lr,
         "final_learning_rate": final_lr,
         "momentum": momentum,

@@ -15,7 +15,7 @@ def feature_norm(model: Model, batch: Batch, *, tau: Positive = 0.1) -> Iterator
 
     Here h are the penultimate features. What is validated and exported is another function of the
     same weights, `z = W h / tau + b`: the run is saved with `W / tau` as the weights of an ordinary
-    last layer. Features of unknown images turn out shorter, and their predictions less certain.
+    last layer. Features of OOD images turn out shorter, and their predictions less certain.
     Where biases matter the two may name different classes: every accuracy is of the second. With
     two heads it is the mean of the heads' own losses.
 

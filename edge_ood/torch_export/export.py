@@ -34,6 +34,7 @@ from edge_ood.torch_export.trained_network import NetworkSource, check_accuracy,
 from edge_ood.training.progress import chance_warning
 from edge_ood.training.run_directory import Run, read_metrics, read_run
 from edge_ood.training.run_weights import load_model
+from edge_ood.training.settings import DIVERSE, Settings
 from edge_ood.training.training_set import Folders, read_splits
 from edge_ood.training.trust import trusted_run
 
@@ -224,11 +225,18 @@ def _provenance(run: Run) -> dict[str, object]:
         "heads": settings.heads,
         "objective": settings.objective.name,
         "objective_parameters": run.config.objective_parameters,
+        **_outliers(settings),
         "epochs": settings.epochs,
         "seed": settings.seed,
         **_never_tested(run),
         **({"warning": warning} if (warning := _warning(run)) else {}),
     }
+
+
+def _outliers(settings: Settings) -> Mapping[str, object]:
+    """How the outliers of a step were found, where it was not the usual way."""
+    sampling = settings.outlier_sampling
+    return {"outlier_sampling": sampling} if sampling == DIVERSE else {}
 
 
 def _warning(run: Run) -> str:

@@ -14,7 +14,7 @@ from edge_ood.objectives import Needs, bind_objective, example_with, needs_of
 from edge_ood.training.first_weights import FirstWeights, first_weights
 from edge_ood.training.pixels import channel_statistics
 from edge_ood.training.run_directory import RunConfig
-from edge_ood.training.settings import Settings
+from edge_ood.training.settings import DIVERSE, Settings
 from edge_ood.training.training_set import Folders, TrainingSet
 
 __all__ = ["complete", "configure"]
@@ -85,6 +85,11 @@ def _check_needs(needs: Needs, settings: Settings, folders: Folders) -> None:
                 f"objective {objective!r} needs {images}, got none",
                 hint=f"--{role} DIR, or --objective {example_with(None)}",
             )
+    if settings.outlier_sampling == DIVERSE and not needs.outliers:
+        raise InputError(
+            f"objective {objective!r} draws no outliers, got --outlier-sampling {DIVERSE}",
+            hint=f"drop it, or --objective {example_with('outliers')}",
+        )
     if settings.heads < needs.heads:
         raise InputError(
             f"objective {objective!r} needs {needs.heads} heads, got {settings.heads}",

@@ -26,6 +26,7 @@ from edge_ood.training.configuration import complete, configure
 from edge_ood.training.devices import start_fabric
 from edge_ood.training.energies import Energies, write_energies
 from edge_ood.training.evaluation import evaluate, mean_output, measure_energies
+from edge_ood.training.outlier_sampling import batch_at
 from edge_ood.training.progress import SILENT, Meter, Progress, TrainReport, conclude
 from edge_ood.training.resume import (
     check_same_images,
@@ -164,7 +165,7 @@ def train_steps(
         for group in session.optimizer.param_groups:
             group["lr"] = rate(step)
 
-        for loss in objective.losses(session.model, batches.at(step), **session.parameters):
+        for loss in objective.losses(session.model, batch_at(session, step), **session.parameters):
             session.fabric.backward(loss)
             session.optimizer.step()
             session.optimizer.zero_grad()

@@ -59,7 +59,7 @@ def test_every_option_reaches_the_run(tiny_images: Path, tmp_path: Path) -> None
         *("--outliers", str(tiny_images / "outliers")),
         *("--objective", "outlier-exposure:weight=0.25", "--heads", "2", "--seed", "3"),
         *("--resize", "stretch", "--augmentation", "flip", "--precision", "bf16", "--epochs", "3"),
-        *("--crop", "0.8", "--interpolation", "bicubic"),
+        *("--crop", "0.8", "--interpolation", "bicubic", "--outlier-sampling", "diverse"),
     ]
 
     result = train(tiny_images, tmp_path / "run", *options)
@@ -76,10 +76,11 @@ def test_every_option_reaches_the_run(tiny_images: Path, tmp_path: Path) -> None
         settings.precision,
         settings.epochs,
     )
-    assert (14, 6, 0.05) == (
+    assert (14, 6, 0.05, "diverse") == (
         settings.batch_size,
         settings.outlier_batch_size,
         settings.learning_rate,
+        settings.outlier_sampling,
     )
     preprocess = config.preprocess
     assert (8, "stretch") == (preprocess.size_px, preprocess.resize)
@@ -235,6 +236,24 @@ def with_options(*options: str) -> Callable[[Path, Path], list[str]]:
             with_options("--outliers", "x", "--unlabelled", "x", "--objective", "outlier-exposure"),
             "makes no use of unlabelled images, got 'x'",
             example_with("unlabelled"),
+        ),
+        (
+            with_options("--outlier-sampling", "diverse"),
+            "'cross-entropy' draws no outliers, got --outlier-sampling diverse",
+            example_with("outliers"),
+        ),
+        (
+            with_options(
+                *("--outliers", "x", "--outlier-sampling", "diverse", "--heads", "2"),
+                *("--objective", "classifier-discrepancy"),
+            ),
+            "'classifier-discrepancy' draws no outliers, got --outlier-sampling diverse",
+            example_with("outliers"),
+        ),
+        (
+            with_options("--outliers", "x", "--outlier-sampling", "greedy"),
+            "outlier_sampling is 'greedy', expected one of random, diverse",
+            "",
         ),
         (
             with_options("--objective", "classifier-discrepancy:mode=inductive"),
