@@ -40,10 +40,11 @@ TORCH_PARTS = (
     "training.devices",
     "training.evaluation",
     "training.first_weights",
-    "training.outlier_sampling",
+    "training.step_outliers",
     "training.run_weights",
     "training.session",
     "training.train",
+    "training.virtual_outliers",
 )
 TORCH_LIBRARIES = ("torch", "torchvision", "lightning_fabric", "onnxscript", "safetensors.torch")
 

@@ -31,6 +31,7 @@ __all__ = [
     "head_factor_of",
     "logits_by_head",
     "needs_of",
+    "with_virtual_outliers",
 ]
 
 Mean = Callable[[str, Callable[[Outputs], Tensor]], float]
@@ -81,6 +82,7 @@ class Needs:
 
     Attributes:
         outliers: Whether `batch.outliers` must be there; otherwise it must not.
+        virtual: Whether outliers that are made of the training images will do.
         trained: If the first weights must be those of a finished run: what else would do.
         heads: The least number of heads.
         unlabelled: Splits of the run that `batch.unlabelled` is drawn from, in equal parts.
@@ -89,6 +91,7 @@ class Needs:
     """
 
     outliers: bool = False
+    virtual: bool = False
     trained: str = ""
     heads: int = 1
     unlabelled: tuple[str, ...] = ()
@@ -96,7 +99,7 @@ class Needs:
 
     @property
     def folders(self) -> set[str]:
-        """Which of `outliers` and `unlabelled` the user must give."""
+        """Which of `outliers` and `unlabelled` the user must give, if none are made."""
         return {*(["outliers"] if self.outliers else []), *self.unlabelled} - {"training"}
 
 
@@ -197,6 +200,11 @@ def example_with(role: str | None) -> str:
                 asked = len(needs.folders) + len(spec.parameters)
                 fitting.append((needs.heads, bool(needs.trained), asked, str(spec)))
     return min(fitting)[-1]
+
+
+def with_virtual_outliers() -> list[str]:
+    """The objectives that can do with outliers made of training images."""
+    return [name for name in OBJECTIVES.names() if needs_of(name).virtual]
 
 
 def _variants(name: str) -> Iterator[Spec]:

@@ -34,7 +34,7 @@ from edge_ood.torch_export.trained_network import NetworkSource, check_accuracy,
 from edge_ood.training.progress import chance_warning
 from edge_ood.training.run_directory import Run, read_metrics, read_run
 from edge_ood.training.run_weights import load_model
-from edge_ood.training.settings import DIVERSE, Settings
+from edge_ood.training.settings import DIVERSE, SELF, Settings
 from edge_ood.training.training_set import Folders, read_splits
 from edge_ood.training.trust import trusted_run
 
@@ -235,6 +235,8 @@ def _provenance(run: Run) -> dict[str, object]:
 
 def _outliers(settings: Settings) -> Mapping[str, object]:
     """How the outliers of a step were found, where it was not the usual way."""
+    if settings.outlier_source == SELF:
+        return {"outlier_source": SELF, "shuffled_share": settings.shuffled_share}
     sampling = settings.outlier_sampling
     return {"outlier_sampling": sampling} if sampling == DIVERSE else {}
 

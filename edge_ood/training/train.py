@@ -26,7 +26,6 @@ from edge_ood.training.configuration import complete, configure
 from edge_ood.training.devices import start_fabric
 from edge_ood.training.energies import Energies, write_energies
 from edge_ood.training.evaluation import evaluate, mean_output, measure_energies
-from edge_ood.training.outlier_sampling import batch_at
 from edge_ood.training.progress import SILENT, Meter, Progress, TrainReport, conclude
 from edge_ood.training.resume import (
     check_same_images,
@@ -47,6 +46,7 @@ from edge_ood.training.run_directory import (
 )
 from edge_ood.training.session import Session, start_session
 from edge_ood.training.settings import Settings
+from edge_ood.training.step_outliers import batch_at
 from edge_ood.training.training_set import Folders, read_training_set
 
 __all__ = ["Launch", "learning_rate", "train", "train_steps"]

@@ -87,6 +87,17 @@ def test_every_option_reaches_the_run(tiny_images: Path, tmp_path: Path) -> None
     assert (0.8, "bicubic") == (preprocess.crop, preprocess.interpolation)
 
 
+def test_outliers_can_be_made_of_the_training_images(tiny_images: Path, tmp_path: Path) -> None:
+    """With `self` no folder is asked for, and the configuration says what was done."""
+    options = ["--outliers", "self", "--shuffled-share", "0.3", "--objective", "outlier-exposure"]
+
+    result = train(tiny_images, tmp_path / "run", *own_splits(tiny_images), *options)
+
+    assert 0 == result.exit_code, result.stderr
+    settings = read_run(tmp_path / "run").config.settings
+    assert ("self", 0.3) == (settings.outlier_source, settings.shuffled_share)
+
+
 def test_unusual_class_names_work(tiny_images: Path, tmp_path: Path) -> None:
     """Class names with spaces, look-alikes of slashes and other alphabets are kept."""
     names = ("рыба и чипсы", "日本\N{FULLWIDTH SOLIDUS}語 ")
@@ -239,7 +250,7 @@ def with_options(*options: str) -> Callable[[Path, Path], list[str]]:
         ),
         (
             with_options("--outlier-sampling", "diverse"),
-            "'cross-entropy' draws no outliers, got --outlier-sampling diverse",
+            "chooses among outliers of a folder, which 'cross-entropy' has none of",
             example_with("outliers"),
         ),
         (
@@ -247,8 +258,48 @@ def with_options(*options: str) -> Callable[[Path, Path], list[str]]:
                 *("--outliers", "x", "--outlier-sampling", "diverse", "--heads", "2"),
                 *("--objective", "classifier-discrepancy"),
             ),
-            "'classifier-discrepancy' draws no outliers, got --outlier-sampling diverse",
+            "chooses among outliers of a folder, which 'classifier-discrepancy' has none of",
             example_with("outliers"),
+        ),
+        (
+            with_options("--outliers", "self"),
+            "'cross-entropy' uses no outliers, got --outliers self",
+            "--objective outlier-exposure",
+        ),
+        (
+            with_options("--outliers", "self", "--objective", "energy-bounded:m_in=-23,m_out=-5"),
+            "'energy-bounded' needs outliers of a folder, got --outliers self",
+            "--objective outlier-exposure",
+        ),
+        (
+            with_options(
+                "--outliers", "self", "--objective", "classifier-discrepancy", "--heads", "2"
+            ),
+            "'classifier-discrepancy' needs outliers of a folder, got --outliers self",
+            "--objective outlier-exposure",
+        ),
+        (
+            with_options(
+                *("--outliers", "self", "--objective", "outlier-exposure"),
+                *("--outlier-sampling", "diverse"),
+            ),
+            "diverse chooses among outliers of a folder, got --outliers self beside it",
+            "--outliers DIR",
+        ),
+        (
+            with_options("--outliers", "./self", "--objective", "outlier-exposure"),
+            "/self'",
+            "check the path",
+        ),
+        (
+            with_options("--outliers", "self", "--shuffled-share", "15"),
+            "shuffled_share is 15.0, expected more than 0 and at most 1",
+            "",
+        ),
+        (
+            with_options("--shuffled-share", "0.1"),
+            "a share of 0.1 of the pixels is to be shuffled, and nothing is shuffled",
+            "--outliers self",
         ),
         (
             with_options("--outliers", "x", "--outlier-sampling", "greedy"),

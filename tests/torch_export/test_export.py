@@ -4,6 +4,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -77,6 +78,36 @@ def test_the_artefact_names_the_recipe(run_path: Path) -> None:
     published = replace(run, config=replace(run.config, settings=settings))
 
     assert "oe-cifar10" == request_of(published, Options(provider="cpu")).provenance["recipe"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ({}, {}),
+        ({"outlier_sampling": "diverse"}, {"outlier_sampling": "diverse"}),
+        (
+            {"outlier_source": "self", "shuffled_share": 0.1},
+            {"outlier_source": "self", "shuffled_share": 0.1},
+        ),
+    ],
+)
+def test_the_artefact_says_where_outliers_came_from(
+    run_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    chosen: dict[str, Any],
+    expected: dict[str, Any],
+) -> None:
+    """Whatever is unusual about them stands beside the objective, and nothing else."""
+    monkeypatch.setattr(module, "export_classifier", lambda *_: onnx.ModelProto())
+    run = read_run(run_path)
+    settings = replace(run.config.settings, **chosen)
+
+    found = request_of(
+        replace(run, config=replace(run.config, settings=settings)), Options(provider="cpu")
+    ).provenance
+
+    names = ("outlier_sampling", "outlier_source", "shuffled_share")
+    assert expected == {name: found[name] for name in names if name in found}
 
 
 @pytest.mark.parametrize(

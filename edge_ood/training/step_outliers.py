@@ -1,4 +1,7 @@
-"""Diverse outlier sampling (DOS): of many candidates one of each kind, the one that looks known.
+"""The outliers of a step: random ones, the diverse ones of many candidates, or made of its images.
+
+Diverse outlier sampling (DOS) clusters candidates, and takes of each cluster the one that looks
+most like an ID image.
 
 Source: Jiang et al. 2024, arXiv:2306.02031, section 3, with the energy in place of the probability
 of an absent class, which no classifier here has; k-means is ten of Lloyd's iterations from the
@@ -15,7 +18,8 @@ from edge_ood.objectives import Batch
 from edge_ood.scores import PENULTIMATE, Outputs
 from edge_ood.training.batches import CANDIDATES
 from edge_ood.training.session import Session
-from edge_ood.training.settings import DIVERSE
+from edge_ood.training.settings import DIVERSE, SELF
+from edge_ood.training.virtual_outliers import virtual_outliers
 
 __all__ = ["batch_at", "diverse_rows"]
 
@@ -23,12 +27,14 @@ _ITERATIONS = 10
 
 
 def batch_at(session: Session, step: int) -> Batch:
-    """This process' share of a batch, its outliers sampled as the settings have it.
+    """This process' share of a batch, its outliers found as the settings have it.
 
-    It is a function of seed, step and the present weights; nothing else is drawn.
+    It is a function of seed, step and the present weights; torch's generator has the step's seed.
     """
-    batch = session.batches.at(step)
-    if session.batches.settings.outlier_sampling != DIVERSE or batch.outliers is None:
+    batch, settings = session.batches.at(step), session.batches.settings
+    if settings.outlier_source == SELF:
+        return replace(batch, outliers=virtual_outliers(session, batch))
+    if settings.outlier_sampling != DIVERSE or batch.outliers is None:
         return batch
     outputs = _looked_at(session, batch.outliers)
     rows = diverse_rows(

@@ -13,10 +13,10 @@ from tiny_training import CPU, SIDE, WITH_OUTLIERS
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.registry import Spec
 from edge_ood.training.devices import start_fabric
-from edge_ood.training.outlier_sampling import batch_at, diverse_rows
 from edge_ood.training.progress import Progress
 from edge_ood.training.run_directory import RunConfig
 from edge_ood.training.session import Session, start_session
+from edge_ood.training.step_outliers import batch_at, diverse_rows
 from edge_ood.training.train import Launch, train
 from edge_ood.training.training_set import Folders, read_training_set
 
