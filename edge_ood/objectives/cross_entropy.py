@@ -47,7 +47,7 @@ def cross_entropy(model: Model, batch: Batch, *, regmixup: NonNegative = 0.0) ->
 def _drawn_share(alpha: float) -> float:
     """A draw of Beta(alpha, alpha) on the host, from the generator that has the step's seed."""
     distribution = torch.distributions.Beta(alpha, alpha, validate_args=False)
-    return float(distribution.sample())  # type: ignore[no-untyped-call]
+    return float(distribution.sample())
 
 
 OBJECTIVE = Objective("cross-entropy", cross_entropy, source="Hendrycks & Gimpel 2017, sec. 3")
