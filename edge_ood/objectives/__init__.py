@@ -134,6 +134,8 @@ class Objective:
             their biases, from what the steps train into what is exported. The saved run is an
             ordinary network with the product in it. Validation, measurements and energies are of
             that network, before the last step, too, and weights to start from are divided first.
+        unfit_heads: Score heads that should not decide, for they read what the training leaves to
+            itself; an export that lets one decide says so.
     """
 
     name: str
@@ -143,6 +145,7 @@ class Objective:
     measure: Callable[..., Measured] | None = None
     energy_bounds: tuple[str, str] | None = None
     head_factor: Callable[..., float] = lambda **parameters: 1.0
+    unfit_heads: tuple[str, ...] = ()
 
 
 def bind_objective(objective: str | Spec) -> Spec:

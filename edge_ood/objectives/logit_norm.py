@@ -35,4 +35,9 @@ def logit_norm(model: Model, batch: Batch, *, tau: Positive = 0.04) -> Iterator[
     yield cross_entropy_by_head(logits / (tau * lengths), batch.labels)
 
 
-OBJECTIVE = Objective("logit-norm", logit_norm, source="Wei et al. 2022")
+OBJECTIVE = Objective(
+    "logit-norm",
+    logit_norm,
+    unfit_heads=("energy", "max_logit"),
+    source="Wei et al. 2022",
+)

@@ -25,7 +25,7 @@ from edge_ood.graph.array import OPSET
 from edge_ood.graph.quiet import quiet
 from edge_ood.images.folders import ImageSet, read_class_folders
 from edge_ood.images.preprocess import Preprocess
-from edge_ood.objectives import needs_of
+from edge_ood.objectives import OBJECTIVES, needs_of
 from edge_ood.parity.torch_reference import torch_reference
 from edge_ood.registry import Spec
 from edge_ood.scores import Outputs
@@ -100,6 +100,12 @@ def export_run(
         ExportError: If the classifier cannot be exported, or the parity gate fails.
     """
     run = trusted_run(read_run(run_path), model=model, trust=trust)
+    objective = run.config.settings.objective.name
+    if options.primary in _unfit_heads(objective):
+        listener.on_note(
+            f"{options.primary!r} decides, and reads what objective {objective!r} does not train;"
+            " let another score decide, with --primary"
+        )
     return _export(_trained(run), output, options, listener)
 
 
@@ -141,6 +147,12 @@ def export_network(
     )
     trained = _Trained(loaded.classifier, loaded.preprocess, splits, loaded.provenance)
     return _export(trained, output, options, listener)
+
+
+def _unfit_heads(objective: str) -> tuple[str, ...]:
+    """What the objective declares; nothing where this edge-ood has no such objective."""
+    known = objective in OBJECTIVES.names()
+    return OBJECTIVES.get(objective).unfit_heads if known else ()
 
 
 def request_of(run: Run, options: Options) -> Request:
