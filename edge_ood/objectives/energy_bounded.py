@@ -24,8 +24,9 @@ from edge_ood.scores import Outputs
 _PUBLISHED = {"cifar10": (-23.0, -5.0), "cifar100": (-27.0, -5.0)}
 """(m_in, m_out) of the authors' run scripts; their text has the two grids of values swapped."""
 
-_APART = 4.0
-"""Least distance of measured margins, in standard deviations of the energies within a set."""
+_APART = 6.0
+"""Least distance of measured margins, in standard deviations of the energies within a set: each is
+then three of them from the middle."""
 
 
 def energy_bounded(
@@ -49,7 +50,7 @@ def energy_bounded(
         batch: Uses images (N, 3, S, S), labels (N,) and outliers (M, 3, S, S).
         weight: Of the hinges, dimensionless, >= 0.
         margins: `measured` sets both to the mean energies that the start weights give training
-            images and outliers, and moves them apart to four standard deviations of the energies
+            images and outliers, and moves them apart to six standard deviations of the energies
             within either set where they are closer: half each, or all by the one that is not given.
             The others are the paper's pairs.
         m_in: Energy below which ID images cost nothing, less than `m_out`; replaces that margin.

@@ -124,28 +124,28 @@ def test_margins_are_the_mean_energies_of_the_start() -> None:
 @pytest.mark.parametrize(
     ("means", "deviations", "margins"),
     [
-        ((-3.88, -3.52), (0.95, 0.95), (-5.6, -1.8)),  # a network that is right half of the time
-        ((-4.0, -3.0), (3.0, 1.0), (-3.5 - 2 * math.sqrt(5), -3.5 + 2 * math.sqrt(5))),
-        ((-4.25, -11.5), (1.0, 1.0), (-9.875, -5.875)),  # outliers look more known than ID images
-        ((-8.0, -4.5), (0.875, 0.875), (-8.0, -4.5)),
+        ((-3.88, -3.52), (0.95, 0.95), (-6.55, -0.85)),  # a network that is right half of the time
+        ((-4.0, -3.0), (3.0, 1.0), (-3.5 - 3 * math.sqrt(5), -3.5 + 3 * math.sqrt(5))),
+        ((-4.25, -11.5), (1.0, 1.0), (-10.875, -4.875)),  # outliers look more known than ID images
+        ((-8.0, -5.0), (0.5, 0.5), (-8.0, -5.0)),
     ],
 )
 def test_margins_of_a_weak_start_are_moved_apart(
     means: tuple[float, float], deviations: tuple[float, float], margins: tuple[float, float]
 ) -> None:
-    """Nearer than four deviations within the sets, both move by as much, around the same middle."""
+    """Nearer than six deviations within the sets, both move by as much, around the same middle."""
     found = measured(*means, deviations=deviations)
 
     low, high = found.parameters["m_in"], found.parameters["m_out"]
     assert margins == pytest.approx((low, high))
-    assert (margins != means) == ("moved to 4 standard deviations apart" in found.note)
+    assert (margins != means) == ("moved to 6 standard deviations apart" in found.note)
 
 
 @pytest.mark.parametrize(
     ("objective", "margins"),
     [
-        ("energy-bounded:m_in=-5", (-5, -1)),
-        ("energy-bounded:m_out=-3", (-7, -3)),
+        ("energy-bounded:m_in=-5", (-5, 1)),
+        ("energy-bounded:m_out=-3", (-9, -3)),
         ("energy-bounded:m_in=-5,m_out=-4", (-5, -4)),
         ("energy-bounded:margins=cifar10", (-23, -5)),
     ],
@@ -153,7 +153,7 @@ def test_margins_of_a_weak_start_are_moved_apart(
 def test_only_the_margin_that_was_not_given_moves(
     objective: str, margins: tuple[float, float]
 ) -> None:
-    """It keeps four deviations from the given one; what a user says twice is not moved at all."""
+    """It keeps six deviations from the given one; what a user says twice is not moved at all."""
     found = measured(-3.88, -3.52, objective)
 
     assert margins == pytest.approx((found.parameters["m_in"], found.parameters["m_out"]))

@@ -193,7 +193,7 @@ def test_images_that_all_have_another_role_cannot_train(
 def test_measured_margins_are_the_mean_energies(
     with_outliers: Folders, start: Path, tiny_images: Path, tmp_path: Path
 ) -> None:
-    """The configuration and a note hold what the start's logits give, four deviations apart."""
+    """The configuration and a note hold what the start's logits give, six deviations apart."""
     report, notes = fine_tune(with_outliers, tmp_path / "run", objective=ENERGY)
 
     run = read_run(start)
@@ -205,7 +205,7 @@ def test_measured_margins_are_the_mean_energies(
         energies = -np.log(np.exp(outputs.logits.double().numpy()).sum(1))
         means.append(energies.mean())
         variances.append(energies.var())
-    gap = max(means[1] - means[0], 4 * np.sqrt(np.mean(variances)))
+    gap = max(means[1] - means[0], 6 * np.sqrt(np.mean(variances)))
     expected = {"m_in": np.mean(means) - gap / 2, "m_out": np.mean(means) + gap / 2}
     measured = read_run(report.run.path).config.measured
     assert expected == pytest.approx(measured, rel=1e-5)  # float32 against float64
