@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from edge_ood.graph.array import GraphArray, GraphBuilder
-from edge_ood.graph.gradient import append_replay, append_step
+from edge_ood.graph.gradient import append_replay
 from edge_ood.graph.namespace import GraphNamespace
 from edge_ood.graph.network import network_input_info, second_pass
+from edge_ood.graph.step import append_step
 from edge_ood.graph.wide_gradient import append_wide_gradient
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.scores import BoundHead, Outputs
@@ -33,8 +34,7 @@ def perturbed_outputs(
 
     Args:
         builder: Holds the first pass; gets gradients and second passes.
-        head: Its `perturbation` gives losses (N,) by output name; `epsilon` is the length of the
-            step in raw [0, 1] pixel units, and `clip` says whether to stay in that range.
+        head: Its `perturbation` gives losses (N,) by output name, its `step` how to descend them.
         outputs: Of the first pass.
         network_input: Name of the tensor that enters the network, (N, 3, S, S), normalised.
         preprocess: Its std turns pixel units into those of the normalised input.
@@ -47,14 +47,14 @@ def perturbed_outputs(
         ExportError: If an operator of the network has no gradient rule; it is named.
     """
     entry = network_input_info(network_input, preprocess)
-    step = _per_channel(head.epsilon / np.array(preprocess.std))
+    step = _per_channel(head.step.length / np.array(preprocess.std))
     moved_outputs: dict[str, Any] = {}
     for name, loss in head.losses(GraphNamespace(), outputs).items():
         gradient = append_wide_gradient(
             builder, of=loss.name, wrt=network_input, inputs=[entry], opset=opset
         )
-        moved = append_step(builder, network_input, gradient, step)
-        if head.clip:
+        moved = append_step(builder, network_input, gradient, step, alone=head.step.alone)
+        if head.step.clip:
             moved = _clipped(builder, moved, preprocess)
         source = outputs.named()[name].name
         again = append_replay(

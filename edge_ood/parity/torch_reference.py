@@ -50,13 +50,18 @@ class TorchEvaluator:
             name: self._tensor(array) for name, array in head.statistics.items()
         }
         bound: BoundHead = replace(head, statistics=statistics)
-        step = self._per_channel(head.epsilon / np.array(preprocess.std))
+        length = self._per_channel(head.step.length / np.array(preprocess.std))
         moved_outputs = {}
         for name, loss in bound.losses(xp, outputs).items():
             (gradient,) = torch.autograd.grad(loss.sum(), inputs, retain_graph=True)
             # Zero counts as positive, in the paper's code and in the graph; torch.sign(0) is 0.
-            moved = inputs.detach() - torch.where(gradient >= 0, step, -step)
-            if head.clip:
+            way = torch.where(gradient >= 0, 1.0, -1.0)
+            if head.step.alone:
+                first = gradient.abs().flatten(1).argmax(dim=1)
+                width = gradient[0].numel()
+                way = way * nn.functional.one_hot(first, width).reshape(gradient.shape)
+            moved = inputs.detach() - length * way.to(self._dtype)
+            if head.step.clip:
                 moved = self._clipped(moved, preprocess)
             with torch.inference_mode():
                 moved_outputs[name] = self._classifier(moved).named()[name]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from edge_ood.errors import InputError
 from edge_ood.registry import Registry, Spec, bind_parameters, parse_spec
 from edge_ood.scores._fitting import Accumulator, LinearLayer
+from edge_ood.scores._step import EPSILON, Step
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +33,7 @@ __all__ = [
     "Outputs",
     "ScoreHead",
     "Statistics",
+    "Step",
     "bind_head",
     "default_heads",
     "heads_where",
@@ -52,8 +54,6 @@ PENULTIMATE = "penultimate"
 """The layer that the linear heads read; always the last feature."""
 
 Statistics = Mapping[str, "NDArray[np.floating[Any]]"]
-
-_EPSILON, _CLIP = "epsilon", "clip"
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,8 @@ class ScoreHead:
             output name: the score reads each such output of the image moved by `epsilon` against
             the sign of that loss's gradient. None for heads that never perturb. A head that has
             one has a parameter `epsilon`, in raw [0, 1] pixel units; 0 switches it off. It may
-            have a parameter `clip`: whether the moved image is kept within [0, 1]. In no other
-            head does a parameter bear one of these names.
+            have parameters `clip` and `pixels`, see `Step`. In no other head does a parameter bear
+            one of these names.
         layer_weights: Name of the parameter that says what weights of layers are chosen by:
             `uniform`, `outliers` or `fgsm`. The score of several layers is then the sum of those
             of each layer alone, each times `statistics["<layer>/weight"]`, 1 where it is missing.
@@ -158,12 +158,12 @@ class BoundHead:
     @property
     def epsilon(self) -> float:
         """Length of the perturbation in raw [0, 1] pixel units; 0 where there is none."""
-        return float(self.parameters[_EPSILON]) if self.head.perturbation else 0.0
+        return self.step.length
 
     @property
-    def clip(self) -> bool:
-        """Whether a perturbed image is kept within [0, 1]."""
-        return bool(self.parameters.get(_CLIP))
+    def step(self) -> Step:
+        """How an image is perturbed; of length 0 where it is not."""
+        return Step.of(self.parameters) if self.head.perturbation else Step(0.0)
 
     @property
     def weights_source(self) -> str | None:
@@ -179,7 +179,7 @@ class BoundHead:
 
     def with_epsilon(self, epsilon: float) -> "BoundHead":
         """The same with a perturbation of another length."""
-        return replace(self, parameters={**self.parameters, _EPSILON: epsilon})
+        return replace(self, parameters={**self.parameters, EPSILON: epsilon})
 
     def with_weights(self, weights: "Mapping[str, NDArray[np.float64]]") -> "BoundHead":
         """The same with a weight () for each layer."""
@@ -283,7 +283,7 @@ def heads_where(holds: Callable[[BoundHead], Any]) -> list[str]:
 
 def perturbs(parameters: Mapping[str, Any]) -> bool:
     """Whether a head reads perturbed images, by its parameters as the metadata have them."""
-    return bool(parameters.get(_EPSILON))
+    return bool(parameters.get(EPSILON))
 
 
 def _only(outputs: Outputs, layer: str) -> Outputs:

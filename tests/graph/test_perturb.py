@@ -52,9 +52,11 @@ def descend_logit(
     return {"logits": xp.sum(outputs.logits, axis=1)}
 
 
-def head(epsilon: float, *, clip: bool = False, loss: object = descend_logit) -> BoundHead:
+def head(
+    epsilon: float, *, clip: bool = False, pixels: str = "all", loss: object = descend_logit
+) -> BoundHead:
     score = ScoreHead("probe", ("logits",), first_logit, "-", perturbation=loss)  # type: ignore[arg-type]
-    return BoundHead(score, {"epsilon": epsilon, "clip": clip})
+    return BoundHead(score, {"epsilon": epsilon, "clip": clip, "pixels": pixels})
 
 
 def run(model: ModelProto, images: np.ndarray, *names: str) -> Mapping[str, np.ndarray]:
@@ -68,7 +70,7 @@ def run(model: ModelProto, images: np.ndarray, *names: str) -> Mapping[str, np.n
 
 def moved_input(model: ModelProto) -> str:
     """The tensor that enters the second pass."""
-    flattens = [node for node in model.graph.node if node.op_type == "Flatten"]
+    flattens = [node for node in model.graph.node if "classifier/pixels" in node.output[0]]
     (name,) = {node.input[0] for node in flattens} - {PREPROCESSED}
     return name
 
@@ -104,6 +106,19 @@ def test_a_gradient_of_zero_counts_as_positive() -> None:
 
     np.testing.assert_allclose(found[:, 0], 0.01, rtol=1e-4)
     np.testing.assert_allclose(found[:, 1:], -0.01, rtol=1e-4)
+
+
+def test_one_pixel_moves_by_as_much() -> None:
+    """Of each image the value whose derivative by the normalised input is largest in size."""
+    weights = np.random.default_rng(1).normal(size=(12, 2))
+    slopes = weights.sum(axis=1)
+    expected = np.zeros((3, 12))
+    steepest = np.abs(slopes).argmax()
+    expected[:, steepest] = -0.01 * np.sign(slopes[steepest])
+
+    found = steps(weights, frames(), epsilon=0.01, pixels="one").reshape(3, 12)
+
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
 
 
 @pytest.mark.parametrize(("clip", "expected"), [(True, 0.0), (False, -0.25)])

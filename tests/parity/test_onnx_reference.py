@@ -11,7 +11,9 @@ from torch import nn
 
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.parity import onnx_reference as module
+from edge_ood.parity.limits import Evaluator
 from edge_ood.parity.onnx_reference import OnnxEvaluator, onnx_reference
+from edge_ood.parity.runtime_evaluator import RuntimeEvaluator
 from edge_ood.parity.torch_reference import TorchEvaluator
 from edge_ood.registry import Spec
 from edge_ood.scores import bind_head
@@ -123,13 +125,15 @@ def test_the_error_function_is_exact(op_type: str, approximate: str | None) -> N
     np.testing.assert_allclose(found.ravel(), expected, **DOUBLE)
 
 
-@pytest.mark.parametrize("clip", ["true", "false"])
+@pytest.mark.parametrize(
+    "way", [{"clip": "true"}, {"clip": "false"}, {"pixels": "one"}], ids=lambda way: str([*way])
+)
 def test_perturbed_outputs_are_those_of_autograd(
-    clip: str, pair: tuple[nn.Module, onnx.ModelProto]
+    way: dict[str, str], pair: tuple[nn.Module, onnx.ModelProto]
 ) -> None:
     """The image moved by the ONNX gradient gives what the image moved by autograd gives."""
     network, classifier = pair
-    head = bind_head(Spec("odin", {"epsilon": "0.01", "clip": clip}))
+    head = bind_head(Spec("odin", {"epsilon": "0.01", **way}))
 
     found = OnnxEvaluator(classifier).perturbed(head, images(), PREPROCESS)
 
@@ -137,6 +141,20 @@ def test_perturbed_outputs_are_those_of_autograd(
     expected = reference.perturbed(head, images(), PREPROCESS)
     np.testing.assert_allclose(found.logits, expected.logits, rtol=1e-7, atol=1e-7)
     assert np.abs(found.logits - reference(images()).logits).max() > 1e-4
+
+
+@pytest.mark.parametrize("evaluator", [OnnxEvaluator, RuntimeEvaluator])
+def test_the_same_head_with_another_step_is_another_head(
+    evaluator: Callable[[onnx.ModelProto], Evaluator], pair: tuple[nn.Module, onnx.ModelProto]
+) -> None:
+    """An evaluator that remembers second passes knows them by more than a name."""
+    program = evaluator(pair[1])
+    near, far = (bind_head(Spec("odin", {"epsilon": size})) for size in ("0.0001", "0.1"))
+
+    moved = [program.perturbed(head, images(), PREPROCESS).logits for head in (near, far, near)]
+
+    np.testing.assert_array_equal(moved[0], moved[2])
+    assert np.abs(moved[1] - moved[0]).max() > 100 * np.abs(moved[0] - moved[2]).max() + 1e-3
 
 
 def test_a_slow_network_is_compared_on_fewer_images(
