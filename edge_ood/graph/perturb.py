@@ -47,13 +47,17 @@ def perturbed_outputs(
         ExportError: If an operator of the network has no gradient rule; it is named.
     """
     entry = network_input_info(network_input, preprocess)
-    step = _per_channel(head.step.length / np.array(preprocess.std))
+    unit = np.ones(3) if head.step.normalised else np.array(preprocess.std)
+    length = _per_channel(head.step.length / unit)
+    flattest = head.step.flattest_of(3 * preprocess.size_px**2)
     moved_outputs: dict[str, Any] = {}
     for name, loss in head.losses(GraphNamespace(), outputs).items():
         gradient = append_wide_gradient(
             builder, of=loss.name, wrt=network_input, inputs=[entry], opset=opset
         )
-        moved = append_step(builder, network_input, gradient, step, alone=head.step.alone)
+        moved = append_step(
+            builder, network_input, gradient, length, alone=head.step.alone, flattest=flattest
+        )
         if head.step.clip:
             moved = _clipped(builder, moved, preprocess)
         source = outputs.named()[name].name
@@ -65,7 +69,7 @@ def perturbed_outputs(
             prefix=second_pass(head.name, name),
         )
         moved_outputs[name] = GraphArray(builder, again[source])
-    return Outputs.from_named({**outputs.named(), **moved_outputs})
+    return outputs.moved(moved_outputs)
 
 
 def _clipped(builder: GraphBuilder, moved: str, preprocess: Preprocess) -> str:

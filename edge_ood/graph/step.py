@@ -16,6 +16,7 @@ def append_step(
     step: NDArray[np.floating],
     *,
     alone: bool = False,
+    flattest: int = 0,
 ) -> str:
     """Append `x - step * sign(gradient)`, with sign(0) = +1.
 
@@ -28,26 +29,40 @@ def append_step(
             type is that of `x`.
         alone: Whether only one value of each image moves: that whose derivative is the largest in
             size, of equals the first in memory.
+        flattest: If not 0, so many values of each image move: those whose derivatives are the
+            smallest in size. There sign(0) = 0.
 
     Returns:
         Name of the moved tensor.
     """
-    if alone:
-        signs = _sign_alone(builder, gradient, step.dtype)
-        return builder.add("Sub", [x, builder.add("Mul", [signs, builder.constant(step)])])
-    return builder.add("Sub", [x, _signed(builder, gradient, step)])
-
-
-def _sign_alone(builder: GraphBuilder, gradient: str, dtype: np.dtype[np.floating]) -> str:
-    """The sign of the derivative of the largest size in each image, and zero elsewhere."""
+    if not alone and not flattest:
+        return builder.add("Sub", [x, _signed(builder, gradient, step)])
     rows = builder.add("Flatten", [gradient], axis=1)
-    place = builder.add("ArgMax", [builder.add("Abs", [rows])], axis=1, keepdims=1)
-    derivative = builder.add("GatherElements", [rows, place], axis=1)
-    zero = numpy_helper.from_array(np.zeros(1, dtype))
-    still = builder.add("ConstantOfShape", [builder.add("Shape", [rows])], value=zero)
-    sign = _signed(builder, derivative, np.ones((), dtype))
-    signs = builder.add("ScatterElements", [still, place, sign], axis=1)
-    return builder.add("Reshape", [signs, builder.add("Shape", [gradient])])
+    sizes = builder.add("Abs", [rows])
+    if flattest:
+        count = builder.constant([flattest], np.int64)
+        _, places = builder.add_all("TopK", [sizes, count], 2, axis=1, largest=0, sorted=0)
+        signs = builder.add("Sign", [gradient])
+    else:
+        places = builder.add("ArgMax", [sizes], axis=1, keepdims=1)
+        signs = _signed(builder, gradient, np.ones((), step.dtype))
+    chosen = _ones_at(builder, places, rows, step.dtype)
+    lengths = builder.add(
+        "Mul", [builder.add("Reshape", [chosen, _shape(builder, x)]), builder.constant(step)]
+    )
+    return builder.add("Sub", [x, builder.add("Mul", [lengths, signs])])
+
+
+def _ones_at(builder: GraphBuilder, places: str, rows: str, dtype: np.dtype[np.floating]) -> str:
+    """Rows like these, 1 in the places (N, k) and 0 elsewhere."""
+    one, zero = (numpy_helper.from_array(np.array([value], dtype)) for value in (1, 0))
+    ones = builder.add("ConstantOfShape", [_shape(builder, places)], value=one)
+    zeros = builder.add("ConstantOfShape", [_shape(builder, rows)], value=zero)
+    return builder.add("ScatterElements", [zeros, places, ones], axis=1)
+
+
+def _shape(builder: GraphBuilder, name: str) -> str:
+    return builder.add("Shape", [name])
 
 
 def _signed(builder: GraphBuilder, gradient: str, size: NDArray[np.floating]) -> str:

@@ -144,7 +144,7 @@ class Expected:
             score, limit = _closed_form(head, exact, plain, real)
             if head.epsilon:
                 still = score, limit
-                score, error = _moved_scores(head, subject, reference, batch)
+                score, error = _moved_scores(head, subject, reference, batch, (exact, plain))
                 limit = _allowed_moved(score, error, real, still)
             values[head.name], allowed[head.name] = score, limit
         return cls(values, allowed, subject)
@@ -226,13 +226,22 @@ def _closed_form(
 
 
 def _moved_scores(
-    head: BoundHead, subject: Subject, reference: Reference, batch: NDArray[np.uint8]
+    head: BoundHead,
+    subject: Subject,
+    reference: Reference,
+    batch: NDArray[np.uint8],
+    still: tuple[Outputs, Sequence[Outputs]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scores (N,) in float64 of images that the head moves, and how far off float32 is."""
+    """Scores (N,) in float64 of images that the head moves, and how far off float32 is.
+
+    `still` has the outputs before the step, in float64 and of float32 programs.
+    """
     preprocess, in_float32 = subject.preprocess, _float32_head(head)
     single = preprocess.normalise(batch, np.float32)
     exact = reference.float64.perturbed(head, preprocess.normalise(batch), preprocess)
     plain = [each.perturbed(in_float32, single, preprocess) for each in reference.float32]
+    exact = still[0].moved(exact.named())
+    plain = [before.moved(after.named()) for before, after in zip(still[1], plain, strict=True)]
     with np.errstate(all="ignore"):
         score = head.score(np, exact)
         found = [largest_errors(in_float32.score(np, outputs), score) for outputs in plain]

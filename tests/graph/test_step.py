@@ -11,10 +11,10 @@ from edge_ood.graph.step import append_step
 LENGTHS = np.array([0.1, 0.2, 0.4], np.float32).reshape(1, 3, 1, 1)
 
 
-def moved(gradient: np.ndarray, *, alone: bool) -> np.ndarray:
+def moved(gradient: np.ndarray, *, alone: bool = False, flattest: int = 0) -> np.ndarray:
     """By how much a step moves images (N, 3, 1, 2) that are 1 everywhere."""
     builder = GraphBuilder()
-    found = append_step(builder, "x", "g", LENGTHS, alone=alone)
+    found = append_step(builder, "x", "g", LENGTHS, alone=alone, flattest=flattest)
     shape = ["N", *gradient.shape[1:]]
     graph = helper.make_graph(
         builder.nodes,
@@ -40,7 +40,7 @@ def test_a_step_goes_against_the_sign_of_the_gradient() -> None:
     """By its own length in each channel; a gradient of zero counts as positive."""
     gradient = gradient_of([[1, -1], [0.0, -0.0], [-2, 1e-30]])
 
-    found = moved(gradient, alone=False)
+    found = moved(gradient)
 
     expected = gradient_of([[-0.1, 0.1], [-0.2, -0.2], [0.4, -0.4]])
     np.testing.assert_allclose(expected, found, rtol=1e-6)
@@ -71,3 +71,23 @@ def test_each_image_moves_in_a_place_of_its_own() -> None:
 
     expected = gradient_of([[0, -0.1], [0, 0], [0, 0]], [[0, 0], [0, 0], [0, 0.4]])
     np.testing.assert_allclose(expected, found, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("gradient", "flattest", "expected"),
+    [
+        ([[1, -1], [3, 2], [-0.5, 4]], 1, [[0, 0], [0, 0], [0.4, 0]]),
+        ([[1, -1.5], [3, 2], [-0.5, 4]], 3, [[-0.1, 0.1], [0, 0], [0.4, 0]]),
+        ([[0, -1], [0, 2], [-0.5, 4]], 3, [[0, 0], [0, 0], [0.4, 0]]),
+    ],
+    ids=["one", "three", "zeros"],
+)
+def test_a_step_of_the_flattest_values_leaves_the_others(
+    gradient: list[list[float]], flattest: int, expected: list[list[float]]
+) -> None:
+    """A derivative of zero is among the smallest, and has no sign to move by."""
+    found = moved(gradient_of(gradient, np.flip(gradient).tolist()), flattest=flattest)
+
+    again = np.flip(np.sign(expected)).reshape(3, 2) * LENGTHS.reshape(3, 1)
+    both = gradient_of(expected, again.tolist())
+    np.testing.assert_allclose(both, found, atol=1e-6)

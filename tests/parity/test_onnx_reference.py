@@ -126,21 +126,31 @@ def test_the_error_function_is_exact(op_type: str, approximate: str | None) -> N
 
 
 @pytest.mark.parametrize(
-    "way", [{"clip": "true"}, {"clip": "false"}, {"pixels": "one"}], ids=lambda way: str([*way])
+    "spec",
+    [
+        "odin:epsilon=0.01,clip=true",
+        "odin:epsilon=0.01,clip=false",
+        "odin:epsilon=0.01,pixels=one",
+        "adascale",
+    ],
 )
 def test_perturbed_outputs_are_those_of_autograd(
-    way: dict[str, str], pair: tuple[nn.Module, onnx.ModelProto]
+    spec: str, pair: tuple[nn.Module, onnx.ModelProto]
 ) -> None:
     """The image moved by the ONNX gradient gives what the image moved by autograd gives."""
     network, classifier = pair
-    head = bind_head(Spec("odin", {"epsilon": "0.01", **way}))
+    head = bind_head(spec)
 
     found = OnnxEvaluator(classifier).perturbed(head, images(), PREPROCESS)
 
     reference = TorchEvaluator(network, torch.float64)
     expected = reference.perturbed(head, images(), PREPROCESS)
-    np.testing.assert_allclose(found.logits, expected.logits, rtol=1e-7, atol=1e-7)
-    assert np.abs(found.logits - reference(images()).logits).max() > 1e-4
+    still = reference(images()).named()
+    changed = []
+    for name, values in expected.named().items():
+        np.testing.assert_allclose(found.named()[name], values, rtol=1e-7, atol=1e-7)
+        changed += [name] if np.abs(values - still[name]).max() > 1e-4 else []
+    assert list(head.losses(np, expected)) == changed
 
 
 @pytest.mark.parametrize("evaluator", [OnnxEvaluator, RuntimeEvaluator])
