@@ -49,9 +49,7 @@ def negative_log_likelihood(
     statistics: Statistics,
     *,
     temperature: float,
-    epsilon: float,
-    clip: bool,
-    pixels: str,
+    **parameters: Any,
 ) -> dict[str, Any]:
     """Loss (N,) of the predicted class at temperature T, in nats, >= 0; ODIN descends it."""
     return {"logits": log_total(xp, below_peak(xp, outputs.logits / temperature))}

@@ -9,7 +9,7 @@ from edge_ood.scores import Outputs
 from edge_ood.scores.odin import negative_log_likelihood, odin
 
 LOGITS = 8 * np.random.default_rng(0).normal(size=(60, 10))
-PAPER = {"temperature": 1000.0, "epsilon": 0.0, "clip": False, "pixels": "all"}
+PAPER = {"temperature": 1000.0, "epsilon": 0.0, "clip": False}
 
 
 def softmax(logits: np.ndarray, temperature: float) -> np.ndarray:
