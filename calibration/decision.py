@@ -21,6 +21,7 @@ __all__ = ["CombinedDecision", "Decision", "fit_combined", "fit_decision"]
 
 _MAP_ARRAYS = ("knots", "surprise", "slopes")
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+_NOTHING_COMBINED = Guarantee()
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,17 @@ class Decision:
     combined: CombinedDecision | None = None
 
     @classmethod
-    def none(cls, heads: Sequence[str], num_classes: int, *, combined: bool = False) -> "Decision":
+    def none(
+        cls, heads: Sequence[str], num_classes: int, guarantee: Guarantee = _NOTHING_COMBINED
+    ) -> "Decision":
         """The decision of a file that was never calibrated: nothing is flagged."""
         table = DecisionTable.none(heads, num_classes)
-        if not combined:
+        if not guarantee.combined:
             return cls(table)
-        highest, ones = np.full((len(heads), 1), np.inf, np.float32), np.ones(2, np.float32)
-        combination = Combination(tuple(heads), highest, ones, np.zeros(len(heads), np.float32))
+        members = guarantee.members(heads)
+        highest, ones = np.full((len(members), 1), np.inf, np.float32), np.ones(2, np.float32)
+        slopes = np.zeros(len(members), np.float32)
+        combination = Combination(members, highest, ones, slopes, guarantee.combined_rule)
         own = DecisionTable.none([COMBINED], num_classes)
         return cls(table, CombinedDecision(combination, own))
 
@@ -116,8 +121,15 @@ class Decision:
         return arrays
 
     @classmethod
-    def from_arrays(cls, heads: tuple[str, ...], arrays: Mapping[str, NDArray[Any]]) -> "Decision":
+    def from_arrays(
+        cls, heads: tuple[str, ...], arrays: Mapping[str, NDArray[Any]], guarantee: Guarantee
+    ) -> "Decision":
         """What `to_arrays` took apart.
+
+        Args:
+            heads: All heads, in the order of the arrays' rows.
+            arrays: By name.
+            guarantee: Knows what `combined` is made of, and how.
 
         Raises:
             InputError: If an array is missing.
@@ -126,13 +138,15 @@ class Decision:
             table = DecisionTable.from_arrays(heads, arrays)
             if f"map/{_MAP_ARRAYS[0]}" not in arrays:
                 return cls(table)
-            maps = [arrays[f"map/{name}"] for name in _MAP_ARRAYS]
+            knots, surprise, slopes = (arrays[f"map/{name}"] for name in _MAP_ARRAYS)
             prefix = f"{COMBINED}/"
             rest = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
             own = DecisionTable.from_arrays((COMBINED,), rest)
         except KeyError as error:
             raise InputError(f"there is no array {error}") from error
-        return cls(table, CombinedDecision(Combination(heads, *maps), own))
+        members = guarantee.members(heads)
+        combination = Combination(members, knots, surprise, slopes, guarantee.combined_rule)
+        return cls(table, CombinedDecision(combination, own))
 
     def kept_scores(
         self, score: str, label: int, n: int, guarantee: Guarantee
@@ -204,7 +218,7 @@ def fit_combined(
     first_half: NDArray[np.bool_],
     guarantee: Guarantee,
 ) -> Decision:
-    """A decision of all heads with one of their combined score beside it.
+    """A decision of all heads with one of the combined score beside it.
 
     Args:
         decision: Of the heads, from all images.
@@ -217,8 +231,11 @@ def fit_combined(
     Raises:
         CalibrationError: If the second half is too small.
     """
-    combination = fit_combination({head: values[first_half] for head, values in scores.items()})
-    others = {head: values[~first_half] for head, values in scores.items()}
+    members = guarantee.members(tuple(scores))
+    combination = fit_combination(
+        {head: scores[head][first_half] for head in members}, guarantee.combined_rule
+    )
+    others = {head: scores[head][~first_half] for head in members}
     combined = {COMBINED: combination.score(others)}
     try:
         fitted = fit_decision(combined, labels[~first_half], len(decision.table.groups), guarantee)

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ood.calibration.combination import FEWEST_COMBINED, RULES
 from edge_ood.calibration.threshold import minimum_images, threshold_rank
-from edge_ood.errors import CalibrationError
+from edge_ood.errors import CalibrationError, InputError
 
 __all__ = ["Changes", "Guarantee", "Sample"]
 
@@ -25,6 +26,8 @@ class Guarantee:
             others share thresholds from all images.
         combined: Whether a combined score has a decision, too, of which one half of the images
             fixes the p-values that it combines, and the other half the threshold.
+        combined_of: Heads that it is made of; empty for all.
+        combined_rule: How, one of `RULES`.
 
     Raises:
         InputError: If a value is out of range.
@@ -34,9 +37,30 @@ class Guarantee:
     confidence: float = 0.0
     per_class: bool = False
     combined: bool = False
+    combined_of: tuple[str, ...] = ()
+    combined_rule: str = RULES[0]
 
     def __post_init__(self) -> None:
         minimum_images(self.alpha, self.confidence)
+        if self.combined_rule not in RULES:
+            raise InputError(
+                f"a combined score by {self.combined_rule!r}, expected {' or '.join(RULES)}"
+            )
+        of = self.combined_of
+        if len(set(of)) != len(of) or len(of) == FEWEST_COMBINED - 1:
+            raise InputError(f"a combined score of {', '.join(of)}, expected two heads or more")
+
+    def members(self, heads: Sequence[str]) -> tuple[str, ...]:
+        """What the combined score is made of, given all heads of a file.
+
+        Raises:
+            InputError: If one of them is none of these heads.
+        """
+        if strange := [name for name in self.combined_of if name not in heads]:
+            raise InputError(
+                f"the combined score reads {', '.join(strange)}, not among {', '.join(heads)}"
+            )
+        return self.combined_of or tuple(heads)
 
     @property
     def minimum_images(self) -> int:

@@ -8,7 +8,7 @@ import typer
 from edge_ood.cli._bundles import bundle
 from edge_ood.cli._say import say
 from edge_ood.files.text import printable
-from edge_ood.scores import DEFAULT_HEADS, DEFAULT_PRIMARY
+from edge_ood.scores import DEFAULT_COMBINED, DEFAULT_HEADS, DEFAULT_PRIMARY
 
 __all__ = [
     "ArtifactArgument",
@@ -95,13 +95,19 @@ class Decision:
     scores: Annotated[
         str | None,
         typer.Option(
-            help="Heads with parameters, and 'combined' for one decision over all of them; by "
-            f"default those of {', '.join(DEFAULT_HEADS)} that the network has inputs for."
+            help="Heads with parameters, and 'combined' for one decision over all of them, or "
+            "over some: combined:of=gen+knn. By default those of "
+            f"{', '.join(DEFAULT_HEADS)} that the network has inputs for."
         ),
     ] = None
     primary: Annotated[
-        str, typer.Option(help="The head behind the outputs 'is_ood' and 'pvalue'.")
-    ] = DEFAULT_PRIMARY
+        str | None,
+        typer.Option(
+            help="The score behind the outputs 'is_ood' and 'pvalue'; by default, where no scores "
+            f"are chosen, combined of {'+'.join(DEFAULT_COMBINED)}, or {DEFAULT_PRIMARY} where "
+            "that is all there is."
+        ),
+    ] = None
     alpha: Annotated[
         float, typer.Option(help="False-alarm rate on ID images; 0.05 needs 19 images or more.")
     ] = 0.05

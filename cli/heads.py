@@ -30,5 +30,5 @@ def heads() -> None:
     say("Not recommended, and there for comparison:")
     for sentence in compared:
         say(f"  {sentence}")
-    say("combined: the smallest p-value of all other scores of a file, if it is asked for.")
+    say("combined: the sum of what the p-values of other scores say; combined:of=gen+knn chooses.")
     say("Larger scores are more out-of-distribution, without exception.")

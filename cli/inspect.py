@@ -167,8 +167,11 @@ def _combined(metadata: "Metadata") -> "list[HeadRecord]":
     from edge_ood.artifact.metadata import HeadRecord
     from edge_ood.calibration.combination import COMBINED
 
-    names = " ".join(head.name for head in metadata.heads)
-    return [HeadRecord(COMBINED, {"of": names})] if metadata.calibration.combined else []
+    guarantee = metadata.calibration.guarantee
+    if not guarantee.combined:
+        return []
+    of = "+".join(guarantee.members([head.name for head in metadata.heads]))
+    return [HeadRecord(COMBINED, {"of": of, "rule": guarantee.combined_rule})]
 
 
 def _parity_errors(metadata: "Metadata") -> dict[str, str]:

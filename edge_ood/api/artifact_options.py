@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any, TypedDict, Unpack
 
 from edge_ood.api.plain import specs
-from edge_ood.attachment.request import Options, without_combined
+from edge_ood.attachment.deciding import combining
+from edge_ood.attachment.request import Options
 from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.registry import Spec
 
@@ -19,8 +20,10 @@ class ArtifactOptions(TypedDict, total=False):
 
     Attributes:
         scores: Heads with parameters, such as `"energy,odin:epsilon=0.002"`, and `combined` for one
-            decision over all of them; the default heads that fit by default.
-        primary: The head behind `is_ood` and `pvalue`.
+            decision over all of them, or over some: `"combined:of=gen+knn"`; the default heads that
+            fit by default.
+        primary: The head behind `is_ood` and `pvalue`; if None, `combined` where scores name it or
+            nobody chose scores and two of them can be combined, else the first.
         alpha: False-alarm rate on ID images, in (0, 1); 0.05 needs 19 calibration images.
         confidence: Share of calibration sets for which the rate is held, in [0, 1); on average over
             them by default.
@@ -34,7 +37,7 @@ class ArtifactOptions(TypedDict, total=False):
     """
 
     scores: str | Sequence[str | Spec] | None
-    primary: str
+    primary: str | None
     alpha: float
     confidence: float | None
     per_class: bool | None
@@ -53,12 +56,12 @@ def artifact_options(
     Raises:
         InputError: If a value is unknown or out of range, or two contradict each other.
     """
-    heads, combined = without_combined(specs(given.get("scores")))
+    heads, combined = combining(specs(given.get("scores")), given.get("primary"))
     guarantee = Guarantee(
         given.get("alpha", Guarantee.alpha),
         given.get("confidence") or 0.0,
         given.get("per_class") or False,
-        combined,
+        **combined,
     )
     others: dict[str, Any] = {name: v for name, v in given.items() if name not in _GUARANTEED}
     return Options(heads=heads, guarantee=guarantee, statistics=statistics, layers=layers, **others)

@@ -7,6 +7,7 @@ import numpy as np
 
 from edge_ood.artifact.device import Device
 from edge_ood.artifact.packed import Manifest, PackedArray
+from edge_ood.calibration.combination import RULES
 from edge_ood.calibration.decision import Decision
 from edge_ood.calibration.guarantee import Guarantee, Sample
 from edge_ood.errors import InputError
@@ -37,6 +38,8 @@ class Calibration:
         combined: Whether there is a combined score.
         combined_n: Images that its threshold comes from, the second half.
         combined_class_counts: These by predicted class (K,) if `per_class`, else empty.
+        combined_of: Heads that it is made of; empty for all.
+        combined_rule: How, see `edge_ood.calibration.combination.RULES`.
     """
 
     alpha: float
@@ -50,6 +53,8 @@ class Calibration:
     combined: bool = False
     combined_n: int = 0
     combined_class_counts: tuple[int, ...] = ()
+    combined_of: tuple[str, ...] = ()
+    combined_rule: str = RULES[0]
 
     def __post_init__(self) -> None:
         if not set(self.manual_thresholds) <= set(self.thresholds):
@@ -78,7 +83,14 @@ class Calibration:
     @property
     def guarantee(self) -> Guarantee:
         """What the calibration guarantees."""
-        return Guarantee(self.alpha, self.confidence, self.per_class, self.combined)
+        return Guarantee(
+            self.alpha,
+            self.confidence,
+            self.per_class,
+            self.combined,
+            self.combined_of,
+            self.combined_rule,
+        )
 
     @property
     def sample(self) -> Sample:
@@ -199,4 +211,4 @@ class ArchivedCalibration:
             InputError: If an array is missing or damaged.
         """
         arrays = {name: packed.unpacked() for name, packed in self.arrays.items()}
-        return Decision.from_arrays(self.heads, arrays)
+        return Decision.from_arrays(self.heads, arrays, self.calibration.guarantee)

@@ -114,6 +114,7 @@ class Metadata:
             raise InputError(f"primary head {self.primary!r} is none of {names!r}")
         if set(calibration.thresholds) != set(names):
             raise InputError(f"thresholds for {sorted(calibration.thresholds)}, not {names!r}")
+        calibration.guarantee.members([head.name for head in self.heads])
         for sample in (calibration.sample, calibration.combined_sample):
             if len(sample.class_counts) not in (0, len(self.classes)):
                 raise InputError(f"images of {len(sample.class_counts)} classes are counted")

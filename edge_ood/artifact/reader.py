@@ -14,6 +14,7 @@ from edge_ood.artifact.calibration_record import (
 from edge_ood.artifact.device import Device
 from edge_ood.artifact.metadata import FORMAT, METADATA_KEY, HeadRecord, Metadata
 from edge_ood.artifact.packed import Manifest, PackedArray, unpack_numbers
+from edge_ood.calibration.combination import RULES
 from edge_ood.calibration.decision import Decision
 from edge_ood.calibration.decision_table import DecisionTable
 from edge_ood.calibration.threshold import Knots, pvalues_of_weights
@@ -100,6 +101,7 @@ def _preprocess(document: Document, number: int) -> Preprocess:
 
 
 def _calibration(document: Document) -> Calibration:
+    combined = document.get("combined", bool, default=False)
     return Calibration(
         alpha=document.get("alpha", float),
         n=document.get("n", int),
@@ -109,9 +111,12 @@ def _calibration(document: Document) -> Calibration:
         per_class=document.get("per_class", bool, default=False),
         class_counts=tuple(document.each("class_counts", int, [])),
         manual_thresholds=tuple(document.each("own_thresholds", str, [])),
-        combined=document.get("combined", bool, default=False),
+        combined=combined,
         combined_n=document.get("combined_n", int, 0),
         combined_class_counts=tuple(document.each("combined_class_counts", int, [])),
+        combined_of=tuple(document.each("combined_of", str, [])),
+        # Files of earlier versions, which do not say so, have the largest surprise.
+        combined_rule=document.get("combined_rule", str, "largest" if combined else RULES[0]),
     )
 
 

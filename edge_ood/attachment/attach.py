@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from edge_ood.artifact.metadata import store_metadata
 from edge_ood.attachment.attached import Attached
+from edge_ood.attachment.deciding import with_primary
 from edge_ood.attachment.first_metadata import first_metadata, int8_target_of
 from edge_ood.attachment.heads import fitted_heads
 from edge_ood.attachment.listener import SILENT, Listener
@@ -47,6 +48,7 @@ from edge_ood.parity.gradient_check import GradientReport, check_gradient
 from edge_ood.parity.limits import Subject
 from edge_ood.parity.report import parity_document, write_report
 from edge_ood.parity.yardstick import Watched
+from edge_ood.registry import Spec
 from edge_ood.runtime.calibrate import calibrate_artifact
 from edge_ood.runtime.calibration_report import CalibrationReport
 from edge_ood.runtime.scorer import Scorer
@@ -145,20 +147,24 @@ def fit(unfinished: Unfinished) -> Unfinished:
     """Choose heads and fit their statistics; decide which images set the thresholds."""
     request = unfinished.request
     fitted = fitted_heads(request, unfinished.on_progress)
-    request = with_images_back(replace(request, options=fitted.options), fitted.heads)
+    request = with_images_back(request, fitted.heads)
     _, thresholds_from = statistics_images(request, fitted.heads)
-    request.options.guarantee.check_images(len(thresholds_from))
+    names = [head.name for head in fitted.heads]
+    options, why = with_primary(request.options, names, len(thresholds_from))
+    options = replace(options, heads=options.heads or [Spec(name) for name in names])
+    options.guarantee.check_images(len(thresholds_from))
+    request = replace(request, options=options)
     fp32 = unfinished.fp32_request
     if fp32 is not None:
-        heads, primary = fitted.options.heads, fitted.options.primary
-        fp32 = replace(fp32, options=replace(fp32.options, heads=heads, primary=primary))
+        decided = {key: getattr(options, key) for key in ("heads", "primary", "guarantee")}
+        fp32 = replace(fp32, options=replace(fp32.options, **decided))
     return replace(
         unfinished,
         request=request,
         fp32_request=fp32,
         heads=fitted.heads,
         left_out=fitted.left_out,
-        notes=fitted.notes,
+        notes=(*fitted.notes, *([why] if why else [])),
         thresholds_from=thresholds_from,
         training_hashes=with_hashes(request.training).hashes,
     )
@@ -173,12 +179,13 @@ def choose_parameters(unfinished: Unfinished) -> Unfinished:
 def assemble_file(unfinished: Unfinished) -> Unfinished:
     """Write the uncalibrated artefact."""
     request = unfinished.request
+    assert request.options.primary is not None  # an earlier step
     model = assemble(
         request.classifier,
         request.preprocess,
         unfinished.heads,
         primary=request.options.primary,
-        combined=request.options.guarantee.combined,
+        guarantee=request.options.guarantee,
     )
     metadata = first_metadata(
         request,

@@ -34,6 +34,7 @@ def first_metadata(
         left_out: By the name of a default head, why it is not there.
     """
     options = request.options
+    assert options.primary is not None  # chosen with the heads
     names = [*(head.name for head in heads), *[COMBINED] * options.guarantee.combined]
     is_int8 = options.precision == "int8"
     return Metadata(

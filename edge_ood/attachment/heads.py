@@ -1,7 +1,7 @@
 """Which heads an artefact gets: those that were asked for, or the default ones that fit."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -9,15 +9,14 @@ from edge_ood.attachment.request import Options, Request
 from edge_ood.attachment.statistics import images_to_read, with_statistics
 from edge_ood.attachment.step_images import statistics_images
 from edge_ood.errors import InputError
+from edge_ood.graph.last_layer import last_layer
 from edge_ood.images.folders import ImageSet
-from edge_ood.registry import Spec
 from edge_ood.scores import (
-    DEFAULT_HEADS,
-    DEFAULT_PRIMARY,
     FEATURES_PREFIX,
+    NO_LAST_LAYER,
     BoundHead,
     bind_head,
-    default_heads,
+    fitting_heads,
 )
 from edge_ood.threads import Meter
 
@@ -30,13 +29,11 @@ class FittedHeads:
 
     Attributes:
         heads: In output order.
-        options: The request's, with these heads and a primary head among them.
         left_out: By the name of a default head, why it is not there.
         notes: What the user should know, one sentence each.
     """
 
     heads: tuple[BoundHead, ...]
-    options: Options
     left_out: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -80,45 +77,45 @@ def fitted_heads(
         doubts = [f"{name!r}: {why}" for name, why in _unsuited(request, bound, images)]
         meter = Meter(images_to_read(bound, images), on_progress)
         heads = with_statistics(request, bound, images, on_images=meter.advance)
-        return FittedHeads(heads, options, {}, tuple(doubts))
+        return FittedHeads(heads, {}, tuple(doubts))
     given = [output.name for output in request.classifier.graph.output]
-    candidates = [bind_head(spec) for spec in default_heads(given)]
-    left_out = {n: request.missing[n] for n in DEFAULT_HEADS if n in request.missing}
+    names = options.default_names
+    candidates = [bind_head(spec) for spec in fitting_heads(names, given)]
+    left_out = {name: request.missing[name] for name in names if name in request.missing}
     candidates = [head for head in candidates if head.name not in left_out]
     images, _ = statistics_images(request, candidates)
     left_out |= dict(_unsuited(request, candidates, images))
     suited = [head for head in candidates if head.name not in left_out]
     meter = Meter(images_to_read(suited, images), on_progress)
     heads = with_statistics(request, suited, images, left_out=left_out, on_images=meter.advance)
-    chosen = _with_heads(options, heads, left_out)
     notes = [f"no {name!r}: {why}" for name, why in left_out.items()]
-    if chosen.primary != options.primary:
-        notes.append(f"{chosen.primary!r} decides")
-    return FittedHeads(heads, chosen, left_out, tuple(notes))
+    _check_deciding(options, heads, left_out)
+    return FittedHeads(heads, left_out, tuple(notes))
 
 
-def _with_heads(
-    options: Options, heads: tuple[BoundHead, ...], left_out: Mapping[str, str]
-) -> Options:
-    specs = [Spec(head.name) for head in heads]
-    if options.primary not in left_out:
-        return replace(options, heads=specs)
-    # What needs no statistics stands on its own; fitted heads are as good as their images.
-    first = next((head for head in heads if head.head.fit is None), heads[0]).name
-    if options.primary != DEFAULT_PRIMARY:
+def _check_deciding(
+    options: Options, heads: Sequence[BoundHead], left_out: Mapping[str, str]
+) -> None:
+    """Refuse that a head decides which cannot be had."""
+    if options.primary is not None and options.primary in left_out:
+        # What needs no statistics stands on its own; fitted heads are as good as their images.
+        first = next((head for head in heads if head.head.fit is None), heads[0]).name
         raise InputError(
             f"score {options.primary!r} cannot decide: {left_out[options.primary]}",
             hint=f"--primary {first}",
         )
-    return replace(options, heads=specs, primary=first)
 
 
 def _unsuited(
     request: Request, heads: Sequence[BoundHead], images: ImageSet
 ) -> Iterator[tuple[str, str]]:
-    """Fitted heads for which the images are too few, each with the reason."""
+    """Fitted heads without a last layer to read, or with too few images, each with the reason."""
     if images.labels is None:
         return
+    reading = [head for head in heads if head.head.reads_linear]
+    if reading and last_layer(request.classifier) is None:
+        heads = [head for head in heads if head not in reading]
+        yield from ((head.name, NO_LAST_LAYER) for head in reading)
     counts = np.bincount(images.labels, minlength=len(request.classes))
     widths = {
         output.name.removeprefix(FEATURES_PREFIX): output.type.tensor_type.shape.dim[1].dim_value

@@ -17,8 +17,8 @@ from edge_ood.images.preprocess import Preprocess
 from edge_ood.parity.limits import Reference
 from edge_ood.registry import Spec
 from edge_ood.scores import (
+    DEFAULT_COMBINED,
     DEFAULT_HEADS,
-    DEFAULT_PRIMARY,
     HEADS,
     BoundHead,
     bind_head,
@@ -30,7 +30,6 @@ __all__ = [
     "STATISTICS_SOURCES",
     "Options",
     "Request",
-    "without_combined",
 ]
 
 STATISTICS_SOURCES = ("training", "calibration")
@@ -44,7 +43,8 @@ class Options:
     Attributes:
         heads: Score heads with parameters as text; empty for the default ones that the classifier
             has inputs for.
-        primary: The head behind `pvalue` and `is_ood`.
+        primary: The head behind `pvalue` and `is_ood`; None for the one that
+            `edge_ood.attachment.primary` chooses.
         guarantee: The false-alarm rate on ID images, and in which sense it is held.
         statistics: `training`, or `calibration`: one half of those images, by hash, fits the
             statistics and the other half sets the thresholds.
@@ -65,7 +65,7 @@ class Options:
     """
 
     heads: Sequence[Spec] = ()
-    primary: str = DEFAULT_PRIMARY
+    primary: str | None = None
     guarantee: Guarantee = field(default_factory=Guarantee)
     statistics: str = "training"
     provider: str = "auto"
@@ -95,14 +95,23 @@ class Options:
         """The heads with all their parameters and no statistics yet; none where none was chosen."""
         return tuple(bind_head(spec) for spec in self.heads)
 
+    @property
+    def default_names(self) -> tuple[str, ...]:
+        """The default heads, and the one that is to decide, unless that perturbs its images."""
+        also = self.primary
+        if also in (None, COMBINED, *DEFAULT_HEADS) or bind_head(Spec(str(also))).epsilon:
+            return DEFAULT_HEADS
+        return tuple(sorted((*DEFAULT_HEADS, str(also))))
+
     def _check_names(self) -> None:
-        names = [head.name for head in self.bound_heads] or list(DEFAULT_HEADS)
+        names = [head.name for head in self.bound_heads] or list(self.default_names)
         if len(set(names)) != len(names):
             raise InputError(f"scores {', '.join(names)} name a head twice")
         if self.guarantee.combined:
             _check_combinable(names)
+            self.guarantee.members(names)
             names = [*names, COMBINED]
-        if self.primary not in names:
+        if self.primary is not None and self.primary not in names:
             if self.primary != COMBINED:
                 HEADS.get(self.primary)
             raise InputError(
@@ -211,24 +220,9 @@ class Request:
             )
 
 
-def without_combined(specs: Sequence[Spec]) -> tuple[list[Spec], bool]:
-    """The heads among the scores that a user names, and whether `combined` is one of them.
-
-    Raises:
-        InputError: If it is named twice, has parameters, or stands alone.
-    """
-    heads = [spec for spec in specs if spec.name != COMBINED]
-    others = [spec for spec in specs if spec.name == COMBINED]
-    if others and (len(others) > 1 or others[0].parameters):
-        raise InputError(f"{COMBINED!r} is named once and has no parameters")
-    if others:
-        _check_combinable([spec.name for spec in heads])
-    return heads, bool(others)
-
-
 def _check_combinable(heads: Sequence[str]) -> None:
     if len(heads) < FEWEST_COMBINED:
-        some = DEFAULT_HEADS[:FEWEST_COMBINED]
+        some = DEFAULT_COMBINED[:FEWEST_COMBINED]
         raise InputError(
             f"{COMBINED!r} combines two scores or more, got {', '.join(heads) or 'none'}",
             hint=f"name others beside it: --scores {','.join((*some, COMBINED))}",

@@ -39,7 +39,8 @@ _NO_INTERVAL = Interval(math.nan, math.nan)
 def heads_with_gradient(metadata: Metadata) -> frozenset[str]:
     """The heads of an artefact that need a gradient and a second pass, `combined` if one does."""
     found = {head.name for head in metadata.heads if perturbs(head.parameters)}
-    return frozenset(found | {COMBINED} if found else found)
+    members = metadata.calibration.guarantee.members([head.name for head in metadata.heads])
+    return frozenset(found | {COMBINED} if found & set(members) else found)
 
 
 def recommend(

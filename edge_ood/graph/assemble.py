@@ -14,6 +14,7 @@ import onnx
 from onnx import TensorProto
 
 from edge_ood.calibration.decision import Decision
+from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.errors import ExportError
 from edge_ood.graph.array import GraphBuilder
 from edge_ood.graph.decision import with_decision
@@ -31,6 +32,8 @@ from edge_ood.images.preprocess import Preprocess
 from edge_ood.scores import BoundHead, Outputs
 
 __all__ = ["assemble", "assemble_reader", "assemble_scores"]
+
+_NOTHING_COMBINED = Guarantee()
 
 
 def assemble_reader(
@@ -73,7 +76,7 @@ def assemble(
     heads: Sequence[BoundHead],
     *,
     primary: str,
-    combined: bool = False,
+    guarantee: Guarantee = _NOTHING_COMBINED,
 ) -> onnx.ModelProto:
     """The artefact's graph, not yet calibrated: it flags nothing.
 
@@ -82,7 +85,7 @@ def assemble(
         preprocess: What leads from a decoded frame to the classifier's input.
         heads: One or more, with parameters and statistics; the order of the outputs.
         primary: Name of the score whose p-value and decision are `pvalue` and `is_ood`.
-        combined: Whether there is a combined score, too.
+        guarantee: Says whether there is a combined score, too, and of which heads.
 
     Returns:
         The model with the outputs of the artefact contract.
@@ -103,7 +106,7 @@ def assemble(
         *(GraphOutput(name, TensorProto.FLOAT) for name in names),
     ]
     model = build_with_shapes(builder, scored, classifier, preprocess)
-    decision = Decision.none(names, num_classes, combined=combined)
+    decision = Decision.none(names, num_classes, guarantee)
     return with_decision(model, decision, primary=primary)
 
 

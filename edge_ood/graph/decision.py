@@ -16,6 +16,7 @@ from edge_ood.artifact.contract import contract_outputs, decision_of, pvalue_of
 from edge_ood.calibration.combination import COMBINED, Combination
 from edge_ood.calibration.decision import CombinedDecision, Decision
 from edge_ood.calibration.decision_table import DecisionTable
+from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.calibration.threshold import pvalues_of_weights
 from edge_ood.errors import ArtifactError, InputError
 from edge_ood.graph.array import GraphBuilder
@@ -31,6 +32,9 @@ _WEIGHTS, _TOTAL = "knot_weights", "knot_total"
 _MAP_KNOTS, _SURPRISE, _SLOPES = "map_knots", "surprise", "slopes"
 _NAMES = (_THRESHOLDS, _KNOTS, _PVALUES, _GROUPS, _WEIGHTS, _TOTAL, _MAP_KNOTS, _SURPRISE, _SLOPES)
 """Initializers of a decision; those of the combined score have its name in front."""
+
+_MEMBERS, _SUMMED = f"{COMBINED}/members", f"{COMBINED}/summed"
+"""Tensors that tell what is combined, and that its surprises are summed."""
 
 _ELEMENT_TYPES = {
     "tensor(int64)": TensorProto.INT64,
@@ -108,7 +112,8 @@ def read_decision(model: onnx.ModelProto, heads: Sequence[str]) -> Decision:
         )
     try:
         table = _table(tuple(head for head in heads if head != COMBINED), arrays)
-        return Decision(table, _combined(table.heads, arrays) if COMBINED in heads else None)
+        combined = _combined(model, table.heads, arrays) if COMBINED in heads else None
+        return Decision(table, combined)
     except (InputError, IndexError, KeyError, ValueError) as error:
         raise ArtifactError(
             f"the decision of the graph is damaged: {error}", hint="export it again"
@@ -128,18 +133,25 @@ def _table(heads: tuple[str, ...], arrays: Mapping[str, NDArray[Any]]) -> Decisi
     return table
 
 
-def _combined(heads: tuple[str, ...], arrays: Mapping[str, NDArray[Any]]) -> CombinedDecision:
+def _combined(
+    model: onnx.ModelProto, heads: tuple[str, ...], arrays: Mapping[str, NDArray[Any]]
+) -> CombinedDecision:
+    """Files of earlier versions combine all heads, by the largest surprise."""
+    made_by = {name: node for node in model.graph.node for name in node.output}
+    if _MEMBERS in made_by:
+        heads = Guarantee(combined_of=tuple(made_by[_MEMBERS].input)).members(heads)
+    rule = "sum" if _SUMMED in made_by else "largest"
     prefix = f"{COMBINED}/"
     own = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
     knots = own[_MAP_KNOTS].reshape(len(heads), -1)
-    combination = Combination(heads, knots, own[_SURPRISE], own[_SLOPES].ravel())
+    combination = Combination(heads, knots, own[_SURPRISE], own[_SLOPES].ravel(), rule)
     return CombinedDecision(combination, _table((COMBINED,), own))
 
 
 def _record_combination(builder: GraphBuilder, combination: Combination) -> None:
     """The combined score (N,), step by step as `Combination.score` computes it."""
     count = len(combination.heads)
-    scores = builder.add("Concat", combination.heads, axis=0)
+    scores = builder.add("Concat", combination.heads, name=_MEMBERS, axis=0)
     column = builder.add("Reshape", [scores, builder.constant([count, -1, 1], np.int64)])
     prefix = f"{COMBINED}/"
     knots = builder.initializer(prefix + _MAP_KNOTS, combination.knots[:, None])
@@ -150,12 +162,21 @@ def _record_combination(builder: GraphBuilder, combination: Combination) -> None
     largest = builder.constant(combination.knots[:, -1:, None], np.float32)
     above = builder.add("Relu", [builder.add("Sub", [column, largest])])
     total = builder.add("Add", [within, builder.add("Mul", [above, slopes])])
-    axes = builder.constant([0, 2], np.int64)
-    most = builder.add("ReduceMax", [total, axes], keepdims=0)
     # Neither Relu nor ReduceMax guarantees to pass NaN on, so it is added: 0 of finite scores.
     nothing = builder.add("Mul", [column, builder.constant(0, np.float32)])
-    poison = builder.add("ReduceSum", [nothing, axes], keepdims=0)
-    builder.add("Add", [most, poison], name=COMBINED)
+    if combination.rule == "largest":
+        axes = builder.constant([0, 2], np.int64)
+        most = builder.add("ReduceMax", [total, axes], keepdims=0)
+        poison = builder.add("ReduceSum", [nothing, axes], keepdims=0)
+        builder.add("Add", [most, poison], name=COMBINED)
+        return
+    # One after the other: a kernel that sums in an order of its own is off in the last bit.
+    surprises = builder.add("Add", [total, nothing], name=_SUMMED)
+    rows = [f"{COMBINED}/{head}" for head in combination.heads]
+    _record_rows(builder, surprises, rows)
+    for row in rows[1:-1]:
+        rows[0] = builder.add("Add", [rows[0], row])
+    builder.add("Add", [rows[0], rows[-1]], name=COMBINED)
 
 
 def _from_weights(arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:

@@ -23,8 +23,10 @@ def check_decision(model: onnx.ModelProto, expected: Decision) -> None:
     _check_same(found.table, expected.table)
     if expected.combined and found.combined:
         _check_same(found.combined.table, expected.combined.table)
+        of_file, calibrated = found.combined.combination, expected.combined.combination
         maps, fitted = found.to_arrays(), expected.to_arrays()
-        if not all(np.array_equal(maps[name], fitted[name]) for name in fitted):
+        same = (of_file.heads, of_file.rule) == (calibrated.heads, calibrated.rule)
+        if not same or not all(np.array_equal(maps[name], fitted[name]) for name in fitted):
             raise ExportError(
                 f"'{COMBINED}': the file's maps are not those of its calibration images",
                 hint="calibrate the file again",

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "DEFAULT_COMBINED",
     "DEFAULT_HEADS",
     "DEFAULT_PRIMARY",
     "FEATURES_PREFIX",
     "HEADS",
+    "NO_LAST_LAYER",
     "PENULTIMATE",
     "Accumulator",
     "BoundHead",
@@ -36,17 +38,27 @@ __all__ = [
     "Statistics",
     "Step",
     "bind_head",
-    "default_heads",
+    "fitting_heads",
     "heads_where",
     "perturbs",
 ]
 
-DEFAULT_HEADS = ("energy", "mahalanobis", "mcd_l1", "msp", "uniform_ce")
+DEFAULT_HEADS = ("gen", "mahalanobis", "mcd_l1", "msp", "nci")
 """What a file has where nobody chose, as far as its classifier gives what they read. None of them
 needs a gradient. A list, so that a new head changes nobody's files."""
 
-DEFAULT_PRIMARY = "energy"
-"""The head that decides where nobody chose."""
+DEFAULT_COMBINED = ("gen", "mahalanobis", "nci")
+"""What decides together where nobody chose: class probabilities, all directions of the features,
+and how both agree. None of them ranks upside down on a network that was measured."""
+
+DEFAULT_PRIMARY = "gen"
+"""The head that decides where nobody chose and fewer than two can be combined."""
+
+NO_LAST_LAYER = (
+    "it reads the last linear layer, and the logits of this classifier do not come from one that "
+    "reads its features"
+)
+"""Why a head that `reads_linear` cannot be had."""
 
 PENULTIMATE = "penultimate"
 """The layer that the linear heads read; always the last feature."""
@@ -196,8 +208,7 @@ class BoundHead:
             return fit(num_classes, **self.parameters)
         if linear is None:
             raise InputError(
-                f"score head {self.name!r} reads the last linear layer, and the logits of this "
-                "classifier do not come from one that reads its features",
+                f"score head {self.name!r} cannot be had: {NO_LAST_LAYER}",
                 hint=f"leave {self.name!r} out of --scores",
             )
         return fit(num_classes, linear=linear, **self.parameters)
@@ -241,14 +252,15 @@ def bind_head(head: str | Spec) -> BoundHead:
     return BoundHead(found, parameters)
 
 
-def default_heads(given: Iterable[str]) -> list[Spec]:
-    """The default heads that a classifier has inputs for, in their order.
+def fitting_heads(names: Iterable[str], given: Iterable[str]) -> list[Spec]:
+    """Those heads that a classifier has inputs for, in their order.
 
     Args:
+        names: Of heads.
         given: What it gives: fields of `Outputs`, or names of outputs of `classifier.onnx`.
     """
     fields = {name.partition("/")[0] for name in given}
-    return [Spec(name) for name in DEFAULT_HEADS if set(HEADS.get(name).inputs) <= fields]
+    return [Spec(name) for name in names if set(HEADS.get(name).inputs) <= fields]
 
 
 def heads_where(holds: Callable[[BoundHead], Any]) -> list[str]:

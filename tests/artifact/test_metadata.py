@@ -41,6 +41,8 @@ ADDED_LATER: dict[tuple[str | int, ...], Any] = {
             "class_counts": [],
             "own_thresholds": [],
             "combined": False,
+            "combined_of": [],
+            "combined_rule": "sum",
             "combined_n": 0,
             "combined_class_counts": [],
         }.items()

@@ -25,7 +25,7 @@ from edge_ood.parity.limits import Reference
 from edge_ood.registry import parse_specs
 from edge_ood.runtime.calibrate import calibrate_artifact
 from edge_ood.runtime.scorer import Scorer
-from edge_ood.scores import default_heads
+from edge_ood.scores import DEFAULT_HEADS, fitting_heads
 from edge_ood.torch_export.export import export_classifier, request_of
 from edge_ood.torch_export.layers import WithLayers
 from edge_ood.training.run_directory import read_run
@@ -242,10 +242,10 @@ def test_a_failing_gate_leaves_the_earlier_file(request_: Request, tmp_path: Pat
 def test_default_heads_are_those_whose_inputs_exist(request_: Request) -> None:
     """A two-head network gets every closed-form head, in name order."""
     given = [output.name for output in request_.classifier.graph.output]
-    names = [spec.name for spec in default_heads(given)]
+    names = [spec.name for spec in fitting_heads(DEFAULT_HEADS, given)]
 
     assert sorted(names) == names
-    assert {"energy", "mahalanobis", "mcd_l1", "msp", "uniform_ce"} <= set(names)
+    assert {"gen", "mahalanobis", "mcd_l1", "msp", "nci"} <= set(names)
 
 
 def test_all_that_took_part_in_training_is_on_record(
@@ -285,7 +285,11 @@ def test_parameters_reach_formula_and_metadata(request_: Request, tmp_path: Path
     [
         ({"heads": parse_specs("enrgy")}, UnknownNameError, "unknown score head 'enrgy'"),
         ({"heads": parse_specs("energy:temp=2")}, UnknownNameError, "unknown parameter"),
-        ({"heads": parse_specs("msp")}, InputError, "primary head 'energy' is not among"),
+        (
+            {"heads": parse_specs("msp"), "primary": "energy"},
+            InputError,
+            "primary head 'energy' is not among",
+        ),
         ({"heads": parse_specs("energy,energy")}, InputError, "twice"),
         ({"primary": "xyzzy"}, UnknownNameError, "unknown score head 'xyzzy'"),
         ({"statistics": "test"}, InputError, "expected training or calibration"),

@@ -55,8 +55,8 @@ def test_thresholds_come_through_the_converted_network(
     thresholds = attached.metadata.calibration.thresholds
     k = int(np.ceil((len(calibration) + 1) * 0.95))
 
-    for head, values in scores.items():
-        ordered = np.sort(values)
+    for head in (record.name for record in attached.metadata.heads):
+        ordered = np.sort(scores[head])
         assert ordered[k - 1] < thresholds[head]
         assert k == len(calibration) or thresholds[head] < ordered[k]
     float32 = Scorer(artifact_path, provider="cpu").metadata.calibration.thresholds

@@ -1,12 +1,16 @@
 """What a user may ask for: refused before any work, with the way out in the hint."""
 
+import re
+
 import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
-from edge_ood.attachment.request import Options, Request, without_combined
+from edge_ood.api.artifact_options import artifact_options
+from edge_ood.attachment.deciding import combining
+from edge_ood.attachment.request import Options, Request
 from edge_ood.calibration.guarantee import Guarantee
-from edge_ood.errors import InputError
+from edge_ood.errors import EdgeOodError, InputError
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.registry import parse_specs
@@ -104,7 +108,7 @@ def test_outliers_that_do_not_exist_are_refused(options: Options) -> None:
 
 def test_a_head_that_is_no_default_decides_only_where_it_was_chosen() -> None:
     """Without `--scores` there are the declared heads, and the hint says how to get another."""
-    with pytest.raises(InputError, match="'odin' is not among the scores energy") as raised:
+    with pytest.raises(InputError, match="'odin' is not among the scores gen") as raised:
         Options(primary="odin")
 
     assert "add it to --scores" in str(raised.value.hint)
@@ -131,26 +135,48 @@ def _request(options: Options) -> Request:
     )
 
 
-def test_combined_is_taken_out_of_the_scores() -> None:
-    """It is no head: the others are, in their order."""
-    heads, combined = without_combined(parse_specs("energy,combined,msp"))
+@pytest.mark.parametrize(
+    ("scores", "heads", "of", "rule"),
+    [
+        ("energy,combined,msp", ["energy", "msp"], (), "sum"),
+        ("combined", [], (), "sum"),
+        ("energy,combined:of=energy+knn", ["energy", "knn"], ("energy", "knn"), "sum"),
+        ("msp,gen,combined:rule=largest", ["msp", "gen"], (), "largest"),
+        ("combined:of=mcd-l1+gen", ["mcd_l1", "gen"], ("mcd_l1", "gen"), "sum"),
+    ],
+)
+def test_combined_is_taken_out_of_the_scores(
+    scores: str, heads: list[str], of: tuple[str, ...], rule: str
+) -> None:
+    """It is no head: the others are, in their order, and those that it is made of."""
+    found, combined = combining(parse_specs(scores))
 
-    assert combined
-    assert ["energy", "msp"] == [spec.name for spec in heads]
-    assert ([], False) == without_combined(())
+    assert heads == [spec.name for spec in found]
+    assert {"combined": True, "combined_of": of, "combined_rule": rule} == combined
 
 
-@pytest.mark.parametrize("scores", ["combined", "energy,combined", "combined,combined,energy,msp"])
-def test_a_combination_of_fewer_than_two_is_refused(scores: str) -> None:
-    """One score is its own smallest p-value."""
-    with pytest.raises(InputError, match="'combined'"):
-        without_combined(parse_specs(scores))
+def test_nothing_is_combined_unless_it_is_asked_for() -> None:
+    """By name, or as what decides."""
+    assert ([], {}) == combining(())
+    assert combining((), "combined")[1]["combined"]
 
 
-def test_a_combined_score_has_no_parameters() -> None:
-    """As there is none to give."""
-    with pytest.raises(InputError, match="has no parameters"):
-        without_combined(parse_specs("energy,msp,combined:temperature=2"))
+@pytest.mark.parametrize(
+    ("scores", "message"),
+    [
+        ("energy,combined", "'combined' combines two scores or more, got energy"),
+        ("combined,combined,energy,msp", "'combined' is named 2 times, expected once"),
+        ("energy,msp,combined:of=gen", "a combined score of gen, expected two heads or more"),
+        ("energy,msp,combined:of=gen+gen", "a combined score of gen, gen, expected two"),
+        ("energy,msp,combined:rule=product", "'rule' of 'combined' is 'product', expected one of"),
+        ("energy,msp,combined:temperature=2", "unknown parameter of 'combined' 'temperature'"),
+        ("energy,combined:of=gen+enrgy", "unknown score head 'enrgy'"),
+    ],
+)
+def test_what_cannot_be_combined_is_refused(scores: str, message: str) -> None:
+    """One score is its own sum, and what there is not cannot be part of one."""
+    with pytest.raises(EdgeOodError, match=re.escape(message)):
+        artifact_options(scores=scores)
 
 
 def test_only_a_score_that_there_is_can_decide() -> None:

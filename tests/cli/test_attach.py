@@ -87,7 +87,7 @@ def test_what_is_wrong_is_one_line_and_what_to_do(
 
 
 def test_notes_say_what_is_missing(network: Path, colours: Path, tmp_path: Path) -> None:
-    """Without labels two sentences explain what the artefact lacks."""
+    """Without labels sentences explain what the artefact lacks, and what decides then."""
     images = colours / "calibration" / "=green"
 
     done = run_attach(
@@ -95,7 +95,8 @@ def test_notes_say_what_is_missing(network: Path, colours: Path, tmp_path: Path)
     )
 
     assert 0 == done.exit_code, done.output
-    assert 2 == done.stderr.count("note: ")
+    assert 2 == done.stderr.count("note: no '")
+    assert "note: 'gen' decides" in done.stderr
     assert "calibrated on 20" in done.stdout
 
 

@@ -16,6 +16,7 @@ import edge_ood.evaluation.artifacts
 from edge_ood.artifact.model_file import ModelFile
 from edge_ood.artifact.outputs import Scores
 from edge_ood.artifact.packed import Manifest
+from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.cli.app import app
 from edge_ood.images.reading import content_hash
 
@@ -67,6 +68,7 @@ class NamedScorer:
                 alpha=0.05,
                 manual_thresholds=self.manual_thresholds,
                 per_class=False,
+                guarantee=Guarantee(),
                 thresholds=dict.fromkeys(self.heads, THRESHOLD),
             ),
             manifests=self.manifests,
@@ -448,8 +450,8 @@ def test_corrupted_images_are_reported(artifact_path, demo_images):
     starts = [line for line in lines if line.startswith("CORRUPTED")]
     assert [
         "CORRUPTED ID images: accuracy",
-        "CORRUPTED ID images: flagged by energy",
-        "CORRUPTED ID images: AUROC of energy against clean ones",
+        "CORRUPTED ID images: flagged by combined",
+        "CORRUPTED ID images: AUROC of combined against clean ones",
     ] == starts
     (headings,) = {tuple(line.split()) for line in lines if line.startswith("strength")}
     assert ("strength", "1", "2", "3", "4", "5") == headings

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from edge_ood.artifact.metadata import HeadRecord
+from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.evaluation.recommendation import heads_with_gradient, recommend
 from edge_ood.evaluation.results import ArtifactResult, IdResult, OodResult, Reliability
 from edge_ood.metrics.detection import PairMetrics
@@ -355,11 +356,14 @@ def test_names_from_files_stay_in_their_line():
 def test_heads_with_gradient_are_those_that_perturb():
     """By the step that they were exported with; `combined` needs what its parts need."""
 
-    def found(*heads):
-        return heads_with_gradient(SimpleNamespace(heads=heads))
+    def found(*heads, of=()):
+        guarantee = Guarantee(combined=True, combined_of=of)
+        calibration = SimpleNamespace(guarantee=guarantee)
+        return heads_with_gradient(SimpleNamespace(heads=heads, calibration=calibration))
 
     odin = HeadRecord("odin", {"temperature": 1000.0, "epsilon": 0.0014})
     still = HeadRecord("mahalanobis", {"epsilon": 0.0})
 
     assert {"odin", "combined"} == found(HeadRecord("energy"), odin, still)
     assert set() == found(HeadRecord("energy"), still)
+    assert {"odin"} == found(HeadRecord("energy"), odin, still, of=("energy", "mahalanobis"))

@@ -28,7 +28,7 @@ from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import content_hash, decode_all
 from edge_ood.registry import parse_specs
 from edge_ood.runtime.scorer import Scorer
-from edge_ood.scores import HEADS, default_heads
+from edge_ood.scores import DEFAULT_HEADS, HEADS, fitting_heads
 
 Network = Callable[..., onnx.ModelProto]
 SIZE = 16
@@ -49,7 +49,7 @@ def attached(
 
 def defaults(*fields: str) -> list[str]:
     """Default heads of a classifier that gives these fields."""
-    return [spec.name for spec in default_heads(fields)]
+    return [spec.name for spec in fitting_heads(DEFAULT_HEADS, fields)]
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_a_network_of_torchvision_has_the_scores_of_pytorch_ood(
     exported(network, tmp_path / "densenet.onnx", exporter)
     source = ForeignClassifier(tmp_path / "densenet.onnx", pixels="imagenet")
 
-    scorer, _ = attached(source, folders, tmp_path / "x.onnx")
+    scorer, _ = attached(source, folders, tmp_path / "x.onnx", scores="energy,mahalanobis,msp")
 
     test, training = (read_class_folders(colours / name) for name in ("test", "train"))
     double = densenet.double()
@@ -198,7 +198,7 @@ def test_a_network_of_keras_gets_bytes_with_channels_last(
     logits = (2 * pixel_means(test) - 1) @ WEIGHTS
     found = scorer(list(test.paths))
     np.testing.assert_allclose(found.logits, logits, rtol=FLOAT32, atol=FLOAT32)
-    assert set(defaults("logits", "features")) == set(found.scores)
+    assert {*defaults("logits", "features"), "combined"} == set(found.scores)
     taken = scorer.metadata.provenance["takes"]
     assert {"channels": "rgb", "layout": "nhwc", "pixels": "byte"} == taken
 
@@ -257,13 +257,14 @@ def test_probabilities_alone_give_what_they_do_not_lose(
     powers = np.exp(pixel_means(test) @ WEIGHTS * scale)
     shares = powers / powers.sum(axis=1, keepdims=True)
     found = scorer(list(test.paths))
-    assert ("msp", {"msp", "uniform_ce"}) == (scorer.metadata.primary, set(found.scores))
+    assert ("gen", {"gen", "msp"}) == (scorer.metadata.primary, set(found.scores))
     np.testing.assert_allclose(found.scores["msp"], 1 - shares.max(axis=1), rtol=1e-3, atol=1e-6)
-    np.testing.assert_allclose(found.scores["uniform_ce"], np.log(shares).mean(axis=1), rtol=1e-3)
+    others = [np.delete(shares, k, axis=1).sum(axis=1) for k in range(shares.shape[1])]
+    gen = (shares**0.1 * np.stack(others, axis=1) ** 0.1).sum(axis=1)
+    np.testing.assert_allclose(found.scores["gen"], gen, rtol=1e-3)
     why = "'output' holds probabilities, and nothing in the file the logits"
-    assert f"no 'energy': {why}" in notes
-    assert "'msp' decides" in notes
-    with pytest.raises(InputError, match="score 'energy' cannot be had: 'output' holds prob"):
+    assert "'gen' decides" in notes
+    with pytest.raises(InputError, match=f"score 'energy' cannot be had: {why}"):
         attached(source, folders, tmp_path / "y.onnx", scores="energy,msp")
 
 
@@ -315,7 +316,7 @@ def test_without_labels_every_image_calibrates(
     assert 20 == scorer.metadata.calibration.n
     without_fit = {n for n in defaults("logits", "features") if HEADS.get(n).fit is None}
     assert without_fit == set(scorer.heads)
-    assert {"energy", "msp"} <= without_fit
+    assert {"gen", "msp"} <= without_fit
     assert ("0", "1", "2") == scorer.metadata.classes
     assert "training" not in scorer.metadata.manifests
     for said in ("no labels, so it is not checked", "no 'mahalanobis': it is fitted by class"):
@@ -362,7 +363,7 @@ def test_an_operator_without_a_rule_is_named(
         attached(source, folders, tmp_path / "x.onnx", scores="energy,odin")
 
     scorer, _ = attached(source, folders, tmp_path / "x.onnx")
-    assert set(defaults("logits", "features")) == set(scorer.heads)
+    assert {*defaults("logits", "features"), "combined"} == set(scorer.heads)
 
 
 def test_int8_needs_images_that_set_no_threshold(

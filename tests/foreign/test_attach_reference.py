@@ -17,8 +17,10 @@ from edge_ood.foreign.attach_foreign import attach_foreign
 from edge_ood.foreign.conventions import ForeignClassifier
 from edge_ood.foreign.id_images import IdFolders
 from edge_ood.images.folders import read_class_folders
+from edge_ood.registry import parse_specs
 from edge_ood.runtime.scorer import Scorer
 
+HEADS = "energy,msp"
 SIZE = 16
 WEIGHTS = 20 * np.eye(3)[:, [1, 0, 2]]
 
@@ -78,7 +80,7 @@ def standardising() -> list[onnx.NodeProto]:
 def attached(path: Path, folders: IdFolders, output: Path) -> tuple[Attached, list[str]]:
     """The artefact, and what the user was told."""
     notes: list[str] = []
-    options = Options(provider="cpu")
+    options = Options(parse_specs(HEADS), provider="cpu")
     listener = Listener(on_note=notes.append)
     source = ForeignClassifier(path, pixels="unit")
     return attach_foreign(source, folders, output, options, listener=listener), notes
@@ -164,7 +166,7 @@ def test_bytes_are_what_they_were(folders: IdFolders, tmp_path: Path) -> None:
     weights = next(t for t in model.graph.initializer if t.name == "weights")
     weights.CopyFrom(numpy_helper.from_array((WEIGHTS / 255).astype(np.float32), "weights"))
     onnx.save(model, path)
-    options = Options(provider="cpu")
+    options = Options(parse_specs(HEADS), provider="cpu")
 
     made = attach_foreign(ForeignClassifier(path), folders, tmp_path / "x.onnx", options)
 

@@ -40,7 +40,11 @@ class Attaching:
         self.rows: dict[str, Inferred] = {}
 
     def __call__(
-        self, model: onnx.ModelProto, folders: IdFolders, scores: str = "", primary: str = "energy"
+        self,
+        model: onnx.ModelProto,
+        folders: IdFolders,
+        scores: str = "",
+        primary: str | None = None,
     ) -> Scorer:
         """The artefact, opened."""
         onnx.save(model, self.folder / "network.onnx")
@@ -77,7 +81,7 @@ def test_a_class_without_images_costs_mahalanobis_alone(
 
     scorer = attaching(model, named)
 
-    assert {"energy", "msp", "uniform_ce"} == set(scorer.heads)
+    assert {"gen", "msp", "nci", "combined"} == set(scorer.heads)
     why = "1 of 4 classes have no image to fit statistics on"
     assert f"no 'mahalanobis': {why}" in attaching.notes
     assert {"mahalanobis": why} == scorer.metadata.provenance["left_out"]
@@ -85,7 +89,7 @@ def test_a_class_without_images_costs_mahalanobis_alone(
         attaching(model, named, "energy,mahalanobis")
     with pytest.raises(InputError, match=f"'mahalanobis' cannot decide: {why}") as caught:
         attaching(model, named, primary="mahalanobis")
-    assert "--primary energy" == caught.value.hint
+    assert "--primary gen" == caught.value.hint
 
 
 def test_several_labels_an_image_are_said(
@@ -117,7 +121,7 @@ def test_scores_that_are_neither_are_said(
 
     assert "'output' holds scores in [0, 1]; divided by their sum, they are" in attaching.notes[0]
     assert "scores in [0, 1]" == attaching.rows["ends in"].value
-    assert {"msp", "uniform_ce"} == set(scorer.heads)
+    assert {"gen", "msp"} == set(scorer.heads)
     test = read_class_folders(folders.calibration)
     pixels, _ = decode_all(test.paths, Preprocess(16))
     scores = np.array([1, 0.9, 0.8]) / (1 + np.exp(-pixels.mean(axis=(1, 2)) / 255 @ WEIGHTS))

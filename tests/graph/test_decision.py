@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from scipy.stats import combine_pvalues
 
 from edge_ood.artifact.metadata import FORMAT, METADATA_KEY
 from edge_ood.calibration.combination import COMBINED
@@ -92,6 +93,8 @@ KINDS = {
     "many": (3000, Guarantee()),
     "per class": (400, Guarantee(per_class=True)),
     "combined": (200, Guarantee(combined=True)),
+    "largest": (200, Guarantee(combined=True, combined_rule="largest")),
+    "members": (200, Guarantee(combined=True, combined_of=("second", "first"))),
     "all": (400, Guarantee(0.1, 0.9, per_class=True, combined=True)),
 }
 
@@ -142,10 +145,12 @@ def test_each_class_is_held_against_its_own_images(scored: onnx.ModelProto) -> N
             assert np.float32((1 + (own >= score).sum()) / (len(own) + 1)) == pvalue
 
 
-def test_the_combined_score_is_the_smallest_pvalue(scored: onnx.ModelProto) -> None:
-    """Within the scores of the first half it is minus the logarithm of the smaller p-value."""
+@pytest.mark.parametrize("rule", ["sum", "largest"])
+def test_the_combined_score_is_made_of_pvalues(scored: onnx.ModelProto, rule: str) -> None:
+    """Within the scores of the first half: Fisher's statistic by SciPy, or the smaller p-value."""
     calibration, images = inputs(0, 200), inputs(1)
-    model = with_decision(scored, fitted(calibration, Guarantee(combined=True)), primary="first")
+    guarantee = Guarantee(combined=True, combined_rule=rule)
+    model = with_decision(scored, fitted(calibration, guarantee), primary="first")
 
     found = run(model, images)
 
@@ -154,9 +159,11 @@ def test_the_combined_score_is_the_smallest_pvalue(scored: onnx.ModelProto) -> N
     pvalues = [
         (1 + (first[head] >= by_head(images)[head][:, None]).sum(axis=1)) / 101 for head in HEADS
     ]
-    expected = -np.log(np.min(pvalues, axis=0))
+    fisher = combine_pvalues(np.array(pvalues), method="fisher", axis=0).statistic / 2
+    expected = fisher if rule == "sum" else -np.log(np.min(pvalues, axis=0))
     np.testing.assert_allclose(found[COMBINED][within], expected[within], rtol=1e-6)
-    assert (found[COMBINED][~within] > np.log(101)).all()
+    beyond = found[COMBINED][~within]
+    assert (beyond >= (expected[~within] if rule == "sum" else np.log(101))).all()
 
 
 def test_a_score_that_is_not_finite_flags_the_combined_one(scored: onnx.ModelProto) -> None:
@@ -243,6 +250,33 @@ def test_damaged_arrays_are_no_crash(scored: onnx.ModelProto, name: str) -> None
     tensor.CopyFrom(numpy_helper.from_array(np.ones(7, np.float32), name))
 
     with pytest.raises(ArtifactError, match="the decision of the graph is damaged"):
+        read_decision(model, [*HEADS, COMBINED])
+
+
+def test_files_that_do_not_say_what_they_combine_combine_all(scored: onnx.ModelProto) -> None:
+    """Those of earlier versions, by the largest surprise; written again, they say so."""
+    guarantee = Guarantee(combined=True, combined_rule="largest")
+    model = with_decision(scored, fitted(inputs(0, 200), guarantee), primary="second")
+    for node in model.graph.node:
+        for names in (node.input, node.output):
+            names[:] = ["unnamed" if name == "combined/members" else name for name in names]
+
+    found = read_decision(model, [*HEADS, COMBINED])
+
+    assert found.combined is not None
+    assert (HEADS, "largest") == (found.combined.combination.heads, found.combined.combination.rule)
+    images = inputs(1)
+    again = with_decision(model, found, primary="second")
+    assert run(model, images)[COMBINED].tolist() == run(again, images)[COMBINED].tolist()
+
+
+def test_a_combination_of_what_is_no_head_is_damage(scored: onnx.ModelProto) -> None:
+    """The graph says what it combines; a file may say anything."""
+    decision = fitted(inputs(0, 200), Guarantee(combined=True))
+    model = with_decision(scored, decision, primary="second")
+    next(n for n in model.graph.node if "combined/members" in n.output).input[0] = "logits"
+
+    with pytest.raises(ArtifactError, match=r"the decision of the graph is damaged: .* logits"):
         read_decision(model, [*HEADS, COMBINED])
 
 

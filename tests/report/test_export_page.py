@@ -65,7 +65,7 @@ def per_class(exported: Path, colours: Path, tmp_path_factory: pytest.TempPathFa
     """The artefact with thresholds for each predicted class."""
     path = tmp_path_factory.mktemp("per_class") / "file.onnx"
     images = find_images(colours / "calibration")
-    changes = Changes(per_class=True, combined=False)
+    changes = Changes(per_class=True)
     calibrate_artifact(exported, images, changes=changes, output=path, provider="cpu")
     return path
 
@@ -132,11 +132,11 @@ def test_a_pvalue_is_so_small_from_the_score_on(exported: Path, described: Descr
         at = np.float32(row["above"])
         above = np.nextafter(at, np.float32(np.inf))
         level = np.float32(row["level"])
-        assert decision.pvalue("energy", [above], label)[0] <= level
-        assert decision.pvalue("energy", [at], label)[0] > level
-    threshold = Scorer(exported).metadata.calibration.thresholds["energy"]
+        assert decision.pvalue("combined", [above], label)[0] <= level
+        assert decision.pvalue("combined", [at], label)[0] > level
+    threshold = Scorer(exported).metadata.calibration.thresholds["combined"]
     assert threshold == next(row["above"] for row in rows if row["level"] == ALPHA)
-    assert decision.table.pvalues.min() == np.float32(levels[-1])
+    assert decision.table_of("combined").pvalues.min() == np.float32(levels[-1])
 
 
 def test_scores_are_those_of_the_calibration_images(
@@ -204,8 +204,8 @@ def test_a_figure_of_many_classes_is_cut_and_says_so(
 
     captions = [caption for _, caption in module._score_figures(describe(per_class))]
 
-    assert [2, 2, 2] == drawn
-    assert ["The first 2."] * 3 == captions
+    assert [2, 2, 2, 2] == drawn
+    assert ["The first 2."] * 4 == captions
 
 
 def test_parts_make_up_the_file(exported: Path, described: Described) -> None:
@@ -255,13 +255,13 @@ def test_a_page_after_calibration_tells_which_file_was_compared(copy: Path, colo
 @pytest.mark.usefixtures("no_figures")
 def test_a_manual_threshold_guarantees_nothing(copy: Path) -> None:
     """Where the user's threshold decides, no number of false alarms is shown for it."""
-    set_thresholds(copy, {"energy": 1.5})
+    set_thresholds(copy, {"combined": 1.5})
 
     page, document = page_of(copy), describe(copy).document
 
     assert "by a manual threshold, for which no rate is guaranteed" in page
     manual = {score["name"]: score["manual"] for score in document["scores"]}
-    assert {"odin": False, "energy": True, "mahalanobis": False, "combined": False} == manual
+    assert {"odin": False, "energy": False, "mahalanobis": False, "combined": True} == manual
     assert "false alarms to expect per 1,000" not in page
 
 

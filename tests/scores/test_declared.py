@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from edge_ood.scores import (
+    DEFAULT_COMBINED,
     DEFAULT_HEADS,
     DEFAULT_PRIMARY,
     HEADS,
@@ -15,7 +16,7 @@ from edge_ood.scores import (
     ScoreHead,
     Step,
     bind_head,
-    default_heads,
+    fitting_heads,
     heads_where,
     perturbs,
 )
@@ -45,8 +46,8 @@ LAYERED = ScoreHead(
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        (("logits",), ["energy", "msp", "uniform_ce"]),
-        (("logits", "features"), ["energy", "mahalanobis", "msp", "uniform_ce"]),
+        (("logits",), ["gen", "msp"]),
+        (("logits", "features"), ["gen", "mahalanobis", "msp", "nci"]),
         (("logits", "logits_pair", "features/early", "features/late"), list(DEFAULT_HEADS)),
     ],
 )
@@ -54,19 +55,25 @@ def test_default_heads_are_those_that_are_given_what_they_read(
     given: tuple[str, ...], expected: list[str]
 ) -> None:
     """By names of fields, or of the classifier's outputs."""
-    assert expected == [spec.name for spec in default_heads(given)]
+    assert expected == [spec.name for spec in fitting_heads(DEFAULT_HEADS, given)]
 
 
 def test_heads_that_perturb_are_no_default() -> None:
     """Without `--scores` an artefact has the closed-form heads alone: one pass, not three."""
     assert [] == [name for name in DEFAULT_HEADS if bind_head(name).epsilon]
     assert "odin" not in DEFAULT_HEADS
-    assert {"energy", "mahalanobis", "mcd_l1", "msp"} <= set(DEFAULT_HEADS)
+    assert {"gen", "mahalanobis", "mcd_l1", "msp"} <= set(DEFAULT_HEADS)
 
 
 def test_the_default_that_decides_reads_what_every_classifier_gives() -> None:
     """Whatever the network, the head behind `is_ood` is there."""
-    assert DEFAULT_PRIMARY in [spec.name for spec in default_heads(["logits"])]
+    assert DEFAULT_PRIMARY in [spec.name for spec in fitting_heads(DEFAULT_HEADS, ["logits"])]
+
+
+def test_what_is_combined_by_default_is_there_by_default() -> None:
+    """Its members are default heads, in their order, and the one that decides alone is one."""
+    assert [name for name in DEFAULT_HEADS if name in DEFAULT_COMBINED] == list(DEFAULT_COMBINED)
+    assert DEFAULT_PRIMARY in DEFAULT_COMBINED
 
 
 def test_a_head_that_perturbs_knows_its_step() -> None:

@@ -18,7 +18,7 @@ from edge_ood.errors import ArtifactError, CalibrationError, ExportError
 from edge_ood.parity.torch_reference import TorchEvaluator
 from edge_ood.registry import parse_spec, parse_specs
 from edge_ood.runtime.scorer import Scorer
-from edge_ood.scores import default_heads
+from edge_ood.scores import DEFAULT_HEADS, fitting_heads
 from edge_ood.torch_export import export as module
 from edge_ood.torch_export.export import export_classifier, export_run, request_of
 from edge_ood.training.run_directory import read_run
@@ -141,7 +141,7 @@ def test_two_heads_are_needed_for_their_discrepancy(tmp_path: Path, one_head_run
 
     assert "--heads 2" in str(raised.value.hint)
     export_run(one_head_run, tmp_path / "y.onnx", Options(provider="cpu"))
-    expected = tuple(spec.name for spec in default_heads(["logits", "features"]))
+    expected = tuple(spec.name for spec in fitting_heads(DEFAULT_HEADS, ["logits", "features"]))
     assert expected == Scorer(tmp_path / "y.onnx").heads
     assert not (tmp_path / "x.onnx").exists()
 

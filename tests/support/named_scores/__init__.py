@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from edge_ood.artifact.outputs import Scores
+from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.evaluation.artifacts import OpenArtifact
 from edge_ood.evaluation.evaluate import measure_answers, score_plan
 from edge_ood.evaluation.plan import plan_evaluation
@@ -29,7 +30,7 @@ class NamedScorer:
             provenance=provenance or {},
             classes=CLASSES,
             primary="energy",
-            calibration=SimpleNamespace(alpha=0.05, manual_thresholds=()),
+            calibration=SimpleNamespace(alpha=0.05, manual_thresholds=(), guarantee=Guarantee()),
             manifests=manifests or {},
         )
 

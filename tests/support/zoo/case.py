@@ -47,8 +47,10 @@ class Case:
         """The scores that it gets by default; none where it is refused."""
         if self.refusal:
             return ()
-        fitted = ("mahalanobis",) if self.labelled and 0 < self.features <= _TOLD_OF else ()
-        return ("energy", *fitted, "msp", "uniform_ce")
+        if not (self.labelled and self.features):
+            return ("gen", "msp")
+        fitted = ("mahalanobis",) if self.features <= _TOLD_OF else ()
+        return ("gen", *fitted, "msp", "nci", "combined")
 
 
 def own_answer(case: Case, folder: Path, pictures: Pictures) -> NDArray[np.float64]:
