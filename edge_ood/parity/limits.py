@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.calibration.decision import Decision
-from edge_ood.graph.network import PREPROCESSED, moved_output
+from edge_ood.graph.network import PREPROCESSED
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.parity.disturbed import disturbed
 from edge_ood.scores import BoundHead, Outputs
@@ -29,7 +29,6 @@ __all__ = [
     "allowed_errors",
     "deviation_of",
     "largest_errors",
-    "own_outputs",
 ]
 
 PARITY_IMAGES = 64
@@ -148,52 +147,6 @@ class Expected:
                 limit = _allowed_moved(score, error, real, still)
             values[head.name], allowed[head.name] = score, limit
         return cls(values, allowed, subject)
-
-
-@dataclass(frozen=True)
-class _Recorded:
-    """A classifier's outputs as a file gave them, whatever is asked, in one precision.
-
-    Attributes:
-        outputs: Of the first pass.
-        moved: Of the second passes, by head and output.
-    """
-
-    outputs: Outputs
-    moved: Mapping[tuple[str, str], NDArray[Any]]
-
-    def __call__(self, images: NDArray[Any]) -> Outputs:
-        return self.outputs
-
-    def perturbed(self, head: BoundHead, images: NDArray[Any], preprocess: Preprocess) -> Outputs:
-        own = {name: array for (mover, name), array in self.moved.items() if mover == head.name}
-        return Outputs.from_named({**self.outputs.named(), **own})
-
-
-def own_outputs(found: Mapping[str, NDArray[Any]], heads: Sequence[BoundHead]) -> Reference:
-    """The reference for what is computed from a classifier's outputs.
-
-    Args:
-        found: Outputs (N, ...) of the first pass by their names, those of second passes under
-            the names of `moved_output`.
-        heads: Heads of the file.
-    """
-    first = Outputs.from_named(found).named()
-    names = {
-        (head.name, name): moved_output(head.name, name)
-        for head in heads
-        if head.epsilon
-        for name in first
-    }
-    moved = {key: found[name] for key, name in names.items() if name in found}
-    float32, float64 = (
-        _Recorded(
-            Outputs.from_named({name: array.astype(dtype) for name, array in first.items()}),
-            {key: array.astype(dtype) for key, array in moved.items()},
-        )
-        for dtype in (np.float32, np.float64)
-    )
-    return Reference(float64, (float32,))
 
 
 def largest_errors(found: NDArray[Any], value: NDArray[Any]) -> NDArray[np.float64]:
