@@ -55,8 +55,8 @@ def optfs(xp: Any, outputs: Outputs, statistics: Statistics) -> Any:
     Source: Zhao et al. 2024, arXiv:2402.00865, the closed form without OOD images, with energies
     ("E"), and B = 100 bins of at most 1,000 training images. Changed: between centres the weight is
     interpolated, since rounding may move a feature to the next bin; beyond them it stays, where
-    the authors' is 0, which makes an image with one very large feature strange; its mean square is
-    1 and not 10,000, which leaves of the log-sum the maximum. AUROC is the same within .1.
+    the authors' is 0, so that one very large feature would raise the score; its mean square is 1
+    and not 10,000, which leaves of the log-sum the maximum. AUROC is the same within .1.
     """
     features, centres = penultimate(outputs), statistics["centres"]
     within = xp.maximum(xp.minimum(features, centres[-1]), centres[0])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
+from edge_ood.errors import CalibrationError
 from edge_ood.scores import BoundHead, LinearLayer, Outputs, Step, bind_head
 
 CLASSES, WIDTH = 3, 120
@@ -83,6 +84,20 @@ def test_the_percentile_ends_where_training_images_do(far: float, share: float) 
     # Where nothing shifts Q' is small, and where the largest are gone it is as small as can be.
     head = fitted("adascale", outputs_of(known[0], known[1] + 10))
     np.testing.assert_allclose(head.score(np, outputs_of(before, after)), [expected], rtol=1e-9)
+
+
+def test_a_narrow_network_is_refused() -> None:
+    """Where the largest hundredth of the features is none, with the figures that speak against."""
+    accumulator = bind_head("adascale").accumulator(2, LinearLayer(np.eye(2, 64), np.zeros(2)))
+    assert accumulator is not None
+    features = np.abs(np.random.default_rng(0).normal(size=(50, 64)))
+    outputs = Outputs(features[:, :2], features={"penultimate": features})
+    accumulator.update(outputs, np.arange(50) % 2)
+
+    with pytest.raises(CalibrationError, match="1% of 64 features are less than one") as raised:
+        accumulator.finish()
+
+    assert "'scale' and 'gen'" in str(raised.value.hint)
 
 
 def test_without_a_step_nothing_shifts() -> None:
