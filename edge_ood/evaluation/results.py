@@ -6,6 +6,9 @@
     |  |  `- HeadOnId                   one score head on them
     |  |- OodResult                     one OOD set against the ID images
     |  |- GroupResult                   means over the near, the far and all OOD sets
+    |  |- ShiftedResult                 images of the classes under other conditions
+    |  |  |- HeadOnShifted              one score head on them
+    |  |  `- FullSpectrum               with the ID images, against one OOD set
     |  `- CorruptionResult              the ID images after one corruption, at five strengths
     `- Recommendation                   the head (and artefact) to take, in two sentences
 
@@ -20,6 +23,7 @@ with those an artefact was made from. They stay, because programs read them.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from edge_ood.evaluation.shifted_results import FullSpectrum, HeadOnShifted, ShiftedResult
 from edge_ood.evaluation.values import (
     Bootstrap,
     ClassAlarms,
@@ -42,9 +46,11 @@ __all__ = [
     "CorruptedResult",
     "CorruptionResult",
     "Example",
+    "FullSpectrum",
     "GroupMetrics",
     "GroupResult",
     "HeadOnId",
+    "HeadOnShifted",
     "Histogram",
     "IdResult",
     "Interval",
@@ -53,6 +59,7 @@ __all__ = [
     "Recommendation",
     "Reliability",
     "Rival",
+    "ShiftedResult",
     "ThresholdCurve",
 ]
 
@@ -213,6 +220,7 @@ class ArtifactResult:
         ood: By name of the OOD set.
         groups: `near`, `far` and `all` (every OOD set), as far as they have sets.
         corruptions: In the order asked for.
+        shifted: By name of the shifted set.
     """
 
     name: str
@@ -228,6 +236,7 @@ class ArtifactResult:
     ood: Mapping[str, OodResult]
     groups: Mapping[str, GroupResult] = field(default_factory=dict)
     corruptions: tuple[CorruptionResult, ...] = ()
+    shifted: Mapping[str, ShiftedResult] = field(default_factory=dict)
 
     @property
     def distinct_groups(self) -> tuple[str, ...]:

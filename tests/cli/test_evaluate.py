@@ -459,6 +459,89 @@ def test_corrupted_images_are_reported(artifact_path, demo_images):
     assert 6 == len(rows)
 
 
+# By hand from the names below: 0.2 and 0.7 are predicted right, 0.4 and 0.8 wrong, and half are
+# flagged. Of 16 pairs of a known and an OOD image, 13 are in order.
+SHIFTED = """\
+SHIFTED night: 4 images of the classes, none to be flagged
+objective classifier-discrepancy:mode=transductive\\x1b,margin=1.2
+accuracy 50.00 %, on ID images 75.00 %; ECE 25.00 %
+mean probability of the predicted class 75.00 %
+
+                               flagged  promised     accuracy
+head                  flagged    of ID     of ID  of accepted
+--------------------  -------  -------  --------  -----------
+energy *                50.00    25.00      5.00        50.00
+relative_mahalanobis    50.00    25.00      5.00        50.00
+
+FULL SPECTRUM: ID and night together, and ID alone, against OOD
+
+                                                        FPR95
+                                      AUROC    FPR95  ID-pos.
+OOD set  head                  AUROC  of ID  ID-pos.    of ID
+-------  --------------------  -----  -----  -------  -------
+far      energy *              81.25  87.50    50.00    50.00
+far      relative_mahalanobis  81.25  87.50    50.00    50.00
+"""
+
+
+@pytest.fixture
+def night(folders):
+    """A folder of shifted images."""
+    for name in ("ant/ant_0.2", "ant/bee_0.4", "bee/bee_0.7", "bee/ant_0.8"):
+        path = folders / "night" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"night {name}")
+    return folders
+
+
+def test_shifted_images_are_reported(night):
+    """What is flagged beside ID and promise, accuracies, and OOD against both together."""
+    output = run("--id", "known", "--ood", "far", "--shifted", "night", "--bootstrap", "0").stdout
+
+    assert SHIFTED in output
+    assert "SHIFTED: flagged    shifted images flagged by that threshold: smaller" in output
+    assert "SHIFTED" not in run("--id", "known", "--ood", "far").stdout
+
+
+def test_shifted_images_are_in_every_file(night):
+    """The document has the rates by set and head, the table its rows."""
+    files = ("--json", "found.json", "--csv", "found.csv", "--bootstrap", "40")
+    result = run("--id", "known", "--ood", "far", "--shifted", "dark=night", *files)
+
+    (model,) = json.loads((night / "found.json").read_text())["models"]
+    shifted = model["shifted"]["dark"]
+    assert (0, 4, 0.5, "night") == (
+        result.exit_code,
+        shifted["n"],
+        shifted["accuracy"],
+        shifted["source"],
+    )
+    assert 0.5 == shifted["heads"]["energy"]["flagged"]
+    assert {"low", "high"} == set(shifted["heads"]["energy"]["intervals"]["flagged"])
+    assert 0.8125 == shifted["full_spectrum"]["far"]["metrics"]["energy"]["auroc"]
+    with (night / "found.csv").open(newline="") as file:
+        kinds = [row["kind"] for row in csv.DictReader(file)]
+    assert ["shifted", "shifted", "full-spectrum", "full-spectrum"] == kinds[-4:]
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ("plain", "'plain/near' of the shifted set 'plain' is no class of './x.onnx'"),
+        ("nowhere", "no folder 'nowhere'"),
+        ("gaussian", "no folder 'gaussian'"),
+        ("far=known", "'far' is given twice"),
+    ],
+)
+def test_what_cannot_be_a_shifted_set_is_one_line(night, given, error):
+    """And a hint; nothing is scored."""
+    result = run("--id", "known", "--ood", "far", "--shifted", given)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"error: {error}" in result.stderr
+    assert "hint: " in result.stderr
+
+
 def test_command_on_an_artefact(artifact_path, demo_images):
     """The command on real images prints tables and ends well."""
     sets = [f"--ood={demo_images / name}" for name in ("near", "far")]
