@@ -186,7 +186,7 @@ def _full_spectrum(cells: Cells, m: int, name: str) -> Table:
     artifact, rows, groups = cells.evaluation.models[m], [], {}
     headings = ["head"]
     for column in _FULL_SPECTRUM:
-        headings += [column.title, f"{column.title} of ID alone"]
+        headings += [cells.heading(column.title), cells.below(column.title, "of ID alone")]
     for ood in artifact.shifted[name].full_spectrum:
         groups[len(rows)] = cells.show("name", "models", m, "shifted", name, "full_spectrum", ood)
         both: Path = ("models", m, "shifted", name, "full_spectrum", ood)
@@ -198,7 +198,7 @@ def _full_spectrum(cells: Cells, m: int, name: str) -> Table:
             ]
             rows.append(row)
     caption = f"Full spectrum: OOD against ID and {name} together"
-    return Table(caption, [cells.heading(h) for h in headings], rows, groups)
+    return Table(caption, headings, rows, groups)
 
 
 def _corrupted(cells: Cells, m: int, c: int) -> Table:
