@@ -145,14 +145,14 @@ def plan_evaluation(
     )
     tasks = []
     for artifact, overlap in found:
-        images = {
+        of_set = {
             name: files[name] if name in files else s.images(artifact.scorer, id_images)
             for name, s in ood.items()
         }
         n_corrupted = [len(c.images(artifact.scorer, id_images, STRENGTHS[0])) for c in corrupted]
-        n_images = sum(map(len, (id_images, *images.values(), *moved.values())))
+        n_images = sum(map(len, (id_images, *of_set.values(), *moved.values())))
         n_images += len(STRENGTHS) * sum(n_corrupted)
-        tasks.append(Task(artifact, images, overlap, n_images))
+        tasks.append(Task(artifact, of_set, overlap, n_images))
     return Plan(
         id_folder=id_folder,
         id_images=id_images,

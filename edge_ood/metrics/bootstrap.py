@@ -133,7 +133,7 @@ def misclassification_replicates(
 
 
 def mean_replicates(
-    values: Mapping[Key, tuple[ArrayLike, ArrayLike]], images: Resamples
+    values: Mapping[Key, tuple[ArrayLike, ArrayLike]], images: Draws
 ) -> dict[Key, NDArray[np.float64]]:
     """Replicates of means over some of the images.
 

@@ -183,7 +183,9 @@ def _shifted(cells: Cells, m: int, name: str) -> Table:
 
 def _full_spectrum(cells: Cells, m: int, name: str) -> Table:
     """Each OOD set against ID and shifted images together, and against ID images alone."""
-    artifact, rows, groups = cells.evaluation.models[m], [], {}
+    artifact = cells.evaluation.models[m]
+    rows: list[Sequence[str]] = []
+    groups: dict[int, str] = {}
     headings = ["head"]
     for column in _FULL_SPECTRUM:
         headings += [cells.heading(column.title), cells.below(column.title, "of ID alone")]
