@@ -1,9 +1,10 @@
 """Statistics of heads, fitted through onnxruntime in one pass over images."""
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_ood.artifact.contract import INPUT_NAME
 from edge_ood.attachment.request import Request
@@ -17,7 +18,7 @@ from edge_ood.onnx_session import open_session
 from edge_ood.scores import Accumulator, BoundHead, Outputs
 from edge_ood.threads import image_batch, slices
 
-__all__ = ["with_statistics"]
+__all__ = ["outputs_of", "with_statistics"]
 
 
 def with_statistics(
@@ -52,7 +53,9 @@ def with_statistics(
         if accumulator is not None
     }
     if accumulators:
-        _feed(request, images, list(accumulators.values()), on_images)
+        for outputs, labels in outputs_of(request, images, on_images):
+            for accumulator in accumulators.values():
+                accumulator.update(outputs, labels)
     fitted = []
     for head in heads:
         try:
@@ -68,12 +71,19 @@ def _finished(head: BoundHead, accumulator: Accumulator | None) -> BoundHead:
     return head if accumulator is None else replace(head, statistics=accumulator.finish())
 
 
-def _feed(
-    request: Request,
-    images: ImageSet,
-    accumulators: Sequence[Accumulator],
-    on_images: Callable[[int], None],
-) -> None:
+def outputs_of(
+    request: Request, images: ImageSet, on_images: Callable[[int], None]
+) -> Iterator[tuple[Outputs, NDArray[np.int64]]]:
+    """What the classifier says about images through onnxruntime, batch by batch, with labels.
+
+    Args:
+        request: Its classifier, as it ships.
+        images: Labelled.
+        on_images: Called after each batch with the number of images in it.
+
+    Raises:
+        DataError: If an image cannot be read.
+    """
     reader = assemble_reader(request.classifier, request.preprocess)
     session = open_session(reader.SerializeToString(), provider=request.options.provider)
     names = [output.name for output in session.get_outputs()]
@@ -86,6 +96,5 @@ def _feed(
         arrays = session.run(names, {INPUT_NAME: batch})
         named = Outputs.from_named(dict(zip(names, arrays, strict=True)))
         outputs = replace(named, roundoff=roundoff)
-        for accumulator in accumulators:
-            accumulator.update(outputs, labels)
+        yield outputs, labels
         on_images(len(labels))

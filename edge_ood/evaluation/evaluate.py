@@ -151,6 +151,7 @@ def _measure(
         groups=group_results(ood),
         corruptions=answers.corruptions,
         shifted=shifted,
+        temperature=metadata.temperature,
     )
     return with_intervals(
         result, inside, answers.outside, answers.shifted, bootstrap=bootstrap, on_set=on_set

@@ -76,6 +76,7 @@ def measure_id(
     if is_right is None:
         return unlabelled
     bins = classification.reliability(confidence, is_right)
+    before = confidence if scored.confidence_before is None else scored.confidence_before
     return replace(
         unlabelled,
         is_labelled=True,
@@ -84,6 +85,7 @@ def measure_id(
         mean_max_probability_wrong=_mean(confidence[~is_right]),
         expected_calibration_error=classification.expected_calibration_error(confidence, is_right),
         rms_calibration_error=classification.rms_calibration_error(confidence, is_right),
+        calibration_error_before=classification.expected_calibration_error(before, is_right),
         reliability=Reliability(*(tuple(column.tolist()) for column in bins)),
     )
 

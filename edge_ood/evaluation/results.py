@@ -20,6 +20,7 @@ hold: `models` and `model` for artefacts, `seen` and `allowed_seen` for the over
 with those an artefact was made from. They stay, because programs read them.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -106,6 +107,8 @@ class IdResult:
         reliability: The bins of the calibration error; empty without labels.
         intervals: Of the rates above.
         heads: By head.
+        calibration_error_before: The expected calibration error at temperature 1, where the
+            artefact's probabilities have another; NaN without labels.
     """
 
     n: int
@@ -120,6 +123,7 @@ class IdResult:
     reliability: Reliability
     intervals: Mapping[str, Interval]
     heads: Mapping[str, HeadOnId]
+    calibration_error_before: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -221,6 +225,7 @@ class ArtifactResult:
         groups: `near`, `far` and `all` (every OOD set), as far as they have sets.
         corruptions: In the order asked for.
         shifted: By name of the shifted set.
+        temperature: Of its class probabilities, `softmax(logits / temperature)`.
     """
 
     name: str
@@ -237,6 +242,7 @@ class ArtifactResult:
     groups: Mapping[str, GroupResult] = field(default_factory=dict)
     corruptions: tuple[CorruptionResult, ...] = ()
     shifted: Mapping[str, ShiftedResult] = field(default_factory=dict)
+    temperature: float = 1.0
 
     @property
     def distinct_groups(self) -> tuple[str, ...]:

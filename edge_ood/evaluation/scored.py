@@ -28,10 +28,11 @@ class Scored:
         names: N paths as in score tables; `#` and the index for images that are no files.
         classes: K class names of the artefact.
         label_index: int64 (N,), the predicted class.
-        confidence: float64 (N,), probability of the predicted class.
+        confidence: float64 (N,), probability of the predicted class, at the artefact's temperature.
         scores: float32 (N,) by head; larger is more out-of-distribution.
         pvalues: float32 (N,) by head.
         decisions: bool (N,) by head.
+        confidence_before: float64 (N,), the same at temperature 1; None where that is it.
         labels: int64 (N,), the true classes as indices into `classes`; None where one is unknown.
     """
 
@@ -42,6 +43,7 @@ class Scored:
     scores: Mapping[str, NDArray[np.float32]]
     pvalues: Mapping[str, NDArray[np.float32]]
     decisions: Mapping[str, NDArray[np.bool_]]
+    confidence_before: NDArray[np.float64] | None = None
     labels: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
@@ -107,11 +109,13 @@ def score(
         names = tuple(f"{SYNTHETIC}{index}" for index in range(len(images)))
         scores = _score_batches(scorer, images.batches(batch_size, on_image), batch_size)
     _check_finite(scores, names)
+    temperature = scorer.metadata.temperature
     return Scored(
         names=names,
         classes=scores.classes,
         label_index=scores.label_index,
-        confidence=max_probability(scores.logits),
+        confidence=max_probability(scores.logits, temperature),
+        confidence_before=None if temperature == 1 else max_probability(scores.logits),
         scores=scores.scores,
         pvalues=scores.pvalues,
         decisions=scores.decisions,

@@ -119,15 +119,16 @@ def _id_block(model: "ArtifactResult", level: float) -> str:
     lines = [
         f"ID: {_count(result.n)}{_seen(result)}",
         *_objective(model),
-        *_quality(result),
+        *_quality(model),
         "",
         heads_table(model.primary, _ON_ID, rates, intervals, level),
     ]
     return "\n".join(lines)
 
 
-def _quality(result: "IdResult") -> list[str]:
+def _quality(model: "ArtifactResult") -> list[str]:
     """Accuracy, calibration error and mean probabilities, with intervals where there are any."""
+    result = model.id
     probability = f"mean probability of the predicted class {_rate(result, 'mean_max_probability')}"
     if not result.is_labelled:
         return [_NOT_LABELLED, probability]
@@ -136,8 +137,11 @@ def _quality(result: "IdResult") -> list[str]:
     rms = _rate(result, "rms_calibration_error")
     right = percent(result.mean_max_probability_right)
     wrong = percent(result.mean_max_probability_wrong)
+    before = _rate(result, "calibration_error_before")
+    tempered = [f"temperature {model.temperature:.4g}; at temperature 1 the ECE would be {before}"]
     return [
         f"accuracy {_rate(result, 'accuracy')} ({n_wrong} wrong), ECE {ece}, RMS {rms}",
+        *(tempered if model.temperature != 1 else []),
         f"{probability}: right {right} %, wrong {wrong} %",
     ]
 

@@ -53,6 +53,7 @@ class NamedScorer:
 
     heads = ("energy", "relative_mahalanobis")
     manual_thresholds = ()
+    temperature = 1.0
     manifests: ClassVar[dict[str, Manifest]] = {}
 
     def __init__(self, path, *, provider="auto", threads=None):
@@ -61,6 +62,7 @@ class NamedScorer:
         self.file = ModelFile(self.path, content_hash(content), len(content))
         self.metadata = SimpleNamespace(
             precision="fp32",
+            temperature=self.temperature,
             heads=(),
             classes=CLASSES,
             primary="energy",
@@ -163,6 +165,21 @@ def test_the_legend_says_what_is_promised(folders, monkeypatch, manual, said):
     monkeypatch.setattr(NamedScorer, "manual_thresholds", manual)
 
     assert f"({said}" in run("--id", "known").stdout
+
+
+def test_a_temperature_is_said_with_what_it_does(folders, monkeypatch):
+    """The ECE at temperature 1, where the file has another: 3 of 4 are right, and 3/4 was said."""
+    monkeypatch.setattr(NamedScorer, "temperature", 2.0)
+
+    output = run("--id", "known", "--bootstrap", "0", "--json", "found.json").stdout
+
+    (model,) = json.loads((folders / "found.json").read_text())["models"]
+    confidence = 3**0.5 / (1 + 3**0.5)
+    assert f"ECE {100 * (0.75 - confidence):.2f} %" in output
+    assert "temperature 2; at temperature 1 the ECE would be 0.00 %" in output
+    assert 2.0 == model["temperature"]
+    assert 0.75 - confidence == pytest.approx(model["id"]["expected_calibration_error"], abs=1e-6)
+    assert 0 == pytest.approx(model["id"]["calibration_error_before"], abs=1e-6)
 
 
 def test_sets_can_be_named(folders):

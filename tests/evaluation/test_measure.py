@@ -59,6 +59,19 @@ def test_mean_probabilities_of_right_and_wrong_predictions(on_id: IdResult) -> N
     assert (0.7 + 0.5) / 2 == pytest.approx(on_id.mean_max_probability_wrong)
 
 
+def test_the_calibration_error_without_the_temperature() -> None:
+    """By hand: 3 of 5 are right, and all are 0.5 sure, 1 before; without another it is the same."""
+    sure = replace(LABELLED, confidence=np.full(5, 0.5), confidence_before=np.ones(5))
+
+    found = measure_id(sure, THRESHOLDS, overlap={})
+    plain = measure_id(replace(sure, confidence_before=None), THRESHOLDS, overlap={})
+
+    assert (0.1, 0.4) == pytest.approx(
+        (found.expected_calibration_error, found.calibration_error_before)
+    )
+    assert plain.expected_calibration_error == plain.calibration_error_before
+
+
 def test_alarms_by_class(on_id: IdResult) -> None:
     """By true class and by predicted class, NaN where there is no image of one."""
     ant, bee, cat = on_id.heads["energy"].classes
