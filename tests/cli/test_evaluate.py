@@ -541,6 +541,17 @@ def test_shifted_images_are_in_every_file(night):
     assert ["shifted", "shifted", "full-spectrum", "full-spectrum"] == kinds[-4:]
 
 
+def test_shifted_sets_stand_side_by_side(night):
+    """What the primary heads flag, and the accuracy, of each artefact."""
+    sets = ("--id", "known", "--shifted", "night", "--bootstrap", "0")
+
+    output = CliRunner().invoke(app, ["evaluate", "x.onnx", "y.onnx", *sets]).stdout
+
+    table = output[output.index("Flagged of each shifted set, by primary heads") :].splitlines()
+    assert ["night", "50.00", "50.00"] == table[4].split()
+    assert "Accuracy on each shifted set" in table
+
+
 @pytest.mark.parametrize(
     ("given", "error"),
     [

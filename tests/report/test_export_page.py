@@ -289,7 +289,7 @@ CHOSEN = {
             "images do not tell &lt;b&gt; from it",
             {"temperature": "1.75", "images": "321", "ece_before": "4.11%"},
         ),
-        ({"chosen_on": "", "asked_for": True}, "was asked for", {"temperature": "1.75"}),
+        ({"chosen_on": "", "asked_for": True}, "It was asked for", {"temperature": "1.75"}),
         ({"chosen_on": "", "asked_for": False}, "Nothing was chosen", {"temperature": "1.75"}),
         ("damaged", "Nothing was chosen", {"temperature": "1.75"}),
     ],
