@@ -17,7 +17,7 @@ from edge_ood.graph.budget import size_budget
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.registry import Spec
 from edge_ood.runtime.scorer import Scorer
-from edge_ood.scores import default_heads
+from edge_ood.scores import DEFAULT_HEADS, fitting_heads
 from edge_ood.training.run_directory import read_run
 from edge_ood.training.settings import Settings
 from edge_ood.training.train import Launch, train
@@ -127,7 +127,10 @@ def test_a_rank_says_what_it_keeps(trained: Path, from_run: Path, tmp_path: Path
 def test_weights_give_the_artefact_of_their_run(
     trained: Path, from_run: Path, tiny_images: Path, tmp_path: Path
 ) -> None:
-    """Same weights, images and preprocessing: the same graph to the byte, and the same metadata."""
+    """Same weights, images and preprocessing: the same graph to the byte, and the same metadata.
+
+    But for the temperature: a run alone knows which images were held back from training.
+    """
     path = tmp_path / "weights.onnx"
     weights = trained / "model.safetensors"
 
@@ -139,6 +142,11 @@ def test_weights_give_the_artefact_of_their_run(
     assert 0 == done.exit_code, done.output
     (expected, ours), (found, theirs) = graph_and_metadata(from_run), graph_and_metadata(path)
     assert expected == found
+    assert 10 == ours["manifests"].pop("validation")["count"]
+    chosen_on = [of["provenance"].pop("temperature")["chosen_on"] for of in (ours, theirs)]
+    assert ["validation", ""] == chosen_on
+    assert 0 < ours.pop("temperature")
+    assert 1.0 == theirs.pop("temperature")
     assert without(ours, OF_THEIR_OWN) == without(theirs, (*OF_THEIR_OWN, "weights"))
     assert "model.safetensors" == theirs["provenance"]["weights"]["file"]
     assert "classified correctly" in done.stderr
@@ -234,7 +242,9 @@ def build(num_classes, width=4):
     ours, theirs = (
         Scorer(tmp_path / f"{name}.onnx", provider="cpu")(paths) for name in ("run", "own")
     )
-    assert {spec.name for spec in default_heads(["logits", "features"])} == set(ours.scores)
+    assert {spec.name for spec in fitting_heads(DEFAULT_HEADS, ["logits", "features"])} == set(
+        ours.scores
+    )
     for head, scores in ours.scores.items():
         np.testing.assert_array_equal(scores, theirs.scores[head])
     np.testing.assert_array_equal(ours.pvalue, theirs.pvalue)
