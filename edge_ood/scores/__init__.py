@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from edge_ood.errors import InputError
 from edge_ood.registry import Registry, Spec, bind_parameters, parse_spec
 from edge_ood.scores._fitting import Accumulator, LinearLayer
+from edge_ood.scores._outputs import FEATURES_PREFIX, Outputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,48 +58,12 @@ NO_LAST_LAYER = (
 )
 """Why a head that `reads_linear` cannot be had."""
 
-FEATURES_PREFIX = "features/"
-"""What the names of feature outputs of `classifier.onnx` begin with; the layer's name follows."""
-
 PENULTIMATE = "penultimate"
 """The layer that the linear heads read; always the last feature."""
 
 Statistics = Mapping[str, "NDArray[np.floating[Any]]"]
 
 _EPSILON, _CLIP, _TEMPERATURE = "epsilon", "clip", "temperature"
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """What a classifier says about a batch; arrays of NumPy, torch or the graph recorder.
-
-    Attributes:
-        logits: (N, K), the mean over the classifier heads.
-        logits_pair: (N, 2, K) of a two-head network, else None.
-        features: Spatially averaged activations (N, D) by layer name, penultimate last.
-        roundoff: Relative rounding error of the features, where float32's is not all of it.
-    """
-
-    logits: Any
-    logits_pair: Any = None
-    features: Mapping[str, Any] = field(default_factory=dict)
-    roundoff: float = 0.0
-
-    @classmethod
-    def from_named(cls, arrays: Mapping[str, Any]) -> "Outputs":
-        """Outputs from arrays under the names that `classifier.onnx` gives them."""
-        features = {
-            name.removeprefix(FEATURES_PREFIX): array
-            for name, array in arrays.items()
-            if name.startswith(FEATURES_PREFIX)
-        }
-        return cls(arrays["logits"], arrays.get("logits_pair"), features)
-
-    def named(self) -> dict[str, Any]:
-        """The arrays that are there, under the names that `classifier.onnx` gives them."""
-        pair = {} if self.logits_pair is None else {"logits_pair": self.logits_pair}
-        features = {FEATURES_PREFIX + layer: array for layer, array in self.features.items()}
-        return {"logits": self.logits, **pair, **features}
 
 
 @dataclass(frozen=True)

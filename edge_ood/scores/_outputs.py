@@ -1,0 +1,43 @@
+"""What a classifier says about a batch, as heads read it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["FEATURES_PREFIX", "Outputs"]
+
+FEATURES_PREFIX = "features/"
+"""What the names of feature outputs of `classifier.onnx` begin with; the layer's name follows."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a classifier says about a batch; arrays of NumPy, torch or the graph recorder.
+
+    Attributes:
+        logits: (N, K), the mean over the classifier heads.
+        logits_pair: (N, 2, K) of a two-head network, else None.
+        features: Spatially averaged activations (N, D) by layer name, penultimate last.
+        roundoff: Relative rounding error of the features, where float32's is not all of it.
+    """
+
+    logits: Any
+    logits_pair: Any = None
+    features: Mapping[str, Any] = field(default_factory=dict)
+    roundoff: float = 0.0
+
+    @classmethod
+    def from_named(cls, arrays: Mapping[str, Any]) -> "Outputs":
+        """Outputs from arrays under the names that `classifier.onnx` gives them."""
+        features = {
+            name.removeprefix(FEATURES_PREFIX): array
+            for name, array in arrays.items()
+            if name.startswith(FEATURES_PREFIX)
+        }
+        return cls(arrays["logits"], arrays.get("logits_pair"), features)
+
+    def named(self) -> dict[str, Any]:
+        """The arrays that are there, under the names that `classifier.onnx` gives them."""
+        pair = {} if self.logits_pair is None else {"logits_pair": self.logits_pair}
+        features = {FEATURES_PREFIX + layer: array for layer, array in self.features.items()}
+        return {"logits": self.logits, **pair, **features}
