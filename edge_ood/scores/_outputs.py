@@ -1,7 +1,7 @@
-"""What a classifier says about a batch, as heads read it."""
+"""What a classifier says about images: all that score heads read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 __all__ = ["FEATURES_PREFIX", "Outputs"]
@@ -19,12 +19,14 @@ class Outputs:
         logits_pair: (N, 2, K) of a two-head network, else None.
         features: Spatially averaged activations (N, D) by layer name, penultimate last.
         roundoff: Relative rounding error of the features, where float32's is not all of it.
+        still: The same of the image before a step, where some of it is of the moved image.
     """
 
     logits: Any
     logits_pair: Any = None
     features: Mapping[str, Any] = field(default_factory=dict)
     roundoff: float = 0.0
+    still: "Outputs | None" = None
 
     @classmethod
     def from_named(cls, arrays: Mapping[str, Any]) -> "Outputs":
@@ -35,6 +37,11 @@ class Outputs:
             if name.startswith(FEATURES_PREFIX)
         }
         return cls(arrays["logits"], arrays.get("logits_pair"), features)
+
+    def moved(self, arrays: Mapping[str, Any]) -> "Outputs":
+        """The same with some of the image after a step, under the names of `classifier.onnx`."""
+        both = Outputs.from_named({**self.named(), **arrays})
+        return replace(both, roundoff=self.roundoff, still=self)
 
     def named(self) -> dict[str, Any]:
         """The arrays that are there, under the names that `classifier.onnx` gives them."""
