@@ -11,7 +11,7 @@ write      a summary of the report into the metadata, then file and report under
 """
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from edge_ood.artifact.metadata import store_metadata
 from edge_ood.attachment.attached import Attached
 from edge_ood.attachment.deciding import with_primary
 from edge_ood.attachment.first_metadata import first_metadata, int8_target_of
+from edge_ood.attachment.gradients import checked_gradients
 from edge_ood.attachment.heads import fitted_heads
 from edge_ood.attachment.listener import SILENT, Listener
 from edge_ood.attachment.request import Options, Request
@@ -44,7 +45,6 @@ from edge_ood.images.reading import with_hashes
 from edge_ood.parity.comparison import Comparison, check_label_flips, check_ranking, compare
 from edge_ood.parity.differences import ParityReport
 from edge_ood.parity.gate import checked_images, verify
-from edge_ood.parity.gradient_check import GradientReport, check_gradient
 from edge_ood.parity.limits import Subject
 from edge_ood.parity.report import parity_document, write_report
 from edge_ood.parity.yardstick import Watched
@@ -228,7 +228,7 @@ def check_parity(unfinished: Unfinished) -> Unfinished:
         provider=request.options.provider,
         on_images=meter.advance,
     )
-    gradients = tuple(_checked_gradients(unfinished, images)) if reference else ()
+    gradients = checked_gradients(request, unfinished.heads, images) if reference else ()
     hashes = {name: item.content_hash for name, item in decoded.items()}
     return replace(unfinished, parity=replace(report, gradients=gradients), parity_hashes=hashes)
 
@@ -280,20 +280,3 @@ def steps_for(options: Options) -> list[tuple[str, Callable[[Unfinished], Unfini
     """The steps that these options need, in order; float32 is neither converted nor compared."""
     converted = options.precision != "fp32"
     return [step for step in STEPS if converted or step[0] not in _OF_CONVERSION]
-
-
-def _checked_gradients(
-    unfinished: Unfinished, images: Mapping[str, NDArray[np.uint8]]
-) -> Iterator[GradientReport]:
-    """What differences say about heads that perturb, where the reference has no own gradient."""
-    request = unfinished.request
-    for head in unfinished.heads:
-        if head.epsilon and request.reference.by_differences:
-            yield from check_gradient(
-                request.classifier,
-                request.reference.float64,
-                head,
-                images,
-                request.preprocess,
-                provider=request.options.provider,
-            )
