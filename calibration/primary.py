@@ -16,7 +16,7 @@ Source: this project. That outliers rank scores as near OOD images do and not as
 measured on three published CIFAR-10 networks: rank correlations of .96 to .97 against .13 to .51.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -84,24 +84,23 @@ def choose_primary(
         name: {group: _auroc(known[name], scores[name]) for group, scores in strange.items()}
         for name in known
     }
-    drawn = _mean_replicates(known, strange)
     rivals = sorted((n for n in known if n != default), key=lambda n: -_mean(found[n]))
-    refusals = {n: _refusal(found[n], found[default], drawn[n] - drawn[default]) for n in rivals}
+    better = [n for n in rivals if _mean(found[n]) - _mean(found[default]) >= _GAIN]
+    drawn = _mean_replicates([default, *better], known, strange) if better else {}
+    differences = {name: drawn[name] - drawn[default] for name in better}
+    refusals = {n: _refusal(found[n], found[default], differences.get(n)) for n in rivals}
     chosen = next((name for name in rivals if not refusals[name]), default)
-    groups = " and ".join(found[default])
-    if chosen != default:
-        low, high = percentile_interval(drawn[chosen] - drawn[default], _LEVEL)
-        why = (
-            f"{chosen!r} decides, not {default!r}: its mean AUROC over {groups} training-side "
-            f"images is {_mean(found[chosen]):.2%} against {_mean(found[default]):.2%}, "
-            f"{_LEVEL:.0%} interval of the difference {100 * low:.2f} to {100 * high:.2f} points"
-        )
+    if chosen == default:
+        best = rivals[0]
+        why = f"as by default: {best!r}, the best of the others, is {refusals[best]}"
     else:
+        low, high = percentile_interval(differences[chosen], _LEVEL)
         why = (
-            f"{default!r} decides, as by default: of {rivals[0]!r}, the best of the others, the "
-            f"mean AUROC over {groups} training-side images is {refusals[rivals[0]]}"
+            f"not {default!r}: its mean AUROC over {' and '.join(strange)} images is "
+            f"{_mean(found[chosen]):.2%}, not {_mean(found[default]):.2%} ({_LEVEL:.0%} interval "
+            f"of the difference {100 * low:.2f} to {100 * high:.2f} points)"
         )
-    return PrimaryChoice(chosen, default, why, found)
+    return PrimaryChoice(chosen, default, f"{chosen!r} decides, {why}", found)
 
 
 def _ranked(scores: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -119,33 +118,36 @@ def _mean(by_group: Mapping[str, float]) -> float:
 
 
 def _mean_replicates(
-    known: _Scores, strange: Mapping[str, _Scores]
+    names: Sequence[str], known: _Scores, strange: Mapping[str, _Scores]
 ) -> dict[str, NDArray[np.float64]]:
     """By candidate, replicates (B,) of its mean AUROC over the groups."""
     parts = []
     for group, scores in strange.items():
-        pairs = {name: (known[name], scores[name]) for name in known}
+        pairs = {name: (known[name], scores[name]) for name in names}
         sides = (("ID", known), (group, scores))
         draws = [Resamples(n, len(next(iter(s.values()))), _REPLICATES, _SEED) for n, s in sides]
         parts.append(pair_replicates(pairs, *draws))
-    return {name: np.mean([part[name]["auroc"] for part in parts], axis=0) for name in known}
+    return {name: np.mean([part[name]["auroc"] for part in parts], axis=0) for name in names}
 
 
 def _refusal(
-    rival: Mapping[str, float], default: Mapping[str, float], differences: NDArray[np.float64]
+    rival: Mapping[str, float],
+    default: Mapping[str, float],
+    differences: NDArray[np.float64] | None,
 ) -> str:
-    """Why a candidate does not take the place of the default; empty if it does."""
+    """Why a candidate does not take the place of the default; empty if it does.
+
+    Without replicates of the difference of means it is too small.
+    """
     gain = _mean(rival) - _mean(default)
-    if gain < _GAIN:
-        return f"{100 * gain:+.2f} points away, expected +{100 * _GAIN:.0f} or more"
+    if differences is None:
+        side = "below" if gain < 0 else "above"
+        return f"{100 * abs(gain):.2f} points of mean AUROC {side} it, expected 1 above or more"
+    above = f"{100 * gain:.2f} points of mean AUROC above it"
     low, high = percentile_interval(differences, _LEVEL)
     if not low > 0:
-        return (
-            f"{100 * gain:+.2f} points away, which may be chance ({_LEVEL:.0%} interval "
-            f"{100 * low:.2f} to {100 * high:.2f})"
-        )
+        ends = f"{100 * low:.2f} to {100 * high:.2f}"
+        return f"{above}, which may be chance ({_LEVEL:.0%} interval {ends})"
     worst = min(rival, key=lambda group: rival[group] - default[group])
     loss = default[worst] - rival[worst]
-    if loss > _LOSS:
-        return f"{100 * gain:+.2f} points away, but {100 * loss:.2f} points lower over {worst} ones"
-    return ""
+    return f"{above}, but {100 * loss:.2f} below it over {worst} images" if loss > _LOSS else ""
