@@ -108,10 +108,13 @@ def _halves(request: Request) -> tuple[Request, Request]:
 
 def _fitted(request: Request, on_progress: Callable[[int, int], None]) -> tuple[BoundHead, ...]:
     """All heads, as they are fitted and chosen for a file, but on these images."""
-    fitted = fitted_heads(request, on_progress)
-    for note in fitted.notes:
-        raise CalibrationError(f"one half of the training images fits worse, {note}")
-    return tune(request, fitted.heads, on_progress=on_progress).heads
+    try:
+        fitted = fitted_heads(request, on_progress)
+        for note in fitted.notes:
+            raise CalibrationError(note)
+        return tune(request, fitted.heads, on_progress=on_progress).heads
+    except CalibrationError as error:
+        raise CalibrationError(f"of one half of the training images: {error}") from error
 
 
 def _made(size_px: int) -> NDArray[np.uint8]:
