@@ -7,15 +7,19 @@ there for comparison. The rule by which one of them is taken is that of
 ID     one half of the training images, by hash, fits all heads and chooses their parameters, as all
        of them do for the file. Of the other half at most 1,000 are scored: one half of these fixes
        the surprises of the combined score, the other one is compared with the OOD images.
-near   outliers, at most 1,000, of the half that chose no parameter; where a network has none,
-       adversarial versions of the ID images
-far    synthetic images that are made from nothing, 100 of each kind
+near   outliers, at most 1,000, of the half that chose no parameter
+far    100 synthetic images of each kind that is made from nothing, and 100 adversarial versions of
+       ID images where the network has a gradient
 
 No calibration image and no test image takes part. Where there is no such evidence, the default
-decides.
+decides: without outliers, too, since adversarial images rank scores as far images do. Of 11 scores
+of a published ResNet-20, the rank correlation of AUROC with that on CIFAR-100 was .95 for outliers
+and .03 for adversarial images; with the mean over four far sets it was .82 for adversarial images,
+.81 for blobs and .39 to .54 for noise.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -75,30 +79,29 @@ def _chosen(
 ) -> PrimaryChoice:
     fitting, judging = _halves(request)
     bench = Bench(judging, on_progress)
-    source = "outliers" if len(request.outliers) else "fgsm"
     images = {
         _ID: bench.id_images(),
-        "near": bench.ood_images(source),
-        "far": _made(request.preprocess.resized_px),
+        "near": bench.ood_images("outliers"),
+        "far": np.concatenate(list(_far(judging, on_progress))),
     }
     heads = _fitted(fitting, on_progress)
     first = halves_by_hash(judging.training.hashes)
     found = {group: bench.scores(heads, shown) for group, shown in images.items()}
     scores = _judged(request.options, heads, first, found)
-    choice = choose_primary(default, scores.pop(_ID), scores)
-    return replace(choice, why=f"{choice.why}; near images are {source}, far ones synthetic")
+    return choose_primary(default, scores.pop(_ID), scores)
 
 
 def _halves(request: Request) -> tuple[Request, Request]:
     """The request for the images that fit and choose parameters, and that for those that judge."""
     if request.training_role == "calibration":
         raise CalibrationError("no images are left but those that set the thresholds")
+    if not len(request.outliers):
+        raise CalibrationError("there are no outliers, and nothing else stands for near images")
     training, outliers = with_hashes(request.training), with_hashes(request.outliers)
     fits, tunes = halves_by_hash(training.hashes), halves_by_hash(outliers.hashes)
     judges = evenly_spread(training.subset(~fits), Bench.MOST)
     check_evidence("training images", int((~halves_by_hash(judges.hashes)).sum()))
-    if len(outliers):
-        check_evidence("outliers", int((~tunes).sum()))
+    check_evidence("outliers", int((~tunes).sum()))
     options = replace(request.options, statistics="training")
     fitting = replace(
         request, training=training.subset(fits), outliers=outliers.subset(tunes), options=options
@@ -117,16 +120,17 @@ def _fitted(request: Request, on_progress: Callable[[int, int], None]) -> tuple[
         raise CalibrationError(f"of one half of the training images: {error}") from error
 
 
-def _made(size_px: int) -> NDArray[np.uint8]:
-    """Synthetic images (M, R, R, 3) of every kind that no image goes into."""
+def _far(request: Request, on_progress: Callable[[int, int], None]) -> Iterator[NDArray[np.uint8]]:
+    """Images (M, R, R, 3) of every kind that is made from nothing, and adversarial ones."""
     kinds = [kind for name in KINDS.names() for kind in [KINDS.get(name)] if kind.group == "far"]
-    return np.stack(
-        [
-            np.rint(_WHITE * kind.make(np.random.default_rng([row, index]), size_px))
-            for row, kind in enumerate(kinds)
-            for index in range(_OF_EACH_KIND)
-        ]
-    ).astype(np.uint8)
+    size_px = request.preprocess.resized_px
+    for row, kind in enumerate(kinds):
+        for index in range(_OF_EACH_KIND):
+            image = kind.make(np.random.default_rng([row, index]), size_px)
+            yield np.rint(_WHITE * image[None]).astype(np.uint8)
+    few = replace(request, training=evenly_spread(request.training, _OF_EACH_KIND))
+    with contextlib.suppress(ExportError):  # no gradient: an operator without a rule, or int8
+        yield Bench(few, on_progress).ood_images("fgsm")
 
 
 def _judged(
