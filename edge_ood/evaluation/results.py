@@ -7,7 +7,7 @@
     |  |- OodResult                     one OOD set against the ID images
     |  |- GroupResult                   means over the near, the far and all OOD sets
     |  `- CorruptionResult              the ID images after one corruption, at five strengths
-    `- Recommendation                   the head (and artefact) to take, in two sentences
+    `- Recommendation                   the head (and artefact) to take, in sentences
 
 Rates are fractions in [0, 1], NaN where they are undefined (null in JSON). An `intervals` mapping
 holds the confidence interval of a rate under the name of its field, where it has one (see
