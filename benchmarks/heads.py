@@ -1,4 +1,4 @@
-"""What score heads cost: closed-form heads, ODIN, building its gradient, fitting Mahalanobis.
+"""What score heads cost: the default ones, ODIN, building its gradient, fitting Mahalanobis.
 
 Run `python benchmarks/heads.py`, or with `--quick` for fewer repetitions. Times are medians of
 interleaved runs (A B C A B C ...) in one process; each row of the first two tables has its own.
@@ -9,7 +9,7 @@ Networks have random weights: only time is measured here. On a machine that othe
 adds what every deployment needs before it: uint8 frames are resized (here the identity),
 normalised and transposed, inside the graph. An artefact contains that, so its heads' own cost is
 the difference to the second: `heads` as a ratio, all of them and those on logits alone in
-microseconds. What Mahalanobis adds is mostly one product of D x D numbers.
+microseconds, and what they add to the file. What Mahalanobis adds is mostly one matrix product.
 """
 
 import argparse
@@ -33,7 +33,8 @@ from machine import machine
 from promises import CLOCKS, Promise, at_least, at_most
 from threadpoolctl import threadpool_limits
 
-from edge_ood.calibration.decision import fit_decision
+from edge_ood.calibration.combination import COMBINED, FEWEST_COMBINED
+from edge_ood.calibration.decision import fit_combined, fit_decision
 from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.graph.assemble import assemble, assemble_reader
 from edge_ood.graph.decision import with_decision
@@ -42,7 +43,15 @@ from edge_ood.images.preprocess import Preprocess
 from edge_ood.models import build_classifier
 from edge_ood.onnx_session import open_session
 from edge_ood.registry import parse_specs
-from edge_ood.scores import BoundHead, Outputs, bind_head
+from edge_ood.scores import (
+    DEFAULT_COMBINED,
+    DEFAULT_HEADS,
+    HEADS,
+    BoundHead,
+    LinearLayer,
+    Outputs,
+    bind_head,
+)
 from edge_ood.scores.mahalanobis import LayerGaussians
 from edge_ood.torch_export.export import export_classifier
 
@@ -51,15 +60,15 @@ TIMED = (("wrn-40-2", 32), ("resnet18", 96), ("mobilenet_v3_small", 96))
 BUILT = (("wrn-40-2", 32), ("densenet-bc-100-12", 32), ("resnet50", 224))
 BATCHES = (32, 1)
 TEMPERATURE, EPSILON = 1000.0, 0.0014
-CLOSED_FORM = "energy,mahalanobis,msp,uniform_ce"
-LOGIT_HEADS = "energy,msp,uniform_ce"
+DEFAULT = ",".join(name for name in DEFAULT_HEADS if "logits_pair" not in HEADS.get(name).inputs)
+LOGIT_HEADS = "gen,msp"
 CALIBRATION_IMAGES = 5000
 LAYER_SIZES = (64, 64, 128, 256, 512)  # ResNet-34 in the Mahalanobis paper
 FIT_BATCH = 64
 LEAST_S = 0.02
 PAUSE_S = 0.05  # until the threads of the task before no longer spin on the cores
 
-HEADS_GOAL, HEADS_GOAL_US = 1.03, 40.0
+HEADS_GOAL, HEADS_GOAL_US, GROWTH_GOAL_MB = 1.05, 60.0, 0.6
 PASSES_GOAL, FASTER_GOAL, BUILD_GOAL_S, FIT_GOAL, MEMORY_GOAL = 3.2, 1.8, 2.0, 2.0, 1.05
 
 
@@ -131,28 +140,41 @@ class Bench:
 def bound_heads(specs: str, features: np.ndarray) -> list[BoundHead]:
     """Heads with parameters, and statistics of random features (N, D) where they need some."""
     labels = np.arange(len(features)) % CLASSES
+    generator = np.random.default_rng(1)
+    linear = LinearLayer(generator.normal(size=(CLASSES, features.shape[1])), np.zeros(CLASSES))
+    logits = features @ linear.weight.T
     heads = []
     for spec in parse_specs(specs):
         head = bind_head(spec)
-        accumulator = head.accumulator(CLASSES)
+        accumulator = head.accumulator(CLASSES, linear)
         if accumulator is not None:
-            accumulator.update(Outputs(None, features={"penultimate": features}), labels)
+            outputs = Outputs(logits, features={"penultimate": features})
+            accumulator.update(outputs, labels)
             head = BoundHead(head.head, head.parameters, accumulator.finish())
         heads.append(head)
     return heads
 
 
 def artefact(made: Network, specs: str) -> onnx.ModelProto:
-    """Calibrated on as many random scores as fill all knots."""
+    """Calibrated on as many random scores as fill all knots; decides as by default."""
     generator = np.random.default_rng(0)
     size = made.module.get_submodule("trunk").num_features
     heads = bound_heads(specs, generator.normal(size=(2000, size)))  # type: ignore[arg-type]
-    model = assemble(made.traced, made.preprocess, heads, primary=heads[0].name)
-    scores = generator.normal(size=CALIBRATION_IMAGES).astype(np.float32)
+    by_head = {
+        head.name: generator.normal(size=CALIBRATION_IMAGES).astype(np.float32) for head in heads
+    }
+    members = tuple(name for name in DEFAULT_COMBINED if name in by_head)
+    guarantee, primary = Guarantee(), heads[0].name
+    if len(members) >= FEWEST_COMBINED:
+        guarantee = replace(guarantee, combined=True, combined_of=members)
+        primary = COMBINED
+    model = assemble(made.traced, made.preprocess, heads, primary=primary, guarantee=guarantee)
     labels = np.zeros(CALIBRATION_IMAGES, np.int64)
-    by_head = {head.name: scores for head in heads}
-    decision = fit_decision(by_head, labels, CLASSES, Guarantee())
-    return with_decision(model, decision, primary=heads[0].name)
+    decision = fit_decision(by_head, labels, CLASSES, guarantee)
+    if guarantee.combined:
+        first_half = np.arange(CALIBRATION_IMAGES) % 2 == 0
+        decision = fit_combined(decision, by_head, labels, first_half, guarantee)
+    return with_decision(model, decision, primary=primary)
 
 
 def bare_runners(bench: Bench, made: Network, batch: int) -> dict[str, Callable[[], Any]]:
@@ -166,9 +188,9 @@ def bare_runners(bench: Bench, made: Network, batch: int) -> dict[str, Callable[
     }
 
 
-def closed_form_rows(bench: Bench) -> Iterator[Promise]:
-    """Artefact with all closed-form heads against the bare classifier."""
-    print(f"closed-form heads ({CLOSED_FORM}), p-values and decisions; {bench.threads} threads")
+def default_rows(bench: Bench) -> Iterator[Promise]:
+    """Artefact with the default heads and decision against the bare classifier."""
+    print(f"default heads ({DEFAULT}), p-values and decisions; {bench.threads} threads")
     print(f"{'network':20} {'batch':>5} {'network':>10} {'+ prepr.':>10} {'artefact':>10}"
           f" {'ratio':>6} {'heads':>6} {'heads, us':>9} {'on logits, us':>13}")  # fmt: skip
     for name, size_px in TIMED:
@@ -176,7 +198,8 @@ def closed_form_rows(bench: Bench) -> Iterator[Promise]:
         for batch in BATCHES:
             tasks = bare_runners(bench, made, batch)
             frames = made.frames(batch)
-            tasks["artefact"] = bench.runner(artefact(made, CLOSED_FORM), frames)
+            whole = artefact(made, DEFAULT)
+            tasks["artefact"] = bench.runner(whole, frames)
             tasks["logit heads"] = bench.runner(artefact(made, LOGIT_HEADS), frames)
             bare, prepared, ours, logit_heads = bench.medians(tasks).values()
             print(f"{name:20} {batch:5} {1e3 * bare:7.3f} ms {1e3 * prepared:7.3f} ms "
@@ -186,11 +209,13 @@ def closed_form_rows(bench: Bench) -> Iterator[Promise]:
             for against, base in (("network", bare), ("network with preprocessing", prepared)):
                 added_us = 1e6 * (ours - base)
                 yield Promise(
-                    f"closed-form heads on {name}, batch {batch}, against {against}",
+                    f"default heads on {name}, batch {batch}, against {against}",
                     f"{ours / base:.3f}x ({added_us:+.0f} us)",
                     f"{HEADS_GOAL}x or {HEADS_GOAL_US:.0f} us",
-                    ours <= HEADS_GOAL * base or added_us <= HEADS_GOAL_US,
+                    ours <= HEADS_GOAL * base or (batch == 1 and added_us <= HEADS_GOAL_US),
                 )
+        grown = (whole.ByteSize() - made.traced.ByteSize()) / 1e6
+        yield at_most(f"default heads on {name}, file growth", grown, GROWTH_GOAL_MB, " MB")
 
 
 class LogitsOnly(torch.nn.Module):
@@ -357,7 +382,7 @@ def main() -> None:
 def run(bench: Bench, *, fitted_images: int) -> list[Promise]:
     """All tables."""
     return [
-        *closed_form_rows(replace(bench, repetitions=2 * bench.repetitions)),
+        *default_rows(replace(bench, repetitions=2 * bench.repetitions)),
         *odin_rows(bench),
         *building_rows(bench, BUILT),
         *fitting_rows(replace(bench, repetitions=5), fitted_images),

@@ -90,6 +90,17 @@ class ClassGaussian:
         self._roundoff = max(self._roundoff, other._roundoff)
 
     @property
+    def width(self) -> int:
+        """D, 0 before the first batch."""
+        return len(self._products)
+
+    @property
+    def free(self) -> int:
+        """Images beyond those that the class means take."""
+        self._take_waiting()
+        return int(self._counts.sum()) - len(self._counts)
+
+    @property
     def shares(self) -> NDArray[np.float64]:
         """Each class's share (K,) of the images."""
         self._take_waiting()

@@ -4,6 +4,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -34,7 +35,8 @@ def bench(
 ) -> None:
     """Measure an artefact on this device, and suggest settings for 'edge-ood score'.
 
-    Takes about half a minute. Nothing else should keep the processor busy meanwhile.
+    Each score is timed alone, against the network without any. It takes about half a minute, in
+    which nothing else should keep the processor busy.
 
     Example: edge-ood bench exported/oe.onnx images
     """
@@ -64,7 +66,7 @@ def _tables(report: "Report", arguments: str) -> str:
         f"decoding {report.decode_ms:.2f} ms an image on one core ({report.files})",
         _rates(report),
         _latencies(report),
-        _heads(report),
+        _scores(report),
         f"suggested for folders, about {fastest.images_per_second:.0f} images/s:\n"
         f"  edge-ood score {arguments} {options}\n"
         f"suggested for single images, about {1e3 / soonest.images_per_second:.1f} ms each:\n"
@@ -88,9 +90,19 @@ def _latencies(report: "Report") -> str:
     return "inference of one image\n" + format_table(("threads", "median"), rows)
 
 
-def _heads(report: "Report") -> str:
-    if not report.saved_ms:
-        return ""
-    rows = [(head, f"{value:.3f} ms") for head, value in report.saved_ms.items()]
-    table = format_table(("score head", "saved per image"), rows)
-    return "left out one at a time, as score --scores can\n" + table
+def _scores(report: "Report") -> str:
+    """What each costs, without what it shares with others, and what all do."""
+    sizes = sorted({added.batch_size for added in report.added})
+    found = {(added.scores, added.batch_size): added for added in report.added}
+    names = list(dict.fromkeys(added.scores for added in report.added))
+    rows = [
+        (
+            each[0] if len(each) == 1 else "all together",
+            *(f"{found[each, size].added_us:.1f}" for size in sizes),
+        )
+        for each in names
+    ]
+    alone = [[a.network_us for a in report.added if a.batch_size == size] for size in sizes]
+    rows.insert(0, ("(network alone)", *(f"{median(times):.1f}" for times in alone)))
+    table = format_table(("score", *(f"batch of {size}" for size in sizes)), rows)
+    return f"what each score alone adds to label and logits, microseconds an image\n{table}"

@@ -24,32 +24,42 @@ _MOST_CLASSES = 20
 def inspect(artifact: ArtifactArgument) -> None:
     """Show classes, preprocessing, heads, thresholds, history, and where the bytes are.
 
+    A score's bytes are those that it adds alone: what several need counts for each of them.
+
     Example: edge-ood inspect exported/oe.onnx
     """
     from edge_ood.graph.budget import size_budget
+    from edge_ood.graph.head_costs import added_bytes
+    from edge_ood.graph.loading import load_model_file
     from edge_ood.runtime.scorer import Scorer
 
     expect_standard_output()
     metadata = Scorer(artifact, provider="cpu", calibrated=False).metadata
+    added = added_bytes(load_model_file(artifact), metadata.head_names)
     say(f"{printable(str(artifact))}: {artifact.stat().st_size / 1e6:.2f} MB\n")
-    say(report(metadata))
+    say(report(metadata, added))
     if metadata.calibration.per_class:
         say(f"\n{_by_class(artifact, metadata)}")
     say(f"\n{_budget(size_budget(artifact, [head.name for head in metadata.heads]))}")
 
 
-def report(metadata: "Metadata") -> str:
-    """Metadata as plain text: one line per fact, then tables of the heads and calibrations."""
+def report(metadata: "Metadata", added: Mapping[tuple[str, ...], int]) -> str:
+    """Metadata as plain text: one line per fact, then tables of the heads and calibrations.
+
+    Args:
+        metadata: Of an artefact.
+        added: Bytes that scores add to the network, by their names: each alone, and all together.
+    """
     from edge_ood.foreign.inferred import inferred_from, inferred_text
 
     facts = {printable(name): printable(value) for name, value in _facts(metadata).items()}
     width = max(map(len, facts))
     lines = [f"{name:<{width}}  {value}".rstrip() for name, value in facts.items()]
-    headings = ("head", "parameters", "threshold", "parity error")
+    headings = ("head", "parameters", "threshold", "parity error", "bytes added")
     inferred = inferred_from(metadata.provenance)
     tables = [
         inferred_text(inferred) if inferred else "",
-        format_table(headings, _heads(metadata)),
+        format_table(headings, _heads(metadata, added)),
         _history(metadata),
     ]
     return "\n\n".join(["\n".join(lines), *filter(None, tables)])
@@ -90,17 +100,20 @@ def _compared(comparison: Mapping[str, Any]) -> dict[str, str]:
     return {"against fp32": changed}
 
 
-def _heads(metadata: "Metadata") -> list[tuple[str, str, str, str]]:
+def _heads(metadata: "Metadata", added: Mapping[tuple[str, ...], int]) -> list[tuple[str, ...]]:
     errors = _parity_errors(metadata)
-    return [
+    rows: list[tuple[str, ...]] = [
         (
             head.name,
             printable(_shown(head.parameters)),
             f"{metadata.calibration.thresholds[head.name]:.6g}",
             errors.get(head.name, "-"),
+            str(added[head.name,]),
         )
         for head in [*metadata.heads, *_combined(metadata)]
     ]
+    together = str(added[metadata.head_names])
+    return [*rows, ("all together", "-", "-", "-", together)] if len(rows) > 1 else rows
 
 
 def _history(metadata: "Metadata") -> str:

@@ -96,6 +96,20 @@ class Optimisation:
         int | None,
         typer.Option(min=1, help="Outliers or unlabelled images per step; default: 256."),
     ] = None
+    outlier_sampling: Annotated[
+        str | None,
+        typer.Option(
+            metavar="random|diverse",
+            help="diverse takes, of 6 candidates for each outlier, those that look most like "
+            "DATA, one of each cluster; default: random.",
+        ),
+    ] = None
+    shuffled_share: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of an image's pixels that --outliers self shuffles; default: 0.15."
+        ),
+    ] = None
     lr: Annotated[
         float | None, typer.Option(help="Learning rate at the first step; default: 0.1.")
     ] = None
@@ -129,7 +143,11 @@ def train(
     *,
     output: Annotated[Path, typer.Option("-o", "--output", help="The run directory to write.")],
     outliers: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Images of anything but the classes.")
+        str | None,
+        typer.Option(
+            metavar="DIR|self",
+            help="Images of anything but the classes; self makes them, from each step's images.",
+        ),
     ] = None,
     objective: Annotated[
         str | None,

@@ -40,9 +40,11 @@ TORCH_PARTS = (
     "training.devices",
     "training.evaluation",
     "training.first_weights",
+    "training.step_outliers",
     "training.run_weights",
     "training.session",
     "training.train",
+    "training.virtual_outliers",
 )
 TORCH_LIBRARIES = ("torch", "torchvision", "lightning_fabric", "onnxscript", "safetensors.torch")
 

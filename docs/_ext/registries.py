@@ -111,6 +111,7 @@ def _objective(objective: Objective) -> str:
     defaults = bind_parameters(objective.losses, {}, owner=objective.name)
     needs = objective.needs(**defaults)
     asked = [f"`--{folder} DIR`" for folder in sorted(needs.folders)]
+    asked = [*asked[:-1], f"{asked[-1]} or `--outliers self`"] if needs.virtual else asked
     asked += [f"`--heads {needs.heads}`"] if needs.heads > 1 else []
     asked += [f"`--from RUN` or parameters such as `{needs.trained}`"] if needs.trained else []
     words = Docstring.of(objective.losses)

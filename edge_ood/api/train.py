@@ -14,7 +14,13 @@ from edge_ood.registry import Spec
 from edge_ood.report.leave import leave_training_page
 from edge_ood.training.fine_tuning import read_start
 from edge_ood.training.progress import SILENT, Progress
-from edge_ood.training.settings import DEFAULT_MODEL, DEFAULT_OBJECTIVE, Settings
+from edge_ood.training.settings import (
+    DEFAULT_MODEL,
+    DEFAULT_OBJECTIVE,
+    FOLDER,
+    SELF,
+    Settings,
+)
 
 if TYPE_CHECKING:
     from edge_ood.training.progress import TrainReport
@@ -57,6 +63,8 @@ def train(
     epochs: int | None = None,
     batch_size: int | None = None,
     outlier_batch_size: int | None = None,
+    outlier_sampling: str | None = None,
+    shuffled_share: float | None = None,
     lr: float | None = None,
     final_lr: float | None = None,
     momentum: float | None = None,
@@ -77,7 +85,8 @@ def train(
     Args:
         data: Training images, `data/<class>/<file>`.
         output: The run directory.
-        outliers: Folder of images of anything but the classes.
+        outliers: Folder of images of anything but the classes; the word `self` for outliers that
+            are made of the training images of each step. A folder of that name is `./self`.
         calibration: Folder of images for thresholds alone; a stratified 10 % of `data` if None.
         validation: `validation/<class>/<file>`; a further 5 % of `data` if None.
         unlabelled: Folder of the pool that transductive objectives learn from.
@@ -96,6 +105,9 @@ def train(
         epochs: Passes over the training images.
         batch_size: Training images per step.
         outlier_batch_size: Outliers or unlabelled images per step.
+        outlier_sampling: `random`, or `diverse`: of six candidates for each outlier those that look
+            most like ID images, one of each cluster.
+        shuffled_share: Of an image's pixels, with `outliers="self"`, in (0, 1].
         lr: Learning rate at the first step.
         final_lr: Where its cosine ends.
         momentum: Nesterov's, in [0, 1).
@@ -126,6 +138,9 @@ def train(
         "epochs": epochs,
         "batch_size": batch_size,
         "outlier_batch_size": outlier_batch_size,
+        "outlier_sampling": outlier_sampling,
+        "outlier_source": _outlier_source(outliers),
+        "shuffled_share": shuffled_share,
         "learning_rate": lr,
         "final_learning_rate": final_lr,
         "momentum": momentum,
@@ -135,6 +150,11 @@ def train(
         "seed": seed,
     }
     settings, preprocess = _settled(path_or_none(start), recipe, chosen, trust=trust)
+    if shuffled_share is not None and settings.outlier_source != SELF:
+        raise InputError(
+            f"a share of {shuffled_share} of the pixels is to be shuffled, and nothing is shuffled",
+            hint=f"--outliers {SELF}, or drop --shuffled-share",
+        )
     given: dict[str, Any] = {
         "size_px": image_size,
         "resize": resize,
@@ -152,7 +172,7 @@ def train(
     output = Path(output)
     folders = Folders(
         training=Path(data),
-        outliers=path_or_none(outliers),
+        outliers=None if outliers == SELF else path_or_none(outliers),
         calibration=path_or_none(calibration),
         validation=path_or_none(validation),
         unlabelled=path_or_none(unlabelled),
@@ -193,6 +213,13 @@ def _recipe(name: str | None, start: Path | None) -> Recipe | None:
             hint=f"--from RUN, trained with --recipe {found.starts_from}",
         )
     return found
+
+
+def _outlier_source(outliers: PathLike | None) -> str | None:
+    """What was said of it; nothing where no outliers were named."""
+    if outliers is None:
+        return None
+    return SELF if outliers == SELF else FOLDER
 
 
 def _augmentation(given: Words) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edge_ood.attachment.request import Options, Request
-from edge_ood.attachment.statistics import with_statistics
+from edge_ood.attachment.statistics import images_to_read, with_statistics
 from edge_ood.attachment.step_images import statistics_images
 from edge_ood.errors import InputError
 from edge_ood.graph.last_layer import last_layer
@@ -75,7 +75,7 @@ def fitted_heads(
         bound = options.bound_heads
         images, _ = statistics_images(request, bound)
         doubts = [f"{name!r}: {why}" for name, why in _unsuited(request, bound, images)]
-        meter = Meter(len(images), on_progress)
+        meter = Meter(images_to_read(bound, images), on_progress)
         heads = with_statistics(request, bound, images, on_images=meter.advance)
         return FittedHeads(heads, {}, tuple(doubts))
     given = [output.name for output in request.classifier.graph.output]
@@ -86,7 +86,7 @@ def fitted_heads(
     images, _ = statistics_images(request, candidates)
     left_out |= dict(_unsuited(request, candidates, images))
     suited = [head for head in candidates if head.name not in left_out]
-    meter = Meter(len(images), on_progress)
+    meter = Meter(images_to_read(suited, images), on_progress)
     heads = with_statistics(request, suited, images, left_out=left_out, on_images=meter.advance)
     notes = [f"no {name!r}: {why}" for name, why in left_out.items()]
     _check_deciding(options, heads, left_out)

@@ -127,9 +127,9 @@ class Options:
     def _check_use(self) -> None:
         """Refuse what no chosen head would notice."""
         bound = self.bound_heads
-        if self.epsilon != "declared" and not any(head.epsilon for head in bound):
+        if self.epsilon != "declared" and not any(head.is_tunable for head in bound):
             raise InputError(
-                f"epsilon by {self.epsilon!r}, but no score perturbs its images",
+                f"epsilon by {self.epsilon!r}, but no score has a step to choose",
                 hint=f"add {' or '.join(_perturbing())} to --scores",
             )
         if self.layers and bound and not any(_reads_features(head) for head in bound):
@@ -235,8 +235,8 @@ def _check_combinable(heads: Sequence[str]) -> None:
 
 
 def _perturbing() -> list[str]:
-    """The heads that perturb unless they are told not to."""
-    return heads_where(lambda head: head.epsilon)
+    """The heads that perturb unless they are told not to, and whose step may be chosen."""
+    return heads_where(lambda head: head.is_tunable)
 
 
 def _reads_features(head: BoundHead) -> bool:

@@ -1,4 +1,7 @@
-"""Statistics of heads, fitted through onnxruntime in one pass over images."""
+"""Statistics of heads, fitted through onnxruntime in one pass over images.
+
+A head that is fitted on moved images, too, has a pass of its own over a few of them.
+"""
 
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import replace
@@ -10,14 +13,25 @@ from edge_ood.attachment.request import Request
 from edge_ood.errors import CalibrationError
 from edge_ood.graph.assemble import assemble_reader
 from edge_ood.graph.last_layer import last_layer
+from edge_ood.graph.network import moved_output
 from edge_ood.graph.roundoff import feature_roundoff
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.reading import decode_each
+from edge_ood.images.splits import evenly_spread
 from edge_ood.onnx_session import open_session
 from edge_ood.scores import Accumulator, BoundHead, Outputs
 from edge_ood.threads import image_batch, slices
 
-__all__ = ["with_statistics"]
+__all__ = ["images_to_read", "with_statistics"]
+
+_MOVED_IMAGES = 1000
+
+
+def images_to_read(heads: Sequence[BoundHead], images: ImageSet) -> int:
+    """How many images `with_statistics` reads, each as often as it is read."""
+    moving = [_is_fitted_moved(head) for head in heads if head.head.fit]
+    passes = int(not all(moving))
+    return passes * len(images) + sum(moving) * len(_moved_images(images))
 
 
 def with_statistics(
@@ -51,8 +65,14 @@ def with_statistics(
         for accumulator in [head.accumulator(len(request.classes), linear)]
         if accumulator is not None
     }
-    if accumulators:
-        _feed(request, images, list(accumulators.values()), on_images)
+    moving = [head for head in heads if _is_fitted_moved(head)]
+    alone = {head.name for head in moving}
+    still = [fitted for name, fitted in accumulators.items() if name not in alone]
+    if still:
+        _feed(request, images, still, on_images)
+    for head in moving:
+        few = _moved_images(images)
+        _feed(request, few, [accumulators[head.name]], on_images, moving=head)
     fitted = []
     for head in heads:
         try:
@@ -68,13 +88,24 @@ def _finished(head: BoundHead, accumulator: Accumulator | None) -> BoundHead:
     return head if accumulator is None else replace(head, statistics=accumulator.finish())
 
 
+def _is_fitted_moved(head: BoundHead) -> bool:
+    return head.head.fits_moved and head.epsilon > 0
+
+
+def _moved_images(images: ImageSet) -> ImageSet:
+    """Those that a gradient is affordable for, spread over the set."""
+    return evenly_spread(images, _MOVED_IMAGES)
+
+
 def _feed(
     request: Request,
     images: ImageSet,
     accumulators: Sequence[Accumulator],
     on_images: Callable[[int], None],
+    *,
+    moving: BoundHead | None = None,
 ) -> None:
-    reader = assemble_reader(request.classifier, request.preprocess)
+    reader = assemble_reader(request.classifier, request.preprocess, moving)
     session = open_session(reader.SerializeToString(), provider=request.options.provider)
     names = [output.name for output in session.get_outputs()]
     assert images.labels is not None  # training images are labelled, others were checked
@@ -83,9 +114,11 @@ def _feed(
     for part in slices(len(images), image_batch(request.preprocess.size_px)):
         labels = images.labels[part]
         batch = np.stack([next(decoded).pixels for _ in labels])
-        arrays = session.run(names, {INPUT_NAME: batch})
-        named = Outputs.from_named(dict(zip(names, arrays, strict=True)))
-        outputs = replace(named, roundoff=roundoff)
+        arrays = dict(zip(names, session.run(names, {INPUT_NAME: batch}), strict=True))
+        outputs = replace(Outputs.from_named(arrays), roundoff=roundoff)
+        if moving is not None:
+            again = {name: moved_output(moving.name, name) for name in outputs.named()}
+            outputs = outputs.moved({n: arrays[m] for n, m in again.items() if m in arrays})
         for accumulator in accumulators:
             accumulator.update(outputs, labels)
         on_images(len(labels))

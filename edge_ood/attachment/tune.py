@@ -69,7 +69,7 @@ def tune(
     choices: dict[str, Mapping[str, Any]] = {}
     for head in heads:
         current, choice = _with_weights(bench, head)
-        if head.epsilon and request.options.epsilon != "declared":
+        if head.is_tunable and request.options.epsilon != "declared":
             current, choice["epsilon"] = _with_epsilon(bench, current)
             current, again = _with_weights(bench, current)  # scores moved with epsilon
             choice.update(again)

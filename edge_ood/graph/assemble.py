@@ -36,14 +36,27 @@ __all__ = ["assemble", "assemble_reader", "assemble_scores"]
 _NOTHING_COMBINED = Guarantee()
 
 
-def assemble_reader(classifier: onnx.ModelProto, preprocess: Preprocess) -> onnx.ModelProto:
-    """A graph from images to the classifier's own outputs, for fitting statistics."""
+def assemble_reader(
+    classifier: onnx.ModelProto, preprocess: Preprocess, moving: BoundHead | None = None
+) -> onnx.ModelProto:
+    """A graph from images to the classifier's own outputs, for fitting statistics.
+
+    Those that the head `moving` reads of moved images are there, too, by names of `moved_output`.
+    """
     builder = GraphBuilder()
-    arrays = record_classifier(builder, classifier, preprocess).named()
+    outputs = record_classifier(builder, classifier, preprocess)
+    arrays = outputs.named()
     for name, array in arrays.items():
         builder.add("Identity", [array.name], name=name)
-    features = [_float(name, classifier) for name in arrays]
-    return build_with_shapes(builder, features, classifier, preprocess)
+    results = [_float(name, classifier, name) for name in arrays]
+    if moving is not None:
+        again = _moved(builder, outputs, moving, preprocess, opset_of(classifier)).named()
+        results += [
+            _float(array.name, classifier, name)
+            for name, array in again.items()
+            if array.name != arrays[name].name
+        ]
+    return build_with_shapes(builder, results, classifier, preprocess)
 
 
 def assemble_scores(
@@ -107,17 +120,22 @@ def _record_scores(
     """Each head's scores (N,) under its name; heads that perturb read their own second pass."""
     _check_inputs(outputs, heads)
     for head in heads:
-        read = outputs
-        if head.epsilon:
-            read = perturbed_outputs(
-                builder,
-                head,
-                outputs,
-                network_input=PREPROCESSED,
-                preprocess=preprocess,
-                opset=opset,
-            )
+        read = _moved(builder, outputs, head, preprocess, opset) if head.epsilon else outputs
         builder.call(head.score(GraphNamespace(), read).name, head.name)
+
+
+def _moved(
+    builder: GraphBuilder, outputs: Outputs, head: BoundHead, preprocess: Preprocess, opset: int
+) -> Outputs:
+    """Outputs, those that the head perturbs from a second pass under names of `moved_output`."""
+    return perturbed_outputs(
+        builder,
+        head,
+        outputs,
+        network_input=PREPROCESSED,
+        preprocess=preprocess,
+        opset=opset,
+    )
 
 
 def _check_inputs(outputs: Outputs, heads: Sequence[BoundHead]) -> None:
@@ -132,5 +150,6 @@ def _check_inputs(outputs: Outputs, heads: Sequence[BoundHead]) -> None:
                 )
 
 
-def _float(name: str, classifier: onnx.ModelProto) -> GraphOutput:
-    return GraphOutput(name, TensorProto.FLOAT, ("N", *tail_of(classifier, name)))
+def _float(name: str, classifier: onnx.ModelProto, output: str) -> GraphOutput:
+    """A tensor like one of the classifier's outputs."""
+    return GraphOutput(name, TensorProto.FLOAT, ("N", *tail_of(classifier, output)))

@@ -19,7 +19,7 @@ from onnx import GraphProto, NodeProto
 from edge_ood.graph.loading import load_model_file
 from edge_ood.graph.network import CLASSIFIER_PREFIX, PREPROCESSED
 
-__all__ = ["PARTS", "Part", "size_budget"]
+__all__ = ["PARTS", "Part", "size_budget", "stored_bytes"]
 
 PARTS = ("preprocessing", "classifier", "gradient", "statistics", "decision", "metadata")
 
@@ -63,12 +63,12 @@ def size_budget(path: Path, heads: Sequence[str]) -> tuple[Part, ...]:
             readers[name].add(part)
     sizes: Counter[str] = Counter()
     for node, part in zip(graph.node, parts, strict=True):
-        sizes[part] += _stored_bytes(node)
+        sizes[part] += stored_bytes(node)
     for tensor in graph.initializer:
         owner = next((part for part in _OWNERS if part in readers[tensor.name]), "metadata")
-        sizes[owner] += _stored_bytes(tensor)
+        sizes[owner] += stored_bytes(tensor)
     for value in graph.value_info:
-        sizes[makers.get(value.name, "metadata")] += _stored_bytes(value)
+        sizes[makers.get(value.name, "metadata")] += stored_bytes(value)
     sizes["metadata"] += path.stat().st_size - sizes.total()
     nodes = Counter(parts)
     return tuple(Part(name, nodes[name], sizes[name]) for name in PARTS)
@@ -113,7 +113,7 @@ def _read(node: NodeProto) -> Iterator[str]:
                 yield from _read(inner)
 
 
-def _stored_bytes(message: Any) -> int:
+def stored_bytes(message: Any) -> int:
     """Bytes of an item in a protobuf list: a tag of one byte, its length, and itself."""
     size: int = message.ByteSize()
     return 1 + max(1, -(-size.bit_length() // _VARINT_BITS)) + size

@@ -52,7 +52,7 @@ def with_decision(model: onnx.ModelProto, decision: Decision, *, primary: str) -
         primary: Name of the head whose p-value and decision are `pvalue` and `is_ood`.
 
     Returns:
-        A model with the outputs of the artefact contract, and with the metadata of `model`.
+        A model with the outputs of the artefact contract, and with input and metadata of `model`.
     """
     table, combined = decision.table, decision.combined
     needed = dict.fromkeys([*table.heads, *(combined.combination.heads if combined else ())])
@@ -67,7 +67,8 @@ def with_decision(model: onnx.ModelProto, decision: Decision, *, primary: str) -
         _record(builder, combined.table, prefix=f"{COMBINED}/")
     builder.add("Identity", [pvalue_of(primary)], name="pvalue")
     builder.add("Identity", [decision_of(primary)], name="is_ood")
-    made = build_model(builder, _contract_outputs(decision), model)
+    (entry,) = pruned.graph.input
+    made = build_model(builder, _contract_outputs(decision), model, entry=entry)
     made.graph.value_info.extend(pruned.graph.value_info)
     made.metadata_props.extend(model.metadata_props)
     return made

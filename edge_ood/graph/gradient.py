@@ -11,9 +11,7 @@ Nothing fixes the batch size. A perturbed score is:
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import NodeProto, ValueInfoProto, helper, numpy_helper
 
 from edge_ood.errors import ExportError
@@ -27,7 +25,7 @@ from edge_ood.graph.shapes import analyse
 from edge_ood.graph.tape import Tape
 from edge_ood.graph.tidy import tidy
 
-__all__ = ["append_gradient", "append_replay", "append_step", "with_gradient"]
+__all__ = ["append_gradient", "append_replay", "with_gradient"]
 
 _OLDEST_OPSET = 13
 """First opset in which Unsqueeze, Squeeze and ReduceSum take axes as an input."""
@@ -96,26 +94,6 @@ def append_gradient(
     draft = Draft(scratch.nodes, constants, {}, [gradient], opsets)
     tidy(draft, facts, tape.origins)
     return _commit(draft, builder, tape.origins)
-
-
-def append_step(builder: GraphBuilder, x: str, gradient: str, step: NDArray[np.floating]) -> str:
-    """Append `x - step * sign(gradient)`, with sign(0) = +1.
-
-    Args:
-        builder: Gets the new nodes.
-        x: Name of the tensor to move, (N, C, H, W).
-        gradient: Name of its gradient, of the same shape.
-        step: Length of the step per channel, (1, C, 1, 1) or a scalar, in the units of `x`: behind
-            a normalisation, eps in raw pixel units divided by the normalisation's std. Its element
-            type is that of `x`.
-
-    Returns:
-        Name of the moved tensor.
-    """
-    zero = builder.constant(np.zeros((), step.dtype))
-    rises = builder.add("GreaterOrEqual", [gradient, zero])
-    signed = builder.add("Where", [rises, builder.constant(step), builder.constant(-step)])
-    return builder.add("Sub", [x, signed])
 
 
 def append_replay(

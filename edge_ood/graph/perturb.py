@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from edge_ood.graph.array import GraphArray, GraphBuilder
-from edge_ood.graph.gradient import append_replay, append_step
+from edge_ood.graph.gradient import append_replay
 from edge_ood.graph.namespace import GraphNamespace
 from edge_ood.graph.network import network_input_info, second_pass
+from edge_ood.graph.step import append_step
 from edge_ood.graph.wide_gradient import append_wide_gradient
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.scores import BoundHead, Outputs
@@ -33,8 +34,7 @@ def perturbed_outputs(
 
     Args:
         builder: Holds the first pass; gets gradients and second passes.
-        head: Its `perturbation` gives losses (N,) by output name; `epsilon` is the length of the
-            step in raw [0, 1] pixel units, and `clip` says whether to stay in that range.
+        head: Its `perturbation` gives losses (N,) by output name, its `step` how to descend them.
         outputs: Of the first pass.
         network_input: Name of the tensor that enters the network, (N, 3, S, S), normalised.
         preprocess: Its std turns pixel units into those of the normalised input.
@@ -47,14 +47,18 @@ def perturbed_outputs(
         ExportError: If an operator of the network has no gradient rule; it is named.
     """
     entry = network_input_info(network_input, preprocess)
-    step = _per_channel(head.epsilon / np.array(preprocess.std))
+    unit = np.ones(3) if head.step.normalised else np.array(preprocess.std)
+    length = _per_channel(head.step.length / unit)
+    flattest = head.step.flattest_of(3 * preprocess.size_px**2)
     moved_outputs: dict[str, Any] = {}
     for name, loss in head.losses(GraphNamespace(), outputs).items():
         gradient = append_wide_gradient(
             builder, of=loss.name, wrt=network_input, inputs=[entry], opset=opset
         )
-        moved = append_step(builder, network_input, gradient, step)
-        if head.clip:
+        moved = append_step(
+            builder, network_input, gradient, length, alone=head.step.alone, flattest=flattest
+        )
+        if head.step.clip:
             moved = _clipped(builder, moved, preprocess)
         source = outputs.named()[name].name
         again = append_replay(
@@ -65,7 +69,7 @@ def perturbed_outputs(
             prefix=second_pass(head.name, name),
         )
         moved_outputs[name] = GraphArray(builder, again[source])
-    return Outputs.from_named({**outputs.named(), **moved_outputs})
+    return outputs.moved(moved_outputs)
 
 
 def _clipped(builder: GraphBuilder, moved: str, preprocess: Preprocess) -> str:

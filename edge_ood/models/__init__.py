@@ -12,6 +12,7 @@ from edge_ood.models._classifier import (
     MergedHeads,
     Trunk,
     merge_heads,
+    scale_heads,
 )
 from edge_ood.models._families import (
     FAMILIES,
@@ -41,6 +42,7 @@ __all__ = [
     "family_of",
     "merge_heads",
     "model_families",
+    "scale_heads",
 ]
 
 

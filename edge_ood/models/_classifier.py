@@ -1,6 +1,7 @@
 """A trunk and the linear heads on it, in training and in the form that is exported."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ __all__ = [
     "MergedHeads",
     "Trunk",
     "merge_heads",
+    "scale_heads",
 ]
 
 
@@ -87,19 +89,29 @@ class Classifier(nn.Module):
         self.trunk = trunk
         self.heads = heads
 
-    def forward(self, images: Tensor, *, detached_heads: Sequence[int] = ()) -> Outputs:
+    def forward(
+        self,
+        images: Tensor,
+        *,
+        detached_heads: Sequence[int] = (),
+        head_inputs: Callable[[Tensor], Tensor] | None = None,
+    ) -> Outputs:
         """Logits and features of a batch.
 
         Args:
             images: float32 (N, 3, S, S), normalised.
             detached_heads: Positions of the heads from which no gradient reaches the trunk.
+            head_inputs: What the heads read, of the penultimate features (N, D); None for these
+                themselves.
 
         Returns:
             `logits` (N, K), the mean over the heads; `logits_pair` (N, 2, K) of two heads, else
             None; `features` (N, D_l) by layer name, penultimate last.
         """
         features: dict[str, Tensor] = self.trunk(images)
-        logits, logits_pair = self.heads(features[PENULTIMATE], *detached_heads)
+        seen = features[PENULTIMATE]
+        seen = seen if head_inputs is None else head_inputs(seen)
+        logits, logits_pair = self.heads(seen, *detached_heads)
         return Outputs(logits, logits_pair, features)
 
 
@@ -107,6 +119,16 @@ def merge_heads(trained: Classifier) -> Classifier:
     """The same classifier in evaluation mode, its heads in the form that is exported."""
     assert isinstance(trained.heads, IndependentHeads)  # merged once
     return Classifier(trained.trunk, MergedHeads(trained.heads)).eval()
+
+
+def scale_heads(classifier: Classifier, factor: float) -> Classifier:
+    """The same trunk, not a copy, below heads whose weights, not biases, are multiplied."""
+    heads = copy.deepcopy(classifier.heads)
+    assert isinstance(heads, IndependentHeads)  # not merged before training has ended
+    with torch.no_grad():
+        for head in (head for head in heads.linear if isinstance(head, nn.Linear)):
+            head.weight *= factor
+    return Classifier(classifier.trunk, heads)
 
 
 def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:

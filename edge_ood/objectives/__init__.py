@@ -28,8 +28,10 @@ __all__ = [
     "bind_objective",
     "cross_entropy_by_head",
     "example_with",
+    "head_factor_of",
     "logits_by_head",
     "needs_of",
+    "with_virtual_outliers",
 ]
 
 Mean = Callable[[str, Callable[[Outputs], Tensor]], float]
@@ -41,10 +43,17 @@ OBJECTIVES = Registry("edge_ood.objectives", kind="objective", attribute="OBJECT
 class Model(Protocol):
     """The network in training."""
 
-    def __call__(self, images: Tensor, *, detached_heads: Sequence[int] = ()) -> Outputs:
+    def __call__(
+        self,
+        images: Tensor,
+        *,
+        detached_heads: Sequence[int] = (),
+        head_inputs: Callable[[Tensor], Tensor] | None = None,
+    ) -> Outputs:
         """Outputs of normalised images (N, 3, S, S); each call is a forward pass of its own.
 
-        No gradient reaches the trunk from the heads with the positions `detached_heads`.
+        No gradient reaches the trunk from the heads with the positions `detached_heads`. The heads
+        read `head_inputs(features)` of the penultimate features (N, D), or these themselves.
         """
 
 
@@ -73,6 +82,7 @@ class Needs:
 
     Attributes:
         outliers: Whether `batch.outliers` must be there; otherwise it must not.
+        virtual: Whether outliers that are made of the training images will do.
         trained: If the first weights must be those of a finished run: what else would do.
         heads: The least number of heads.
         unlabelled: Splits of the run that `batch.unlabelled` is drawn from, in equal parts.
@@ -81,6 +91,7 @@ class Needs:
     """
 
     outliers: bool = False
+    virtual: bool = False
     trained: str = ""
     heads: int = 1
     unlabelled: tuple[str, ...] = ()
@@ -88,7 +99,7 @@ class Needs:
 
     @property
     def folders(self) -> set[str]:
-        """Which of `outliers` and `unlabelled` the user must give."""
+        """Which of `outliers` and `unlabelled` the user must give, if none are made."""
         return {*(["outliers"] if self.outliers else []), *self.unlabelled} - {"training"}
 
 
@@ -119,6 +130,12 @@ class Objective:
         energy_bounds: Names of two parameters in nats: the energy below which a training image
             costs nothing more, and that above which an outlier does not; none by default. Those
             that nobody gave are measured where `needs.trained` says so.
+        head_factor: `head_factor(**parameters)`: what turns the weights of the linear heads, not
+            their biases, from what the steps train into what is exported. The saved run is an
+            ordinary network with the product in it. Validation, measurements and energies are of
+            that network, before the last step, too, and weights to start from are divided first.
+        unfit_heads: Score heads that should not decide, for they read what the training leaves to
+            itself; an export that lets one decide says so.
     """
 
     name: str
@@ -127,6 +144,8 @@ class Objective:
     needs: Callable[..., Needs] = lambda **parameters: Needs()
     measure: Callable[..., Measured] | None = None
     energy_bounds: tuple[str, str] | None = None
+    head_factor: Callable[..., float] = lambda **parameters: 1.0
+    unfit_heads: tuple[str, ...] = ()
 
 
 def bind_objective(objective: str | Spec) -> Spec:
@@ -156,6 +175,18 @@ def needs_of(objective: str | Spec) -> Needs:
     return found.needs(**spec.parameters)
 
 
+def head_factor_of(objective: str | Spec) -> float:
+    """What the heads' weights are multiplied by when training has ended, see `Objective`.
+
+    Raises:
+        UnknownNameError: If the objective or a parameter does not exist; the hint has the closest.
+        InputError: If a parameter has the wrong type.
+    """
+    spec = bind_objective(objective)
+    found: Objective = OBJECTIVES.get(spec.name)
+    return found.head_factor(**spec.parameters)
+
+
 def example_with(role: str | None) -> str:
     """The objective that uses images in this role and asks for least besides, for a hint.
 
@@ -172,6 +203,11 @@ def example_with(role: str | None) -> str:
                 asked = len(needs.folders) + len(spec.parameters)
                 fitting.append((needs.heads, bool(needs.trained), asked, str(spec)))
     return min(fitting)[-1]
+
+
+def with_virtual_outliers() -> list[str]:
+    """The objectives that can do with outliers made of training images."""
+    return [name for name in OBJECTIVES.names() if needs_of(name).virtual]
 
 
 def _variants(name: str) -> Iterator[Spec]:

@@ -1,5 +1,6 @@
 """Energy-bounded training: ID images below one energy, auxiliary outliers above another."""
 
+import math
 from collections.abc import Iterator
 from typing import Literal
 
@@ -23,6 +24,10 @@ from edge_ood.scores import Outputs
 _PUBLISHED = {"cifar10": (-23.0, -5.0), "cifar100": (-27.0, -5.0)}
 """(m_in, m_out) of the authors' run scripts; their text has the two grids of values swapped."""
 
+_APART = 6.0
+"""Least distance of measured margins, in standard deviations of the energies within a set: each is
+then three of them from the middle."""
+
 
 def energy_bounded(
     model: Model,
@@ -45,7 +50,9 @@ def energy_bounded(
         batch: Uses images (N, 3, S, S), labels (N,) and outliers (M, 3, S, S).
         weight: Of the hinges, dimensionless, >= 0.
         margins: `measured` sets both to the mean energies that the start weights give training
-            images and outliers; the others are the paper's pairs.
+            images and outliers, and moves them apart to six standard deviations of the energies
+            within either set where they are closer: half each, or all by the one that is not given.
+            The others are the paper's pairs.
         m_in: Energy below which ID images cost nothing, less than `m_out`; replaces that margin.
         m_out: Energy above which outliers cost nothing; replaces that margin.
 
@@ -77,15 +84,42 @@ def _needs(*, weight: float, margins: str, m_in: float | None, m_out: float | No
 def _measure(
     mean: Mean, *, weight: float, margins: str, m_in: float | None, m_out: float | None
 ) -> Measured:
-    training, outliers = mean("training", _mean_energy), mean("outliers", _mean_energy)
-    low, high = _margins(margins, m_in, m_out, measured=(training, outliers))
+    (training, of_training), (outliers, of_outliers) = (
+        _mean_and_deviation(mean, split) for split in ("training", "outliers")
+    )
+    within = math.hypot(of_training, of_outliers) / math.sqrt(2)
+    given = _margins(margins, m_in, m_out)
+    found = _apart((training, outliers), given, least=_APART * within)
+    low, high = _margins(margins, m_in, m_out, measured=found)
     assert low is not None
     assert high is not None
+    wanted = [m if g is None else g for m, g in zip((training, outliers), given, strict=True)]
+    moved = f", moved to {_APART:g} standard deviations apart" if [low, high] != wanted else ""
     return Measured(
         {"m_in": low, "m_out": high},
         f"mean energies before training: {training:.2f} for training images, {outliers:.2f} for"
-        f" outliers; margins: m_in {low:.2f}, m_out {high:.2f}",
+        f" outliers, standard deviation {within:.2f}; margins: m_in {low:.2f}, m_out {high:.2f}"
+        + moved,
     )
+
+
+def _apart(
+    means: tuple[float, float], given: tuple[float | None, float | None], *, least: float
+) -> tuple[float, float]:
+    """The two means, moved as far apart as they must be, from what was given where one was."""
+    (low, high), (given_low, given_high) = means, given
+    if given_low is not None:
+        return given_low, max(high, given_low + least)
+    if given_high is not None:
+        return min(low, given_high - least), given_high
+    missing = max(0.0, least - (high - low))
+    return low - missing / 2, high + missing / 2
+
+
+def _mean_and_deviation(mean: Mean, split: str) -> tuple[float, float]:
+    """Of the energies of a split."""
+    middle = mean(split, _mean_energy)
+    return middle, math.sqrt(mean(split, lambda outputs: (_mean_energy(outputs) - middle).square()))
 
 
 def _mean_energy(outputs: Outputs) -> Tensor:

@@ -58,6 +58,6 @@ def outlier_exposure(
 OBJECTIVE = Objective(
     "outlier-exposure",
     outlier_exposure,
-    needs=lambda **parameters: Needs(outliers=True),
+    needs=lambda **parameters: Needs(outliers=True, virtual=True),
     source="Hendrycks et al. 2019, sec. 3",
 )

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.calibration.decision import Decision
-from edge_ood.graph.network import PREPROCESSED, moved_output
+from edge_ood.graph.network import PREPROCESSED
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.parity.disturbed import disturbed
 from edge_ood.scores import BoundHead, Outputs
@@ -29,7 +29,6 @@ __all__ = [
     "allowed_errors",
     "deviation_of",
     "largest_errors",
-    "own_outputs",
 ]
 
 PARITY_IMAGES = 64
@@ -47,7 +46,12 @@ _LIMITS = (_TIMES_PLAIN, 1e-5)
 """Allowed error of closed-form heads: times plain float32's, or of the scores' IQR."""
 
 _GRADIENT_LIMITS = (2, 2e-2)
-"""The same of gradient heads: two float32 programs disagree on the sign of nearly zero."""
+"""The same of gradient heads: two float32 programs disagree on the sign of nearly zero, and on
+which of nearly equal derivatives is the largest."""
+
+_OF_STEP = 0.2
+"""Of what the step does to a score, beyond the error of a closed form: where that is less than a
+share of the IQR, a step that is wrong would pass by that share."""
 
 
 class Evaluator(Protocol):
@@ -136,58 +140,13 @@ class Expected:
             limit = allowed_errors(error, real, times=_TIMES_PLAIN, least=least)
             allowed[name] = np.minimum(limit, most) if deviation else limit
         for head in subject.heads:
-            closed_form = (exact, plain)
-            score, error = _reference_scores(head, subject, reference, batch, closed_form, real)
-            values[head.name] = score
-            times, spread = _GRADIENT_LIMITS if head.epsilon else _LIMITS
-            allowed[head.name] = _allowed_scores(score, error, real, times=times, spread=spread)
+            score, limit = _closed_form(head, exact, plain, real)
+            if head.epsilon:
+                still = score, limit
+                score, error = _moved_scores(head, subject, reference, batch, (exact, plain))
+                limit = _allowed_moved(score, error, real, still)
+            values[head.name], allowed[head.name] = score, limit
         return cls(values, allowed, subject)
-
-
-@dataclass(frozen=True)
-class _Recorded:
-    """A classifier's outputs as a file gave them, whatever is asked, in one precision.
-
-    Attributes:
-        outputs: Of the first pass.
-        moved: Of the second passes, by head and output.
-    """
-
-    outputs: Outputs
-    moved: Mapping[tuple[str, str], NDArray[Any]]
-
-    def __call__(self, images: NDArray[Any]) -> Outputs:
-        return self.outputs
-
-    def perturbed(self, head: BoundHead, images: NDArray[Any], preprocess: Preprocess) -> Outputs:
-        own = {name: array for (mover, name), array in self.moved.items() if mover == head.name}
-        return Outputs.from_named({**self.outputs.named(), **own})
-
-
-def own_outputs(found: Mapping[str, NDArray[Any]], heads: Sequence[BoundHead]) -> Reference:
-    """The reference for what is computed from a classifier's outputs.
-
-    Args:
-        found: Outputs (N, ...) of the first pass by their names, those of second passes under
-            the names of `moved_output`.
-        heads: Heads of the file.
-    """
-    first = Outputs.from_named(found).named()
-    names = {
-        (head.name, name): moved_output(head.name, name)
-        for head in heads
-        if head.epsilon
-        for name in first
-    }
-    moved = {key: found[name] for key, name in names.items() if name in found}
-    float32, float64 = (
-        _Recorded(
-            Outputs.from_named({name: array.astype(dtype) for name, array in first.items()}),
-            {key: array.astype(dtype) for key, array in moved.items()},
-        )
-        for dtype in (np.float32, np.float64)
-    )
-    return Reference(float64, (float32,))
 
 
 def largest_errors(found: NDArray[Any], value: NDArray[Any]) -> NDArray[np.float64]:
@@ -205,29 +164,62 @@ def deviation_of(value: NDArray[Any]) -> float:
     return float(finite.std(dtype=np.float64)) if finite.size else 0.0
 
 
-def _reference_scores(
+def _closed_form(
+    head: BoundHead, exact: Outputs, plain: Sequence[Outputs], real: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scores (N,) in float64 of images as they are, and the error that they may have."""
+    in_float32 = _float32_head(head)
+    with np.errstate(all="ignore"):  # of images that are not finite, see `largest_errors`
+        score = head.score(np, exact)
+        found = [largest_errors(in_float32.score(np, outputs), score) for outputs in plain]
+        others = disturbed(exact, plain, real)
+        found += [largest_errors(head.score(np, outputs), score) for outputs in others]
+    times, spread = _LIMITS
+    return score, _allowed_scores(score, np.max(found, axis=0), real, times=times, spread=spread)
+
+
+def _moved_scores(
     head: BoundHead,
     subject: Subject,
     reference: Reference,
     batch: NDArray[np.uint8],
-    closed_form: tuple[Outputs, Sequence[Outputs]],
-    real: int,
+    still: tuple[Outputs, Sequence[Outputs]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scores (N,) in float64, and how far off they are by float32, or on inputs that are."""
-    exact, plain = closed_form
-    in_float32 = _float32_head(head)
-    if head.epsilon:
-        preprocess = subject.preprocess
-        single = preprocess.normalise(batch, np.float32)
-        exact = reference.float64.perturbed(head, preprocess.normalise(batch), preprocess)
-        plain = [each.perturbed(in_float32, single, preprocess) for each in reference.float32]
-    with np.errstate(all="ignore"):  # of images that are not finite, see `largest_errors`
+    """Scores (N,) in float64 of images that the head moves, and how far off float32 is.
+
+    `still` has the outputs before the step, in float64 and of float32 programs.
+    """
+    preprocess, in_float32 = subject.preprocess, _float32_head(head)
+    single = preprocess.normalise(batch, np.float32)
+    exact = reference.float64.perturbed(head, preprocess.normalise(batch), preprocess)
+    plain = [each.perturbed(in_float32, single, preprocess) for each in reference.float32]
+    exact = still[0].moved(exact.named())
+    plain = [before.moved(after.named()) for before, after in zip(still[1], plain, strict=True)]
+    with np.errstate(all="ignore"):
         score = head.score(np, exact)
         found = [largest_errors(in_float32.score(np, outputs), score) for outputs in plain]
-        if not head.epsilon:  # errors of moved images are by chance as it is
-            others = disturbed(exact, plain, real)
-            found += [largest_errors(head.score(np, outputs), score) for outputs in others]
     return score, np.max(found, axis=0)
+
+
+def _allowed_moved(
+    score: NDArray[np.float64],
+    plain_error: NDArray[np.float64],
+    real: int,
+    still: tuple[NDArray[np.float64], NDArray[np.float64]],
+) -> NDArray[np.float64]:
+    """Error (N,) that scores of moved images may have, given those of images as they are.
+
+    `still` has these scores and the error that they may have.
+    """
+    times, spread = _GRADIENT_LIMITS
+    allowed = _allowed_scores(score, plain_error, real, times=times, spread=spread)
+    unmoved, limit = (array[:real] for array in still)
+    effect = np.abs(score[:real] - unmoved)
+    finite = effect[np.isfinite(effect)]
+    most = limit + _OF_STEP * (float(finite.mean()) if finite.size else 0.0)
+    float32 = allowed_errors(plain_error, real, times=times, least=0)[:real]
+    allowed[:real] = np.minimum(allowed[:real], np.maximum(most, float32))
+    return allowed
 
 
 def _allowed_scores(

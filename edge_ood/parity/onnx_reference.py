@@ -68,7 +68,7 @@ class OnnxEvaluator:
     def __init__(self, classifier: onnx.ModelProto) -> None:
         self._classifier = classifier
         self._network = _Frugal(classifier)
-        self._second_passes: dict[str, _Frugal] = {}
+        self._second_passes: dict[str, tuple[BoundHead, _Frugal]] = {}
 
     def __call__(self, images: NDArray[Any]) -> Outputs:
         """Outputs of network input (N, 3, S, S)."""
@@ -82,10 +82,11 @@ class OnnxEvaluator:
             images: Network input (N, 3, S, S), normalised by `preprocess`.
             preprocess: Turns pixel units into those of the input.
         """
-        if head.name not in self._second_passes:
-            model = with_second_pass(self._classifier, head, preprocess)
-            self._second_passes[head.name] = _Frugal(model)
-        return self._run(self._second_passes[head.name], images)
+        made_for, again = self._second_passes.get(head.name, (None, self._network))
+        if made_for is not head:
+            again = _Frugal(with_second_pass(self._classifier, head, preprocess))
+            self._second_passes[head.name] = head, again
+        return self._run(again, images)
 
     def _run(self, network: "_Frugal", images: NDArray[Any]) -> Outputs:
         size = max(1, _BATCH_PIXELS // images.shape[-1] ** 2)

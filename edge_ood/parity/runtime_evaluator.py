@@ -42,20 +42,22 @@ class RuntimeEvaluator:
     ) -> None:
         self._classifier = classifier
         self._optimised, self._batch = optimised, batch
-        self._sessions: dict[str, Any] = {}
+        self._session: Any = None
+        self._second_passes: dict[str, tuple[BoundHead, Any]] = {}
 
     def __call__(self, images: NDArray[Any]) -> Outputs:
         """Outputs of network input (N, 3, S, S)."""
-        if "" not in self._sessions:
-            self._sessions[""] = self._session(self._classifier)
-        return self._run(self._sessions[""], images)
+        if self._session is None:
+            self._session = self._opened(self._classifier)
+        return self._run(self._session, images)
 
     def perturbed(self, head: BoundHead, images: NDArray[Any], preprocess: Preprocess) -> Outputs:
         """Outputs with those that the head perturbs replaced, by the gradient as ONNX nodes."""
-        if head.name not in self._sessions:
-            model = with_second_pass(self._classifier, head, preprocess)
-            self._sessions[head.name] = self._session(model)
-        return self._run(self._sessions[head.name], images)
+        made_for, again = self._second_passes.get(head.name, (None, None))
+        if made_for is not head:
+            again = self._opened(with_second_pass(self._classifier, head, preprocess))
+            self._second_passes[head.name] = head, again
+        return self._run(again, images)
 
     def _run(self, session: Any, images: NDArray[Any]) -> Outputs:
         size = self._batch or image_batch(images.shape[-1])
@@ -64,7 +66,7 @@ class RuntimeEvaluator:
         arrays: Iterator[NDArray[Any]] = iter(found.values())
         return Outputs.from_named(dict(zip(output_names(self._classifier), arrays, strict=True)))
 
-    def _session(self, model: onnx.ModelProto) -> Any:
+    def _opened(self, model: onnx.ModelProto) -> Any:
         serialised = model.SerializeToString()
         return open_session(serialised, provider="cpu", optimised=self._optimised)
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.parity.limits import Reference
 from edge_ood.parity.runtime_evaluator import RuntimeEvaluator
-from edge_ood.scores import BoundHead, Outputs
+from edge_ood.scores import BoundHead, Outputs, Step
 
 __all__ = ["TorchEvaluator", "torch_reference"]
 
@@ -50,13 +50,13 @@ class TorchEvaluator:
             name: self._tensor(array) for name, array in head.statistics.items()
         }
         bound: BoundHead = replace(head, statistics=statistics)
-        step = self._per_channel(head.epsilon / np.array(preprocess.std))
+        unit = np.ones(3) if head.step.normalised else np.array(preprocess.std)
+        length = self._per_channel(head.step.length / unit)
         moved_outputs = {}
         for name, loss in bound.losses(xp, outputs).items():
             (gradient,) = torch.autograd.grad(loss.sum(), inputs, retain_graph=True)
-            # Zero counts as positive, in the paper's code and in the graph; torch.sign(0) is 0.
-            moved = inputs.detach() - torch.where(gradient >= 0, step, -step)
-            if head.clip:
+            moved = inputs.detach() - length * _signs(gradient, head.step)
+            if head.step.clip:
                 moved = self._clipped(moved, preprocess)
             with torch.inference_mode():
                 moved_outputs[name] = self._classifier(moved).named()[name]
@@ -72,6 +72,21 @@ class TorchEvaluator:
         mean, std = np.array(preprocess.mean), np.array(preprocess.std)
         lowest, highest = self._per_channel((0 - mean) / std), self._per_channel((1 - mean) / std)
         return torch.minimum(torch.maximum(moved, lowest), highest)
+
+
+def _signs(gradient: Tensor, step: Step) -> Tensor:
+    """Where values move, and to which side: -1, 0 or 1, of the shape of the gradient."""
+    # Zero counts as positive, in ODIN's code and in the graph; torch.sign(0) is 0.
+    signs = torch.where(gradient >= 0, 1.0, -1.0).to(gradient.dtype)
+    sizes, flattest = gradient.abs().flatten(1), step.flattest_of(gradient[0].numel())
+    if flattest:
+        signs, places = gradient.sign(), sizes.argsort(dim=1)[:, :flattest]
+    elif step.alone:
+        places = sizes.argmax(dim=1, keepdim=True)
+    else:
+        return signs
+    chosen = torch.zeros_like(sizes).scatter(1, places, 1.0)
+    return signs * chosen.reshape(gradient.shape)
 
 
 def torch_reference(classifier: nn.Module, traced: onnx.ModelProto) -> Reference:

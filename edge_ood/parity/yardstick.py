@@ -8,13 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.images.preprocess import Preprocess
-from edge_ood.parity.limits import (
-    Evaluator,
-    Expected,
-    Reference,
-    Subject,
-    own_outputs,
-)
+from edge_ood.parity.limits import Evaluator, Expected, Reference, Subject
+from edge_ood.parity.recorded import own_outputs
 from edge_ood.parity.rounded import rounded_limits
 from edge_ood.scores import BoundHead, Outputs
 from edge_ood.threads import slices

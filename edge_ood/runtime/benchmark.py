@@ -5,28 +5,35 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 from PIL import Image
 
+from edge_ood.artifact.contract import INPUT_NAME
 from edge_ood.artifact.device import Device, this_device
 from edge_ood.errors import DataError
+from edge_ood.graph.head_costs import variants
+from edge_ood.graph.loading import model_of
 from edge_ood.images.decoding.image_file import image_payload
 from edge_ood.images.preprocess import Preprocess
+from edge_ood.onnx_session import open_session
 from edge_ood.runtime.scorer import Scorer
+from edge_ood.runtime.timing import median_seconds, time_added
 from edge_ood.threads import available_cores, ordered_map
 
-__all__ = ["Choice", "Rate", "Report", "benchmark", "fastest", "thread_counts"]
+__all__ = ["Added", "Choice", "Rate", "Report", "benchmark", "fastest", "thread_counts"]
 
 _BATCH_SIZES = (1, 2, 4, 8, 16, 32)
 _MOST_FILES = 256
 _TOTAL_S = 20.0  # shared out among all figures
+_SHARES_OF_SCORES = 8
 _LONGEST_RUN_S = 2.0  # larger batches are not tried
-_FEWEST_ROUNDS = 3
 _WORTH_IT = 1.02  # a setting that gains less is not worth more threads or a larger batch
 _GIVEN = f"{_MOST_FILES} of the files given, or as many as there are and there is time for"
 _BUILT_IN = "4 built-in pictures of 512 x 384"
@@ -52,6 +59,23 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Added:
+    """What scores cost beside a network that gives label and logits alone, on one thread.
+
+    Attributes:
+        scores: One of them, or all together.
+        batch_size: Images per inference.
+        added_us: Microseconds that an image takes longer with them, >= 0.
+        network_us: Microseconds that it takes without them, measured in turn.
+    """
+
+    scores: tuple[str, ...]
+    batch_size: int
+    added_us: float
+    network_us: float
+
+
+@dataclass(frozen=True)
 class Report:
     """What was measured.
 
@@ -61,7 +85,7 @@ class Report:
         decode_ms: Reading and decoding one file, on one core.
         rates: By batch size and inferences side by side, each on one thread.
         latency_ms: Median of one frame's inference, by the threads it has.
-        saved_ms: What an image costs less without a head, by head; all but the primary.
+        added: By each score alone, then by all, each one at a time and in batches of `fastest`.
         fastest: For folders.
         soonest: For single images.
     """
@@ -71,7 +95,7 @@ class Report:
     decode_ms: float
     rates: tuple[Rate, ...]
     latency_ms: Mapping[int, float]
-    saved_ms: Mapping[str, float]
+    added: tuple[Added, ...]
     fastest: Choice
     soonest: Choice
 
@@ -102,7 +126,8 @@ def benchmark(
     """
     scorer = Scorer(path, provider=provider, threads=1, calibrated=False)
     counts = thread_counts(available_cores()) if scorer.provider == "cpu" else (1,)
-    seconds = _TOTAL_S / (len(_BATCH_SIZES) * len(counts) + 2 * len(counts) + 4)
+    shares = len(_BATCH_SIZES) * len(counts) + len(counts) + 1 + _SHARES_OF_SCORES
+    seconds = _TOTAL_S / shares
     on_step("decoding")
     chosen = list(islice(files, _MOST_FILES))
     decode_s = _decoding(chosen, scorer.metadata.preprocess, seconds)
@@ -111,8 +136,8 @@ def benchmark(
     on_step("latency, by threads")
     latency = {count: _latency(path, scorer.provider, count, seconds) for count in counts}
     best = fastest(rates, decode_s, on_cpu=scorer.provider == "cpu")
-    on_step("heads, each left out in turn")
-    saved = _saved(scorer, best.batch_size, seconds)
+    on_step("each score alone")
+    added = tuple(_added(scorer, (1, best.batch_size), _SHARES_OF_SCORES * seconds))
     enough = _WORTH_IT * min(latency.values())
     threads = min(count for count in counts if latency[count] <= enough)
     return Report(
@@ -121,7 +146,7 @@ def benchmark(
         decode_ms=1e3 * decode_s,
         rates=rates,
         latency_ms={count: 1e3 * value for count, value in latency.items()},
-        saved_ms={head: 1e3 * value for head, value in saved.items()},
+        added=added,
         fastest=best,
         soonest=Choice(1, threads, 1 / (decode_s + latency[threads])),
     )
@@ -201,7 +226,7 @@ def _rates(scorer: Scorer, counts: Sequence[int], seconds: float) -> Iterator[Ra
         if size > 2 and size * per_image > _LONGEST_RUN_S:
             return
         task = _task(scorer, _frames(scorer, size))
-        per_image = _median({"": task}, 0)[""] / size
+        per_image = median_seconds(task, 0) / size
         for count in counts:
             runs = count * max(1, round(seconds / (size * per_image)))
             yield Rate(size, count, runs * size / _side_by_side(task, count, runs))
@@ -218,23 +243,29 @@ def _side_by_side(task: Callable[[], object], threads: int, runs: int) -> float:
 def _latency(path: Path, provider: str, threads: int, seconds: float) -> float:
     """Median seconds of one frame."""
     scorer = Scorer(path, provider=provider, threads=threads, calibrated=False)
-    return _median({"": _task(scorer, _frames(scorer, 1))}, seconds)[""]
+    return median_seconds(_task(scorer, _frames(scorer, 1)), seconds)
 
 
-def _saved(scorer: Scorer, batch_size: int, seconds: float) -> dict[str, float]:
-    """Seconds per image without each head, the primary excepted, which cannot be left out."""
-    frames = _frames(scorer, batch_size)
-    scorers = {"": scorer}
-    for head in scorer.heads:
-        if head != scorer.metadata.primary:
-            others = [other for other in scorer.heads if other != head]
-            scorers[head] = Scorer(
-                scorer.path, provider=scorer.provider, threads=1, calibrated=False, heads=others
+def _added(scorer: Scorer, batch_sizes: Sequence[int], seconds: float) -> Iterator[Added]:
+    """What each score alone adds, then all of them, in about so many seconds."""
+    models = variants(model_of(scorer.file), scorer.heads)
+    _, bare = next(models)
+    network = _session(scorer, bare)
+    count = len(scorer.heads) + (len(scorer.heads) > 1)
+    for names, model in models:
+        session = _session(scorer, model)
+        for size in batch_sizes:
+            feed = {INPUT_NAME: _frames(scorer, size)}
+            timed = time_added(
+                partial(network.run, None, feed),
+                partial(session.run, None, feed),
+                seconds / (count * len(batch_sizes)),
             )
-    tasks = {head: _task(each, frames) for head, each in scorers.items()}
-    medians = _median(tasks, seconds * len(tasks))
-    whole = medians.pop("")
-    return {head: max(0.0, whole - value) / batch_size for head, value in medians.items()}
+            yield Added(names, size, 1e6 * timed.added / size, 1e6 * timed.base / size)
+
+
+def _session(scorer: Scorer, model: onnx.ModelProto) -> Any:
+    return open_session(model.SerializeToString(), provider=scorer.provider, threads=1)
 
 
 def _task(scorer: Scorer, frames: NDArray[np.uint8]) -> Callable[[], object]:
@@ -245,17 +276,3 @@ def _frames(scorer: Scorer, count: int) -> NDArray[np.uint8]:
     """Random images at network size."""
     size = scorer.metadata.preprocess.resized_px
     return np.random.default_rng(0).integers(0, 256, (count, size, size, 3), np.uint8)
-
-
-def _median(tasks: Mapping[str, Callable[[], object]], seconds: float) -> dict[str, float]:
-    """Median seconds of each task, run in turn after a warm-up while there is time."""
-    for task in tasks.values():
-        task()
-    times: dict[str, list[float]] = {name: [] for name in tasks}
-    until = time.perf_counter() + seconds
-    while time.perf_counter() < until or len(next(iter(times.values()))) < _FEWEST_ROUNDS:
-        for name, task in tasks.items():
-            started = time.perf_counter()
-            task()
-            times[name].append(time.perf_counter() - started)
-    return {name: statistics.median(values) for name, values in times.items()}

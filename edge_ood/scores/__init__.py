@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from edge_ood.errors import InputError
 from edge_ood.registry import Registry, Spec, bind_parameters, parse_spec
 from edge_ood.scores._fitting import Accumulator, LinearLayer
+from edge_ood.scores._outputs import FEATURES_PREFIX, Outputs
+from edge_ood.scores._step import EPSILON, Step
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +36,7 @@ __all__ = [
     "Outputs",
     "ScoreHead",
     "Statistics",
+    "Step",
     "bind_head",
     "fitting_heads",
     "heads_where",
@@ -57,48 +60,10 @@ NO_LAST_LAYER = (
 )
 """Why a head that `reads_linear` cannot be had."""
 
-FEATURES_PREFIX = "features/"
-"""What the names of feature outputs of `classifier.onnx` begin with; the layer's name follows."""
-
 PENULTIMATE = "penultimate"
 """The layer that the linear heads read; always the last feature."""
 
 Statistics = Mapping[str, "NDArray[np.floating[Any]]"]
-
-_EPSILON, _CLIP = "epsilon", "clip"
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """What a classifier says about a batch; arrays of NumPy, torch or the graph recorder.
-
-    Attributes:
-        logits: (N, K), the mean over the classifier heads.
-        logits_pair: (N, 2, K) of a two-head network, else None.
-        features: Spatially averaged activations (N, D) by layer name, penultimate last.
-        roundoff: Relative rounding error of the features, where float32's is not all of it.
-    """
-
-    logits: Any
-    logits_pair: Any = None
-    features: Mapping[str, Any] = field(default_factory=dict)
-    roundoff: float = 0.0
-
-    @classmethod
-    def from_named(cls, arrays: Mapping[str, Any]) -> "Outputs":
-        """Outputs from arrays under the names that `classifier.onnx` gives them."""
-        features = {
-            name.removeprefix(FEATURES_PREFIX): array
-            for name, array in arrays.items()
-            if name.startswith(FEATURES_PREFIX)
-        }
-        return cls(arrays["logits"], arrays.get("logits_pair"), features)
-
-    def named(self) -> dict[str, Any]:
-        """The arrays that are there, under the names that `classifier.onnx` gives them."""
-        pair = {} if self.logits_pair is None else {"logits_pair": self.logits_pair}
-        features = {FEATURES_PREFIX + layer: array for layer, array in self.features.items()}
-        return {"logits": self.logits, **pair, **features}
 
 
 @dataclass(frozen=True)
@@ -117,9 +82,12 @@ class ScoreHead:
         perturbation: `perturbation(xp, outputs, statistics, **parameters)` gives losses (N,) by
             output name: the score reads each such output of the image moved by `epsilon` against
             the sign of that loss's gradient. None for heads that never perturb. A head that has
-            one has a parameter `epsilon`, in raw [0, 1] pixel units; 0 switches it off. It may
-            have a parameter `clip`: whether the moved image is kept within [0, 1]. In no other
-            head does a parameter bear one of these names.
+            one has a parameter `epsilon`, the length of the step; 0 switches it off.
+        step: `step(**parameters)` gives the `Step`; by default `epsilon` is in raw [0, 1] pixel
+            units, and there may be parameters `clip` and `pixels`. In a head that never perturbs
+            no parameter bears one of these names.
+        fits_moved: Whether statistics are of moved images, `Outputs.still` being those before the
+            step: of 1,000 images at most, by losses that read no statistics.
         layer_weights: Name of the parameter that says what weights of layers are chosen by:
             `uniform`, `outliers` or `fgsm`. The score of several layers is then the sum of those
             of each layer alone, each times `statistics["<layer>/weight"]`, 1 where it is missing.
@@ -142,6 +110,8 @@ class ScoreHead:
     fit: Callable[..., Accumulator] | None = None
     summary: Callable[..., Mapping[str, Any]] | None = None
     perturbation: Callable[..., Any] | None = None
+    step: Callable[..., Step] = Step.of
+    fits_moved: bool = False
     layer_weights: str | None = None
     too_few: Callable[..., str] | None = None
     reads_probabilities: bool = False
@@ -169,13 +139,18 @@ class BoundHead:
 
     @property
     def epsilon(self) -> float:
-        """Length of the perturbation in raw [0, 1] pixel units; 0 where there is none."""
-        return float(self.parameters[_EPSILON]) if self.head.perturbation else 0.0
+        """Length of the perturbation; 0 where there is none."""
+        return self.step.length
 
     @property
-    def clip(self) -> bool:
-        """Whether a perturbed image is kept within [0, 1]."""
-        return bool(self.parameters.get(_CLIP))
+    def is_tunable(self) -> bool:
+        """Whether another length is to be had without fitting its statistics anew."""
+        return self.epsilon > 0 and not self.head.fits_moved
+
+    @property
+    def step(self) -> Step:
+        """How an image is perturbed; of length 0 where it is not."""
+        return self.head.step(**self.parameters) if self.head.perturbation else Step(0.0)
 
     @property
     def weights_source(self) -> str | None:
@@ -191,7 +166,7 @@ class BoundHead:
 
     def with_epsilon(self, epsilon: float) -> "BoundHead":
         """The same with a perturbation of another length."""
-        return replace(self, parameters={**self.parameters, _EPSILON: epsilon})
+        return replace(self, parameters={**self.parameters, EPSILON: epsilon})
 
     def with_weights(self, weights: "Mapping[str, NDArray[np.float64]]") -> "BoundHead":
         """The same with a weight () for each layer."""
@@ -295,7 +270,7 @@ def heads_where(holds: Callable[[BoundHead], Any]) -> list[str]:
 
 def perturbs(parameters: Mapping[str, Any]) -> bool:
     """Whether a head reads perturbed images, by its parameters as the metadata have them."""
-    return bool(parameters.get(_EPSILON))
+    return bool(parameters.get(EPSILON))
 
 
 def _only(outputs: Outputs, layer: str) -> Outputs:

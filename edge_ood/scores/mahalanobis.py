@@ -14,6 +14,10 @@ from edge_ood.scores._features import fitted_rows, unit_rows
 _ROWS = ((1,), (1,))
 """Axes of a product of rows with rows, `a @ b.T`: a matrix that is stored once serves both ways."""
 
+_WIDEST_WHOLE, _MOST_KEPT = 512, 128
+_IMAGES_OF_A_DIRECTION = 4
+"""Beyond those that the class means take, for each direction that has a variance of its own."""
+
 _NAMES = ("centre", "whitening", "means", "variance", "rest_precision", "rest_means")
 
 
@@ -55,7 +59,8 @@ class LayerGaussians:
         }
 
     def _finished(self, gaussian: ClassGaussian) -> dict[str, NDArray[np.float64]]:
-        return gaussian.finish(shrinkage=self._shrinkage, rank=self._rank)
+        rank = self._rank or _kept_directions(gaussian.width, gaussian.free)
+        return gaussian.finish(shrinkage=self._shrinkage, rank=rank)
 
     def _gaussian(self, layer: str) -> ClassGaussian:
         return self._layers.setdefault(layer, ClassGaussian(self._num_classes))
@@ -89,9 +94,10 @@ def mahalanobis(
             adversarial training images and against auxiliary outliers.
         shrinkage: Share of a multiple of the identity that is mixed into each covariance while
             fitting, in [0, 1]; with 0 a singular covariance gets its pseudo-inverse.
-        rank: Principal directions of each covariance that are kept, for a small file: wide
-            features take D * rank numbers instead of D * D. Along the others, whose distances are
-            not lost, all variances count as their mean. 0 keeps all.
+        rank: Principal directions of each covariance that are kept. Along the others, whose
+            distances are not lost, all variances count as their mean. 0 keeps all of up to 512,
+            128 of more, which makes a small and fast file, but one for four images at most;
+            as many as there are keep all, whatever the images.
         normalize: Features of length one, in fit and score alike (Mahalanobis++).
 
     Returns:
@@ -103,7 +109,8 @@ def mahalanobis(
     nearest class is found by the expanded square (one matmul), the distance by differences, which
     do not cancel. The regression's intercept is left out. The cut is not in the paper; Kamoi and
     Kobayashi 2020, arXiv:2003.00402, found that what detects is not what classifies, so the small
-    directions stay, as one.
+    directions stay, as one. Few images give few directions a variance: what a pseudo-inverse does
+    with the others costs more than their mean variance, and ignores what is odd along them.
     """
     distances = layer_distances(xp, outputs, statistics, normalize=normalize)
     weighted = [
@@ -113,15 +120,23 @@ def mahalanobis(
     return _total(weighted)
 
 
-def kept_variance(statistics: Statistics, *, rank: int, **parameters: Any) -> dict[str, Any]:
-    """The rank and, by layer, the share of the variance in the directions that it keeps."""
+def kept_variance(statistics: Statistics, **parameters: Any) -> dict[str, Any]:
+    """The largest rank and, by layer, the share of the variance in the directions that it keeps."""
     end = "/explained"
     shares = {n.removesuffix(end): float(s) for n, s in statistics.items() if n.endswith(end)}
-    return {"rank": {"rank": rank, "explained": shares}} if shares else {}
+    if not shares:
+        return {}
+    rank = max(len(statistics[f"{layer}/variance"]) for layer in shares)
+    return {"rank": {"rank": rank, "explained": shares}}
 
 
 def too_few_images(
-    counts: Sequence[int], widths: Mapping[str, int], *, shrinkage: float, **parameters: Any
+    counts: Sequence[int],
+    widths: Mapping[str, int],
+    *,
+    shrinkage: float,
+    rank: int,
+    **parameters: Any,
 ) -> str:
     """Why so many images give no covariance; empty if they do.
 
@@ -133,19 +148,41 @@ def too_few_images(
         counts: Images by class.
         widths: D_l by layer.
         shrinkage: More than 0 makes any covariance regular.
+        rank: Fewer directions than the images tell of leave none out.
         parameters: Others do not matter.
     """
     empty = sum(count == 0 for count in counts)
     if empty:
         return f"{empty} of {len(counts)} classes have no image to fit statistics on"
     free, width = sum(counts) - len(counts), max(widths.values(), default=0)
-    if shrinkage or free >= width:
+    if not rank:
+        fewest = _IMAGES_OF_A_DIRECTION + len(counts)
+        few = free < _IMAGES_OF_A_DIRECTION
+        return f"{sum(counts)} images of {len(counts)} classes; it takes {fewest}" if few else ""
+    if shrinkage or free >= width or rank < free:
         return ""
     return (
         f"it is hopeless with {sum(counts)} images of {len(counts)} classes, which tell of {free} "
         f"of {width} directions of the features, and nothing odd is seen along the others; it "
-        f"takes {width + len(counts)} images, or mahalanobis:shrinkage=0.1"
+        f"takes {width + len(counts)} images, or mahalanobis:rank=0"
     )
+
+
+def _kept_directions(width: int, free: int) -> int:
+    """How many of so many directions have a variance of their own; 0 for all.
+
+    Args:
+        width: D.
+        free: Images beyond those that the class means take.
+
+    Measured on ResNet-20 (D 64) and on classifiers over the features of EfficientNet-Lite0 (D
+    1280): half as many directions as `free` or all of them lose 1 to 6 points of AUROC there,
+    and 128 of 1280 none.
+    """
+    estimated = max(1, free // _IMAGES_OF_A_DIRECTION)
+    if width <= _WIDEST_WHOLE:
+        return estimated if estimated < width else 0
+    return min(_MOST_KEPT, estimated)
 
 
 def own_distances(

@@ -25,7 +25,7 @@ from edge_ood.graph.array import OPSET
 from edge_ood.graph.quiet import quiet
 from edge_ood.images.folders import ImageSet, read_class_folders
 from edge_ood.images.preprocess import Preprocess
-from edge_ood.objectives import needs_of
+from edge_ood.objectives import OBJECTIVES, needs_of
 from edge_ood.parity.torch_reference import torch_reference
 from edge_ood.registry import Spec
 from edge_ood.scores import Outputs
@@ -34,6 +34,7 @@ from edge_ood.torch_export.trained_network import NetworkSource, check_accuracy,
 from edge_ood.training.progress import chance_warning
 from edge_ood.training.run_directory import Run, read_metrics, read_run
 from edge_ood.training.run_weights import load_model
+from edge_ood.training.settings import DIVERSE, SELF, Settings
 from edge_ood.training.training_set import Folders, read_splits
 from edge_ood.training.trust import trusted_run
 
@@ -99,6 +100,12 @@ def export_run(
         ExportError: If the classifier cannot be exported, or the parity gate fails.
     """
     run = trusted_run(read_run(run_path), model=model, trust=trust)
+    objective = run.config.settings.objective.name
+    if options.primary in _unfit_heads(objective):
+        listener.on_note(
+            f"{options.primary!r} decides, and reads what objective {objective!r} does not train;"
+            " let another score decide, with --primary"
+        )
     return _export(_trained(run), output, options, listener)
 
 
@@ -140,6 +147,12 @@ def export_network(
     )
     trained = _Trained(loaded.classifier, loaded.preprocess, splits, loaded.provenance)
     return _export(trained, output, options, listener)
+
+
+def _unfit_heads(objective: str) -> tuple[str, ...]:
+    """What the objective declares; nothing where this edge-ood has no such objective."""
+    known = objective in OBJECTIVES.names()
+    return OBJECTIVES.get(objective).unfit_heads if known else ()
 
 
 def request_of(run: Run, options: Options) -> Request:
@@ -224,11 +237,20 @@ def _provenance(run: Run) -> dict[str, object]:
         "heads": settings.heads,
         "objective": settings.objective.name,
         "objective_parameters": run.config.objective_parameters,
+        **_outliers(settings),
         "epochs": settings.epochs,
         "seed": settings.seed,
         **_never_tested(run),
         **({"warning": warning} if (warning := _warning(run)) else {}),
     }
+
+
+def _outliers(settings: Settings) -> Mapping[str, object]:
+    """How the outliers of a step were found, where it was not the usual way."""
+    if settings.outlier_source == SELF:
+        return {"outlier_source": SELF, "shuffled_share": settings.shuffled_share}
+    sampling = settings.outlier_sampling
+    return {"outlier_sampling": sampling} if sampling == DIVERSE else {}
 
 
 def _warning(run: Run) -> str:

@@ -10,9 +10,12 @@ from torch import Tensor
 
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.objectives import Batch
-from edge_ood.training.settings import Settings
+from edge_ood.training.settings import DIVERSE, Settings
 
-__all__ = ["Batches", "Share", "normalised", "step_seed", "to_device"]
+__all__ = ["CANDIDATES", "Batches", "Share", "normalised", "step_seed", "to_device"]
+
+CANDIDATES = 6
+"""As many images as this are drawn for each outlier, where not all are to be trained on."""
 
 _CROP_SHARE = 8  # the random crop shifts by up to an eighth of the side: 4 px at 32 px
 (
@@ -79,7 +82,8 @@ class Batches:
     def at(self, step: int) -> Batch:
         """This process' share of a batch.
 
-        All batches have the same size: the last of an epoch is filled up from its beginning.
+        All batches have the same size: the last of an epoch is filled up from its beginning. With
+        diverse sampling the outliers are candidates, 6 for each that the step will have.
 
         Args:
             step: Number of the batch, counted from the start of the run.
@@ -97,9 +101,9 @@ class Batches:
         )
 
     def _outliers_at(self, step: int) -> Tensor:
-        images = self._in_rounds(
-            self.outliers, step, self.settings.outlier_batch_size, (_OUTLIER_ORDER,)
-        )
+        each = CANDIDATES if self.settings.outlier_sampling == DIVERSE else 1
+        count = each * self.settings.outlier_batch_size
+        images = self._in_rounds(self.outliers, step, count, (_OUTLIER_ORDER,))
         return self._augmented(images, (self.settings.seed, _OUTLIER_AUGMENTATION, step))
 
     def _unlabelled_at(self, step: int) -> Tensor:

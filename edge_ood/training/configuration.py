@@ -10,11 +10,17 @@ from lightning_fabric import Fabric
 from edge_ood.errors import InputError
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.models import bind_model, build_classifier, check_input
-from edge_ood.objectives import Needs, bind_objective, example_with, needs_of
+from edge_ood.objectives import (
+    Needs,
+    bind_objective,
+    example_with,
+    needs_of,
+    with_virtual_outliers,
+)
 from edge_ood.training.first_weights import FirstWeights, first_weights
 from edge_ood.training.pixels import channel_statistics
 from edge_ood.training.run_directory import RunConfig
-from edge_ood.training.settings import Settings
+from edge_ood.training.settings import DIVERSE, SELF, Settings
 from edge_ood.training.training_set import Folders, TrainingSet
 
 __all__ = ["complete", "configure"]
@@ -73,20 +79,41 @@ def complete(
 def _check_needs(needs: Needs, settings: Settings, folders: Folders) -> None:
     """Refuse images that nothing uses, and an objective without what it needs."""
     objective = settings.objective.name
+    _check_outliers(needs, settings)
     for role, images in _ROLES.items():
         folder: Path | None = getattr(folders, role)
+        is_made = role == "outliers" and settings.outlier_source == SELF
+        way = f"DIR or --{role} {SELF}" if role == "outliers" and needs.virtual else "DIR"
         if folder is not None and role not in needs.folders:
             raise InputError(
                 f"objective {objective!r} makes no use of {images}, got '{folder}'",
                 hint=f"drop --{role}, or --objective {example_with(role)}",
             )
-        if folder is None and role in needs.folders:
+        if folder is None and role in needs.folders and not is_made:
             raise InputError(
                 f"objective {objective!r} needs {images}, got none",
-                hint=f"--{role} DIR, or --objective {example_with(None)}",
+                hint=f"--{role} {way}, or --objective {example_with(None)}",
             )
     if settings.heads < needs.heads:
         raise InputError(
             f"objective {objective!r} needs {needs.heads} heads, got {settings.heads}",
             hint=f"--heads {needs.heads}",
+        )
+
+
+def _check_outliers(needs: Needs, settings: Settings) -> None:
+    """Refuse ways to find outliers that the objective has no use for."""
+    objective = settings.objective.name
+    is_made = settings.outlier_source == SELF
+    if is_made and not needs.virtual:
+        uses = "needs outliers of a folder" if "outliers" in needs.folders else "uses no outliers"
+        raise InputError(
+            f"objective {objective!r} {uses}, got --outliers {SELF}",
+            hint=f"drop it, or --objective {' or '.join(with_virtual_outliers())}",
+        )
+    if settings.outlier_sampling == DIVERSE and (is_made or not needs.outliers):
+        uses = f"got --outliers {SELF} beside it" if is_made else f"which {objective!r} has none of"
+        raise InputError(
+            f"--outlier-sampling {DIVERSE} chooses among outliers of a folder, {uses}",
+            hint=f"drop it, or --outliers DIR --objective {example_with('outliers')}",
         )

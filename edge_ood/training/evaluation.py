@@ -97,12 +97,12 @@ def _means(
 @torch.inference_mode()
 def _outputs(session: Session, images: Tensor) -> Iterator[tuple[slice, Outputs]]:
     """This process' share of images uint8 (N, S, S, 3), in batches: which rows, and outputs."""
-    share = session.batches.share
+    share, classifier = session.batches.share, session.exported()
     for start in range(
         share.rank * _EVALUATION_BATCH, len(images), share.processes * _EVALUATION_BATCH
     ):
         rows = slice(start, start + _EVALUATION_BATCH)
         batch = normalised(images[rows].to(session.fabric.device), session.batches.preprocess)
         with session.fabric.autocast():
-            outputs = session.classifier(batch)
+            outputs = classifier(batch)
         yield rows, outputs

@@ -42,13 +42,18 @@ class FirstWeights:
     past: Past = UNKNOWN_PAST
     record: Start | None = None
 
-    def fill(self, classifier: Classifier) -> None:
-        """Put them into a classifier of the same network as it was drawn."""
+    def fill(self, classifier: Classifier, *, head_factor: float = 1.0) -> None:
+        """Put them into a classifier of the same network as it was drawn.
+
+        Args:
+            classifier: To train; its heads were not merged.
+            head_factor: What its heads' weights will be multiplied by at the end.
+        """
         if self.trunk:
             classifier.trunk.load_state_dict(self.trunk)
         assert isinstance(classifier.heads, IndependentHeads)  # not merged before training
         for head, state in zip(classifier.heads.linear, self.heads, strict=False):
-            head.load_state_dict(state)
+            head.load_state_dict({**state, "weight": state["weight"] / head_factor})
 
 
 RANDOM = FirstWeights()

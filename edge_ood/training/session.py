@@ -1,6 +1,6 @@
 """What training works with and does not change: device, network, optimiser and images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +9,8 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from edge_ood.models import Classifier, build_classifier
-from edge_ood.objectives import Model, needs_of
+from edge_ood.models import Classifier, build_classifier, scale_heads
+from edge_ood.objectives import Model, head_factor_of, needs_of
 from edge_ood.scores import Outputs
 from edge_ood.training.batches import Batches, Share
 from edge_ood.training.compilation import compiled
@@ -36,6 +36,7 @@ class Session:
         batches: Training batches by step.
         validation: uint8 images (N, S, S, 3) and int64 labels (N,).
         parameters: Of the objective.
+        head_factor: What the heads' weights are multiplied by before anything but a step sees them.
         observed: uint8 images (at most 1,000, S, S, 3) by split, whose energies are on the record.
     """
 
@@ -46,7 +47,14 @@ class Session:
     batches: Batches
     validation: tuple[Tensor, Tensor]
     parameters: Mapping[str, Any]
+    head_factor: float
     observed: Mapping[str, Tensor]
+
+    def exported(self) -> Classifier:
+        """The network that the present weights would be exported as; it shares their trunk."""
+        if self.head_factor == 1:
+            return self.classifier
+        return scale_heads(self.classifier, self.head_factor)
 
 
 class _Unpacked(nn.Module):
@@ -57,9 +65,15 @@ class _Unpacked(nn.Module):
         self.classifier = classifier
 
     def forward(
-        self, images: Tensor, *, detached_heads: Sequence[int] = ()
+        self,
+        images: Tensor,
+        *,
+        detached_heads: Sequence[int] = (),
+        head_inputs: Callable[[Tensor], Tensor] | None = None,
     ) -> tuple[Tensor, Tensor | None, dict[str, Tensor]]:
-        outputs: Outputs = self.classifier(images, detached_heads=detached_heads)
+        outputs: Outputs = self.classifier(
+            images, detached_heads=detached_heads, head_inputs=head_inputs
+        )
         return outputs.logits, outputs.logits_pair, dict(outputs.features)
 
 
@@ -78,6 +92,7 @@ def start_session(
         batches=_batches(sets, config, fabric),
         validation=sets["validation"],
         parameters=config.objective_parameters,
+        head_factor=head_factor_of(config.settings.objective),
         observed=_observed({name: pixels for name, (pixels, _) in sets.items()}),
     )
 
@@ -87,7 +102,7 @@ def _first_classifier(config: RunConfig, first: FirstWeights) -> Classifier:
     settings = config.settings
     torch.manual_seed(settings.seed)
     classifier = build_classifier(settings.model, len(config.classes), heads=settings.heads)
-    first.fill(classifier)
+    first.fill(classifier, head_factor=head_factor_of(settings.objective))
     return classifier.to(memory_format=torch.channels_last)
 
 
@@ -108,8 +123,13 @@ def _set_up(
         unpacked = compiled(unpacked, fabric.device)
     network, wrapped_optimizer = fabric.setup(unpacked, optimizer)
 
-    def model(images: Tensor, *, detached_heads: Sequence[int] = ()) -> Outputs:
-        return Outputs(*network(images, detached_heads=detached_heads))
+    def model(
+        images: Tensor,
+        *,
+        detached_heads: Sequence[int] = (),
+        head_inputs: Callable[[Tensor], Tensor] | None = None,
+    ) -> Outputs:
+        return Outputs(*network(images, detached_heads=detached_heads, head_inputs=head_inputs))
 
     return model, wrapped_optimizer
 

@@ -9,14 +9,34 @@ from edge_ood.errors import InputError
 from edge_ood.files.document import Document
 from edge_ood.registry import Spec
 
-__all__ = ["AUGMENTATIONS", "DEFAULT_MODEL", "DEFAULT_OBJECTIVE", "PRECISIONS", "Settings"]
+__all__ = [
+    "AUGMENTATIONS",
+    "DEFAULT_MODEL",
+    "DEFAULT_OBJECTIVE",
+    "DIVERSE",
+    "FOLDER",
+    "OUTLIER_SAMPLINGS",
+    "OUTLIER_SOURCES",
+    "PRECISIONS",
+    "SELF",
+    "Settings",
+]
 
 AUGMENTATIONS = ("crop", "flip")
 PRECISIONS = ("fp32", "bf16")
+DIVERSE = "diverse"
+OUTLIER_SAMPLINGS = ("random", DIVERSE)
+FOLDER, SELF = "folder", "self"
+OUTLIER_SOURCES = (FOLDER, SELF)
 
 DEFAULT_MODEL, DEFAULT_OBJECTIVE = "wrn-40-2", "cross-entropy"
 """What a run trains, and how, unless it is told."""
 
+_CHOICES = {
+    "precision": PRECISIONS,
+    "outlier_sampling": OUTLIER_SAMPLINGS,
+    "outlier_source": OUTLIER_SOURCES,
+}
 _RATES = ("learning_rate", "final_learning_rate", "momentum", "weight_decay")
 
 
@@ -32,6 +52,12 @@ class Settings:
         epochs: Passes over the training images.
         batch_size: Training images per step, over all processes.
         outlier_batch_size: Outliers per step, over all processes, when there are any.
+        outlier_sampling: Which outliers a step has: `random` ones, or the `diverse` ones of several
+            times as many, see `edge_ood.training.step_outliers`.
+        outlier_source: Where outliers come from, if the objective uses any: a `folder`, or `self`:
+            each training image of the step has one made of it, see
+            `edge_ood.training.virtual_outliers`.
+        shuffled_share: Of the pixels, in (0, 1], where outliers are made of training images.
         learning_rate: At the first step.
         final_learning_rate: What the cosine ends at.
         momentum: Nesterov's, in [0, 1).
@@ -52,6 +78,9 @@ class Settings:
     epochs: int = 100
     batch_size: int = 128
     outlier_batch_size: int = 256
+    outlier_sampling: str = "random"
+    outlier_source: str = FOLDER
+    shuffled_share: float = 0.15
     learning_rate: float = 0.1
     final_learning_rate: float = 1e-6
     momentum: float = 0.9
@@ -106,8 +135,18 @@ class Settings:
             raise InputError(
                 f"{self.heads} heads and momentum {self.momentum}, expected 1 or 2 and less than 1"
             )
-        if self.precision not in PRECISIONS:
-            raise InputError(f"precision is {self.precision!r}, expected one of {PRECISIONS}")
+        if not 0 < self.shuffled_share <= 1:
+            raise InputError(
+                f"shuffled_share is {self.shuffled_share}, expected more than 0 and at most 1"
+            )
+        self._check_words()
+
+    def _check_words(self) -> None:
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise InputError(
+                    f"{name} is {getattr(self, name)!r}, expected one of {', '.join(choices)}"
+                )
         if not set(self.augmentation) <= set(AUGMENTATIONS):
             raise InputError(
                 f"augmentation is {','.join(self.augmentation)!r}, expected some of crop,flip",

@@ -46,6 +46,7 @@ from edge_ood.training.run_directory import (
 )
 from edge_ood.training.session import Session, start_session
 from edge_ood.training.settings import Settings
+from edge_ood.training.step_outliers import batch_at
 from edge_ood.training.training_set import Folders, read_training_set
 
 __all__ = ["Launch", "learning_rate", "train", "train_steps"]
@@ -164,7 +165,7 @@ def train_steps(
         for group in session.optimizer.param_groups:
             group["lr"] = rate(step)
 
-        for loss in objective.losses(session.model, batches.at(step), **session.parameters):
+        for loss in objective.losses(session.model, batch_at(session, step), **session.parameters):
             session.fabric.backward(loss)
             session.optimizer.step()
             session.optimizer.zero_grad()
@@ -274,7 +275,7 @@ def _write_finished(output: Path, session: Session, state: State, energies: Ener
     """Write the weights; the checkpoint goes last, so that a kill in between loses nothing."""
     write_metrics(output, state.epochs)
     write_energies(output, energies)
-    weights = {name: t.cpu().contiguous() for name, t in session.classifier.state_dict().items()}
+    weights = {name: t.cpu().contiguous() for name, t in session.exported().state_dict().items()}
     with atomic_output(output / "model.safetensors") as temporary:
         temporary.write_bytes(safetensors.torch.save(weights))
     (output / "last.ckpt").unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from edge_ood.images.preprocess import Preprocess
 from edge_ood.registry import parse_specs
 from edge_ood.scores import HEADS, bind_head
 
-PERTURBING = [name for name in HEADS.names() if bind_head(name).epsilon]
+PERTURBING = [name for name in HEADS.names() if bind_head(name).is_tunable]
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,9 @@ def test_parameters_out_of_range_are_refused(scores: str, message: str) -> None:
     ("options", "message", "hint"),
     [
         ({"epsilon": "best"}, "epsilon by 'best', expected", f"{PERTURBING[0]}:epsilon=0.002"),
-        ({"epsilon": "auto"}, "no score perturbs", f"add {' or '.join(PERTURBING)} to --scores"),
+        ({"epsilon": "auto"}, "no score has a step", f"add {' or '.join(PERTURBING)} to --scores"),
         ({"epsilon": "auto", "heads": parse_specs("energy,odin:epsilon=0")}, "no score", "odin"),
+        ({"epsilon": "auto", "heads": parse_specs("energy,adascale")}, "no score", "add odin to"),
         ({"layers": ("auto",), "heads": parse_specs("energy")}, "reads features", "mahalanobis"),
     ],
 )
@@ -78,7 +79,7 @@ def test_unusable_precisions_are_refused(
     assert hint in str(raised.value.hint)
 
 
-@pytest.mark.parametrize("head", ["odin", "mahalanobis:epsilon=0.001"])
+@pytest.mark.parametrize("head", ["odin", "adascale", "mahalanobis:epsilon=0.001"])
 def test_heads_that_perturb_have_no_gradient_in_int8(head: str) -> None:
     """The same heads without a step are welcome, and with one in float16."""
     with pytest.raises(InputError, match=r"along the sign of a gradient.*flat") as raised:

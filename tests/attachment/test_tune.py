@@ -128,7 +128,7 @@ def test_epsilon_is_the_one_with_the_best_auroc(
         assert expected == pytest.approx(choice["curve"][f"{epsilon:g}"], abs=2e-3)
     assert choice["epsilon"] == float(max(choice["curve"], key=choice["curve"].__getitem__))
     assert choice["epsilon"] == tuning.heads[-1].epsilon
-    assert {"temperature": 10.0, "clip": False} == {
+    assert {"temperature": 10.0, "clip": False, "pixels": "all"} == {
         key: value for key, value in tuning.heads[-1].parameters.items() if key != "epsilon"
     }
 
@@ -153,6 +153,18 @@ def test_the_criterion_on_id_images_ends_at_the_grid(
     assert sorted(curve) == curve
     assert (0.0014, True, True) == (choice["epsilon"], choice["at_end"], choice["kept_default"])
     assert 0.0014 == tuning.heads[-1].epsilon
+
+
+def test_a_step_that_statistics_depend_on_is_kept(request_of: Callable[..., Request]) -> None:
+    """Another one would need them fitted anew, for each length of the grid."""
+    request = request_of("odin:epsilon=0.002", epsilon="fgsm")
+    _, head = tuned(request)
+    bound = replace(head, head=replace(head.head, fits_moved=True))
+
+    tuning = tune(request, [bound])
+
+    assert (bound,) == tuning.heads
+    assert {} == tuning.choices
 
 
 def test_declared_parameters_are_kept(request_of: Callable[..., Request]) -> None:

@@ -49,8 +49,28 @@ def test_json_is_the_whole_report(colour_artifact: Path) -> None:
     document = json.loads(run(colour_artifact, "--json").stdout)
 
     assert {"batch_size", "threads", "images_per_second"} == document["fastest"].keys()
-    assert {"msp", "uniform_ce"} == document["saved_ms"].keys()
+    scores = ["energy", "msp", "uniform_ce"]
+    assert [[score] for score in scores for _ in range(2)] + [scores, scores] == [
+        added["scores"] for added in document["added"]
+    ]
+    assert {"scores", "batch_size", "added_us", "network_us"} == document["added"][0].keys()
     assert "cpu" == document["device"]["provider"]
+
+
+def test_every_score_has_a_row_the_one_that_decides_included(colour_artifact: Path) -> None:
+    """Under the network alone, and above all together, at batches of one and of the best size."""
+    report = run(colour_artifact).stdout
+
+    table = next(block for block in report.split("\n\n") if "each score alone adds" in block)
+    title, headings, _, *rows = table.splitlines()
+    batch_size = re.search(r"--batch-size (\d+) --threads", report)
+    assert batch_size is not None
+    assert title.endswith("microseconds an image")
+    assert ["score", "batch of 1", f"batch of {batch_size[1]}"] == re.split("  +", headings)
+    cells = [re.split("  +", row) for row in rows]
+    expected = ["(network alone)", "energy", "msp", "uniform_ce", "all together"]
+    assert expected == [name for name, *_ in cells]
+    assert all(float(cell) >= 0 for _, *figures in cells for cell in figures)
 
 
 def test_a_folder_that_is_not_there_is_an_error(colour_artifact: Path) -> None:

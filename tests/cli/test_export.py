@@ -17,7 +17,7 @@ from edge_ood.graph.budget import size_budget
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.registry import Spec
 from edge_ood.runtime.scorer import Scorer
-from edge_ood.scores import default_heads
+from edge_ood.scores import DEFAULT_HEADS, fitting_heads
 from edge_ood.training.run_directory import read_run
 from edge_ood.training.settings import Settings
 from edge_ood.training.train import Launch, train
@@ -234,7 +234,9 @@ def build(num_classes, width=4):
     ours, theirs = (
         Scorer(tmp_path / f"{name}.onnx", provider="cpu")(paths) for name in ("run", "own")
     )
-    assert {spec.name for spec in default_heads(["logits", "features"])} == set(ours.scores)
+    assert {spec.name for spec in fitting_heads(DEFAULT_HEADS, ["logits", "features"])} == set(
+        ours.scores
+    )
     for head, scores in ours.scores.items():
         np.testing.assert_array_equal(scores, theirs.scores[head])
     np.testing.assert_array_equal(ours.pvalue, theirs.pvalue)

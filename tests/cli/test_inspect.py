@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from typer.testing import CliRunner
 
@@ -14,8 +15,9 @@ from edge_ood.artifact.packed import Manifest
 from edge_ood.calibration.decision import fit_decision
 from edge_ood.calibration.guarantee import Guarantee, Sample
 from edge_ood.calibration.guarantee_sentences import guarantee_sentence
+from edge_ood.cli import inspect as module
 from edge_ood.cli.app import app
-from edge_ood.cli.inspect import report
+from edge_ood.graph.head_costs import added_bytes
 from edge_ood.runtime.scorer import Scorer
 
 
@@ -23,6 +25,13 @@ from edge_ood.runtime.scorer import Scorer
 def metadata(colour_artifact: Path) -> Metadata:
     """The metadata of a real artefact."""
     return Scorer(colour_artifact).metadata
+
+
+def report(metadata: Metadata) -> str:
+    """The report, with 1, 2, ... bytes for the scores and 9 for all."""
+    names = metadata.head_names
+    added = {(name,): number for number, name in enumerate(names, 1)}
+    return module.report(metadata, {**added, names: 9})
 
 
 def facts(text: str) -> dict[str, str]:
@@ -36,7 +45,27 @@ def test_the_command_shows_the_report(colour_artifact: Path, metadata: Metadata)
     result = CliRunner().invoke(app, ["inspect", str(colour_artifact)])
 
     assert 0 == result.exit_code
-    assert result.stdout.startswith(f"{colour_artifact}: 0.01 MB\n\n{report(metadata)}\n\n")
+    added = added_bytes(onnx.load(colour_artifact), metadata.head_names)
+    shown = module.report(metadata, added)
+    assert result.stdout.startswith(f"{colour_artifact}: 0.01 MB\n\n{shown}\n\n")
+
+
+def test_bytes_that_scores_add_are_shown(colour_artifact: Path) -> None:
+    """Each alone is less than all together, and these less than what the parts of scores have.
+
+    The decision and the statistics are all that these scores need; names of parts add a little.
+    """
+    result = CliRunner().invoke(app, ["inspect", str(colour_artifact)])
+
+    tables = [table.splitlines() for table in result.stdout.split("\n\n")]
+    heads = next(table for table in tables if table[0].startswith("head "))
+    assert heads[0].endswith("bytes added")
+    added = {line.rsplit(maxsplit=4)[0].strip(): int(line.split()[-1]) for line in heads[2:]}
+    together = added.pop("all together")
+    assert ["energy", "msp", "uniform_ce"] == list(added)
+    assert max(added.values()) < together < sum(added.values())
+    parts = {line.split()[0]: int(line.split()[2]) for line in tables[-1][2:]}
+    assert together == pytest.approx(parts["statistics"] + parts["decision"], rel=0.2)
 
 
 def test_the_bytes_are_shared_out(colour_artifact: Path) -> None:
@@ -114,9 +143,10 @@ def test_thresholds_and_parity_are_shown_by_head(metadata: Metadata) -> None:
     lines = report(replace(metadata, parity=parity)).splitlines()
 
     cells = {line.split()[0]: line.split()[1:] for line in lines if line}
-    assert ["-", f"{metadata.calibration.thresholds['msp']:.6g}", "1.2e-07"] == cells["msp"]
+    assert ["-", f"{metadata.calibration.thresholds['msp']:.6g}", "1.2e-07", "2"] == cells["msp"]
     assert "temperature=1.0" == cells["energy"][0]
-    assert "-" == cells["energy"][-1]
+    assert ["-", "1"] == cells["energy"][-2:]
+    assert ["together", "-", "-", "-", "9"] == cells["all"]
 
 
 def test_calibrations_are_shown_with_their_devices(metadata: Metadata) -> None:

@@ -59,7 +59,7 @@ def test_every_option_reaches_the_run(tiny_images: Path, tmp_path: Path) -> None
         *("--outliers", str(tiny_images / "outliers")),
         *("--objective", "outlier-exposure:weight=0.25", "--heads", "2", "--seed", "3"),
         *("--resize", "stretch", "--augmentation", "flip", "--precision", "bf16", "--epochs", "3"),
-        *("--crop", "0.8", "--interpolation", "bicubic"),
+        *("--crop", "0.8", "--interpolation", "bicubic", "--outlier-sampling", "diverse"),
     ]
 
     result = train(tiny_images, tmp_path / "run", *options)
@@ -76,14 +76,26 @@ def test_every_option_reaches_the_run(tiny_images: Path, tmp_path: Path) -> None
         settings.precision,
         settings.epochs,
     )
-    assert (14, 6, 0.05) == (
+    assert (14, 6, 0.05, "diverse") == (
         settings.batch_size,
         settings.outlier_batch_size,
         settings.learning_rate,
+        settings.outlier_sampling,
     )
     preprocess = config.preprocess
     assert (8, "stretch") == (preprocess.size_px, preprocess.resize)
     assert (0.8, "bicubic") == (preprocess.crop, preprocess.interpolation)
+
+
+def test_outliers_can_be_made_of_the_training_images(tiny_images: Path, tmp_path: Path) -> None:
+    """With `self` no folder is asked for, and the configuration says what was done."""
+    options = ["--outliers", "self", "--shuffled-share", "0.3", "--objective", "outlier-exposure"]
+
+    result = train(tiny_images, tmp_path / "run", *own_splits(tiny_images), *options)
+
+    assert 0 == result.exit_code, result.stderr
+    settings = read_run(tmp_path / "run").config.settings
+    assert ("self", 0.3) == (settings.outlier_source, settings.shuffled_share)
 
 
 def test_unusual_class_names_work(tiny_images: Path, tmp_path: Path) -> None:
@@ -235,6 +247,64 @@ def with_options(*options: str) -> Callable[[Path, Path], list[str]]:
             with_options("--outliers", "x", "--unlabelled", "x", "--objective", "outlier-exposure"),
             "makes no use of unlabelled images, got 'x'",
             example_with("unlabelled"),
+        ),
+        (
+            with_options("--outlier-sampling", "diverse"),
+            "chooses among outliers of a folder, which 'cross-entropy' has none of",
+            example_with("outliers"),
+        ),
+        (
+            with_options(
+                *("--outliers", "x", "--outlier-sampling", "diverse", "--heads", "2"),
+                *("--objective", "classifier-discrepancy"),
+            ),
+            "chooses among outliers of a folder, which 'classifier-discrepancy' has none of",
+            example_with("outliers"),
+        ),
+        (
+            with_options("--outliers", "self"),
+            "'cross-entropy' uses no outliers, got --outliers self",
+            "--objective outlier-exposure",
+        ),
+        (
+            with_options("--outliers", "self", "--objective", "energy-bounded:m_in=-23,m_out=-5"),
+            "'energy-bounded' needs outliers of a folder, got --outliers self",
+            "--objective outlier-exposure",
+        ),
+        (
+            with_options(
+                "--outliers", "self", "--objective", "classifier-discrepancy", "--heads", "2"
+            ),
+            "'classifier-discrepancy' needs outliers of a folder, got --outliers self",
+            "--objective outlier-exposure",
+        ),
+        (
+            with_options(
+                *("--outliers", "self", "--objective", "outlier-exposure"),
+                *("--outlier-sampling", "diverse"),
+            ),
+            "diverse chooses among outliers of a folder, got --outliers self beside it",
+            "--outliers DIR",
+        ),
+        (
+            with_options("--outliers", "./self", "--objective", "outlier-exposure"),
+            "/self'",
+            "check the path",
+        ),
+        (
+            with_options("--outliers", "self", "--shuffled-share", "15"),
+            "shuffled_share is 15.0, expected more than 0 and at most 1",
+            "",
+        ),
+        (
+            with_options("--shuffled-share", "0.1"),
+            "a share of 0.1 of the pixels is to be shuffled, and nothing is shuffled",
+            "--outliers self",
+        ),
+        (
+            with_options("--outliers", "x", "--outlier-sampling", "greedy"),
+            "outlier_sampling is 'greedy', expected one of random, diverse",
+            "",
         ),
         (
             with_options("--objective", "classifier-discrepancy:mode=inductive"),

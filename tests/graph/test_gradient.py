@@ -1,4 +1,4 @@
-"""Gradients of small graphs: what is appended, what is refused, and the step that follows."""
+"""Gradients of small graphs: what is appended, and what is refused."""
 
 import numpy as np
 import onnx
@@ -8,7 +8,8 @@ from onnx import helper, numpy_helper, parser
 
 from edge_ood.errors import ExportError
 from edge_ood.graph.array import GraphBuilder
-from edge_ood.graph.gradient import append_gradient, append_replay, append_step, with_gradient
+from edge_ood.graph.gradient import append_gradient, append_replay, with_gradient
+from edge_ood.graph.step import append_step
 
 
 def parsed(body, opset=18, **weights):
@@ -204,20 +205,6 @@ def test_old_opset_is_refused():
 
     assert "opset 12, gradients need at least 13" in str(error)
     assert "convert_version" in error.hint
-
-
-def test_step_goes_against_the_sign_of_the_gradient():
-    """By its own length in each channel; a gradient of zero counts as positive."""
-    builder = GraphBuilder()
-    x = np.ones((1, 3, 1, 2), np.float32)
-    gradient = np.array([[1, -1], [0.0, -0.0], [-2, 1e-30]], np.float32).reshape(1, 3, 1, 2)
-
-    moved = append_step(
-        builder, "x", "g", np.array([0.1, 0.2, 0.4], np.float32).reshape(1, 3, 1, 1)
-    )
-
-    expected = np.array([[0.9, 1.1], [0.8, 0.8], [1.4, 0.6]]).reshape(1, 3, 1, 2)
-    np.testing.assert_allclose(expected, run_builder(builder, moved, x=x, g=gradient), rtol=1e-6)
 
 
 TWO_LAYERS = """g (float[N, 3] x) => (float[N, 2] y) {

@@ -1,6 +1,7 @@
 """The step inside the graph: its units, its sign, its limits, one for each loss."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from edge_ood.graph.assemble import assemble_scores
 from edge_ood.graph.network import PREPROCESSED
 from edge_ood.images.preprocess import Preprocess
-from edge_ood.scores import BoundHead, Outputs, ScoreHead, Statistics
+from edge_ood.scores import BoundHead, Outputs, ScoreHead, Statistics, Step
 
 SIZE = 2
 STD = (0.2, 0.3, 0.25)
@@ -52,9 +53,11 @@ def descend_logit(
     return {"logits": xp.sum(outputs.logits, axis=1)}
 
 
-def head(epsilon: float, *, clip: bool = False, loss: object = descend_logit) -> BoundHead:
+def head(
+    epsilon: float, *, clip: bool = False, pixels: str = "all", loss: object = descend_logit
+) -> BoundHead:
     score = ScoreHead("probe", ("logits",), first_logit, "-", perturbation=loss)  # type: ignore[arg-type]
-    return BoundHead(score, {"epsilon": epsilon, "clip": clip})
+    return BoundHead(score, {"epsilon": epsilon, "clip": clip, "pixels": pixels})
 
 
 def run(model: ModelProto, images: np.ndarray, *names: str) -> Mapping[str, np.ndarray]:
@@ -68,14 +71,17 @@ def run(model: ModelProto, images: np.ndarray, *names: str) -> Mapping[str, np.n
 
 def moved_input(model: ModelProto) -> str:
     """The tensor that enters the second pass."""
-    flattens = [node for node in model.graph.node if node.op_type == "Flatten"]
+    flattens = [node for node in model.graph.node if "classifier/pixels" in node.output[0]]
     (name,) = {node.input[0] for node in flattens} - {PREPROCESSED}
     return name
 
 
-def steps(weights: np.ndarray, images: np.ndarray, **options: object) -> np.ndarray:
+def steps(
+    weights: np.ndarray, images: np.ndarray, *, bound: BoundHead | None = None, **options: object
+) -> np.ndarray:
     """How far each pixel (N, 3, 2, 2) was moved, in raw [0, 1] units."""
-    model = assemble_scores(classifier(weights), PREPROCESS, [head(**options)])  # type: ignore[arg-type]
+    chosen = bound or head(**options)  # type: ignore[arg-type]
+    model = assemble_scores(classifier(weights), PREPROCESS, [chosen])
     name = moved_input(model)
     found = run(model, images, PREPROCESSED, name)
     difference: np.ndarray = found[name] - found[PREPROCESSED]
@@ -104,6 +110,49 @@ def test_a_gradient_of_zero_counts_as_positive() -> None:
 
     np.testing.assert_allclose(found[:, 0], 0.01, rtol=1e-4)
     np.testing.assert_allclose(found[:, 1:], -0.01, rtol=1e-4)
+
+
+def test_one_pixel_moves_by_as_much() -> None:
+    """Of each image the value whose derivative by the normalised input is largest in size."""
+    weights = np.random.default_rng(1).normal(size=(12, 2))
+    slopes = weights.sum(axis=1)
+    expected = np.zeros((3, 12))
+    steepest = np.abs(slopes).argmax()
+    expected[:, steepest] = -0.01 * np.sign(slopes[steepest])
+
+    found = steps(weights, frames(), epsilon=0.01, pixels="one").reshape(3, 12)
+
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_a_head_may_declare_a_step_of_its_own() -> None:
+    """In normalised units, of a quarter of the values: those whose derivatives are smallest."""
+    weights = np.random.default_rng(1).normal(size=(12, 2))
+    slopes = weights.sum(axis=1)
+    flattest = np.argsort(np.abs(slopes))[:3]
+    expected = np.zeros((3, 12))
+    expected[:, flattest] = -0.5 * np.sign(slopes[flattest])
+    expected = expected.reshape(3, 3, SIZE, SIZE) * np.array(STD).reshape(3, 1, 1)
+
+    score = replace(head(0.5).head, step=lambda **_: Step(0.5, flattest=0.25, normalised=True))
+    found = steps(weights, frames(), bound=BoundHead(score, {"epsilon": 0.5}))
+
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_a_score_may_look_at_both_passes() -> None:
+    """The outputs before the step are beside those after it."""
+    weights = np.random.default_rng(2).normal(size=(12, 1))
+    fall = 0.01 * np.abs(weights.reshape(3, -1)).sum(axis=1) @ (1 / np.array(STD))
+
+    def difference(xp: Any, outputs: Outputs, statistics: Statistics, **parameters: Any) -> Any:
+        assert outputs.still is not None
+        return xp.sum(outputs.still.logits - outputs.logits, axis=1)
+
+    both = replace(head(0.01).head, score=difference)
+    model = assemble_scores(classifier(weights), PREPROCESS, [BoundHead(both, {"epsilon": 0.01})])
+
+    np.testing.assert_allclose(run(model, frames())["probe"], [fall] * 3, rtol=1e-3)
 
 
 @pytest.mark.parametrize(("clip", "expected"), [(True, 0.0), (False, -0.25)])

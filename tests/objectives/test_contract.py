@@ -1,6 +1,7 @@
 """What every objective keeps, found through the registry."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -16,7 +17,7 @@ from edge_ood.objectives import (
     example_with,
     needs_of,
 )
-from edge_ood.scores import Outputs
+from edge_ood.scores import HEADS, Outputs
 
 CLASSES = 3
 STEPS = 15
@@ -57,8 +58,13 @@ def losses_of(
     """The losses with default parameters; energies of -2 and -1 stand for measured ones."""
     parameters = bind_objective(objective.name).parameters
     if objective.measure:
-        energies = {"training": -2.0, "outliers": -1.0}
-        found = objective.measure(lambda split, function: energies[split], **parameters)
+        outputs = {
+            split: Outputs(torch.full((1, CLASSES), -energy - math.log(CLASSES)))
+            for split, energy in (("training", -2.0), ("outliers", -1.0))
+        }
+        found = objective.measure(
+            lambda split, function: float(function(outputs[split]).mean()), **parameters
+        )
         parameters = {**parameters, **found.parameters}
     return objective.losses(model, batch, **parameters)
 
@@ -166,11 +172,12 @@ def test_parameters_have_defaults(name: str) -> None:
 
 @objectives
 def test_declarations_are_about_what_there_is(name: str) -> None:
-    """Roles that are never tested on are among those that are asked for, bounds are parameters."""
+    """Roles that are never tested on are asked for, bounds are parameters, heads exist."""
     needs, bounds = needs_of(name), OBJECTIVES.get(name).energy_bounds
 
     assert set(needs.never_tested) <= needs.folders
     assert set(bounds or ()) <= set(bind_objective(name).parameters)
+    assert set(OBJECTIVES.get(name).unfit_heads) <= set(HEADS.names())
 
 
 @pytest.mark.parametrize(("role", "folders"), [(None, 0), ("outliers", 1), ("unlabelled", 1)])

@@ -31,11 +31,24 @@ def loss_of(logits: Any, pair: Any = None, **parameters: Any) -> float:
     return float(loss)
 
 
-def measured(known: float, outliers: float, objective: str = "energy-bounded") -> Any:
-    """What the objective makes of mean energies."""
-    energies = {"training": known, "outliers": outliers}
+def measured(
+    known: float,
+    outliers: float,
+    objective: str = "energy-bounded",
+    deviations: tuple[float, float] = (1.0, 1.0),
+) -> Any:
+    """What the objective makes of energies with these means and standard deviations."""
+    outputs = {}
+    for split, middle, deviation in zip(
+        ("training", "outliers"), (known, outliers), deviations, strict=True
+    ):
+        energies = torch.tensor([middle - deviation, middle + deviation], dtype=torch.float64)
+        equal = (-energies - math.log(CLASSES)).unsqueeze(1)
+        outputs[split] = Outputs(equal.expand(2, CLASSES))
     parameters = bind_objective(objective).parameters
-    return OBJECTIVE.measure(lambda split, function: energies[split], **parameters)
+    return OBJECTIVE.measure(
+        lambda split, function: float(function(outputs[split]).mean()), **parameters
+    )
 
 
 def test_the_hinges_by_hand() -> None:
@@ -100,11 +113,50 @@ def test_presets_are_the_published_margins(name: str, m_in: float, m_out: float)
 
 
 def test_margins_are_the_mean_energies_of_the_start() -> None:
-    """Measured margins are the two means, and the note shows them."""
+    """Margins of a start that tells the sets apart are the means, and the note shows them."""
     found = measured(-11.5, -4.25)
 
-    assert {"m_in": -11.5, "m_out": -4.25} == found.parameters
-    assert "-11.50 for training images, -4.25 for outliers" in found.note
+    assert {"m_in": -11.5, "m_out": -4.25} == pytest.approx(found.parameters)
+    assert "-11.50 for training images, -4.25 for outliers, standard deviation 1.00" in found.note
+    assert "apart" not in found.note
+
+
+@pytest.mark.parametrize(
+    ("means", "deviations", "margins"),
+    [
+        ((-3.88, -3.52), (0.95, 0.95), (-6.55, -0.85)),  # a network that is right half of the time
+        ((-4.0, -3.0), (3.0, 1.0), (-3.5 - 3 * math.sqrt(5), -3.5 + 3 * math.sqrt(5))),
+        ((-4.25, -11.5), (1.0, 1.0), (-10.875, -4.875)),  # outliers look more known than ID images
+        ((-8.0, -5.0), (0.5, 0.5), (-8.0, -5.0)),
+    ],
+)
+def test_margins_of_a_weak_start_are_moved_apart(
+    means: tuple[float, float], deviations: tuple[float, float], margins: tuple[float, float]
+) -> None:
+    """Nearer than six deviations within the sets, both move by as much, around the same middle."""
+    found = measured(*means, deviations=deviations)
+
+    low, high = found.parameters["m_in"], found.parameters["m_out"]
+    assert margins == pytest.approx((low, high))
+    assert (margins != means) == ("moved to 6 standard deviations apart" in found.note)
+
+
+@pytest.mark.parametrize(
+    ("objective", "margins"),
+    [
+        ("energy-bounded:m_in=-5", (-5, 1)),
+        ("energy-bounded:m_out=-3", (-9, -3)),
+        ("energy-bounded:m_in=-5,m_out=-4", (-5, -4)),
+        ("energy-bounded:margins=cifar10", (-23, -5)),
+    ],
+)
+def test_only_the_margin_that_was_not_given_moves(
+    objective: str, margins: tuple[float, float]
+) -> None:
+    """It keeps six deviations from the given one; what a user says twice is not moved at all."""
+    found = measured(-3.88, -3.52, objective)
+
+    assert margins == pytest.approx((found.parameters["m_in"], found.parameters["m_out"]))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +172,7 @@ def test_given_margins_win(objective: str, margins: tuple[float, float]) -> None
     """A number replaces a preset, and a preset what was measured."""
     found = measured(-11.5, -4.25, objective)
 
-    assert margins == (found.parameters["m_in"], found.parameters["m_out"])
+    assert margins == pytest.approx((found.parameters["m_in"], found.parameters["m_out"]))
 
 
 @pytest.mark.parametrize(
@@ -145,13 +197,13 @@ def crossed_preset() -> None:
     needs_of("energy-bounded:margins=cifar10,m_out=-23")
 
 
-def crossed_measures() -> None:
-    measured(-4.25, -11.5)
+def energies_without_spread() -> None:
+    measured(-4.25, -11.5, deviations=(0.0, 0.0))
 
 
-@pytest.mark.parametrize("cross", [crossed_by_hand, crossed_preset, crossed_measures])
+@pytest.mark.parametrize("cross", [crossed_by_hand, crossed_preset, energies_without_spread])
 def test_crossed_margins_are_refused(cross: Callable[[], None]) -> None:
-    """Given, from a preset or measured: m_in must be less than m_out, and both are shown."""
+    """Given, from a preset or measured on a constant: m_in must be less, and both are shown."""
     with pytest.raises(InputError, match=r"m_in -[\d.]+ and m_out -[\d.]+, expected m_in < m_out"):
         cross()
 
@@ -164,11 +216,13 @@ def test_the_measured_energy_is_the_formula() -> None:
 
     def mean(split: str, function: Callable[[Outputs], torch.Tensor]) -> float:
         heard.append(function(outputs).numpy())
-        return -2.0 if split == "training" else -1.0
+        return float(heard[-1].mean())
 
     OBJECTIVE.measure(mean, **bind_objective("energy-bounded").parameters)
 
-    np.testing.assert_allclose(-logsumexp(logits, 2).mean(1), heard[0], rtol=EXACT)
+    energies = -logsumexp(logits, 2).mean(1)
+    np.testing.assert_allclose(energies, heard[0], rtol=EXACT)
+    np.testing.assert_allclose((energies - energies.mean()) ** 2, heard[1], rtol=EXACT)
 
 
 def test_batch_normalisation_sees_the_joined_batch() -> None:

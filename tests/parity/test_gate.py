@@ -51,6 +51,14 @@ def gradient_draft(draft: Unfinished, tmp_path_factory: pytest.TempPathFactory) 
     return about_to_be_verified(request, tmp_path_factory.mktemp("gradient"))
 
 
+@pytest.fixture(scope="module")
+def one_pixel_draft(draft: Unfinished, tmp_path_factory: pytest.TempPathFactory) -> Unfinished:
+    """The same classifier with a step so small that a score hardly moves."""
+    options = Options(heads=parse_specs("odin:pixels=one"), primary="odin", provider="cpu")
+    request = replace(draft.request, options=options)
+    return about_to_be_verified(request, tmp_path_factory.mktemp("one-pixel"))
+
+
 def about_to_be_verified(request: Request, folder: Path) -> Unfinished:
     """Everything up to the gate."""
     current = Unfinished(request, folder / "draft.onnx")
@@ -363,6 +371,29 @@ def test_the_gate_names_the_head_whose_step_is_damaged(
 
     others = {"energy", "mahalanobis", "odin"} - {head}
     assert not any(f"'{other}'" in str(raised.value) for other in others)
+
+
+def another_pixel(model: onnx.ModelProto, head: str) -> None:
+    """Move the value whose derivative is the smallest."""
+    place = node(model, "ArgMax", output_of="Abs")
+    place.op_type = "ArgMin"
+
+
+@pytest.mark.parametrize(
+    "damage", [step_forward, first_pass, another_pixel], ids=lambda damage: damage.__name__
+)
+def test_the_gate_sees_a_damaged_step_of_one_pixel(
+    damage: Callable[[onnx.ModelProto, str], None], one_pixel_draft: Unfinished, tmp_path: Path
+) -> None:
+    """Of the scores' spread the whole step is a trifle; what it does is compared with itself."""
+    assert check_parity(one_pixel_draft).parity is not None
+    model = onnx.load(one_pixel_draft.path)
+    damage(model, "odin")
+    damaged = tmp_path / "damaged.onnx"
+    onnx.save(model, damaged)
+
+    with pytest.raises(ExportError, match="in output 'odin' for image"):
+        check_parity(replace(one_pixel_draft, path=damaged))
 
 
 def test_second_passes_in_float16_are_taken_at_their_word(

@@ -1,5 +1,7 @@
 """How far a file may be from its reference: by hand, on values and float32 errors made up here."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -126,3 +128,75 @@ def test_errors_are_the_largest_by_image_and_none_where_both_are_no_number() -> 
 
     np.testing.assert_array_equal(errors, [0.5, 1.0, 0.0, np.nan])
     assert not errors[3] <= np.inf
+
+
+SPREAD, EFFECT = 100.0, 0.5
+
+
+def first_logit(
+    xp: object, outputs: Outputs, statistics: object, **parameters: float
+) -> np.ndarray:
+    """Some score."""
+    first: np.ndarray = outputs.logits[:, 0]
+    return first
+
+
+def after_a_step(effect: float, error: float, score: Callable[..., np.ndarray]) -> Expected:
+    """What is expected of a score on logits, with a quartile range of 100, that a step raises.
+
+    The float32 program gets the raised ones wrong by `error`, and the others not at all.
+    """
+    still = np.array([0.0, SPREAD, 0.0, SPREAD, 3 * SPREAD, 0.0])
+
+    class Program:
+        def __init__(self, moved: np.ndarray) -> None:
+            self.moved = moved
+
+        def __call__(self, images: np.ndarray) -> Outputs:
+            return Outputs(np.stack([still, still], axis=1))
+
+        def perturbed(self, head: object, images: np.ndarray, preprocess: object) -> Outputs:
+            return Outputs(np.stack([self.moved, self.moved], axis=1))
+
+    moving = ScoreHead("x", ("logits",), score, source="here", perturbation=lambda *_, **__: {})
+    return Expected.of(
+        Subject(Preprocess(SIZE), [BoundHead(moving, {"epsilon": 1.0})], Decision.none(["x"], 2)),
+        Reference(Program(still + effect), [Program(still + effect + error)]),
+        np.zeros((len(still), SIZE, SIZE, 3), np.uint8),
+        real=len(REAL),
+    )
+
+
+def test_a_score_is_given_the_outputs_before_the_step_too() -> None:
+    """Its exact value is that of both passes in float64."""
+
+    def rise(xp: object, outputs: Outputs, statistics: object, **parameters: float) -> np.ndarray:
+        still = outputs.still or outputs
+        return first_logit(xp, outputs, statistics) - first_logit(xp, still, statistics)
+
+    found = after_a_step(0.5, 0.01, rise).values["x"]
+
+    np.testing.assert_array_equal([0.5] * 6, found)
+
+
+def test_a_step_that_does_much_may_be_off_by_a_share_of_the_scores_spread() -> None:
+    """2 % of the interquartile range, and on extremes of their own scores."""
+    found = after_a_step(50.0, 0.1, first_logit).allowed["x"]
+
+    np.testing.assert_allclose(found, [2.0] * 4 + [0.02 * 350, 2.0], rtol=1e-9)
+
+
+def test_a_step_that_does_little_may_be_off_by_a_fifth_of_what_it_does() -> None:
+    """And by what a score without a step may, 1e-5 of the range; extremes as ever."""
+    found = after_a_step(EFFECT, 0.01, first_logit).allowed["x"]
+
+    rounding = max(1e-5 * SPREAD, 4 * SPREAD * 2.0**-23)
+    np.testing.assert_allclose(found[:4], np.full(4, EFFECT / 5 + rounding), rtol=1e-6)
+    np.testing.assert_allclose(found[4:], [0.02 * (3 * SPREAD + EFFECT), 2.0], rtol=1e-6)
+
+
+def test_what_float32_gets_wrong_after_a_step_is_allowed_twice() -> None:
+    """Where it makes more of a difference than a fifth of the step."""
+    found = after_a_step(EFFECT, 0.4, first_logit).allowed["x"]
+
+    np.testing.assert_allclose(found[:4], np.full(4, 0.8), rtol=1e-9)

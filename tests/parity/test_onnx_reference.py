@@ -11,7 +11,9 @@ from torch import nn
 
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.parity import onnx_reference as module
+from edge_ood.parity.limits import Evaluator
 from edge_ood.parity.onnx_reference import OnnxEvaluator, onnx_reference
+from edge_ood.parity.runtime_evaluator import RuntimeEvaluator
 from edge_ood.parity.torch_reference import TorchEvaluator
 from edge_ood.registry import Spec
 from edge_ood.scores import bind_head
@@ -123,20 +125,46 @@ def test_the_error_function_is_exact(op_type: str, approximate: str | None) -> N
     np.testing.assert_allclose(found.ravel(), expected, **DOUBLE)
 
 
-@pytest.mark.parametrize("clip", ["true", "false"])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "odin:epsilon=0.01,clip=true",
+        "odin:epsilon=0.01,clip=false",
+        "odin:epsilon=0.01,pixels=one",
+        "adascale",
+    ],
+)
 def test_perturbed_outputs_are_those_of_autograd(
-    clip: str, pair: tuple[nn.Module, onnx.ModelProto]
+    spec: str, pair: tuple[nn.Module, onnx.ModelProto]
 ) -> None:
     """The image moved by the ONNX gradient gives what the image moved by autograd gives."""
     network, classifier = pair
-    head = bind_head(Spec("odin", {"epsilon": "0.01", "clip": clip}))
+    head = bind_head(spec)
 
     found = OnnxEvaluator(classifier).perturbed(head, images(), PREPROCESS)
 
     reference = TorchEvaluator(network, torch.float64)
     expected = reference.perturbed(head, images(), PREPROCESS)
-    np.testing.assert_allclose(found.logits, expected.logits, rtol=1e-7, atol=1e-7)
-    assert np.abs(found.logits - reference(images()).logits).max() > 1e-4
+    still = reference(images()).named()
+    changed = []
+    for name, values in expected.named().items():
+        np.testing.assert_allclose(found.named()[name], values, rtol=1e-7, atol=1e-7)
+        changed += [name] if np.abs(values - still[name]).max() > 1e-4 else []
+    assert list(head.losses(np, expected)) == changed
+
+
+@pytest.mark.parametrize("evaluator", [OnnxEvaluator, RuntimeEvaluator])
+def test_the_same_head_with_another_step_is_another_head(
+    evaluator: Callable[[onnx.ModelProto], Evaluator], pair: tuple[nn.Module, onnx.ModelProto]
+) -> None:
+    """An evaluator that remembers second passes knows them by more than a name."""
+    program = evaluator(pair[1])
+    near, far = (bind_head(Spec("odin", {"epsilon": size})) for size in ("0.0001", "0.1"))
+
+    moved = [program.perturbed(head, images(), PREPROCESS).logits for head in (near, far, near)]
+
+    np.testing.assert_array_equal(moved[0], moved[2])
+    assert np.abs(moved[1] - moved[0]).max() > 100 * np.abs(moved[0] - moved[2]).max() + 1e-3
 
 
 def test_a_slow_network_is_compared_on_fewer_images(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from edge_ood.attachment.attach import Unfinished, steps_for
 from edge_ood.attachment.request import Options
+from edge_ood.graph.assemble import assemble_scores
 from edge_ood.images.folders import read_images
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import decode_all
@@ -139,6 +141,36 @@ def test_odin_equals_autograd_on_every_image(
     found = Scorer(draft.path, provider="cpu").score_arrays(images, batch_size=batch)
 
     check_agreement(found.scores["odin"], expected)
+
+
+def test_one_pixel_equals_a_slow_loop_on_every_image(
+    draft: Unfinished, model: nn.Module, images: NDArray[np.uint8]
+) -> None:
+    """Each image is moved in the one value in which its own gradient is steepest."""
+    preprocess, few = draft.request.preprocess, images[:34]
+    expected, without = [], []
+    for image in few:
+        inputs = normalised(image[None], preprocess).requires_grad_()
+        scaled = model(inputs).logits / 1000
+        loss = nn.functional.cross_entropy(scaled, scaled.argmax(dim=1))
+        gradient = torch.autograd.grad(loss, inputs)[0][0].numpy()
+        channel, y, x = np.unravel_index(np.abs(gradient).argmax(), gradient.shape)
+        size = 0.2 / preprocess.std[channel]
+        moved = inputs.detach().clone()
+        moved[0, channel, y, x] += -size if gradient[channel, y, x] >= 0 else size
+        for scores, read in ((expected, moved), (without, inputs)):
+            with torch.no_grad():
+                logits = model(read).logits
+            share = torch.softmax(logits / 1000, dim=1).amax()
+            scores.append(-1000 * float(share.log() + np.log(logits.shape[1])))
+
+    head = bind_head("odin:epsilon=0.2,pixels=one")
+    graph = assemble_scores(draft.request.classifier, preprocess, [head])
+    session = onnxruntime.InferenceSession(graph.SerializeToString())
+    (found,) = session.run(None, {"images": few})
+
+    check_agreement(found, np.array(expected))
+    assert np.median(np.abs(np.subtract(expected, without))) > 20 * TYPICAL * np.ptp(expected)
 
 
 @pytest.mark.parametrize("batch", [1, 3, 32])

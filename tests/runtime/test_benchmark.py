@@ -1,7 +1,7 @@
 """What `edge-ood bench` measures: every figure is there, and the suggestion follows from them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ from edge_ood.errors import DataError
 from edge_ood.images.folders import find_images
 from edge_ood.runtime import benchmark as module
 from edge_ood.runtime.benchmark import Choice, Rate, benchmark, fastest, thread_counts
-from edge_ood.runtime.scorer import Scorer
+from edge_ood.runtime.timing import TimeAdded
 from edge_ood.threads import available_cores
 
 
@@ -59,7 +59,7 @@ def test_a_device_of_its_own_leaves_the_cores_to_decoding(
 
 
 def test_a_report_is_complete(colour_artifact: Path, colours: Path) -> None:
-    """A figure for every batch size, number of threads and head but the primary."""
+    """A figure for every batch size and number of threads, and two for every score."""
     steps: list[str] = []
 
     report = benchmark(
@@ -67,19 +67,46 @@ def test_a_report_is_complete(colour_artifact: Path, colours: Path) -> None:
     )
 
     counts = thread_counts(available_cores())
-    scorer = Scorer(colour_artifact)
     assert [(b, t) for b in (1, 2, 4, 8, 16, 32) for t in counts] == [
         (rate.batch_size, rate.threads) for rate in report.rates
     ]
     assert counts == tuple(report.latency_ms)
-    assert {*scorer.heads} - {scorer.metadata.primary} == report.saved_ms.keys()
+    scores = ("energy", "msp", "uniform_ce")
+    assert [
+        (names, size)
+        for names in (*((score,) for score in scores), scores)
+        for size in (1, report.fastest.batch_size)
+    ] == [(added.scores, added.batch_size) for added in report.added]
     assert "cpu" == report.device.provider
     assert 4 == len(steps)
     figures = [report.decode_ms, *report.latency_ms.values()]
     figures += [rate.images_per_second for rate in report.rates]
+    figures += [added.network_us for added in report.added]
     assert all(math.isfinite(figure) and figure > 0 for figure in figures)
-    assert min(report.saved_ms.values()) >= 0
+    assert min(added.added_us for added in report.added) >= 0
     assert (1, True) == (report.soonest.batch_size, report.fastest.batch_size > 1)
+
+
+def test_scores_are_measured_against_the_network_without_them(
+    colour_artifact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here what a run gives is its seconds: 2 outputs of the network, 3 a score, 2 of the first."""
+
+    def counted(
+        base: Callable[[], list[object]], whole: Callable[[], list[object]], seconds: float
+    ) -> TimeAdded:
+        return TimeAdded(len(base()), len(whole()) - len(base()))
+
+    monkeypatch.setattr(module, "time_added", counted)
+
+    report = benchmark(colour_artifact, provider="cpu")
+
+    found = {(each.scores, each.batch_size): each for each in report.added}
+    for size in (1, report.fastest.batch_size):
+        alone, together = found[("msp",), size], found[("energy", "msp", "uniform_ce"), size]
+        assert 2e6 == pytest.approx(size * alone.network_us)
+        assert 5e6 == pytest.approx(size * alone.added_us)
+        assert 11e6 == pytest.approx(size * together.added_us)
 
 
 def test_large_batches_of_slow_networks_are_left_out(

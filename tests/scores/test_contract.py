@@ -21,7 +21,8 @@ FLOAT64 = 1e-12  # relative; the same formula in another order of sums
 LEAST_PROBABILITY = 1e-30  # that a classifier without logits is adopted with
 FLOAT32 = 1e-4  # of the scores' spread; whitened float32 features are the worst
 CENTRES = 30 * np.eye(CLASSES, DIMENSIONS)
-LINEAR = LinearLayer(CENTRES / 30, np.linspace(-0.5, 0.5, CLASSES))
+WEIGHT = CENTRES / 30 + 0.05 * np.random.default_rng(9).normal(size=CENTRES.shape)
+LINEAR = LinearLayer(WEIGHT, np.linspace(-0.5, 0.5, CLASSES))
 
 VARIANTS = (
     "gen:classes=2",
@@ -264,9 +265,9 @@ def test_logarithms_of_probabilities_do_for_logits(name):
 
 
 def test_parameters_of_a_step_belong_to_heads_that_perturb(name):
-    """`epsilon` is there with a perturbation, `clip` at most, and neither without one."""
+    """`epsilon` is there with a perturbation, the others at most, and none without one."""
     head = HEADS.get(name)
-    reserved = {"epsilon", "clip"} & set(bind_parameters(head.score, {}, owner=name))
+    reserved = {"epsilon", "clip", "pixels"} & set(bind_parameters(head.score, {}, owner=name))
 
     assert (head.perturbation is not None) == ("epsilon" in reserved)
     assert head.perturbation or not reserved

@@ -14,6 +14,7 @@ from edge_ood.scores import (
     BoundHead,
     Outputs,
     ScoreHead,
+    Step,
     bind_head,
     fitting_heads,
     heads_where,
@@ -93,11 +94,18 @@ def test_the_metadata_tell_who_perturbs(spec: str, expected: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "expected"), [("odin:clip=true", True), ("odin", False), ("energy", False)]
+    ("spec", "expected"),
+    [
+        ("odin", Step(0.0014)),
+        ("odin:clip=true", Step(0.0014, clip=True)),
+        ("odin:pixels=one,epsilon=0.2", Step(0.2, alone=True)),
+        ("mahalanobis:epsilon=0.01", Step(0.01)),
+        ("energy", Step(0.0)),
+    ],
 )
-def test_a_perturbed_image_is_kept_in_range_on_demand(spec: str, expected: bool) -> None:
-    """The parameter `clip`, and no where a head has none."""
-    assert expected == bind_head(spec).clip
+def test_how_an_image_is_moved_is_a_matter_of_parameters(spec: str, expected: Step) -> None:
+    """`epsilon`, `clip` and `pixels`, and not at all where a head has none."""
+    assert expected == bind_head(spec).step
 
 
 @pytest.mark.parametrize(

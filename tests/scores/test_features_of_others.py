@@ -7,6 +7,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.preprocessing import StandardScaler, normalize
 
+from edge_ood.errors import CalibrationError
 from edge_ood.scores import BoundHead, LinearLayer, Outputs, bind_head
 
 CLASSES, WIDTH = 3, 12
@@ -83,6 +84,32 @@ def test_bfact_is_a_butterworth_filter_in_front_of_the_last_layer():
     damped = MIXED * np.array([1 / np.sqrt(1 + (h / cut_off) ** 4) for h in MIXED])
 
     np.testing.assert_allclose(ours("bfact"), -logsumexp(logits_of(damped), axis=1), rtol=1e-6)
+
+
+def test_optfs_weighs_features_by_what_their_size_adds():
+    """The authors' loop over bins, of the activations of every image; NumPy between centres."""
+    low, high = np.quantile(KNOWN.astype(np.float32), [0.001, 0.999])
+    width = (high - low) / 100
+    predicted = logits_of(KNOWN).argmax(axis=1)
+    added = LINEAR.weight[predicted] * KNOWN
+    theta = []
+    for left in low + width * np.arange(100):
+        inside = (KNOWN >= left) & (KNOWN < left + width)
+        theta.append(np.mean(np.sum(inside * added, axis=1)))
+    theta = np.array(theta) * 10 / np.linalg.norm(theta)
+    centres = low + width * (np.arange(100) + 0.5)
+    shaped = MIXED * np.interp(MIXED, centres, theta)
+
+    np.testing.assert_allclose(ours("optfs"), -logsumexp(logits_of(shaped), axis=1), rtol=1e-6)
+
+
+def test_optfs_refuses_features_that_are_all_alike():
+    """There are no bins between equal numbers."""
+    accumulator = bind_head("optfs").accumulator(CLASSES, LINEAR)
+    accumulator.update(outputs_of(np.full((90, WIDTH), 0.5)), LABELS)
+
+    with pytest.raises(CalibrationError, match=r"99.8 % of the activations are 0.5"):
+        accumulator.finish()
 
 
 def test_gen_by_hand():

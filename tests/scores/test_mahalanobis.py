@@ -79,6 +79,21 @@ def test_is_scikit_learns_distance_to_the_nearest_class():
     np.testing.assert_allclose(scores, expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("images", "width", "kept"), [(1000, 6, 0), (27, 6, 0), (26, 6, 5), (11, 6, 2), (300, 513, 74)]
+)
+def test_few_images_give_few_directions_a_variance(images, width, kept):
+    """One for four images beyond those of the three means, and all where they give as many."""
+    rng = np.random.default_rng(0)
+    features, labels = rng.normal(size=(images, width)), np.arange(images) % CLASSES
+
+    found, asked = fitted(features, labels), fitted(features, labels, rank=kept or width)
+
+    assert (kept or width) == found["penultimate/whitening"].shape[1]
+    assert found.keys() == asked.keys()
+    assert all((found[name] == asked[name]).all() for name in found)
+
+
 @pytest.mark.parametrize("rank", [1, 2, 4])
 def test_a_cut_is_the_distance_under_scikit_learns_probabilistic_pca(rank):
     """To the class that is nearest in all directions, not only in those that are kept."""
@@ -185,18 +200,23 @@ def test_a_row_of_zeros_has_a_distance():
 
 
 @pytest.mark.parametrize(
-    ("counts", "widths", "shrinkage", "said"),
+    ("counts", "widths", "shrinkage", "rank", "said"),
     [
-        ([4, 4], {"early": 2, "penultimate": 6}, 0.0, ""),
-        ([4, 3], {"early": 2, "penultimate": 6}, 0.0, "5 of 6 directions"),
-        ([4, 3], {"early": 7, "penultimate": 2}, 0.0, "it takes 9 images"),
-        ([4, 3], {"penultimate": 6}, 0.1, ""),
-        ([9, 0, 0], {"penultimate": 2}, 0.1, "2 of 3 classes have no image"),
+        ([4, 4], {"early": 2, "penultimate": 6}, 0.0, 6, ""),
+        ([4, 3], {"early": 2, "penultimate": 6}, 0.0, 6, "5 of 6 directions"),
+        ([4, 3], {"early": 7, "penultimate": 2}, 0.0, 7, "it takes 9 images"),
+        ([4, 3], {"penultimate": 6}, 0.0, 4, ""),
+        ([4, 3], {"penultimate": 6}, 0.1, 6, ""),
+        ([4, 3], {"penultimate": 6}, 0.0, 0, ""),
+        ([3, 2], {"penultimate": 6}, 0.0, 0, "5 images of 2 classes; it takes 6"),
+        ([9, 0, 0], {"penultimate": 2}, 0.1, 0, "2 of 3 classes have no image"),
     ],
 )
-def test_a_covariance_takes_an_image_for_each_direction_and_class(counts, widths, shrinkage, said):
+def test_a_covariance_takes_an_image_for_each_direction_and_class(
+    counts, widths, shrinkage, rank, said
+):
     """N - K is the rank of the pooled covariance of N points in general position."""
-    found = too_few_images(counts, widths, shrinkage=shrinkage)
+    found = too_few_images(counts, widths, shrinkage=shrinkage, rank=rank)
 
     assert said in found
     assert bool(said) == bool(found)
@@ -211,5 +231,5 @@ def test_as_many_images_as_it_takes_give_a_regular_covariance():
         means = np.stack([features[labels == k].mean(axis=0) for k in range(CLASSES)])
         assert rank == np.linalg.matrix_rank(features - means[labels])
         counts = np.bincount(labels).tolist()
-        few = too_few_images(counts, {"penultimate": DIMENSIONS}, shrinkage=0.0)
+        few = too_few_images(counts, {"penultimate": DIMENSIONS}, shrinkage=0.0, rank=DIMENSIONS)
         assert (rank < DIMENSIONS) == bool(few)

@@ -103,10 +103,12 @@ CASES = {
         ood.ViM(None, 120, tensor(LINEAR.weight), tensor(LINEAR.bias))
     ),
     # They divide no scatter by N, and take half of one distance.
-    "mahalanobis": lambda ood: (
+    "mahalanobis:rank=200": lambda ood: (
         2 * TRAINED * of_features(ood.Mahalanobis(None), unit(KNOWN), unit(MIXED))
     ),
-    "mahalanobis:normalize=false": lambda ood: 2 * TRAINED * of_features(ood.Mahalanobis(None)),
+    "mahalanobis:normalize=false,rank=200": lambda ood: (
+        2 * TRAINED * of_features(ood.Mahalanobis(None))
+    ),
     "rmd": lambda ood: TRAINED * of_features(ood.RMD(None), unit(KNOWN), unit(MIXED)),
     "rmd:normalize=false": lambda ood: TRAINED * of_features(ood.RMD(None)),
     "she": lambda ood: of_features(ood.SHE(None, layer())),

@@ -4,6 +4,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,7 +17,7 @@ from edge_ood.attachment.request import Options
 from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.errors import ArtifactError, CalibrationError, ExportError
 from edge_ood.parity.torch_reference import TorchEvaluator
-from edge_ood.registry import parse_spec, parse_specs
+from edge_ood.registry import Spec, parse_spec, parse_specs
 from edge_ood.runtime.scorer import Scorer
 from edge_ood.scores import DEFAULT_HEADS, fitting_heads
 from edge_ood.torch_export import export as module
@@ -77,6 +78,64 @@ def test_the_artefact_names_the_recipe(run_path: Path) -> None:
     published = replace(run, config=replace(run.config, settings=settings))
 
     assert "oe-cifar10" == request_of(published, Options(provider="cpu")).provenance["recipe"]
+
+
+@pytest.mark.parametrize(
+    ("objective", "primary", "notes"),
+    [
+        ("logit-norm", "energy", 1),
+        ("logit-norm", "msp", 0),
+        ("cross-entropy", "energy", 0),
+        ("of-another-version", "energy", 0),
+    ],
+)
+def test_a_head_that_the_objective_does_not_train_is_pointed_out(
+    run_path: Path, monkeypatch: pytest.MonkeyPatch, objective: str, primary: str, notes: int
+) -> None:
+    """Where it decides, the user hears of it before the work."""
+    run = read_run(run_path)
+    settings = replace(run.config.settings, objective=Spec(objective))
+    changed = replace(run, config=replace(run.config, settings=settings))
+    monkeypatch.setattr(module, "read_run", lambda path: changed)
+    monkeypatch.setattr(module, "_export", lambda *arguments: None)
+    heard: list[str] = []
+
+    export_run(
+        run_path, Path("x"), Options(primary=primary), listener=Listener(on_note=heard.append)
+    )
+
+    assert notes == len(heard)
+    assert all(f"{primary!r} decides" in note and "--primary" in note for note in heard)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ({}, {}),
+        ({"outlier_sampling": "diverse"}, {"outlier_sampling": "diverse"}),
+        (
+            {"outlier_source": "self", "shuffled_share": 0.1},
+            {"outlier_source": "self", "shuffled_share": 0.1},
+        ),
+    ],
+)
+def test_the_artefact_says_where_outliers_came_from(
+    run_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    chosen: dict[str, Any],
+    expected: dict[str, Any],
+) -> None:
+    """Whatever is unusual about them stands beside the objective, and nothing else."""
+    monkeypatch.setattr(module, "export_classifier", lambda *_: onnx.ModelProto())
+    run = read_run(run_path)
+    settings = replace(run.config.settings, **chosen)
+
+    found = request_of(
+        replace(run, config=replace(run.config, settings=settings)), Options(provider="cpu")
+    ).provenance
+
+    names = ("outlier_sampling", "outlier_source", "shuffled_share")
+    assert expected == {name: found[name] for name in names if name in found}
 
 
 @pytest.mark.parametrize(

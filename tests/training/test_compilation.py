@@ -119,6 +119,20 @@ def test_an_interrupted_compiled_run_ends_with_the_same_weights(
 
 
 @pytest.mark.slow
+def test_what_heads_read_is_compiled_with_them(tiny_images: Path, tmp_path: Path) -> None:
+    """Features that are normalised between trunk and heads give the losses of the eager run."""
+    images = replace(folders(tiny_images), outliers=None)
+    settings = replace(SETTINGS, objective=Spec("feature-norm", {"tau": 0.5}))
+
+    for name, chosen in (("eager", replace(settings, compile=False)), ("compiled", settings)):
+        train(images, chosen, Preprocess(SIDE), tmp_path / name, launch=CPU)
+
+    eager, found = (read_metrics(tmp_path / name) for name in ("eager", "compiled"))
+    losses = [epoch.training_loss for epoch in eager]
+    assert losses == pytest.approx([epoch.training_loss for epoch in found], rel=1e-4)
+
+
+@pytest.mark.slow
 def test_a_run_is_not_resumed_with_another_choice(tiny_images: Path, eager_run: Path) -> None:
     """Compiled and eager steps differ in their last bits, so they are never mixed."""
     with pytest.raises(InputError, match="compile was False and is True"):

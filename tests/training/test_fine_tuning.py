@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 from tiny_training import CPU, SETTINGS, SIDE
 
-from edge_ood.errors import ArtifactError, DataError, InputError
+from edge_ood.errors import ArtifactError, ChanceLevelError, DataError, InputError
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import content_hash, decode_all
 from edge_ood.objectives import OBJECTIVES, bind_objective, needs_of
@@ -193,19 +193,20 @@ def test_images_that_all_have_another_role_cannot_train(
 def test_measured_margins_are_the_mean_energies(
     with_outliers: Folders, start: Path, tiny_images: Path, tmp_path: Path
 ) -> None:
-    """The configuration and a note hold what the start's own logits give, on both image sets."""
+    """The configuration and a note hold what the start's logits give, six deviations apart."""
     report, notes = fine_tune(with_outliers, tmp_path / "run", objective=ENERGY)
 
     run = read_run(start)
-    expected = {}
-    for name, paths in (
-        ("m_in", run.splits["training"].paths),
-        ("m_out", sorted((tiny_images / "outliers").iterdir())),
-    ):
+    means, variances = [], []
+    for paths in (run.splits["training"].paths, sorted((tiny_images / "outliers").iterdir())):
         pixels, _ = decode_all(paths, run.config.preprocess)
         with torch.inference_mode():
             outputs = load_model(run)(normalised(torch.from_numpy(pixels), run.config.preprocess))
-        expected[name] = -np.mean(np.log(np.exp(outputs.logits.double().numpy()).sum(1)))
+        energies = -np.log(np.exp(outputs.logits.double().numpy()).sum(1))
+        means.append(energies.mean())
+        variances.append(energies.var())
+    gap = max(means[1] - means[0], 6 * np.sqrt(np.mean(variances)))
+    expected = {"m_in": np.mean(means) - gap / 2, "m_out": np.mean(means) + gap / 2}
     measured = read_run(report.run.path).config.measured
     assert expected == pytest.approx(measured, rel=1e-5)  # float32 against float64
     assert any(f"m_in {measured['m_in']:.2f}" in note for note in notes)
@@ -218,7 +219,9 @@ def test_an_interrupted_run_ends_with_the_same_weights(
     """Whatever the objective: resumed after an epoch, it ends with the same bits."""
     images = with_outliers if needs_of(name).folders else folders
     options: dict[str, Any] = {"objective": bind_objective(name), "epochs": 2, "heads": 2}
-    fine_tune(images, tmp_path / "whole", **options)
+    at_chance = contextlib.suppress(ChanceLevelError)  # the second head has learnt for six steps
+    with at_chance:
+        fine_tune(images, tmp_path / "whole", **options)
     settings = replace(SETTINGS, **{**options, "learning_rate": 0.001})
 
     def stop(report: Any) -> None:
@@ -234,7 +237,8 @@ def test_an_interrupted_run_ends_with_the_same_weights(
             progress=Progress(on_epoch=stop),
         )
     assert (tmp_path / "run" / "last.ckpt").exists()
-    fine_tune(images, tmp_path / "run", replace(CPU, resume=True), **options)
+    with at_chance:
+        fine_tune(images, tmp_path / "run", replace(CPU, resume=True), **options)
 
     whole, resumed = weights_of(tmp_path / "whole"), weights_of(tmp_path / "run")
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)

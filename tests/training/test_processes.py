@@ -91,6 +91,8 @@ ENERGIES = """
 """
 OBJECTIVES = (
     "cross-entropy",
+    "logit-norm",
+    "feature-norm",
     "outlier-exposure:weight=2",
     "energy-bounded:weight=1,m_in=-1,m_out=-0.5",
     "classifier-discrepancy:margin=9",  # above ln K: the hinge of no share closes

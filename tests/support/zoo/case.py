@@ -7,12 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from zoo.pictures import CLASSES, TRAINING_IMAGES, Pictures
+from zoo.pictures import Pictures
 
 __all__ = ["Case", "Predict", "own_answer"]
-
-_TOLD_OF = TRAINING_IMAGES - len(CLASSES)
-"""As many directions of features as the images tell of: each class takes one for its mean."""
 
 Predict = Callable[[Sequence[Path]], NDArray[np.float64]]
 """A library's own answer (N, K) for image files, read and prepared its own way."""
@@ -49,8 +46,7 @@ class Case:
             return ()
         if not (self.labelled and self.features):
             return ("gen", "msp")
-        fitted = ("mahalanobis",) if self.features <= _TOLD_OF else ()
-        return ("gen", *fitted, "msp", "nci", "combined")
+        return ("gen", "mahalanobis", "msp", "nci", "combined")
 
 
 def own_answer(case: Case, folder: Path, pictures: Pictures) -> NDArray[np.float64]:

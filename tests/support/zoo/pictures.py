@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["CLASSES", "TRAINING_IMAGES", "Pictures", "fit_linear", "noise", "write_pictures"]
+__all__ = ["CLASSES", "Pictures", "fit_linear", "noise", "write_pictures"]
 
 _TINTS = {
     "amber": (255, 170, 0),
@@ -20,7 +20,6 @@ _TINTS = {
 _SHARE_OF_TINT = 0.7
 CLASSES = tuple(_TINTS)
 _OF_EACH_CLASS = {"train": 40, "calibration": 12, "new": 10}
-TRAINING_IMAGES = len(CLASSES) * _OF_EACH_CLASS["train"]
 _SIDES_PX = (80, 250)
 _NOISE_PX = 160
 _SHARPNESS = 20.0
