@@ -105,8 +105,8 @@ class Decision:
         typer.Option(
             help="The score behind the outputs 'is_ood' and 'pvalue'; by default, where no scores "
             f"are chosen, combined of {'+'.join(DEFAULT_COMBINED)}, or {DEFAULT_PRIMARY} where "
-            "that is all there is. auto takes another where the training side, outliers among it, is "
-            "clearly for it."
+            "that is all there is. auto takes another where the training side, with its outliers, "
+            "is clearly for it."
         ),
     ] = None
     alpha: Annotated[
