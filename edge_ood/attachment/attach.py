@@ -169,9 +169,7 @@ def _with_decided(unfinished: Unfinished, request: Request) -> Unfinished:
     fp32 = unfinished.fp32_request
     if fp32 is not None:
         decided = {key: getattr(request.options, key) for key in _DECIDED}
-        # What is still lent decides something here, and so is not given back there.
-        lent = ImageSet(()) if len(request.lent) else fp32.lent
-        fp32 = replace(fp32, options=replace(fp32.options, **decided), lent=lent)
+        fp32 = replace(fp32, options=replace(fp32.options, **decided))
     return replace(unfinished, request=request, fp32_request=fp32)
 
 

@@ -93,10 +93,10 @@ def _chosen(
 
 def _halves(request: Request) -> tuple[Request, Request]:
     """The request for the images that fit and choose parameters, and that for those that judge."""
-    if request.training_role == "calibration":
-        raise CalibrationError("no images are left but those that set the thresholds")
     if not len(request.outliers):
         raise CalibrationError("there are no outliers, and nothing else stands for near images")
+    if request.training_role == "calibration":
+        raise CalibrationError("no images are left but those that set the thresholds")
     training, outliers = with_hashes(request.training), with_hashes(request.outliers)
     fits, tunes = halves_by_hash(training.hashes), halves_by_hash(outliers.hashes)
     judges = evenly_spread(training.subset(~fits), Bench.MOST)
@@ -137,7 +137,7 @@ def _judged(
     options: Options,
     heads: Sequence[BoundHead],
     first: NDArray[np.bool_],
-    scores: dict[str, _Scores],
+    scores: Mapping[str, _Scores],
 ) -> dict[str, _Scores]:
     """Scores of the candidates by group; of ID images only those that fixed no surprise."""
     for name, values in scores[_ID].items():

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ood.attachment.request import AUTO, Request
+from edge_ood.attachment.request import Request
 from edge_ood.errors import InputError
 from edge_ood.files.paths import shown_path
 from edge_ood.images.folders import ImageSet
@@ -34,8 +34,7 @@ def with_images_back(request: Request, heads: Sequence[BoundHead]) -> Request:
         heads: That the artefact gets.
     """
     options = request.options
-    decides = options.epsilon != "declared" or options.primary == AUTO
-    decides = decides or any(head.head.fit for head in heads)
+    decides = any(head.head.fit for head in heads) or options.epsilon != "declared"
     if decides or options.precision == "int8" or not len(request.lent):
         return request
     calibration = _joined(request.calibration, request.lent)

@@ -18,7 +18,6 @@ from sklearn.metrics import roc_auc_score
 from edge_ood.attachment.attach import Unfinished, fit
 from edge_ood.attachment.choosing import chosen_primary, with_choice
 from edge_ood.attachment.request import Options, Request
-from edge_ood.attachment.step_images import with_images_back
 from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.calibration.primary import PrimaryChoice
 from edge_ood.graph.adversary import ADVERSARIAL, assemble_adversary
@@ -294,21 +293,6 @@ def test_doubtful_statistics_change_nothing(
     assert (
         "of one half of the training images: 'mahalanobis': it is hopeless with 240 " in choice.why
     )
-
-
-@pytest.mark.parametrize(("primary", "is_kept"), [("auto", True), ("energy", False)])
-def test_images_that_were_held_back_choose(
-    request_of: Callable[..., Request], primary: str, is_kept: bool
-) -> None:
-    """Where nothing is fitted they would set thresholds, and none would be left to choose by."""
-    request = request_of("energy,msp")
-    options = replace(request.options, primary=primary)
-    half = evenly_spread(request.training, 240)
-    held = replace(request, calibration=half, lent=request.training, options=options)
-
-    found = with_images_back(held, options.bound_heads)
-
-    assert is_kept == (found == held)
 
 
 def test_a_choice_stands_with_the_others_of_its_head() -> None:
