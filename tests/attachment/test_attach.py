@@ -123,6 +123,8 @@ def test_what_decides_is_chosen_on_training_images_and_outliers_alone(
     choice = attached.metadata.provenance["choices"][primary]["primary"]
     assert [choice["why"]] == notes
     assert ("gen", {"gen", "msp"}) == (choice["default"], set(choice["auroc"]))
+    cells = [f"{choice['auroc']['msp'][group]:.2%}" for group in ("near", "far")]
+    assert ["msp", *cells] in [line.split() for line in str(attached).splitlines()]
 
 
 def test_statistics_from_calibration_images_take_one_half(
