@@ -79,6 +79,14 @@ PerClassOption = Annotated[
         "19 calibration images (at 0.05) were predicted as; the others share one.",
     ),
 ]
+TemperatureOption = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|NUMBER",
+        help="Temperature of the class probabilities, and so of msp: a number, or chosen on "
+        "labelled images that trained nothing and set no threshold, where there are any; else 1.",
+    ),
+]
 EpsilonOption = Annotated[
     str,
     typer.Option(
@@ -114,6 +122,7 @@ class Decision:
     ] = 0.05
     confidence: ConfidenceOption = None
     per_class: PerClassOption = None
+    temperature: TemperatureOption = "auto"
     epsilon: EpsilonOption = "declared"
 
 
@@ -176,7 +185,7 @@ _STEPS = {
     "simplify": "simplifying the network",
     "convert": "converting the network, with training images where int8 needs ranges",
     "fit": "fitting statistics on training images, through onnxruntime",
-    "tune": "choosing epsilon and layer weights, where they are to be chosen",
+    "tune": "choosing epsilon, layer weights and temperature, where they are to be chosen",
     "choose": "choosing what decides, on training images, outliers and synthetic images",
     "assemble": "assembling the graph",
     "calibrate": "calibrating thresholds, through the file",

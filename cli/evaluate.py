@@ -54,6 +54,15 @@ def evaluate(
         list[str] | None,
         typer.Option("--far", metavar="[NAME=]DIR|KIND", help="OOD images that do not."),
     ] = None,
+    shifted: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--shifted",
+            metavar="[NAME=]DIR",
+            help="Images of the classes under other conditions, such as of another camera, in "
+            "folders named after the classes: nothing of them should be flagged.",
+        ),
+    ] = None,
     corrupted: Annotated[
         str | None,
         typer.Option(
@@ -101,6 +110,7 @@ def evaluate(
             ood=ood or (),
             near=near or (),
             far=far or (),
+            shifted=shifted or (),
             corrupted=corrupted,
             bootstrap=bootstrap,
             allow_seen=allow_seen,

@@ -67,6 +67,7 @@ def report(metadata: "Metadata", added: Mapping[tuple[str, ...], int]) -> str:
 
 def _facts(metadata: "Metadata") -> dict[str, str]:
     from edge_ood.artifact.guarantee_text import guarantee_text
+    from edge_ood.artifact.probabilities_text import probabilities_text
 
     classes = ", ".join(metadata.classes[:_MOST_CLASSES])
     more = len(metadata.classes) - _MOST_CLASSES
@@ -79,13 +80,14 @@ def _facts(metadata: "Metadata") -> dict[str, str]:
         "decides by": f"{metadata.primary}, at a false-alarm rate of {calibration.alpha:.3g}",
         "calibrated": f"{calibration.date} on {calibration.n} images" if calibration.n else "never",
         "guarantee": guarantee_text(metadata).replace("\n", "; "),
+        "probabilities": probabilities_text(metadata),
         "precision": metadata.precision,
         **_compared(metadata.comparison),
         **{f"{role} images": str(images.count) for role, images in metadata.manifests.items()},
         **{
             f"made with {key}": _shown(value)
             for key, value in metadata.provenance.items()
-            if key != "inferred"
+            if key not in ("inferred", "temperature")
         },
         "edge-ood": metadata.version,
     }

@@ -7,12 +7,15 @@ from edge_ood.api.plain import specs
 from edge_ood.attachment.deciding import combining
 from edge_ood.attachment.request import Options
 from edge_ood.calibration.guarantee import Guarantee
+from edge_ood.errors import InputError
 from edge_ood.registry import Spec
 
 __all__ = ["ArtifactOptions", "artifact_options"]
 
 _GUARANTEED = ("scores", "alpha", "confidence", "per_class")
 """What becomes heads and guarantee; the others are fields of `Options`."""
+
+_AUTO = "auto"
 
 
 class ArtifactOptions(TypedDict, total=False):
@@ -29,6 +32,8 @@ class ArtifactOptions(TypedDict, total=False):
         confidence: Share of calibration sets for which the rate is held, in [0, 1); on average over
             them by default.
         per_class: Whether the rate is held within each predicted class.
+        temperature: Of the class probabilities; chosen on labelled images that trained nothing and
+            set no threshold, where there are any, if `"auto"`.
         epsilon: Step of heads that perturb: `declared`, or chosen on training images by `auto`,
             `outliers`, `fgsm` or `id-only`.
         precision: What the network computes in: `fp32`, `fp16` or `int8`.
@@ -42,6 +47,7 @@ class ArtifactOptions(TypedDict, total=False):
     alpha: float
     confidence: float | None
     per_class: bool | None
+    temperature: float | str
     epsilon: str
     precision: str
     int8_target: str | None
@@ -65,4 +71,17 @@ def artifact_options(
         **combined,
     )
     others: dict[str, Any] = {name: v for name, v in given.items() if name not in _GUARANTEED}
+    others["temperature"] = _temperature(others.get("temperature", _AUTO))
     return Options(heads=heads, guarantee=guarantee, statistics=statistics, layers=layers, **others)
+
+
+def _temperature(given: float | str) -> float | None:
+    """None where it is to be chosen."""
+    if given == _AUTO:
+        return None
+    try:
+        return float(given)
+    except ValueError:
+        raise InputError(
+            f"temperature {given!r}, expected auto or a number", hint="--temperature 1.5"
+        ) from None

@@ -14,13 +14,14 @@ from edge_ood.evaluation.evaluation import Evaluation
 from edge_ood.evaluation.plan import plan_evaluation
 from edge_ood.evaluation.results import Bootstrap
 from edge_ood.evaluation.sets import parse_sets
+from edge_ood.evaluation.shifted import parse_shifted
 from edge_ood.files.text import valid_text
 from edge_ood.images.folders import read_images
 
-__all__ = ["OodSets", "evaluate"]
+__all__ = ["ImageSources", "evaluate"]
 
-OodSets = PathLike | Sequence[PathLike] | Mapping[str, PathLike]
-"""A folder or a kind of synthetic images such as `"gaussian:count=500"`, several, or by name."""
+ImageSources = PathLike | Sequence[PathLike] | Mapping[str, PathLike]
+"""A folder or, of OOD images, a kind such as `"gaussian:count=500"`, several, or by name."""
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
 
@@ -33,9 +34,10 @@ def evaluate(
     artifacts: PathLike | Sequence[PathLike],
     *,
     id: PathLike,
-    ood: OodSets = (),
-    near: OodSets = (),
-    far: OodSets = (),
+    ood: ImageSources = (),
+    near: ImageSources = (),
+    far: ImageSources = (),
+    shifted: ImageSources = (),
     corrupted: str | Sequence[str] | None = None,
     bootstrap: int = 1000,
     allow_seen: bool = False,
@@ -59,6 +61,8 @@ def evaluate(
         ood: OOD sets of no group: folders, or kinds of synthetic images.
         near: OOD sets that resemble the classes.
         far: OOD sets that do not.
+        shifted: Folders of ID images under other conditions, such as of another camera, in
+            subfolders named after the classes; nothing of them should be flagged.
         corrupted: Corruptions of the ID images: `"all"`, or names such as `"blur:count=500"`.
         bootstrap: Times that images are drawn again for 95 % intervals; 0 for none.
         allow_seen: Measure even on images that an artefact was made from.
@@ -78,9 +82,9 @@ def evaluate(
 
     Raises:
         ArtifactError: If an artefact is missing, no artefact, damaged or was never calibrated.
-        DataError: If a folder holds no image, an image cannot be read, or an artefact was made
-            from one.
-        InputError: If a set is unid_images or given twice, or a file exists and `force` is not set.
+        DataError: If a folder holds no image, an image cannot be read, an artefact was made from
+            one, or a folder of a shifted set is no class.
+        InputError: If a set is unusable or given twice, or a file exists and `force` is not set.
         MissingDependencyError: If a page or figures are asked for without the extra `report`.
     """
     files = EvaluationFiles(
@@ -91,6 +95,7 @@ def evaluate(
     )
     files.check(force=force)
     sets = parse_sets(*(list(_texts(given)) for given in (ood, near, far)))
+    shifted_sets = parse_shifted(list(_texts(shifted)), sets)
     corruptions = parse_corruptions(_joined(corrupted)) if corrupted else ()
     opened = open_artifacts(_paths(artifacts), provider=provider)
     classes = dict.fromkeys(name for a in opened for name in a.scorer.metadata.classes)
@@ -100,14 +105,13 @@ def evaluate(
         opened,
         valid_text(str(id)),
         id_images,
-        sets,
+        [*sets, *shifted_sets],
         corrupted=corruptions,
         allow_overlap=allow_seen,
     )
     with progress("scoring", plan.n_images) as on_image:
         answers = score_plan(plan, batch_size=batch_size, on_image=on_image)
-    n_measured = len(plan.tasks) * len(plan.ood) if bootstrap else 0
-    with progress("measuring", n_measured) as on_set:
+    with progress("measuring", plan.n_comparisons if bootstrap else 0) as on_set:
         result = measure_answers(plan, answers, bootstrap=Bootstrap(bootstrap), on_set=on_set)
     files.write(result, plan, on_step)
     return result
@@ -118,7 +122,7 @@ def _paths(given: PathLike | Sequence[PathLike]) -> list[Path]:
     return [Path(path) for path in several]
 
 
-def _texts(given: OodSets) -> Iterator[str]:
+def _texts(given: ImageSources) -> Iterator[str]:
     """Sets as the command line writes them; a path is a folder, whatever its name."""
     if isinstance(given, Mapping):
         yield from (f"{name}={_text(source)}" for name, source in given.items())

@@ -13,6 +13,7 @@ from edge_ood.artifact.calibration_record import ArchivedCalibration, Calibratio
 from edge_ood.artifact.contract import columns
 from edge_ood.artifact.packed import Manifest
 from edge_ood.calibration.combination import COMBINED
+from edge_ood.calibration.temperature import check_temperature
 from edge_ood.errors import InputError
 from edge_ood.images.preprocess import Preprocess
 
@@ -67,6 +68,8 @@ class Metadata:
         comparison: How a converted classifier differs from its fp32 reference; empty for fp32.
         provider: onnxruntime execution provider that calibrated it.
         provenance: Model, objective, seed and the like.
+        temperature: The class probabilities are `softmax(logits / temperature)`; 1 in files of
+            earlier versions.
         history: Earlier calibrations, oldest first.
         version: edge-ood that wrote it.
     """
@@ -85,6 +88,7 @@ class Metadata:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     history: tuple[ArchivedCalibration, ...] = ()
     version: str = ""
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         names = self.head_names
@@ -98,6 +102,7 @@ class Metadata:
             raise InputError(
                 f"precision {self.precision!r}, expected one of {', '.join(PRECISIONS)}"
             )
+        check_temperature(self.temperature)
         self._check_state(self)
         for past in self.history:
             self._check_state(past)

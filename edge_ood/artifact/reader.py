@@ -82,6 +82,7 @@ def _metadata(document: Document, number: int) -> Metadata:
         provenance=document.get("provenance", dict),
         history=tuple(archived(item) for item in document.documents("history")),
         version=document.get("version", str),
+        temperature=document.get("temperature", float, 1.0),
     )
 
 

@@ -27,6 +27,7 @@ from edge_ood.attachment.first_metadata import first_metadata, int8_target_of
 from edge_ood.attachment.gradients import checked_gradients
 from edge_ood.attachment.heads import fitted_heads
 from edge_ood.attachment.listener import SILENT, Listener
+from edge_ood.attachment.probabilities import AS_IT_IS, Probabilities, choose_temperature
 from edge_ood.attachment.request import AUTO, Options, Request
 from edge_ood.attachment.step_images import (
     compared_images,
@@ -57,8 +58,6 @@ from edge_ood.threads import Meter
 
 __all__ = ["STEPS", "Unfinished", "attach", "steps_for"]
 
-_DECIDED = ("heads", "primary", "guarantee")
-
 
 @dataclass(frozen=True)
 class Unfinished:
@@ -77,6 +76,7 @@ class Unfinished:
     thresholds_from: ImageSet = field(default_factory=lambda: ImageSet(()))
     training_hashes: tuple[str, ...] = ()
     choices: Mapping[str, Any] = field(default_factory=dict)
+    probabilities: Probabilities = AS_IT_IS
     calibration: CalibrationReport | None = None
     parity: ParityReport | None = None
     parity_hashes: Mapping[str, str] = field(default_factory=dict)
@@ -166,17 +166,20 @@ def fit(unfinished: Unfinished) -> Unfinished:
 
 def _with_decided(unfinished: Unfinished, request: Request) -> Unfinished:
     """With a request in which more is decided; what it is compared with takes that over."""
-    fp32 = unfinished.fp32_request
+    fp32, options = unfinished.fp32_request, request.options
     if fp32 is not None:
-        decided = {key: getattr(request.options, key) for key in _DECIDED}
+        decided = {key: getattr(options, key) for key in ("heads", "primary", "guarantee")}
         fp32 = replace(fp32, options=replace(fp32.options, **decided))
     return replace(unfinished, request=request, fp32_request=fp32)
 
 
 def choose_parameters(unfinished: Unfinished) -> Unfinished:
-    """Choose epsilon and layer weights on training images."""
-    tuning = tune(unfinished.request, unfinished.heads, on_progress=unfinished.on_progress)
-    return replace(unfinished, heads=tuning.heads, choices=tuning.choices)
+    """Choose epsilon and layer weights on training images, the temperature on others."""
+    request, on_progress = unfinished.request, unfinished.on_progress
+    tuning = tune(request, unfinished.heads, on_progress=on_progress)
+    chosen = choose_temperature(request, tuning.heads, on_progress=on_progress)
+    heads = chosen.of_heads(tuning.heads, request.options.heads)
+    return replace(unfinished, heads=heads, choices=tuning.choices, probabilities=chosen)
 
 
 def choose_what_decides(unfinished: Unfinished) -> Unfinished:
@@ -184,9 +187,8 @@ def choose_what_decides(unfinished: Unfinished) -> Unfinished:
     request = unfinished.request
     choice = chosen_primary(request, unfinished.on_progress)
     request = replace(request, options=replace(request.options, primary=choice.primary))
-    unfinished = _with_decided(unfinished, request)
     choices = with_choice(unfinished.choices, choice)
-    return replace(unfinished, choices=choices, notes=(choice.why,))
+    return replace(_with_decided(unfinished, request), choices=choices, notes=(choice.why,))
 
 
 def assemble_file(unfinished: Unfinished) -> Unfinished:
@@ -205,6 +207,7 @@ def assemble_file(unfinished: Unfinished) -> Unfinished:
         unfinished.heads,
         training_hashes=unfinished.training_hashes,
         choices=unfinished.choices,
+        probabilities=unfinished.probabilities,
         left_out=unfinished.left_out,
     )
     store_metadata(model, metadata)
@@ -241,7 +244,7 @@ def check_parity(unfinished: Unfinished) -> Unfinished:
         provider=request.options.provider,
         on_images=meter.advance,
     )
-    gradients = checked_gradients(request, unfinished.heads, images) if reference else ()
+    gradients = tuple(checked_gradients(request, unfinished.heads, images)) if reference else ()
     hashes = {name: item.content_hash for name, item in decoded.items()}
     return replace(unfinished, parity=replace(report, gradients=gradients), parity_hashes=hashes)
 

@@ -1,6 +1,6 @@
-"""Gradients that heads step along, held against differences of the classifier itself."""
+"""Gradients of a finished file, held against differences where nothing else gives them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,22 +14,21 @@ __all__ = ["checked_gradients"]
 
 def checked_gradients(
     request: Request, heads: Sequence[BoundHead], images: Mapping[str, NDArray[np.uint8]]
-) -> tuple[GradientReport, ...]:
+) -> Iterator[GradientReport]:
     """What differences say about heads that perturb, where the reference has no own gradient.
 
-    Raises:
-        ExportError: If a gradient is too far off.
+    Args:
+        request: Its classifier, as it ships, and its reference.
+        heads: With the parameters that they ship with.
+        images: Pixels (S, S, 3) by name.
     """
-    return tuple(
-        report
-        for head in heads
-        if head.epsilon and request.reference.by_differences
-        for report in check_gradient(
-            request.classifier,
-            request.reference.float64,
-            head,
-            images,
-            request.preprocess,
-            provider=request.options.provider,
-        )
-    )
+    for head in heads:
+        if head.epsilon and request.reference.by_differences:
+            yield from check_gradient(
+                request.classifier,
+                request.reference.float64,
+                head,
+                images,
+                request.preprocess,
+                provider=request.options.provider,
+            )

@@ -10,6 +10,7 @@ import onnx
 from edge_ood.artifact.metadata import PRECISIONS
 from edge_ood.calibration.combination import COMBINED, FEWEST_COMBINED
 from edge_ood.calibration.guarantee import Guarantee
+from edge_ood.calibration.temperature import check_temperature
 from edge_ood.errors import InputError, UnknownNameError
 from edge_ood.graph.precision import INT8_TARGETS
 from edge_ood.images.folders import ImageSet
@@ -63,6 +64,8 @@ class Options:
         int8_target: Processor that int8 is laid out for, one of `INT8_TARGETS`; None for the
             first.
         max_label_flips: Largest share of images whose label conversion may change; None for any.
+        temperature: Of the class probabilities; None chooses it on labelled images that trained
+            nothing and set no threshold, where there are any.
 
     Raises:
         UnknownNameError: If a head or parameter does not exist; the hint has the closest.
@@ -79,6 +82,7 @@ class Options:
     precision: str = "fp32"
     int8_target: str | None = None
     max_label_flips: float | None = None
+    temperature: float | None = None
 
     def __post_init__(self) -> None:
         self._check_names()
@@ -91,6 +95,8 @@ class Options:
                 f"epsilon by {self.epsilon!r}, expected one of {', '.join(EPSILON_CRITERIA)}",
                 hint=f"a number goes to its head: --scores {_perturbing()[0]}:epsilon=0.002",
             )
+        if self.temperature is not None:
+            check_temperature(self.temperature)
         self._check_use()
         self._check_precision()
         self._check_steps()
@@ -191,6 +197,7 @@ class Request:
         options: What the user chose.
         outliers: Auxiliary outliers of the training, for the manifest and to choose parameters by.
         others: Further images that training made use of, by role, for the manifests.
+        validation: Labelled images that were held back from training, to choose the temperature by.
         provenance: Model, objective, seed and the like, for the metadata.
         training_role: What the manifest calls the images in `training`, where it is not known what
             the classifier was trained on.
@@ -215,6 +222,7 @@ class Request:
     training_role: str = "training"
     missing: Mapping[str, str] = field(default_factory=dict)
     lent: ImageSet = field(default_factory=lambda: ImageSet(()))
+    validation: ImageSet = field(default_factory=lambda: ImageSet(()))
 
     def __post_init__(self) -> None:
         sources = {head.weights_source for head in self.options.bound_heads}

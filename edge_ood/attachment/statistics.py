@@ -3,10 +3,11 @@
 A head that is fitted on moved images, too, has a pass of its own over a few of them.
 """
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_ood.artifact.contract import INPUT_NAME
 from edge_ood.attachment.request import Request
@@ -22,7 +23,7 @@ from edge_ood.onnx_session import open_session
 from edge_ood.scores import Accumulator, BoundHead, Outputs
 from edge_ood.threads import image_batch, slices
 
-__all__ = ["images_to_read", "with_statistics"]
+__all__ = ["images_to_read", "outputs_of", "with_statistics"]
 
 _MOVED_IMAGES = 1000
 
@@ -69,10 +70,11 @@ def with_statistics(
     alone = {head.name for head in moving}
     still = [fitted for name, fitted in accumulators.items() if name not in alone]
     if still:
-        _feed(request, images, still, on_images)
+        _feed(outputs_of(request, images, on_images), still)
     for head in moving:
         few = _moved_images(images)
-        _feed(request, few, [accumulators[head.name]], on_images, moving=head)
+        answers = outputs_of(request, few, on_images, moving=head)
+        _feed(answers, [accumulators[head.name]])
     fitted = []
     for head in heads:
         try:
@@ -82,6 +84,14 @@ def with_statistics(
                 raise
             left_out[head.name] = str(error)
     return tuple(fitted)
+
+
+def _feed(
+    answers: Iterator[tuple[Outputs, NDArray[np.int64]]], accumulators: Sequence[Accumulator]
+) -> None:
+    for outputs, labels in answers:
+        for accumulator in accumulators:
+            accumulator.update(outputs, labels)
 
 
 def _finished(head: BoundHead, accumulator: Accumulator | None) -> BoundHead:
@@ -97,14 +107,24 @@ def _moved_images(images: ImageSet) -> ImageSet:
     return evenly_spread(images, _MOVED_IMAGES)
 
 
-def _feed(
+def outputs_of(
     request: Request,
     images: ImageSet,
-    accumulators: Sequence[Accumulator],
     on_images: Callable[[int], None],
     *,
     moving: BoundHead | None = None,
-) -> None:
+) -> Iterator[tuple[Outputs, NDArray[np.int64]]]:
+    """What the classifier says about images through onnxruntime, batch by batch, with labels.
+
+    Args:
+        request: Its classifier, as it ships.
+        images: Labelled.
+        on_images: Called after each batch with the number of images in it.
+        moving: A head, for what is said of the images that it moves, too.
+
+    Raises:
+        DataError: If an image cannot be read.
+    """
     reader = assemble_reader(request.classifier, request.preprocess, moving)
     session = open_session(reader.SerializeToString(), provider=request.options.provider)
     names = [output.name for output in session.get_outputs()]
@@ -119,6 +139,5 @@ def _feed(
         if moving is not None:
             again = {name: moved_output(moving.name, name) for name in outputs.named()}
             outputs = outputs.moved({n: arrays[m] for n, m in again.items() if m in arrays})
-        for accumulator in accumulators:
-            accumulator.update(outputs, labels)
+        yield outputs, labels
         on_images(len(labels))

@@ -18,6 +18,7 @@ from edge_ood.scores import BoundHead
 __all__ = [
     "compared_images",
     "parity_images",
+    "probability_images",
     "ranging_input",
     "statistics_images",
     "with_images_back",
@@ -63,6 +64,27 @@ def statistics_images(request: Request, heads: Sequence[BoundHead]) -> tuple[Ima
         )
     first = halves_by_hash(with_hashes(request.calibration).hashes)
     return request.calibration.subset(first), request.calibration.subset(~first)
+
+
+def probability_images(request: Request, heads: Sequence[BoundHead]) -> tuple[str, ImageSet]:
+    """Labelled images that neither trained the classifier nor set a threshold, and their role.
+
+    They are validation images, or else calibration images that were held back from thresholds; the
+    role is `validation`, `calibration`, or empty where there are none.
+
+    Args:
+        request: Once it is settled which images are held back.
+        heads: Fitted.
+    """
+    if len(request.validation):
+        return "validation", request.validation
+    images = request.lent
+    if request.options.statistics == "calibration":
+        decided, thresholds_from = statistics_images(request, heads)
+        images = decided if len(thresholds_from) < len(request.calibration) else images
+    if images.labels is None or not len(images):
+        return "", ImageSet(())
+    return "calibration", images
 
 
 def ranging_input(request: Request) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from edge_ood.artifact.guarantee_text import guarantee_text
 from edge_ood.artifact.metadata import Metadata
+from edge_ood.artifact.probabilities_text import probabilities_text
 from edge_ood.files.output import page_path, report_path
 from edge_ood.files.plain_table import format_table
 from edge_ood.parity.comparison import Comparison
@@ -40,6 +41,7 @@ def attached_text(
         "between resizing by Pillow and in the graph",
         *_gradients(parity),
         guarantee_text(metadata),
+        probabilities_text(metadata),
         f"{report_path(path)}: the images on which each output is furthest off",
     ]
     if page_path(path).exists():

@@ -6,8 +6,10 @@ Rates are fractions in [0, 1].
 
     model       name of the artefact
     kind        of the row: `id`, the ID images; `files`, `synthetic` or `adversarial`, an OOD set;
-                `group`, macro means over OOD sets; `corrupted`, corrupted ID images
-    set         name of the OOD set, the group (`near`, `far` or `all`) or the corruption
+                `group`, macro means over OOD sets; `corrupted`, corrupted ID images; `shifted`,
+                ID images under other conditions; `full-spectrum`, an OOD set against these and
+                the ID images together
+    set         name of the OOD or shifted set, the group (`near`, `far` or `all`) or the corruption
     group       `near`, `far` or nothing, of an OOD set
     strength    1 (weak) to 5 (strong), of a corruption
     head        name of the score; what is not a score's own is repeated for each
@@ -15,17 +17,18 @@ Rates are fractions in [0, 1].
     n           images of the set; of a group, its sets
     seen        overlap: how many of them the artefact was made from, by role, such as `training=2`
     auroc, aupr_in, aupr_out, fpr95_id_positive, fpr95_ood_positive, detection_error
-                the set against the ID images
+                the set against the ID images, of `full-spectrum` against shifted ones too
     flagged     fraction of the set flagged by the artefact's own thresholds
-    accuracy    fraction of right predictions on the ID or the corrupted images
+    accuracy    fraction of right predictions on ID, shifted or corrupted images
     mean_max_probability, mean_max_probability_right, mean_max_probability_wrong
                 mean probability of the predicted class, over all, right and wrong predictions
     expected_calibration_error, rms_calibration_error
-                of that probability, on ID or corrupted images
+                of that probability, on ID, shifted or corrupted images
     realised_tpr, accepted_accuracy
-                fraction of the ID images accepted, and accuracy on these
+                fraction of the ID images accepted, and accuracy on these, or on the shifted ones
     misclassification_auroc, misclassification_aupr_right, misclassification_aupr_wrong
                 the score as a detector of wrong predictions on ID images
+    shifted     name of the shifted set, of `full-spectrum`
 
 Each rate has two more columns behind it, its name with `_low` and `_high`: its interval of
 confidence, where it has one.
@@ -40,8 +43,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from edge_ood.evaluation.results import ArtifactResult, IdResult, Interval, OodResult
+from edge_ood.evaluation.results import (
+    ArtifactResult,
+    IdResult,
+    Interval,
+    OodResult,
+    ShiftedResult,
+)
 from edge_ood.files.text import printable, without_formula
+from edge_ood.metrics.detection import PairMetrics
 
 if TYPE_CHECKING:
     from edge_ood.evaluation.evaluation import Evaluation
@@ -58,10 +68,15 @@ _RATES = (
     *("misclassification_aupr_right", "misclassification_aupr_wrong"),
 )
 
-COLUMNS = (*_ABOUT, *(f"{rate}{end}" for rate in _RATES for end in ("", "_low", "_high")))
+COLUMNS = (
+    *_ABOUT,
+    *(f"{rate}{end}" for rate in _RATES for end in ("", "_low", "_high")),
+    "shifted",
+)
 """Names and order, a public contract."""
 
 _OF_ID = tuple(rate for rate in _RATES if rate in IdResult.__dataclass_fields__)
+_OF_SHIFTED = tuple(rate for rate in _OF_ID if rate in ShiftedResult.__dataclass_fields__)
 _OF_HEAD = ("realised_tpr", "accepted_accuracy")
 _MISCLASSIFICATION = ("auroc", "aupr_right", "aupr_wrong")
 
@@ -98,6 +113,8 @@ def _rows(artifact: ArtifactResult) -> Iterator[Cells]:
             about = {"kind": "group", "set": name, "head": head, "n": len(group.sets)}
             yield about | _rates(asdict(group.metrics[head]), group.intervals.get(head, {}))
     yield from _corrupted_rows(artifact)
+    for name, shifted in artifact.shifted.items():
+        yield from _shifted_rows(artifact, name, shifted)
 
 
 def _corrupted_rows(artifact: ArtifactResult) -> Iterator[Cells]:
@@ -107,6 +124,33 @@ def _corrupted_rows(artifact: ArtifactResult) -> Iterator[Cells]:
                 by_head = {"flagged": result.flagged[head], "auroc": result.auroc[head]}
                 about = {"kind": "corrupted", "set": corruption.name, "head": head}
                 yield asdict(result) | by_head | about
+
+
+def _shifted_rows(artifact: ArtifactResult, name: str, result: ShiftedResult) -> Iterator[Cells]:
+    for head, on_shifted in result.heads.items():
+        yield {
+            "kind": "shifted",
+            "set": name,
+            "head": head,
+            "n": result.n,
+            "seen": _overlap(result.seen),
+            **_rates({rate: getattr(result, rate) for rate in _OF_SHIFTED}, result.intervals),
+            **_rates(
+                {rate: getattr(on_shifted, rate) for rate in ("flagged", "accepted_accuracy")},
+                on_shifted.intervals,
+            ),
+        }
+    for ood, found in result.full_spectrum.items():
+        of_set = artifact.ood[ood]
+        about = {"kind": "full-spectrum", "set": ood, "group": of_set.group, "n": of_set.n}
+        for head, pair in found.metrics.items():
+            rates = _rates(_ranking(pair), found.intervals.get(head, {}))
+            yield {**about, "head": head, "shifted": name, **rates}
+
+
+def _ranking(pair: PairMetrics) -> dict[str, float]:
+    """The rates of a pair of sets, without the counts."""
+    return {name: rate for name, rate in asdict(pair).items() if name in _RATES}
 
 
 def _id_row(result: IdResult, head: str) -> Cells:
@@ -127,10 +171,7 @@ def _id_row(result: IdResult, head: str) -> Cells:
 
 
 def _ood_row(result: OodResult, head: str) -> Cells:
-    pair = asdict(result.metrics[head])
-    rates = {name: pair[name] for name in _RATES if name in pair} | {
-        "flagged": result.flagged[head]
-    }
+    rates = _ranking(result.metrics[head]) | {"flagged": result.flagged[head]}
     return {
         "kind": result.kind,
         "group": result.group,

@@ -14,13 +14,20 @@ from edge_ood.evaluation.artifacts import OpenArtifact
 from edge_ood.evaluation.corrupted import measure_corruption
 from edge_ood.evaluation.evaluation import Evaluation
 from edge_ood.evaluation.intervals import AurocReplicates, with_intervals
-from edge_ood.evaluation.measure import group_results, measure_id, measure_ood, true_labels
+from edge_ood.evaluation.measure import (
+    group_results,
+    measure_id,
+    measure_ood,
+    measure_shifted,
+    true_labels,
+)
 from edge_ood.evaluation.pairs import pair_sentence
 from edge_ood.evaluation.plan import ID_SET, Plan, Task
 from edge_ood.evaluation.recommendation import deciding_groups, heads_with_gradient, recommend
 from edge_ood.evaluation.results import ArtifactResult, Bootstrap, CorruptionResult, Recommendation
 from edge_ood.evaluation.scored import Scored, score
 from edge_ood.files.text import valid_text
+from edge_ood.images.folders import ImageSet
 from edge_ood.images.splits import halves_by_hash
 
 __all__ = ["Answers", "measure_answers", "score_plan"]
@@ -36,12 +43,14 @@ class Answers:
         task: The artefact and its sets.
         inside: Answers for the ID images.
         outside: Answers for the images of each OOD set.
+        shifted: Answers for the images of each shifted set.
         corruptions: What it says about corrupted ID images.
     """
 
     task: Task
     inside: Scored
     outside: Mapping[str, Scored]
+    shifted: Mapping[str, Scored]
     corruptions: tuple[CorruptionResult, ...]
 
 
@@ -75,7 +84,8 @@ def measure_answers(
         plan: Artefacts and sets.
         answers: As `score_plan` gives them.
         bootstrap: How to make intervals, which takes most of the time.
-        on_set: Called after each OOD set of each artefact, to show progress.
+        on_set: Called after each of the plan's `n_comparisons`, to show progress, if `bootstrap`
+            has replicates.
     """
     measured = [_measure(one, plan, bootstrap, on_set) for one in answers]
     results = tuple(result for result, _ in measured)
@@ -122,15 +132,20 @@ def _with_pair(
 def _score(task: Task, plan: Plan, batch_size: int, on_image: Callable[[], None]) -> Answers:
     scorer = task.artifact.scorer
     run = partial(score, scorer, batch_size=batch_size, on_image=on_image)
-    inside = run(plan.id_images)
+
+    def known(images: ImageSet) -> Scored:
+        return replace(run(images), labels=true_labels(images, scorer.metadata.classes))
+
+    inside = known(plan.id_images)
     outside = {name: run(images) for name, images in task.ood.items()}
+    shifted = {name: known(images) for name, images in plan.shifted_images.items()}
     corruptions = tuple(
         measure_corruption(
             corrupted, scorer, plan.id_images, inside, batch_size=batch_size, on_image=on_image
         )
         for corrupted in plan.corrupted
     )
-    return Answers(task, inside, outside, corruptions)
+    return Answers(task, inside, outside, shifted, corruptions)
 
 
 def _measure(
@@ -138,12 +153,16 @@ def _measure(
 ) -> tuple[ArtifactResult, AurocReplicates]:
     task, artifact, inside = answers.task, answers.task.artifact, answers.inside
     metadata = artifact.scorer.metadata
-    labels = true_labels(plan.id_images, metadata.classes)
     ood = {}
     for name, outside in answers.outside.items():
         given, overlap = plan.ood[name], task.overlap_counts(name)
         found = measure_ood(inside, outside, group=given.group, kind=given.kind, overlap=overlap)
         ood[name] = replace(found, source=valid_text(str(given.source)))
+    shifted = {}
+    for name, scored in answers.shifted.items():
+        source, overlap = valid_text(str(plan.shifted[name].source)), task.overlap_counts(name)
+        moved = measure_shifted(inside, scored, answers.outside, overlap=overlap)
+        shifted[name] = replace(moved, source=source)
     result = ArtifactResult(
         name=artifact.name,
         path=artifact.path,
@@ -154,12 +173,16 @@ def _measure(
         primary=metadata.primary,
         alpha=_guaranteed_rate(artifact),
         objective=str(artifact.objective),
-        id=measure_id(inside, labels, artifact.thresholds, overlap=task.overlap_counts(ID_SET)),
+        id=measure_id(inside, artifact.thresholds, overlap=task.overlap_counts(ID_SET)),
         ood=ood,
         groups=group_results(ood),
         corruptions=answers.corruptions,
+        shifted=shifted,
+        temperature=metadata.temperature,
     )
-    return with_intervals(result, inside, labels, answers.outside, bootstrap, on_set=on_set)
+    return with_intervals(
+        result, inside, answers.outside, answers.shifted, bootstrap=bootstrap, on_set=on_set
+    )
 
 
 def _guaranteed_rate(artifact: OpenArtifact) -> float:

@@ -2,7 +2,8 @@
 
 - Shares of images (accuracy, realised TPR, flagged): Clopper-Pearson, exact.
 - Ranking metrics, mean probabilities and means over sets: bootstrap, on the logit scale. The images
-  of a set are drawn alike for all heads and artefacts, ID images also for all OOD sets.
+  of a set are drawn alike for all heads and artefacts, ID images also for all OOD sets. Where ID
+  and shifted images are one set, each are drawn by themselves.
 - FPR95: quantiles of the same replicates. It jumps where scores lie apart, and a deviation of that
   size says nothing on the logit scale near 0.
 - No ranking metric has less than `edge_ood.metrics.exact_intervals.ranking_bounds`, such as at
@@ -15,33 +16,38 @@ interval is not in a mapping.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from statistics import fmean
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ood.evaluation.compared import (
+    Bounds,
+    Compared,
+    compare,
+    intervals_of,
+    mean_intervals,
+    sampled,
+    wider,
+)
 from edge_ood.evaluation.plan import ID_SET
 from edge_ood.evaluation.results import (
     ArtifactResult,
     Bootstrap,
-    GroupMetrics,
     HeadOnId,
     IdResult,
     Interval,
-    OodResult,
+    ShiftedResult,
 )
 from edge_ood.evaluation.scored import Scored
 from edge_ood.metrics.bootstrap import (
-    Resamples,
     logit_interval,
     mean_replicates,
     misclassification_replicates,
-    pair_replicates,
-    percentile_interval,
 )
 from edge_ood.metrics.exact_intervals import clopper_pearson, ranking_bounds
+from edge_ood.metrics.resamples import Draws, Resamples, Strata
 from edge_ood.threads import ordered_map
 
 __all__ = ["AurocReplicates", "with_intervals"]
@@ -49,179 +55,173 @@ __all__ = ["AurocReplicates", "with_intervals"]
 AurocReplicates = Mapping[str, Mapping[str, NDArray[np.float64]]]
 """Replicates (B,) of AUROC by OOD set and head."""
 
-Bounds = tuple[float, float]
-
-_MOST = {"detection_error": 0.5}
-"""Rates that cannot be as large as 1, by name."""
-
+_UNKNOWN: Bounds = (math.nan, math.nan)
 _OF_WRONG_AGAINST_RIGHT = {"auroc": "auroc", "aupr_right": "aupr_in", "aupr_wrong": "aupr_out"}
 
 
 def with_intervals(
     artifact: ArtifactResult,
     inside: Scored,
-    labels: NDArray[np.int64] | None,
     outside: Mapping[str, Scored],
-    bootstrap: Bootstrap,
+    shifted: Mapping[str, Scored],
     *,
+    bootstrap: Bootstrap,
     on_set: Callable[[], None] = lambda: None,
 ) -> tuple[ArtifactResult, AurocReplicates]:
     """The results of one artefact with all intervals, and what it is compared by.
 
     Args:
         artifact: As measured, without intervals.
-        inside: What the artefact says about the N ID images.
-        labels: Their classes (N,) as indices into the artefact's; None without labels.
+        inside: What the artefact says about the ID images.
         outside: What it says about each OOD set.
+        shifted: What it says about each shifted set.
         bootstrap: With 0 replicates there are no intervals.
-        on_set: Called after each OOD set, to show progress.
+        on_set: Called after each OOD set, and after each with each shifted set, to show progress.
     """
     if not bootstrap.replicates:
         return artifact, {}
-    id_draws = _draws(ID_SET, inside, bootstrap)
+    drawn = _Drawn.of(inside, outside, shifted, bootstrap)
+    pairs = [(name, known) for known in (ID_SET, *shifted) for name in outside]
     # Side by side: most of it is NumPy on large arrays, which lets other threads run.
-    compared = ordered_map(
-        lambda name: _compared(
-            artifact.ood[name],
-            inside,
-            outside[name],
-            id_draws,
-            _draws(name, outside[name], bootstrap),
-        ),
-        artifact.ood,
-        ahead=1,
-    )
+    compared = ordered_map(lambda pair: drawn.compare(artifact, *pair), pairs, ahead=1)
     sets = {}
-    for name, one in zip(artifact.ood, compared, strict=True):
-        sets[name] = one
+    for pair, one in zip(pairs, compared, strict=True):
+        sets[pair] = one
         on_set()
     level = bootstrap.level
+    alone = {name: sets[name, ID_SET] for name in outside}
     measured = replace(
         artifact,
-        id=_on_id(artifact.id, inside, labels, id_draws, level),
+        id=_on_id(artifact.id, inside, drawn.draws[ID_SET], level),
         ood={
-            name: replace(result, intervals=_mean_intervals([sets[name]], level))
+            name: replace(result, intervals=mean_intervals([alone[name]], level))
             for name, result in artifact.ood.items()
         },
         groups={
             name: replace(
-                group, intervals=_mean_intervals([sets[member] for member in group.sets], level)
+                group, intervals=mean_intervals([alone[member] for member in group.sets], level)
             )
             for name, group in artifact.groups.items()
         },
+        shifted={
+            known: replace(
+                _on_shifted(result, shifted[known], drawn.draws[known], level),
+                full_spectrum={
+                    name: replace(pair, intervals=mean_intervals([sets[name, known]], level))
+                    for name, pair in result.full_spectrum.items()
+                },
+            )
+            for known, result in artifact.shifted.items()
+        },
     )
     aurocs = {
-        name: {head: rates["auroc"] for head, rates in compared.replicates.items()}
-        for name, compared in sets.items()
+        name: {head: rates["auroc"] for head, rates in one.replicates.items()}
+        for name, one in alone.items()
     }
     return measured, aurocs
 
 
 @dataclass(frozen=True)
-class _Compared:
-    """One OOD set against the ID images: its rates, and replicates (B,) by head and rate."""
+class _Drawn:
+    """Answers for all images, and how each set is drawn, by name of the set."""
 
-    result: OodResult
-    n_id: int
-    replicates: Mapping[str, Mapping[str, NDArray[np.float64]]]
+    scored: Mapping[str, Scored]
+    draws: Mapping[str, Resamples]
 
-    def rate(self, head: str, name: str) -> float:
-        if name == "flagged":
-            return self.result.flagged[head]
-        return float(getattr(self.result.metrics[head], name))
+    @classmethod
+    def of(
+        cls,
+        inside: Scored,
+        outside: Mapping[str, Scored],
+        shifted: Mapping[str, Scored],
+        bootstrap: Bootstrap,
+    ) -> "_Drawn":
+        scored = {ID_SET: inside, **outside, **shifted}
+        count, seed = bootstrap.replicates, bootstrap.seed
+        return cls(scored, {n: Resamples(n, len(s), count, seed) for n, s in scored.items()})
 
-    def sampled(self, head: str, name: str, level: float) -> Bounds:
-        return _sampled(name, self.rate(head, name), self.replicates[head][name], level)
-
-    def bounds(self, head: str, name: str, level: float) -> Bounds:
-        rate, n = self.rate(head, name), self.result.n
-        if name == "flagged":
-            return clopper_pearson(round(rate * n), n, level)
-        least = ranking_bounds(name, rate, n_id=self.n_id, n_ood=n, level=level)
-        return _wider(self.sampled(head, name, level), least)
-
-
-def _draws(name: str, scored: Scored, bootstrap: Bootstrap) -> Resamples:
-    return Resamples(name, len(scored), bootstrap.replicates, bootstrap.seed)
-
-
-def _compared(
-    result: OodResult, inside: Scored, outside: Scored, id_draws: Resamples, ood_draws: Resamples
-) -> _Compared:
-    pairs = {head: (inside.scores[head], outside.scores[head]) for head in result.metrics}
-    ranked = pair_replicates(pairs, id_draws, ood_draws)
-    everything = np.ones(len(outside), np.bool_)
-    flags = {head: (outside.decisions[head], everything) for head in pairs}
-    flagged = mean_replicates(flags, ood_draws)
-    replicates = {head: {**ranked[head], "flagged": flagged[head]} for head in pairs}
-    return _Compared(result, len(inside), replicates)
+    def compare(self, artifact: ArtifactResult, name: str, known: str) -> Compared:
+        """An OOD set against the ID images, together with those of a shifted set if it is one."""
+        inside, outside = self.scored[ID_SET], self.scored[name]
+        if known == ID_SET:
+            metrics, scores = artifact.ood[name].metrics, inside.scores
+            decisions = outside.decisions
+            id_draws: Draws = self.draws[ID_SET]
+        else:
+            metrics = artifact.shifted[known].full_spectrum[name].metrics
+            scores, decisions = inside.scores_with(self.scored[known]), {}
+            id_draws = Strata((self.draws[ID_SET], self.draws[known]))
+        pairs = {head: (scores[head], outside.scores[head]) for head in metrics}
+        return compare(metrics, pairs, id_draws, self.draws[name], decisions=decisions)
 
 
-def _mean_intervals(sets: Sequence[_Compared], level: float) -> dict[str, dict[str, Interval]]:
-    """By head and rate, of the mean over sets; a single set is its own mean."""
-    names = [field.name for field in fields(GroupMetrics)]
-    return {
-        head: _intervals((name, _mean_bounds(sets, head, name, level)) for name in names)
-        for head in sets[0].replicates
-    }
-
-
-def _mean_bounds(sets: Sequence[_Compared], head: str, name: str, level: float) -> Bounds:
-    if len(sets) == 1:
-        return sets[0].bounds(head, name, level)
-    rate = fmean(one.rate(head, name) for one in sets)
-    means = np.mean([one.replicates[head][name] for one in sets], axis=0)
-    sampled = np.array([one.sampled(head, name, level) for one in sets])
-    least = np.array([one.bounds(head, name, level) for one in sets])
-    below, above = np.maximum((sampled - least) * (1, -1), 0).mean(axis=0)
-    low, high = _sampled(name, rate, means, level)
-    return max(low - below, 0.0), min(high + above, _MOST.get(name, 1.0))
-
-
-def _on_id(
-    result: IdResult,
-    inside: Scored,
-    labels: NDArray[np.int64] | None,
-    id_draws: Resamples,
-    level: float,
-) -> IdResult:
-    bounds: dict[str, Bounds] = {}
+def _on_id(result: IdResult, inside: Scored, draws: Resamples, level: float) -> IdResult:
     among = {"mean_max_probability": np.ones(len(inside), np.bool_)}
-    is_right = None
-    if labels is not None:
-        is_right = inside.label_index == labels
-        bounds["accuracy"] = clopper_pearson(int(is_right.sum()), len(inside), level)
-        among["mean_max_probability_right"] = is_right
-        among["mean_max_probability_wrong"] = ~is_right
-    means = mean_replicates(
-        {name: (inside.confidence, mask) for name, mask in among.items()}, id_draws
-    )
-    for name, replicates in means.items():
-        bounds[name] = logit_interval(getattr(result, name), replicates, level)
+    if inside.is_right is not None:
+        among["mean_max_probability_right"] = inside.is_right
+        among["mean_max_probability_wrong"] = ~inside.is_right
     heads = {
         head: replace(
             on_id,
-            intervals=_intervals(
+            intervals=intervals_of(
                 [
-                    *_of_decisions(inside.decisions[head], is_right, level),
-                    *_of_mistakes(on_id, inside.scores[head], is_right, id_draws, level),
+                    ("realised_tpr", _share(~inside.decisions[head], level)),
+                    ("accepted_accuracy", _accepted(inside, head, level)),
+                    *_of_mistakes(on_id, inside.scores[head], inside.is_right, draws, level),
                 ]
             ),
         )
         for head, on_id in result.heads.items()
     }
-    return replace(result, intervals=_intervals(bounds.items()), heads=heads)
+    return replace(
+        result, intervals=_of_classifier(result, inside, among, draws, level), heads=heads
+    )
 
 
-def _of_decisions(
-    is_ood: NDArray[np.bool_], is_right: NDArray[np.bool_] | None, level: float
-) -> list[tuple[str, Bounds]]:
-    n_accepted = int((~is_ood).sum())
-    bounds = [("realised_tpr", clopper_pearson(n_accepted, len(is_ood), level))]
-    if is_right is not None and n_accepted:
-        n_right = int(is_right[~is_ood].sum())
-        bounds.append(("accepted_accuracy", clopper_pearson(n_right, n_accepted, level)))
-    return bounds
+def _on_shifted(
+    result: ShiftedResult, shifted: Scored, draws: Resamples, level: float
+) -> ShiftedResult:
+    among = {"mean_max_probability": np.ones(len(shifted), np.bool_)}
+    heads = {
+        head: replace(
+            on_shifted,
+            intervals=intervals_of(
+                [
+                    ("flagged", _share(shifted.decisions[head], level)),
+                    ("accepted_accuracy", _accepted(shifted, head, level)),
+                ]
+            ),
+        )
+        for head, on_shifted in result.heads.items()
+    }
+    intervals = _of_classifier(result, shifted, among, draws, level)
+    return replace(result, intervals=intervals, heads=heads)
+
+
+def _of_classifier(
+    result: IdResult | ShiftedResult,
+    scored: Scored,
+    among: Mapping[str, NDArray[np.bool_]],
+    draws: Resamples,
+    level: float,
+) -> dict[str, Interval]:
+    """Of the accuracy, and of mean probabilities over some of the images, by name."""
+    accuracy = _UNKNOWN if scored.is_right is None else _share(scored.is_right, level)
+    means = mean_replicates({n: (scored.confidence, mask) for n, mask in among.items()}, draws)
+    rates = [(n, logit_interval(getattr(result, n), drawn, level)) for n, drawn in means.items()]
+    return intervals_of([("accuracy", accuracy), *rates])
+
+
+def _share(marks: NDArray[np.bool_], level: float) -> Bounds:
+    """Of the fraction of images that are marked; NaN of none."""
+    return clopper_pearson(int(marks.sum()), len(marks), level) if len(marks) else _UNKNOWN
+
+
+def _accepted(scored: Scored, head: str, level: float) -> Bounds:
+    """Of the accuracy on what a head accepts; NaN without labels or acceptance."""
+    if scored.is_right is None:
+        return _UNKNOWN
+    return _share(scored.is_right[~scored.decisions[head]], level)
 
 
 def _of_mistakes(
@@ -238,22 +238,5 @@ def _of_mistakes(
     for name, replicates in misclassification_replicates(scores, is_right, id_draws).items():
         rate, kind = getattr(found, name), _OF_WRONG_AGAINST_RIGHT[name]
         least = ranking_bounds(kind, rate, n_id=found.n_right, n_ood=found.n_wrong, level=level)
-        bounds.append((name, _wider(_sampled(kind, rate, replicates, level), least)))
+        bounds.append((name, wider(sampled(kind, rate, replicates, level), least)))
     return bounds
-
-
-def _sampled(name: str, rate: float, replicates: NDArray[np.float64], level: float) -> Bounds:
-    if name.startswith("fpr95") or rate in (0, 1):
-        return percentile_interval(replicates, level)
-    low, high = logit_interval(rate, replicates, level)
-    return low, min(high, _MOST.get(name, high))
-
-
-def _wider(sampled: Bounds, least: Bounds | None) -> Bounds:
-    """Whatever reaches farther; NaN without enough replicates."""
-    ends = np.array([sampled, least or sampled])
-    return float(ends[:, 0].min()), float(ends[:, 1].max())
-
-
-def _intervals(bounds: Iterable[tuple[str, Bounds]]) -> dict[str, Interval]:
-    return {name: Interval(*ends) for name, ends in bounds if not math.isnan(sum(ends))}

@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 from edge_ood.evaluation.curves import histogram, pvalue_curve, threshold_curve
 from edge_ood.evaluation.results import (
     ClassAlarms,
+    FullSpectrum,
     GroupMetrics,
     GroupResult,
     HeadOnId,
+    HeadOnShifted,
     IdResult,
     OodResult,
     Reliability,
+    ShiftedResult,
 )
 from edge_ood.evaluation.scored import Scored
 from edge_ood.images.class_names import class_positions
@@ -24,7 +27,7 @@ from edge_ood.images.folders import ImageSet
 from edge_ood.metrics import classification, detection
 from edge_ood.metrics.detection import Misclassification
 
-__all__ = ["group_results", "measure_id", "measure_ood", "true_labels"]
+__all__ = ["group_results", "measure_id", "measure_ood", "measure_shifted", "true_labels"]
 
 _EXAMPLES = 12
 _UNKNOWN = -1
@@ -46,17 +49,12 @@ def true_labels(images: ImageSet, classes: Sequence[str]) -> NDArray[np.int64] |
 
 
 def measure_id(
-    scored: Scored,
-    labels: NDArray[np.int64] | None,
-    thresholds: Mapping[str, tuple[float, ...]],
-    *,
-    overlap: Mapping[str, int],
+    scored: Scored, thresholds: Mapping[str, tuple[float, ...]], *, overlap: Mapping[str, int]
 ) -> IdResult:
     """Everything that needs no OOD set, without intervals.
 
     Args:
-        scored: What the artefact says about N ID images.
-        labels: Their classes (N,) as indices into the artefact's; None without labels.
+        scored: What the artefact says about the ID images.
         thresholds: By head, of each of the K predicted classes.
         overlap: By role, how many of them the artefact was made from.
     """
@@ -72,12 +70,13 @@ def measure_id(
         rms_calibration_error=math.nan,
         reliability=Reliability(),
         intervals={},
-        heads={h: _head_on_id(scored, h, labels, thresholds[h]) for h in scored.scores},
+        heads={h: _head_on_id(scored, h, thresholds[h]) for h in scored.scores},
     )
-    if labels is None:
+    confidence, is_right = scored.confidence, scored.is_right
+    if is_right is None:
         return unlabelled
-    confidence, is_right = scored.confidence, scored.label_index == labels
     bins = classification.reliability(confidence, is_right)
+    before = confidence if scored.confidence_before is None else scored.confidence_before
     return replace(
         unlabelled,
         is_labelled=True,
@@ -86,6 +85,7 @@ def measure_id(
         mean_max_probability_wrong=_mean(confidence[~is_right]),
         expected_calibration_error=classification.expected_calibration_error(confidence, is_right),
         rms_calibration_error=classification.rms_calibration_error(confidence, is_right),
+        calibration_error_before=classification.expected_calibration_error(before, is_right),
         reliability=Reliability(*(tuple(column.tolist()) for column in bins)),
     )
 
@@ -117,6 +117,42 @@ def measure_ood(
     )
 
 
+def measure_shifted(
+    inside: Scored,
+    shifted: Scored,
+    outside: Mapping[str, Scored],
+    *,
+    overlap: Mapping[str, int],
+) -> ShiftedResult:
+    """One shifted set, alone and with the ID images against each OOD set, without intervals.
+
+    Args:
+        inside: What the artefact says about the ID images.
+        shifted: What it says about the shifted images.
+        outside: What it says about each OOD set.
+        overlap: By role, how many of the shifted images the artefact was made from.
+    """
+    is_right = shifted.is_right
+    known = inside.scores_with(shifted)
+    accuracy = error = math.nan
+    if is_right is not None:
+        accuracy = classification.accuracy(is_right)
+        error = classification.expected_calibration_error(shifted.confidence, is_right)
+    return ShiftedResult(
+        n=len(shifted),
+        is_labelled=is_right is not None,
+        seen=overlap,
+        accuracy=accuracy,
+        mean_max_probability=float(shifted.confidence.mean()),
+        expected_calibration_error=error,
+        heads={head: _head_on_shifted(shifted, head) for head in known},
+        full_spectrum={
+            name: FullSpectrum({h: detection.pair_metrics(known[h], s.scores[h]) for h in known})
+            for name, s in outside.items()
+        },
+    )
+
+
 def group_results(ood: Mapping[str, OodResult]) -> dict[str, GroupResult]:
     """Macro means over the near sets, the far sets and all sets, as far as there are such."""
     members = {
@@ -143,38 +179,40 @@ def _macro_mean(results: Sequence[OodResult], head: str) -> GroupMetrics:
     return GroupMetrics(**{name: fmean(row[name] for row in rows) for name in names})
 
 
-def _head_on_id(
-    scored: Scored,
-    head: str,
-    labels: NDArray[np.int64] | None,
-    thresholds: tuple[float, ...],
-) -> HeadOnId:
-    is_ood = scored.decisions[head]
-    tpr = detection.realised_tpr(is_ood)
-    accepted_accuracy = math.nan
+def _head_on_id(scored: Scored, head: str, thresholds: tuple[float, ...]) -> HeadOnId:
+    is_ood, is_right = scored.decisions[head], scored.is_right
     misclassified = Misclassification(0, 0, math.nan, math.nan, math.nan)
-    names: list[str] = []
-    if labels is not None:
-        is_right = scored.label_index == labels
-        accepted_accuracy = classification.accuracy(is_right[~is_ood]) if tpr > 0 else math.nan
+    if is_right is not None:
         misclassified = detection.misclassification(scored.scores[head], is_right)
-        names = [scored.classes[label] for label in labels]
     return HeadOnId(
-        realised_tpr=tpr,
-        accepted_accuracy=accepted_accuracy,
+        realised_tpr=detection.realised_tpr(is_ood),
+        accepted_accuracy=_accepted_accuracy(scored, head),
         misclassification=misclassified,
         thresholds=thresholds,
-        classes=_class_alarms(scored, is_ood, labels),
+        classes=_class_alarms(scored, is_ood),
         pvalues=pvalue_curve(scored.pvalues[head]),
-        suspicious=scored.examples(head, _EXAMPLES, largest=True, true_labels=names),
+        suspicious=scored.examples(head, _EXAMPLES, largest=True),
     )
 
 
-def _class_alarms(
-    scored: Scored, is_ood: NDArray[np.bool_], labels: NDArray[np.int64] | None
-) -> tuple[ClassAlarms, ...]:
-    nobody = np.empty(0, np.int64)
-    n_true, flagged_true = _by_class(scored, nobody if labels is None else labels, is_ood)
+def _head_on_shifted(scored: Scored, head: str) -> HeadOnShifted:
+    return HeadOnShifted(
+        flagged=float(scored.decisions[head].mean()),
+        accepted_accuracy=_accepted_accuracy(scored, head),
+        suspicious=scored.examples(head, _EXAMPLES, largest=True),
+    )
+
+
+def _accepted_accuracy(scored: Scored, head: str) -> float:
+    accepted, is_right = ~scored.decisions[head], scored.is_right
+    if is_right is None or not accepted.any():
+        return math.nan
+    return classification.accuracy(is_right[accepted])
+
+
+def _class_alarms(scored: Scored, is_ood: NDArray[np.bool_]) -> tuple[ClassAlarms, ...]:
+    labels = np.empty(0, np.int64) if scored.labels is None else scored.labels
+    n_true, flagged_true = _by_class(scored, labels, is_ood)
     n_predicted, flagged_predicted = _by_class(scored, scored.label_index, is_ood)
     columns = (scored.classes, n_true, flagged_true, n_predicted, flagged_predicted)
     return tuple(ClassAlarms(*row) for row in zip(*columns, strict=True))

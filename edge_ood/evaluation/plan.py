@@ -14,6 +14,7 @@ from edge_ood.evaluation.overlap import Overlap, find_overlap, refuse_overlap
 from edge_ood.evaluation.scored import index_of
 from edge_ood.evaluation.sets import OodSet, SyntheticImages
 from edge_ood.evaluation.shared_images import warn_of_shared_images
+from edge_ood.evaluation.shifted import ShiftedSet
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.reading import with_hashes
 
@@ -52,6 +53,8 @@ class Plan:
         id_folder: The folder of ID images, as it was given.
         id_images: The ID images.
         ood: The OOD sets by name.
+        shifted: The shifted sets by name.
+        shifted_images: Theirs, the same files for every artefact.
         tasks: One for each artefact.
         corrupted: Corruptions of the ID images.
         allowed_overlap: Whether images that an artefact was made from were let in on demand.
@@ -60,6 +63,8 @@ class Plan:
     id_folder: str
     id_images: ImageSet
     ood: Mapping[str, OodSet]
+    shifted: Mapping[str, ShiftedSet]
+    shifted_images: Mapping[str, ImageSet]
     tasks: tuple[Task, ...]
     corrupted: tuple[CorruptedSet, ...]
     allowed_overlap: bool
@@ -68,6 +73,11 @@ class Plan:
     def n_images(self) -> int:
         """Images to score, each as often as there are artefacts that score it."""
         return sum(task.n_images for task in self.tasks)
+
+    @property
+    def n_comparisons(self) -> int:
+        """OOD sets to compare with ID images, alone and together with each shifted set."""
+        return len(self.tasks) * len(self.ood) * (1 + len(self.shifted))
 
     def synthetic_image(self, place: int, name: str, image: str) -> NDArray[np.uint8] | None:
         """Pixels (S, S, 3) of a synthetic image, as made for one artefact.
@@ -88,7 +98,7 @@ def plan_evaluation(
     artifacts: Sequence[OpenArtifact],
     id_folder: str,
     id_images: ImageSet,
-    sets: Sequence[OodSet],
+    sets: Sequence[OodSet | ShiftedSet],
     *,
     corrupted: Sequence[CorruptedSet] = (),
     allow_overlap: bool = False,
@@ -101,34 +111,58 @@ def plan_evaluation(
         artifacts: One or more.
         id_folder: Where the ID images are, as it was given.
         id_images: The ID images; labels are used by the artefacts that have their classes.
-        sets: The OOD sets; labels are ignored.
+        sets: The OOD sets, whose labels are ignored, and the shifted sets.
         corrupted: Corruptions of the ID images.
         allow_overlap: Let in images that an artefact was made from.
 
     Raises:
         ArtifactError, ExportError, InputError: If images cannot be made for an artefact.
-        DataError: If a set is empty, a file cannot be read, or an artefact was made from a test
-            image; see `refuse_overlap`.
+        DataError: If a set is empty, a file cannot be read, an artefact was made from a test image
+            (see `refuse_overlap`), or a folder of a shifted set is no class.
     """
     id_images = with_hashes(id_images)
     first = artifacts[0]
-    files = {s.name: with_hashes(_files(s, first, id_images)) for s in sets if s.kind == "files"}
-    everything = {ID_SET: id_images, **files}
+    shifted = {s.name: s for s in sets if isinstance(s, ShiftedSet)}
+    ood = {s.name: s for s in sets if not isinstance(s, ShiftedSet)}
+    files = {
+        name: with_hashes(_files(s, first, id_images))
+        for name, s in ood.items()
+        if s.kind == "files"
+    }
+    moved = {name: with_hashes(s.images(artifacts)) for name, s in shifted.items()}
+    everything = {ID_SET: id_images, **files, **moved}
     for name, images in everything.items():
         if not len(images):
             raise DataError(f"set {name or 'ID'!r} has no images, expected at least one")
     found = [(artifact, find_overlap(artifact, everything)) for artifact in artifacts]
     refuse_overlap(found, allowed=allow_overlap)
-    warn_of_shared_images(everything)
+    warn_of_shared_images(
+        {
+            "the ID set": id_images,
+            **{f"the OOD set {name!r}": images for name, images in files.items()},
+            **{f"the shifted set {name!r}": images for name, images in moved.items()},
+        }
+    )
     tasks = []
     for artifact, overlap in found:
-        made = {s.name: s.images(artifact.scorer, id_images) for s in sets if s.name not in files}
-        ood = {s.name: files[s.name] if s.name in files else made[s.name] for s in sets}
+        of_set = {
+            name: files[name] if name in files else s.images(artifact.scorer, id_images)
+            for name, s in ood.items()
+        }
         n_corrupted = [len(c.images(artifact.scorer, id_images, STRENGTHS[0])) for c in corrupted]
-        n_images = len(id_images) + sum(map(len, ood.values())) + len(STRENGTHS) * sum(n_corrupted)
-        tasks.append(Task(artifact, ood, overlap, n_images))
-    by_name = {s.name: s for s in sets}
-    return Plan(id_folder, id_images, by_name, tuple(tasks), tuple(corrupted), allow_overlap)
+        n_images = sum(map(len, (id_images, *of_set.values(), *moved.values())))
+        n_images += len(STRENGTHS) * sum(n_corrupted)
+        tasks.append(Task(artifact, of_set, overlap, n_images))
+    return Plan(
+        id_folder=id_folder,
+        id_images=id_images,
+        ood=ood,
+        shifted=shifted,
+        shifted_images=moved,
+        tasks=tuple(tasks),
+        corrupted=tuple(corrupted),
+        allowed_overlap=allow_overlap,
+    )
 
 
 def _files(ood: OodSet, artifact: OpenArtifact, id_images: ImageSet) -> ImageSet:

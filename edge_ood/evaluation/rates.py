@@ -1,13 +1,15 @@
 """Rates and their intervals in tables of text."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+
+from edge_ood.files.plain_table import format_table
 
 if TYPE_CHECKING:
     from edge_ood.evaluation.results import Interval
 
-__all__ = ["percent", "percent_range", "rate_rows"]
+__all__ = ["heads_table", "percent", "percent_range", "rate_rows"]
 
 
 def percent(rate: float) -> str:
@@ -45,3 +47,32 @@ def rate_rows(
         cells = ("" if interval is None else percent_range(interval) for interval in intervals)
         rows.append((f"  {100 * level:.4g} %", *[""] * (len(title) - 1), *cells))
     return rows
+
+
+def heads_table(
+    primary: str,
+    columns: Mapping[str, str],
+    rates: Mapping[str, Mapping[str, float]],
+    intervals: "Mapping[str, Mapping[str, Interval]]",
+    level: float,
+) -> str:
+    """One row per head, below it one with its intervals where there are any.
+
+    Args:
+        primary: The head that is marked.
+        columns: Headings by the name of a rate.
+        rates: By head and name.
+        intervals: By head and name.
+        level: Confidence of the intervals.
+    """
+    rows = []
+    for head, of_head in rates.items():
+        marked = f"{head} *" if head == primary else head
+        found = intervals.get(head, {})
+        rows += rate_rows(
+            (marked,),
+            [of_head[name] for name in columns],
+            [found.get(name) for name in columns],
+            level=level,
+        )
+    return format_table(("head", *columns.values()), rows)

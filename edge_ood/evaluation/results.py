@@ -6,6 +6,9 @@
     |  |  `- HeadOnId                   one score head on them
     |  |- OodResult                     one OOD set against the ID images
     |  |- GroupResult                   means over the near, the far and all OOD sets
+    |  |- ShiftedResult                 images of the classes under other conditions
+    |  |  |- HeadOnShifted              one score head on them
+    |  |  `- FullSpectrum               with the ID images, against one OOD set
     |  `- CorruptionResult              the ID images after one corruption, at five strengths
     `- Recommendation                   the head (and artefact) to take, in sentences
 
@@ -17,9 +20,11 @@ hold: `models` and `model` for artefacts, `seen` and `allowed_seen` for the over
 with those an artefact was made from. They stay, because programs read them.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from edge_ood.evaluation.shifted_results import FullSpectrum, HeadOnShifted, ShiftedResult
 from edge_ood.evaluation.values import (
     Bootstrap,
     ClassAlarms,
@@ -42,9 +47,11 @@ __all__ = [
     "CorruptedResult",
     "CorruptionResult",
     "Example",
+    "FullSpectrum",
     "GroupMetrics",
     "GroupResult",
     "HeadOnId",
+    "HeadOnShifted",
     "Histogram",
     "IdResult",
     "Interval",
@@ -53,6 +60,7 @@ __all__ = [
     "Recommendation",
     "Reliability",
     "Rival",
+    "ShiftedResult",
     "ThresholdCurve",
 ]
 
@@ -99,6 +107,8 @@ class IdResult:
         reliability: The bins of the calibration error; empty without labels.
         intervals: Of the rates above.
         heads: By head.
+        calibration_error_before: The expected calibration error at temperature 1, where the
+            artefact's probabilities have another; NaN without labels.
     """
 
     n: int
@@ -113,6 +123,7 @@ class IdResult:
     reliability: Reliability
     intervals: Mapping[str, Interval]
     heads: Mapping[str, HeadOnId]
+    calibration_error_before: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -213,6 +224,8 @@ class ArtifactResult:
         ood: By name of the OOD set.
         groups: `near`, `far` and `all` (every OOD set), as far as they have sets.
         corruptions: In the order asked for.
+        shifted: By name of the shifted set.
+        temperature: Of its class probabilities, `softmax(logits / temperature)`.
     """
 
     name: str
@@ -228,6 +241,8 @@ class ArtifactResult:
     ood: Mapping[str, OodResult]
     groups: Mapping[str, GroupResult] = field(default_factory=dict)
     corruptions: tuple[CorruptionResult, ...] = ()
+    shifted: Mapping[str, ShiftedResult] = field(default_factory=dict)
+    temperature: float = 1.0
 
     @property
     def distinct_groups(self) -> tuple[str, ...]:

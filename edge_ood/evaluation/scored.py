@@ -28,10 +28,12 @@ class Scored:
         names: N paths as in score tables; `#` and the index for images that are no files.
         classes: K class names of the artefact.
         label_index: int64 (N,), the predicted class.
-        confidence: float64 (N,), probability of the predicted class.
+        confidence: float64 (N,), probability of the predicted class, at the artefact's temperature.
         scores: float32 (N,) by head; larger is more out-of-distribution.
         pvalues: float32 (N,) by head.
         decisions: bool (N,) by head.
+        confidence_before: float64 (N,), the same at temperature 1; None where that is it.
+        labels: int64 (N,), the true classes as indices into `classes`; None where one is unknown.
     """
 
     names: Sequence[str]
@@ -41,27 +43,32 @@ class Scored:
     scores: Mapping[str, NDArray[np.float32]]
     pvalues: Mapping[str, NDArray[np.float32]]
     decisions: Mapping[str, NDArray[np.bool_]]
+    confidence_before: NDArray[np.float64] | None = None
+    labels: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.label_index)
 
-    def examples(
-        self,
-        head: str,
-        count: int,
-        *,
-        largest: bool,
-        true_labels: Sequence[str] = (),
-    ) -> tuple[Example, ...]:
+    @property
+    def is_right(self) -> NDArray[np.bool_] | None:
+        """Whether the predicted class is the true one (N,); None without labels."""
+        return None if self.labels is None else np.asarray(self.label_index == self.labels)
+
+    def scores_with(self, others: "Scored") -> dict[str, NDArray[np.float32]]:
+        """By head, the scores of these images and then of others."""
+        return {
+            head: np.concatenate([own, others.scores[head]]) for head, own in self.scores.items()
+        }
+
+    def examples(self, head: str, count: int, *, largest: bool) -> tuple[Example, ...]:
         """The images with the largest or the smallest scores of a head, the extreme one first.
 
         Args:
             head: The score.
             count: How many, if there are so many.
             largest: Which end.
-            true_labels: N class names; empty where they are unknown.
         """
-        scores = self.scores[head]
+        scores, labels = self.scores[head], self.labels
         order = np.argsort(-scores if largest else scores, kind="stable")[:count]
         return tuple(
             Example(
@@ -70,7 +77,7 @@ class Scored:
                 pvalue=float(self.pvalues[head][i]),
                 label=self.classes[self.label_index[i]],
                 is_ood=bool(self.decisions[head][i]),
-                true_label=true_labels[i] if true_labels else "",
+                true_label="" if labels is None else self.classes[labels[i]],
             )
             for i in order.tolist()
         )
@@ -102,11 +109,13 @@ def score(
         names = tuple(f"{SYNTHETIC}{index}" for index in range(len(images)))
         scores = _score_batches(scorer, images.batches(batch_size, on_image), batch_size)
     _check_finite(scores, names)
+    temperature = scorer.metadata.temperature
     return Scored(
         names=names,
         classes=scores.classes,
         label_index=scores.label_index,
-        confidence=max_probability(scores.logits),
+        confidence=max_probability(scores.logits, temperature),
+        confidence_before=None if temperature == 1 else max_probability(scores.logits),
         scores=scores.scores,
         pvalues=scores.pvalues,
         decisions=scores.decisions,

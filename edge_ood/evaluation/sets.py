@@ -1,6 +1,6 @@
 """The OOD sets of an evaluation: folders of images, and synthetic images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ from edge_ood.registry import Spec, parse_spec
 from edge_ood.runtime.scorer import Scorer
 from edge_ood.synthetic import KINDS
 
-__all__ = ["OodSet", "SyntheticImages", "parse_sets"]
+__all__ = ["OodSet", "SyntheticImages", "parse_sets", "split_name"]
+
+_FORMS = "DIR, NAME=DIR, KIND or NAME=KIND"
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def parse_sets(
     """
     given = [("", text) for text in ood] + [("near", text) for text in near]
     given += [("far", text) for text in far]
-    split = [(group, *_split_name(text)) for group, text in given]
+    split = [(group, *_split(text)) for group, text in given]
     named = [name for _, name, _ in split if name]
     plain = [s.resolve().parts for _, name, s in split if isinstance(s, Path) and not name]
     sets: dict[str, OodSet] = {}
@@ -104,19 +106,29 @@ def _of_kind(name: str, group: str, spec: Spec) -> OodSet:
     )
 
 
-def _split_name(text: str) -> tuple[str, Path | Spec]:
-    """The name that was given, else nothing, and what it was given to."""
-    found = _source(text)
-    if found is not None:
-        return "", found
+def split_name(text: str, is_source: Callable[[str], bool], forms: str) -> tuple[str, str]:
+    """The name that was given to a set, else nothing, and what it was given to.
+
+    Args:
+        text: `SOURCE` or `NAME=SOURCE`.
+        is_source: Whether a text is a source as it stands, which is never split at `=`.
+        forms: What may be written, for a hint.
+
+    Raises:
+        InputError: If one side of `=` is missing.
+    """
     name, equals, rest = text.partition("=")
-    if not equals or ":" in name:
-        return "", _missing_source(text)
+    if is_source(text) or not equals or ":" in name:
+        return "", text
     if not name or not rest:
-        raise InputError(
-            f"cannot read OOD set {text!r}", hint="write DIR, NAME=DIR, KIND or NAME=KIND"
-        )
-    return name, _source(rest) or _missing_source(rest)
+        raise InputError(f"cannot read set {text!r}", hint=f"write {forms}")
+    return name, rest
+
+
+def _split(text: str) -> tuple[str, Path | Spec]:
+    """The name that was given, else nothing, and what it was given to."""
+    name, source = split_name(text, lambda whole: _source(whole) is not None, _FORMS)
+    return name, _source(source) or _missing_source(source)
 
 
 def _source(text: str) -> Path | Spec | None:

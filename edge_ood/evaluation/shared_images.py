@@ -22,7 +22,7 @@ def warn_of_shared_images(sets: Mapping[str, ImageSet]) -> None:
     Every file is scored all the same: nobody but the user can say which set an image belongs to.
 
     Args:
-        sets: With hashes, by name; the ID set's is empty.
+        sets: With hashes, by what they are called, such as `the ID set`.
     """
     messages = [text for name, images in sets.items() for text in _of_one(name, images)]
     contents = {name: set(images.hashes) for name, images in sets.items()}
@@ -32,26 +32,20 @@ def warn_of_shared_images(sets: Mapping[str, ImageSet]) -> None:
             is_one = contents[one] == contents[other]
             first = next(sets[one].paths[i] for i, h in enumerate(sets[one].hashes) if h in shared)
             what = f"hold the same {len(shared)}" if is_one else f"share {len(shared)}"
-            messages.append(
-                f"{_called(one)} and {_called(other)} {what} images, such as '{shown_path(first)}'"
-            )
+            messages.append(f"{one} and {other} {what} images, such as '{shown_path(first)}'")
     for message in messages:
         warnings.warn(message, SharedImagesWarning, stacklevel=2)
 
 
 def _of_one(name: str, images: ImageSet) -> list[str]:
     """What is to be said about the images of one set."""
-    said = [f"{_called(name)}: {note}" for note in thumbnails_note(images.paths)]
+    said = [f"{name}: {note}" for note in thumbnails_note(images.paths)]
     first = first_of_each(images.hashes)
     copies = len(first) - int(first.sum())
     if copies:
         example = shown_path(images.paths[int(first.argmin())])
         said.append(
-            f"{copies} of {len(first)} images of {_called(name)} are copies of others, such as"
+            f"{copies} of {len(first)} images of {name} are copies of others, such as"
             f" '{example}'; each is counted, so that intervals are too narrow"
         )
     return said
-
-
-def _called(name: str) -> str:
-    return f"the OOD set {name!r}" if name else "the ID set"

@@ -1,6 +1,6 @@
 """Several artefacts of one evaluation side by side, as plain text."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,9 @@ from edge_ood.files.plain_table import format_table
 from edge_ood.files.text import printable
 
 if TYPE_CHECKING:
-    from edge_ood.evaluation.results import ArtifactResult
+    from edge_ood.evaluation.results import ArtifactResult, Interval
+
+    _Rate = tuple[float, Interval | None]
 
 __all__ = ["side_by_side"]
 
@@ -36,7 +38,14 @@ def side_by_side(models: "Sequence[ArtifactResult]", level: float) -> str:
     rows = [row for model in models for row in _rows(model, list(means), level)]
     tables = [f"{title}{where}\n\n{format_table(headings, rows)}"]
     if len(models[0].ood) > 1:
-        tables.append(f"AUROC of each OOD set, by primary heads\n\n{_by_set(models, level)}")
+        table = _by_set(models, list(models[0].ood), _auroc, level)
+        tables.append(f"AUROC of each OOD set, by primary heads\n\n{table}")
+    shifted = list(models[0].shifted)
+    if shifted:
+        table = _by_set(models, shifted, _flagged, level)
+        tables.append(f"Flagged of each shifted set, by primary heads\n\n{table}")
+        table = _by_set(models, shifted, _accuracy, level)
+        tables.append(f"Accuracy on each shifted set\n\n{table}")
     return "\n\n".join(tables)
 
 
@@ -54,11 +63,30 @@ def _rows(model: "ArtifactResult", means: Sequence[str], level: float) -> list[t
     return rate_rows(title, rates, intervals, level=level)
 
 
-def _by_set(models: "Sequence[ArtifactResult]", level: float) -> str:
+def _by_set(
+    models: "Sequence[ArtifactResult]",
+    names: Sequence[str],
+    rate_of: "Callable[[ArtifactResult, str], _Rate]",
+    level: float,
+) -> str:
     rows = []
-    for name in models[0].ood:
-        results = [(model.ood[name], model.primary) for model in models]
-        rates = [result.metrics[head].auroc for result, head in results]
-        intervals = [result.intervals.get(head, {}).get("auroc") for result, head in results]
+    for name in names:
+        found = [rate_of(model, name) for model in models]
+        rates, intervals = [rate for rate, _ in found], [interval for _, interval in found]
         rows += rate_rows((printable(name),), rates, intervals, level=level)
     return format_table(("set", *(printable(model.name) for model in models)), rows)
+
+
+def _auroc(model: "ArtifactResult", name: str) -> "_Rate":
+    result, head = model.ood[name], model.primary
+    return result.metrics[head].auroc, result.intervals.get(head, {}).get("auroc")
+
+
+def _flagged(model: "ArtifactResult", name: str) -> "_Rate":
+    on_shifted = model.shifted[name].heads[model.primary]
+    return on_shifted.flagged, on_shifted.intervals.get("flagged")
+
+
+def _accuracy(model: "ArtifactResult", name: str) -> "_Rate":
+    result = model.shifted[name]
+    return result.accuracy, result.intervals.get("accuracy")

@@ -2,18 +2,23 @@
 
 import math
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from edge_ood.evaluation.rates import percent, percent_range, rate_rows
+from edge_ood.evaluation.rates import heads_table, percent, percent_range, rate_rows
 from edge_ood.evaluation.side_by_side import side_by_side
 from edge_ood.files.plain_table import format_table
 from edge_ood.files.text import printable
 
 if TYPE_CHECKING:
     from edge_ood.evaluation.evaluation import Evaluation
-    from edge_ood.evaluation.results import ArtifactResult, IdResult, Interval, OodResult
+    from edge_ood.evaluation.results import (
+        ArtifactResult,
+        IdResult,
+        OodResult,
+        ShiftedResult,
+    )
 
 __all__ = ["evaluation_text"]
 
@@ -32,6 +37,9 @@ Larger is better: TPR, accuracy, AUROC, AUPR, flagged. Smaller is better: FPR95,
   wrong vs right      the score as a detector of wrong predictions on ID images
   ECE, RMS            calibration error of the class probabilities: mean over 15 equal bins, root
                       mean square over bins of 100 images"""
+_OF_SHIFTED = """
+  SHIFTED: flagged    shifted images flagged by that threshold: smaller is better; the rate that is
+                      promised is for ID images"""
 _INTERVALS = """
   {level:<18}  interval of confidence, below a rate or in brackets ({replicates} resamples)"""
 _METRICS = {
@@ -55,6 +63,13 @@ _CORRUPTED = {
     "flagged": "CORRUPTED ID images: flagged by {head}",
     "auroc": "CORRUPTED ID images: AUROC of {head} against clean ones",
 }
+_SHIFTED = {
+    "flagged": "flagged",
+    "of ID": "flagged\nof ID",
+    "promised": "promised\nof ID",
+    "accepted_accuracy": "accuracy\nof accepted",
+}
+_FULL_SPECTRUM = ("auroc", "fpr95_id_positive")
 _WIDTH = 100
 
 
@@ -62,8 +77,8 @@ def evaluation_text(evaluation: "Evaluation") -> str:
     """Tables of every artefact, artefacts side by side, a legend, and what is recommended.
 
     For each artefact one block for the ID images and one per OOD set, each with the training
-    objective, then means over groups of sets and corrupted images where there are any; rates in
-    percent.
+    objective, then means over groups of sets, shifted and corrupted images where there are any;
+    rates in percent.
     """
     models = evaluation.models
     blocks = [block for model in models for block in _model_blocks(evaluation, model)]
@@ -84,6 +99,10 @@ def _model_blocks(evaluation: "Evaluation", model: "ArtifactResult") -> Iterator
         yield _ood_block(model, name, result, level)
     for group in model.mean_groups:
         yield _group_block(model, group, level)
+    for name, shifted in model.shifted.items():
+        yield _shifted_block(model, name, shifted, level)
+        if model.ood:
+            yield _full_spectrum_block(model, name, shifted, level)
     if model.corruptions:
         yield _corruptions_block(model)
 
@@ -100,32 +119,38 @@ def _id_block(model: "ArtifactResult", level: float) -> str:
     lines = [
         f"ID: {_count(result.n)}{_seen(result)}",
         *_objective(model),
-        *_quality(result),
+        *_quality(model),
         "",
-        _heads_table(model, _ON_ID, rates, intervals, level),
+        heads_table(model.primary, _ON_ID, rates, intervals, level),
     ]
     return "\n".join(lines)
 
 
-def _quality(result: "IdResult") -> list[str]:
+def _quality(model: "ArtifactResult") -> list[str]:
     """Accuracy, calibration error and mean probabilities, with intervals where there are any."""
-
-    def rate(name: str) -> str:
-        interval = result.intervals.get(name)
-        shown = f"{percent(getattr(result, name))} %"
-        return shown if interval is None else f"{shown} [{percent_range(interval)}]"
-
-    probability = f"mean probability of the predicted class {rate('mean_max_probability')}"
+    result = model.id
+    probability = f"mean probability of the predicted class {_rate(result, 'mean_max_probability')}"
     if not result.is_labelled:
         return [_NOT_LABELLED, probability]
     n_wrong = next(iter(result.heads.values())).misclassification.n_wrong
-    ece, rms = rate("expected_calibration_error"), rate("rms_calibration_error")
+    ece = _rate(result, "expected_calibration_error")
+    rms = _rate(result, "rms_calibration_error")
     right = percent(result.mean_max_probability_right)
     wrong = percent(result.mean_max_probability_wrong)
+    before = _rate(result, "calibration_error_before")
+    tempered = [f"temperature {model.temperature:.4g}; at temperature 1 the ECE would be {before}"]
     return [
-        f"accuracy {rate('accuracy')} ({n_wrong} wrong), ECE {ece}, RMS {rms}",
+        f"accuracy {_rate(result, 'accuracy')} ({n_wrong} wrong), ECE {ece}, RMS {rms}",
+        *(tempered if model.temperature != 1 else []),
         f"{probability}: right {right} %, wrong {wrong} %",
     ]
+
+
+def _rate(result: "IdResult | ShiftedResult", name: str) -> str:
+    """With its interval in brackets, where it has one."""
+    interval = result.intervals.get(name)
+    shown = f"{percent(getattr(result, name))} %"
+    return shown if interval is None else f"{shown} [{percent_range(interval)}]"
 
 
 def _ood_block(model: "ArtifactResult", name: str, result: "OodResult", level: float) -> str:
@@ -138,7 +163,7 @@ def _ood_block(model: "ArtifactResult", name: str, result: "OodResult", level: f
         *_objective(model),
         f"mean probability of the predicted class {percent(result.mean_max_probability)} %",
         "",
-        _heads_table(model, _METRICS, rates, result.intervals, level),
+        heads_table(model.primary, _METRICS, rates, result.intervals, level),
     ]
     return "\n".join(lines)
 
@@ -151,9 +176,58 @@ def _group_block(model: "ArtifactResult", name: str, level: float) -> str:
         [
             title + ", ".join(map(printable, group.sets)),
             "",
-            _heads_table(model, _METRICS, rates, group.intervals, level),
+            heads_table(model.primary, _METRICS, rates, group.intervals, level),
         ]
     )
+
+
+def _shifted_block(
+    model: "ArtifactResult", name: str, result: "ShiftedResult", level: float
+) -> str:
+    rates = {
+        head: {
+            "flagged": found.flagged,
+            "of ID": 1 - model.id.heads[head].realised_tpr,
+            "promised": model.alpha,
+            "accepted_accuracy": found.accepted_accuracy,
+        }
+        for head, found in result.heads.items()
+    }
+    intervals = {head: found.intervals for head, found in result.heads.items()}
+    accuracy = [
+        f"accuracy {_rate(result, 'accuracy')}, on ID images {_rate(model.id, 'accuracy')};"
+        f" ECE {_rate(result, 'expected_calibration_error')}"
+    ]
+    lines = [
+        f"SHIFTED {printable(name)}: {_count(result.n)} of the classes, none to be flagged"
+        f"{_seen(result)}",
+        *_objective(model),
+        *(accuracy if result.is_labelled else [_NOT_LABELLED]),
+        f"mean probability of the predicted class {_rate(result, 'mean_max_probability')}",
+        "",
+        heads_table(model.primary, _SHIFTED, rates, intervals, level),
+    ]
+    return "\n".join(lines)
+
+
+def _full_spectrum_block(
+    model: "ArtifactResult", name: str, result: "ShiftedResult", level: float
+) -> str:
+    headings = [f"{_METRICS[metric]}{end}" for metric in _FULL_SPECTRUM for end in ("", "\nof ID")]
+    rows = []
+    for ood, found in result.full_spectrum.items():
+        for head, pair in found.metrics.items():
+            alone = model.ood[ood]
+            both = [(pair, found.intervals), (alone.metrics[head], alone.intervals)]
+            rows += rate_rows(
+                (printable(ood), f"{head} *" if head == model.primary else head),
+                [getattr(of, metric) for metric in _FULL_SPECTRUM for of, _ in both],
+                [of.get(head, {}).get(metric) for metric in _FULL_SPECTRUM for _, of in both],
+                level=level,
+            )
+    title = f"FULL SPECTRUM: ID and {printable(name)} together, and ID alone, against OOD"
+    table = format_table(("OOD set", "head", *headings), rows, left=2)
+    return f"{title}\n\n{table}"
 
 
 def _corruptions_block(model: "ArtifactResult") -> str:
@@ -176,41 +250,14 @@ def _corruptions_block(model: "ArtifactResult") -> str:
     return "\n\n".join(blocks)
 
 
-def _heads_table(
-    model: "ArtifactResult",
-    columns: Mapping[str, str],
-    rates: Mapping[str, Mapping[str, float]],
-    intervals: "Mapping[str, Mapping[str, Interval]]",
-    level: float,
-) -> str:
-    """One row per head, below it one with its intervals where there are any.
-
-    Args:
-        model: Whose heads.
-        columns: Headings by the name of a rate.
-        rates: By head and name.
-        intervals: By head and name.
-        level: Confidence of the intervals.
-    """
-    rows = []
-    for head, of_head in rates.items():
-        marked = f"{head} *" if head == model.primary else head
-        found = intervals.get(head, {})
-        rows += rate_rows(
-            (marked,),
-            [of_head[name] for name in columns],
-            [found.get(name) for name in columns],
-            level=level,
-        )
-    return format_table(("head", *columns.values()), rows)
-
-
 def _legend(evaluation: "Evaluation") -> str:
     alphas = {model.alpha for model in evaluation.models if not math.isnan(model.alpha)}
     is_own = any(math.isnan(model.alpha) for model in evaluation.models)
     rates = " or ".join(percent(1 - alpha) for alpha in sorted(alphas))
     promised = [f"{rates} %"] * bool(alphas) + ["no rate"] * is_own
     legend = _LEGEND.format(promised=" or ".join(promised))
+    if evaluation.models[0].shifted:
+        legend += _OF_SHIFTED
     drawn = evaluation.bootstrap
     if not drawn.replicates:
         return legend
@@ -226,7 +273,7 @@ def _count(n: int) -> str:
     return "1 image" if n == 1 else f"{n} images"
 
 
-def _seen(result: "IdResult | OodResult") -> str:
+def _seen(result: "IdResult | OodResult | ShiftedResult") -> str:
     """A remark on images that the artefact was made from, which are no fair test."""
     parts = [
         f"{count} of them were {printable(role)} images" for role, count in result.seen.items()

@@ -23,9 +23,7 @@ for AUROC; Boyd, Eng & Page 2013, doi:10.1007/978-3-642-40994-3_29, for AUPR.
 """
 
 import math
-import zlib
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TypeVar
 
@@ -36,9 +34,9 @@ from edge_ood.errors import InputError
 from edge_ood.metrics import ranking
 from edge_ood.metrics.checks import checked_vector
 from edge_ood.metrics.ranking import Ranking
+from edge_ood.metrics.resamples import Draws, Resamples
 
 __all__ = [
-    "Resamples",
     "logit_interval",
     "mean_replicates",
     "misclassification_replicates",
@@ -53,47 +51,8 @@ _ELEMENTS_OF_A_CHUNK = 2**18
 """Images times replicates that are counted at once: a few megabytes for each array of counts."""
 
 
-@dataclass(frozen=True)
-class Resamples:
-    """How often each of `n` images is drawn, replicate by replicate; made anew when asked for.
-
-    Attributes:
-        name: Of the set of images.
-        n: Number of images, at least 1.
-        count: Number of replicates, at least 1.
-        seed: At least 0.
-    """
-
-    name: str
-    n: int
-    count: int
-    seed: int
-
-    def __post_init__(self) -> None:
-        if self.n < 1 or self.count < 1 or self.seed < 0:
-            raise InputError(
-                f"{self.count} replicates of {self.n} images with seed {self.seed}, expected "
-                "at least 1, 1 and 0"
-            )
-
-    def times(self, replicates: range) -> NDArray[np.uint8]:
-        """How often each image was drawn, (len(replicates), n); every row sums to n.
-
-        Example:
-            >>> Resamples("test", n=3, count=9, seed=0).times(range(2)).sum(axis=1).tolist()
-            [3, 3]
-        """
-        # A hundred draws of one image are impossible in practice: 256 have probability 1e-507.
-        times = np.empty((len(replicates), self.n), np.uint8)
-        stream = zlib.crc32(self.name.encode("utf-8", "surrogatepass"))
-        for row, replicate in zip(times, replicates, strict=True):
-            generator = np.random.default_rng((self.seed, stream, replicate))
-            row[:] = np.bincount(generator.integers(0, self.n, self.n), minlength=self.n)
-        return times
-
-
 def pair_replicates(
-    pairs: Mapping[Key, tuple[ArrayLike, ArrayLike]], id_images: Resamples, ood_images: Resamples
+    pairs: Mapping[Key, tuple[ArrayLike, ArrayLike]], id_images: Draws, ood_images: Draws
 ) -> dict[Key, Replicates]:
     """Replicates of all ranking metrics, for any number of scores of the same images.
 
@@ -174,7 +133,7 @@ def misclassification_replicates(
 
 
 def mean_replicates(
-    values: Mapping[Key, tuple[ArrayLike, ArrayLike]], images: Resamples
+    values: Mapping[Key, tuple[ArrayLike, ArrayLike]], images: Draws
 ) -> dict[Key, NDArray[np.float64]]:
     """Replicates of means over some of the images.
 
@@ -255,7 +214,7 @@ def _defined(replicates: NDArray[np.float64], level: float) -> NDArray[np.float6
     return defined if len(defined) >= level * len(replicates) else defined[:0]
 
 
-def _checked(scores: ArrayLike, images: Resamples) -> NDArray[np.float64]:
+def _checked(scores: ArrayLike, images: Draws) -> NDArray[np.float64]:
     checked = checked_vector(scores, f"scores of {images.name!r}")
     if len(checked) != images.n:
         raise InputError(f"{len(checked)} scores of {images.name!r}, expected {images.n}")

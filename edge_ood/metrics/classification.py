@@ -54,8 +54,8 @@ def chance_level(labels: ArrayLike) -> float:
     return float(np.bincount(classes).max() / len(classes))
 
 
-def max_probability(logits: ArrayLike) -> NDArray[np.float64]:
-    """Largest softmax probability (N,), in [1 / K, 1], of logits (N, K).
+def max_probability(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
+    """Largest softmax probability (N,), in [1 / K, 1], of logits (N, K) over a temperature > 0.
 
     Example:
         >>> import math
@@ -65,7 +65,8 @@ def max_probability(logits: ArrayLike) -> NDArray[np.float64]:
     z = np.asarray(logits, np.float64)
     if z.ndim != 2 or not z.shape[1]:
         raise ShapeError(f"logits of shape {z.shape}, expected (N, K)")
-    largest: NDArray[np.float64] = 1 / np.exp(z - z.max(axis=1, keepdims=True)).sum(axis=1)
+    below = (z - z.max(axis=1, keepdims=True)) / temperature
+    largest: NDArray[np.float64] = 1 / np.exp(below).sum(axis=1)
     return largest
 
 

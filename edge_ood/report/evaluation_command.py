@@ -13,6 +13,7 @@ def evaluation_command(evaluation: Evaluation) -> str:
     options = [["--id", evaluation.id_folder]]
     for name, result in first.ood.items():
         options.append([f"--{result.group or 'ood'}", f"{name}={result.source}"])
+    options += [["--shifted", f"{name}={r.source}"] for name, r in first.shifted.items()]
     if first.corruptions:
         corrupted = (f"{c.name}:count={c.strengths[0].n}" for c in first.corruptions)
         options.append(["--corrupted", ",".join(corrupted)])

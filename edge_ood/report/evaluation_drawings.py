@@ -19,6 +19,7 @@ from edge_ood.report.evaluation_figures import (
     roc_figure,
     score_figure,
 )
+from edge_ood.report.figure import label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,6 +86,11 @@ def _all(evaluation: Evaluation) -> _Found:
             yield from _of_set(artifact, name)
         yield from _of_id(artifact)
         yield from _of_heads(artifact, shown_heads(evaluation, artifact))
+        if artifact.shifted:
+            title = f"{artifact.name}: shifted images flagged"
+            description = "Dots by head, of ID images and each shifted set, with intervals"
+            draw = partial(_shifted_figure, artifact)
+            yield ("shifted", artifact.name), title, description, draw
         for corruption in artifact.corruptions:
             title = f"{artifact.name}, {corruption.name}: accuracy and flagged"
             description = "Accuracy and what each head flags, against the strength"
@@ -116,7 +122,7 @@ def _of_id(artifact: ArtifactResult) -> _Found:
         description = "Accuracy against the probability of the predicted class, in bins"
         draw = partial(reliability_figure, artifact.id)
         yield ("reliability", name), f"{name}: reliability", description, draw
-    description = "Mean probability of the predicted class, for ID images and each OOD set"
+    description = "Mean probability of the predicted class, for ID images and each other set"
     draw = partial(confidence_figure, artifact)
     yield ("confidence", name), f"{name}: probability by set", description, draw
     description = "Fraction of ID images whose p-value is at most a level, for every head"
@@ -141,6 +147,21 @@ def _group_figure(artifact: ArtifactResult, metric: str, label: str) -> "Figure"
         for head in artifact.heads
     ]
     return dot_figure(rows, groups, label)
+
+
+def _shifted_figure(artifact: ArtifactResult) -> "Figure":
+    rows = []
+    for head in artifact.heads:
+        on_id, on_shifted = (
+            artifact.id.heads[head],
+            [r.heads[head] for r in artifact.shifted.values()],
+        )
+        tpr = on_id.intervals.get("realised_tpr")
+        interval = None if tpr is None else Interval(1 - tpr.high, 1 - tpr.low)
+        rates = [(found.flagged, found.intervals.get("flagged")) for found in on_shifted]
+        rows.append(DotRow(head, [(1 - on_id.realised_tpr, interval), *rates]))
+    series = ("ID", *map(label, artifact.shifted))
+    return dot_figure(rows, series, "images flagged (%)", promised=artifact.alpha)
 
 
 def _comparison_figure(evaluation: Evaluation, metric: str, label: str) -> "Figure":

@@ -138,13 +138,14 @@ def reliability_figure(on_id: IdResult) -> "Figure":
 
 
 def confidence_figure(artifact: ArtifactResult) -> "Figure":
-    """Mean probability of the predicted class: ID, right and wrong predictions, each OOD set."""
+    """Mean probability of the predicted class: ID, right and wrong predictions, each other set."""
     on_id = artifact.id
     rows = [
         ("ID", on_id.mean_max_probability, ID_COLOUR),
         ("ID, right", on_id.mean_max_probability_right, ID_COLOUR),
         ("ID, wrong", on_id.mean_max_probability_wrong, ID_COLOUR),
     ]
+    rows += [(name, r.mean_max_probability, ID_COLOUR) for name, r in artifact.shifted.items()]
     rows += [(name, r.mean_max_probability, OOD_COLOUR) for name, r in artifact.ood.items()]
     shown = [row for row in rows if not math.isnan(row[1])]
     with new_figure(WIDTH_IN, 0.8 + 0.26 * len(shown)) as figure:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_ood.evaluation.evaluation import Evaluation
-from edge_ood.evaluation.results import ArtifactResult, IdResult, OodResult
+from edge_ood.evaluation.results import ArtifactResult, IdResult, OodResult, ShiftedResult
 from edge_ood.evaluation.values import SYNTHETIC
 from edge_ood.report.evaluation_cells import Cells
+from edge_ood.report.evaluation_cells import Path as Place
 from edge_ood.report.evaluation_command import evaluation_command
 from edge_ood.report.evaluation_drawings import Drawing, Key, drawings, shown_heads
 from edge_ood.report.evaluation_figures import MOST_CLASSES
@@ -80,6 +81,7 @@ def _sections(evaluation: Evaluation) -> list[tuple[str, str]]:
         of_artifact = [(f"groups-{m}", "near and far")] if artifact.groups else []
         of_artifact += [(f"ood-{m}-{i}", name) for i, (name, _) in enumerate(_in_order(artifact))]
         of_artifact += [(f"id-{m}", "ID images"), (f"alarms-{m}", "false alarms")]
+        of_artifact += [(f"shifted-{m}", "shifted")] if artifact.shifted else []
         of_artifact += [(f"corrupted-{m}", "corrupted")] if artifact.corruptions else []
         found += [(of_artifact[0][0], artifact.name)] if len(evaluation.models) > 1 else of_artifact
     return [*found, ("glossary", "What the numbers mean"), ("how", "How it was computed")]
@@ -90,32 +92,28 @@ class _Remarks:
     """What a reader has to know before trusting a number.
 
     Attributes:
-        overlap: Place of the artefact, set (empty for ID) and role, where a set has images that the
-            artefact was made from.
-        few: Sets of few images, empty for ID.
+        overlap: Where a set is in the document, and a role: it has images that the artefact was
+            made from.
+        few: Where sets of few images are.
         is_synthetic_only: Whether no OOD set consists of files.
         broken: Places of artefacts whose primary head accepts fewer ID images than promised, beyond
             what chance in the ID images explains.
         blind: Places of artefacts and groups of which the primary head flags less than half.
     """
 
-    overlap: Sequence[tuple[int, str, str]]
-    few: Sequence[str]
+    overlap: Sequence[tuple[Place, str]]
+    few: Sequence[Place]
     is_synthetic_only: bool
     broken: Sequence[int]
     blind: Sequence[tuple[int, str]]
 
 
 def _remarks(evaluation: Evaluation) -> _Remarks:
-    overlap = []
-    for m, artifact in enumerate(evaluation.models):
-        sets: dict[str, IdResult | OodResult] = {"": artifact.id, **artifact.ood}
-        overlap += [(m, name, role) for name, result in sets.items() for role in result.seen]
+    sets = [_sets(m, artifact) for m, artifact in enumerate(evaluation.models)]
     first = evaluation.models[0]
-    sizes = {"": first.id.n, **{name: result.n for name, result in first.ood.items()}}
     return _Remarks(
-        overlap=overlap,
-        few=[name for name, n in sizes.items() if n < _FEW],
+        overlap=[(at, role) for one in sets for at, result in one.items() for role in result.seen],
+        few=[at for at, result in sets[0].items() if result.n < _FEW],
         is_synthetic_only=bool(first.ood) and all(r.kind != _FILES for r in first.ood.values()),
         broken=[m for m, artifact in enumerate(evaluation.models) if _is_broken(artifact)],
         blind=[
@@ -125,6 +123,15 @@ def _remarks(evaluation: Evaluation) -> _Remarks:
             if artifact.groups[group].metrics[artifact.primary].flagged < _HALF
         ],
     )
+
+
+def _sets(m: int, artifact: ArtifactResult) -> dict[Place, IdResult | OodResult | ShiftedResult]:
+    """The sets of an artefact by where they are in the document."""
+    return {
+        ("models", m, "id"): artifact.id,
+        **{("models", m, "shifted", name): result for name, result in artifact.shifted.items()},
+        **{("models", m, "ood", name): result for name, result in artifact.ood.items()},
+    }
 
 
 def _is_broken(artifact: ArtifactResult) -> bool:
@@ -151,6 +158,12 @@ class _Thumbs:
         """The images of an OOD set with the smallest scores of a head."""
         examples = self._evaluation.models[m].ood[name].trusted[head]
         at = ("models", m, "ood", name, "trusted", head)
+        return [self._thumb(name, (*at, i)) for i in range(len(examples))]
+
+    def shifted(self, m: int, name: str, head: str) -> list[Thumb]:
+        """The images of a shifted set with the largest scores of a head."""
+        examples = self._evaluation.models[m].shifted[name].heads[head].suspicious
+        at = ("models", m, "shifted", name, "heads", head, "suspicious")
         return [self._thumb(name, (*at, i)) for i in range(len(examples))]
 
     def _thumb(self, name: str, at: tuple[str | int, ...]) -> Thumb:

@@ -1,6 +1,6 @@
 """The tables of an evaluation's page; artefacts, sets and heads are named as in the document."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ class Table(NamedTuple):
     caption: str
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
+    groups: Mapping[int, str] = {}
 
 
 class _Column(NamedTuple):
@@ -46,12 +47,16 @@ _CLASS = (
     *_PREDICTED_CLASS,
 )
 _OF_CORRUPTED = ("accuracy", "mean_max_probability", "expected_calibration_error")
+_FULL_SPECTRUM = tuple(c for c in _BRIEF if c.metric != "flagged")
 _DIGITS = 4
 
 
 def tables(cells: Cells) -> dict[str, Callable[..., Table]]:
     """The tables by name, for a template."""
-    found = (_artifacts, _rivals, _pair, _on_id, _classes, _confidence, _corrupted)
+    found = (
+        *(_artifacts, _rivals, _pair, _on_id, _classes, _confidence),
+        *(_shifted, _full_spectrum, _corrupted),
+    )
     return {make.__name__.removeprefix("_"): partial(make, cells) for make in found}
 
 
@@ -152,11 +157,50 @@ def _confidence(cells: Cells, m: int) -> Table:
     at: Path = ("models", m, "id")
     probability = cells.rate((*at, "mean_max_probability"))
     rows: list[Sequence[str]] = [("ID", cells.show("count", at, "n"), probability)]
-    for name in cells.evaluation.models[m].ood:
-        at = ("models", m, "ood", name)
-        probability = cells.show("percent", at, "mean_max_probability")
+    artifact = cells.evaluation.models[m]
+    sets = [("shifted", name) for name in artifact.shifted]
+    for place, name in [*sets, *(("ood", name) for name in artifact.ood)]:
+        at = ("models", m, place, name)
+        probability = cells.rate((*at, "mean_max_probability"))
         rows.append((cells.show("name", at), cells.show("count", at, "n"), probability))
     return Table("Probability of the predicted class", ("set", "images", "mean probability"), rows)
+
+
+def _shifted(cells: Cells, m: int, name: str) -> Table:
+    """All heads on a shifted set; what needs labels is left out without them."""
+    result, rows = cells.evaluation.models[m].shifted[name], []
+    headings = ["head", "flagged", "flagged of ID", "promised of ID"]
+    headings += ["accuracy of accepted"] if result.is_labelled else []
+    for head in result.heads:
+        at: Path = ("models", m, "shifted", name, "heads", head)
+        accepted = ("models", m, "id", "heads", head, "realised_tpr")
+        row = [cells.head(m, head), cells.rate((*at, "flagged"))]
+        row += [cells.show("complement", accepted), cells.show("percent", "models", m, "alpha")]
+        row += [cells.rate((*at, "accepted_accuracy"))] if result.is_labelled else []
+        rows.append(row)
+    return Table(f"All heads on {name}", [cells.heading(h) for h in headings], rows)
+
+
+def _full_spectrum(cells: Cells, m: int, name: str) -> Table:
+    """Each OOD set against ID and shifted images together, and against ID images alone."""
+    artifact = cells.evaluation.models[m]
+    rows: list[Sequence[str]] = []
+    groups: dict[int, str] = {}
+    headings = ["head"]
+    for column in _FULL_SPECTRUM:
+        headings += [cells.heading(column.title), cells.below(column.title, "of ID alone")]
+    for ood in artifact.shifted[name].full_spectrum:
+        groups[len(rows)] = cells.show("name", "models", m, "shifted", name, "full_spectrum", ood)
+        both: Path = ("models", m, "shifted", name, "full_spectrum", ood)
+        alone: Path = ("models", m, "ood", ood)
+        for head in artifact.heads:
+            row = [cells.head(m, head)]
+            row += [
+                cells.metric(at, head, c.metric) for c in _FULL_SPECTRUM for at in (both, alone)
+            ]
+            rows.append(row)
+    caption = f"Full spectrum: OOD against ID and {name} together"
+    return Table(caption, headings, rows, groups)
 
 
 def _corrupted(cells: Cells, m: int, c: int) -> Table:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edge_ood.artifact.calibration_record import ArchivedCalibration
 from edge_ood.artifact.metadata import Metadata, write_metadata
+from edge_ood.artifact.probabilities_text import probabilities_record
 from edge_ood.artifact.reader import read_metadata
 from edge_ood.calibration.combination import COMBINED
 from edge_ood.calibration.decision import Decision
@@ -106,6 +107,7 @@ def describe(path: Path) -> Described:
         "classes": list(_classes(metadata, decision)),
         "pvalues": _pvalues(metadata, decision),
         "choices": choices_of(metadata),
+        "probabilities": probabilities_record(metadata),
         "comparison": comparison and comparison.to_json(),
         "warnings": comparison.warnings(metadata.precision) if comparison else [],
         "calibrations": [_calibration(state) for state in states],

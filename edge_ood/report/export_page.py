@@ -25,6 +25,7 @@ from edge_ood.report.fields import Fields
 from edge_ood.report.figure import svg
 from edge_ood.report.page import render
 from edge_ood.report.thumbnails import Thumb, thumbnail, thumbnail_of
+from edge_ood.scores import BoundHead, heads_where
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -60,10 +61,15 @@ def export_page(path: Path) -> str:
         exact=_exact(document),
         thumbs=list(_thumbs(document, metadata.preprocess.resized_px)),
         origin=list(_origin(described)),
+        tempered=[h.name for h in metadata.heads if h.name in heads_where(_is_probability)],
         inferred=[astuple(row) for row in inferred_from(metadata.provenance)],
         figures=dict(_figures(described)),
         score_figures=list(_score_figures(described)),
     )
+
+
+def _is_probability(head: BoundHead) -> bool:
+    return head.head.is_probability
 
 
 def _sentence(line: str) -> str:
@@ -81,7 +87,7 @@ def _origin(described: Described) -> Iterator[tuple[str, str]]:
     """What the metadata say about where the network comes from, and which images had which role."""
     metadata = described.metadata
     for name, value in metadata.provenance.items():
-        if name not in ("choices", "inferred"):
+        if name not in ("choices", "inferred", "temperature"):
             yield name.replace("_", " "), _shown(value)
     for role, manifest in metadata.manifests.items():
         yield f"{role} images", numbers.count(manifest.count)

@@ -24,8 +24,14 @@ from edge_ood.images.thumbnails import thumbnails_note
 from edge_ood.runtime.calibration_report import CalibrationReport
 from edge_ood.runtime.probe import make_probe, with_verdicts
 from edge_ood.runtime.scorer import Scorer
+from edge_ood.scores import perturbs
+from edge_ood.threads import image_batch
 
 __all__ = ["calibrate_artifact", "set_thresholds", "undo_calibration"]
+
+_BATCH = 8
+_MAPS_OF_A_GRADIENT = 4
+"""Feature maps that are kept for the way back, over those of a way there alone; about."""
 
 _MOST_HISTORY = 10
 _MOST_HISTORY_BYTES = 1 << 22
@@ -66,7 +72,7 @@ def calibrate_artifact(
     guarantee = changes.applied_to(metadata.calibration.guarantee)
     _check_combined(metadata, guarantee)
     guarantee.check_images(len(images))
-    scores = scorer.score_files(images, on_image=on_image)
+    scores = scorer.score_files(images, batch_size=_batch_size(metadata), on_image=on_image)
     _refuse_trained_on(metadata, images, scores.hashes)
     counted = first_of_each(scores.hashes)
     _check_distinct(guarantee, counted)
@@ -141,6 +147,13 @@ def undo_calibration(path: Path, *, output: Path | None = None) -> CalibrationRe
     )
     _store(scorer.file, output or path, changed, decision)
     return CalibrationReport(output or path, metadata.calibration, changed, None, decision)
+
+
+def _batch_size(metadata: Metadata) -> int:
+    """Images per inference: few large ones where a gradient needs all feature maps at a time."""
+    if not any(perturbs(head.parameters) for head in metadata.heads):
+        return _BATCH
+    return max(1, min(_BATCH, image_batch(metadata.preprocess.resized_px) // _MAPS_OF_A_GRADIENT))
 
 
 def _fitted(

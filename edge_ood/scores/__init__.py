@@ -65,6 +65,8 @@ PENULTIMATE = "penultimate"
 
 Statistics = Mapping[str, "NDArray[np.floating[Any]]"]
 
+_TEMPERATURE = "temperature"
+
 
 @dataclass(frozen=True)
 class ScoreHead:
@@ -98,6 +100,8 @@ class ScoreHead:
         reads_probabilities: Whether class probabilities, rounded to float32, are enough: their
             logarithms stand for the logits, and what rounds to zero for the least. Other scores
             tell images apart by what a softmax loses.
+        is_probability: Whether it is made of class probabilities that users read, so that its
+            parameter `temperature` is that of the artefact unless they set it.
         reads_linear: Whether it needs the classifier's last linear layer to be fitted.
         not_recommended: Why a head that is there for comparison should not decide; empty for the
             others.
@@ -115,6 +119,7 @@ class ScoreHead:
     layer_weights: str | None = None
     too_few: Callable[..., str] | None = None
     reads_probabilities: bool = False
+    is_probability: bool = False
     reads_linear: bool = False
     not_recommended: str = ""
 
@@ -167,6 +172,18 @@ class BoundHead:
     def with_epsilon(self, epsilon: float) -> "BoundHead":
         """The same with a perturbation of another length."""
         return replace(self, parameters={**self.parameters, EPSILON: epsilon})
+
+    def with_temperature(self, temperature: float, asked_for: Spec | None = None) -> "BoundHead":
+        """The same at the temperature of the artefact's probabilities, if it is made of these.
+
+        Args:
+            temperature: Of the artefact.
+            asked_for: The head as a user named it: a temperature that is given there stays.
+        """
+        is_given = asked_for is not None and _TEMPERATURE in asked_for.parameters
+        if not self.head.is_probability or is_given:
+            return self
+        return replace(self, parameters={**self.parameters, _TEMPERATURE: temperature})
 
     def with_weights(self, weights: "Mapping[str, NDArray[np.float64]]") -> "BoundHead":
         """The same with a weight () for each layer."""

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edge_ood.scores import Outputs
+    from edge_ood.scores._outputs import Outputs
 
 __all__ = ["Accumulator", "LinearLayer"]
 

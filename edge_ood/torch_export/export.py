@@ -54,12 +54,15 @@ class _Trained:
         preprocess: From a file to its input.
         splits: Image sets with hashes: `training` with labels, and those of the other roles.
         provenance: Where it comes from, for the metadata.
+        validation: Labelled images that were held back from its training; none where that is not
+            known.
     """
 
     classifier: nn.Module
     preprocess: Preprocess
     splits: Mapping[str, ImageSet]
     provenance: Mapping[str, object]
+    validation: ImageSet
 
 
 class _AsTuple(nn.Module):
@@ -145,7 +148,8 @@ def export_network(
     listener.on_note(
         f"{accuracy:.1%} of the training images that were tried are classified correctly"
     )
-    trained = _Trained(loaded.classifier, loaded.preprocess, splits, loaded.provenance)
+    nobody = ImageSet(())  # who trained it elsewhere may have trained on every image
+    trained = _Trained(loaded.classifier, loaded.preprocess, splits, loaded.provenance, nobody)
     return _export(trained, output, options, listener)
 
 
@@ -161,7 +165,8 @@ def request_of(run: Run, options: Options) -> Request:
 
 
 def _trained(run: Run) -> _Trained:
-    return _Trained(load_model(run), run.config.preprocess, run.splits, _provenance(run))
+    held_back = run.splits["validation"]
+    return _Trained(load_model(run), run.config.preprocess, run.splits, _provenance(run), held_back)
 
 
 def _export(
@@ -191,6 +196,7 @@ def _request(trained: _Trained, options: Options) -> Request:
         outliers=trained.splits["outliers"],
         others={role: trained.splits[role] for role in ("unlabelled", "pretraining")},
         provenance=trained.provenance,
+        validation=trained.validation,
     )
 
 

@@ -30,6 +30,7 @@ HEADS = ("energy", "msp", "uniform_ce")
 # was not wanted.
 ADDED_LATER: dict[tuple[str | int, ...], Any] = {
     ("comparison",): {},
+    ("temperature",): 1.0,
     ("probe", "device"): asdict(Device()),
     ("probe", "verdicts"): {},
     **{
@@ -202,6 +203,11 @@ def test_any_change_is_refused_or_harmless(data: st.DataObject, document: dict[s
         (("calibration", "alpha"), 5e-324),
         (("calibration", "n"), -1),
         (("calibration", "n"), 10**30),
+        (("temperature",), 0),
+        (("temperature",), -1.5),
+        (("temperature",), 1e-300),
+        (("temperature",), 1e300),
+        (("temperature",), 10**400),
         (("calibration", "thresholds", "msp"), 1e39),
         (("calibration", "thresholds", "msp"), 10**400),
         (("calibration", "thresholds"), {"msp": 0.0}),

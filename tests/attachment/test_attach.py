@@ -77,7 +77,7 @@ def test_calibration_images_are_opened_by_the_calibrate_step_alone(
 def test_parameters_are_chosen_on_training_images_and_outliers_alone(
     request_: Request, opened: dict[str, set[str]], tmp_path: Path
 ) -> None:
-    """Choosing epsilon opens training images and outliers; no calibration image is touched."""
+    """Choosing opens training images and outliers, and validation images for the temperature."""
     options = Options(heads=parse_specs("energy,odin"), epsilon="auto", provider="cpu")
     few = replace(
         request_,
@@ -90,7 +90,9 @@ def test_parameters_are_chosen_on_training_images_and_outliers_alone(
         few, tmp_path / "x.onnx", listener=Listener(on_step=lambda name: opened.update(step={name}))
     )
 
-    assert {*few.training.hashes, *few.outliers.hashes} == opened["tune"]
+    held_back = few.validation.hashes
+    assert held_back
+    assert {*few.training.hashes, *few.outliers.hashes, *held_back} == opened["tune"]
     assert not set(request_.calibration.hashes) & opened["tune"]
     assert set(request_.calibration.hashes) == opened["calibrate"]
     choice = attached.metadata.provenance["choices"]["odin"]["epsilon"]
@@ -284,7 +286,7 @@ def test_all_that_took_part_in_training_is_on_record(
     attached = attach(replace(request_, options=options, others=others), tmp_path / "x.onnx")
 
     manifests = attached.metadata.manifests
-    assert {"training", "outliers", "unlabelled", "calibration"} == set(manifests)
+    assert {"training", "outliers", "unlabelled", "validation", "calibration"} == set(manifests)
     assert manifests["unlabelled"].overlap(pool.hashes).all()
     with pytest.raises(CalibrationError, match="20 of 20 calibration images are unlabelled images"):
         calibrate_artifact(attached.path, paths, provider="cpu")

@@ -1,6 +1,7 @@
 """What a user may ask for: refused before any work, with the way out in the hint."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -190,3 +191,22 @@ def test_only_a_score_that_there_is_can_decide() -> None:
 
     chosen = Options(heads=heads, primary="combined", guarantee=Guarantee(combined=True))
     assert "combined" == chosen.primary
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [({}, None), ("auto", None), ("1.5", 1.5), (2, 2.0), (0.25, 0.25)]
+)
+def test_a_temperature_is_a_number_or_is_chosen(given: Any, expected: float | None) -> None:
+    """As the command line and as Python write it."""
+    options = {} if given == {} else {"temperature": given}
+
+    assert expected == artifact_options(**options).temperature  # type: ignore[typeddict-item]
+
+
+@pytest.mark.parametrize("given", ["warm", "", "0", "-1", "nan", "inf"])
+def test_anything_else_is_no_temperature(given: str) -> None:
+    """What arrived, and what would do."""
+    with pytest.raises(InputError, match=r"temperature .*, expected") as caught:
+        artifact_options(temperature=given)
+
+    assert caught.value.hint

@@ -53,6 +53,7 @@ class NamedScorer:
 
     heads = ("energy", "relative_mahalanobis")
     manual_thresholds = ()
+    temperature = 1.0
     manifests: ClassVar[dict[str, Manifest]] = {}
 
     def __init__(self, path, *, provider="auto", threads=None):
@@ -61,6 +62,7 @@ class NamedScorer:
         self.file = ModelFile(self.path, content_hash(content), len(content))
         self.metadata = SimpleNamespace(
             precision="fp32",
+            temperature=self.temperature,
             heads=(),
             classes=CLASSES,
             primary="energy",
@@ -163,6 +165,21 @@ def test_the_legend_says_what_is_promised(folders, monkeypatch, manual, said):
     monkeypatch.setattr(NamedScorer, "manual_thresholds", manual)
 
     assert f"({said}" in run("--id", "known").stdout
+
+
+def test_a_temperature_is_said_with_what_it_does(folders, monkeypatch):
+    """The ECE at temperature 1, where the file has another: 3 of 4 are right, and 3/4 was said."""
+    monkeypatch.setattr(NamedScorer, "temperature", 2.0)
+
+    output = run("--id", "known", "--bootstrap", "0", "--json", "found.json").stdout
+
+    (model,) = json.loads((folders / "found.json").read_text())["models"]
+    confidence = 3**0.5 / (1 + 3**0.5)
+    assert f"ECE {100 * (0.75 - confidence):.2f} %" in output
+    assert "temperature 2; at temperature 1 the ECE would be 0.00 %" in output
+    assert 2.0 == model["temperature"]
+    assert 0.75 - confidence == pytest.approx(model["id"]["expected_calibration_error"], abs=1e-6)
+    assert 0 == pytest.approx(model["id"]["calibration_error_before"], abs=1e-6)
 
 
 def test_sets_can_be_named(folders):
@@ -457,6 +474,100 @@ def test_corrupted_images_are_reported(artifact_path, demo_images):
     assert ("strength", "1", "2", "3", "4", "5") == headings
     rows = [line for line in lines if line.startswith(("blur, 40 images", "noise, 361 images"))]
     assert 6 == len(rows)
+
+
+# By hand from the names below: 0.2 and 0.7 are predicted right, 0.4 and 0.8 wrong, and half are
+# flagged. Of 16 pairs of a known and an OOD image, 13 are in order.
+SHIFTED = """\
+SHIFTED night: 4 images of the classes, none to be flagged
+objective classifier-discrepancy:mode=transductive\\x1b,margin=1.2
+accuracy 50.00 %, on ID images 75.00 %; ECE 25.00 %
+mean probability of the predicted class 75.00 %
+
+                               flagged  promised     accuracy
+head                  flagged    of ID     of ID  of accepted
+--------------------  -------  -------  --------  -----------
+energy *                50.00    25.00      5.00        50.00
+relative_mahalanobis    50.00    25.00      5.00        50.00
+
+FULL SPECTRUM: ID and night together, and ID alone, against OOD
+
+                                                        FPR95
+                                      AUROC    FPR95  ID-pos.
+OOD set  head                  AUROC  of ID  ID-pos.    of ID
+-------  --------------------  -----  -----  -------  -------
+far      energy *              81.25  87.50    50.00    50.00
+far      relative_mahalanobis  81.25  87.50    50.00    50.00
+"""
+
+
+@pytest.fixture
+def night(folders):
+    """A folder of shifted images."""
+    for name in ("ant/ant_0.2", "ant/bee_0.4", "bee/bee_0.7", "bee/ant_0.8"):
+        path = folders / "night" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"night {name}")
+    return folders
+
+
+def test_shifted_images_are_reported(night):
+    """What is flagged beside ID and promise, accuracies, and OOD against both together."""
+    output = run("--id", "known", "--ood", "far", "--shifted", "night", "--bootstrap", "0").stdout
+
+    assert SHIFTED in output
+    assert "SHIFTED: flagged    shifted images flagged by that threshold: smaller" in output
+    assert "SHIFTED" not in run("--id", "known", "--ood", "far").stdout
+
+
+def test_shifted_images_are_in_every_file(night):
+    """The document has the rates by set and head, the table its rows."""
+    files = ("--json", "found.json", "--csv", "found.csv", "--bootstrap", "40")
+    result = run("--id", "known", "--ood", "far", "--shifted", "dark=night", *files)
+
+    (model,) = json.loads((night / "found.json").read_text())["models"]
+    shifted = model["shifted"]["dark"]
+    assert (0, 4, 0.5, "night") == (
+        result.exit_code,
+        shifted["n"],
+        shifted["accuracy"],
+        shifted["source"],
+    )
+    assert 0.5 == shifted["heads"]["energy"]["flagged"]
+    assert {"low", "high"} == set(shifted["heads"]["energy"]["intervals"]["flagged"])
+    assert 0.8125 == shifted["full_spectrum"]["far"]["metrics"]["energy"]["auroc"]
+    with (night / "found.csv").open(newline="") as file:
+        kinds = [row["kind"] for row in csv.DictReader(file)]
+    assert ["shifted", "shifted", "full-spectrum", "full-spectrum"] == kinds[-4:]
+
+
+def test_shifted_sets_stand_side_by_side(night):
+    """What the primary heads flag, and the accuracy, of each artefact."""
+    sets = ("--id", "known", "--shifted", "night", "--bootstrap", "0")
+
+    output = CliRunner().invoke(app, ["evaluate", "x.onnx", "y.onnx", *sets]).stdout
+
+    table = output[output.index("Flagged of each shifted set, by primary heads") :].splitlines()
+    assert ["night", "50.00", "50.00"] == table[4].split()
+    assert "Accuracy on each shifted set" in table
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ("plain", "'plain/near' of the shifted set 'plain' is no class of './x.onnx'"),
+        ("nowhere", "no folder 'nowhere'"),
+        ("gaussian", "no folder 'gaussian'"),
+        ("far=known", "'far' is given twice"),
+    ],
+)
+def test_what_cannot_be_a_shifted_set_is_one_line(night, given, error):
+    """And a hint; nothing is scored."""
+    result = run("--id", "known", "--ood", "far", "--shifted", given)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"error: {error}" in result.stderr
+    assert "hint: " in result.stderr
 
 
 def test_command_on_an_artefact(artifact_path, demo_images):

@@ -127,7 +127,10 @@ def test_a_rank_says_what_it_keeps(trained: Path, from_run: Path, tmp_path: Path
 def test_weights_give_the_artefact_of_their_run(
     trained: Path, from_run: Path, tiny_images: Path, tmp_path: Path
 ) -> None:
-    """Same weights, images and preprocessing: the same graph to the byte, and the same metadata."""
+    """Same weights, images and preprocessing: the same graph to the byte, and the same metadata.
+
+    But for the temperature: a run alone knows which images were held back from training.
+    """
     path = tmp_path / "weights.onnx"
     weights = trained / "model.safetensors"
 
@@ -139,6 +142,11 @@ def test_weights_give_the_artefact_of_their_run(
     assert 0 == done.exit_code, done.output
     (expected, ours), (found, theirs) = graph_and_metadata(from_run), graph_and_metadata(path)
     assert expected == found
+    assert 10 == ours["manifests"].pop("validation")["count"]
+    chosen_on = [of["provenance"].pop("temperature")["chosen_on"] for of in (ours, theirs)]
+    assert ["validation", ""] == chosen_on
+    assert 0 < ours.pop("temperature")
+    assert 1.0 == theirs.pop("temperature")
     assert without(ours, OF_THEIR_OWN) == without(theirs, (*OF_THEIR_OWN, "weights"))
     assert "model.safetensors" == theirs["provenance"]["weights"]["file"]
     assert "classified correctly" in done.stderr

@@ -143,7 +143,8 @@ def test_thresholds_and_parity_are_shown_by_head(metadata: Metadata) -> None:
     lines = report(replace(metadata, parity=parity)).splitlines()
 
     cells = {line.split()[0]: line.split()[1:] for line in lines if line}
-    assert ["-", f"{metadata.calibration.thresholds['msp']:.6g}", "1.2e-07", "2"] == cells["msp"]
+    threshold = f"{metadata.calibration.thresholds['msp']:.6g}"
+    assert ["temperature=1.0", threshold, "1.2e-07", "2"] == cells["msp"]
     assert "temperature=1.0" == cells["energy"][0]
     assert ["-", "1"] == cells["energy"][-2:]
     assert ["together", "-", "-", "-", "9"] == cells["all"]

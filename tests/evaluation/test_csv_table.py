@@ -9,7 +9,12 @@ import pytest
 
 from edge_ood.evaluation.csv_table import COLUMNS, csv_table
 from edge_ood.evaluation.evaluation import Evaluation
-from edge_ood.evaluation.measure import group_results, measure_id, measure_ood
+from edge_ood.evaluation.measure import (
+    group_results,
+    measure_id,
+    measure_ood,
+    measure_shifted,
+)
 from edge_ood.evaluation.results import (
     ArtifactResult,
     Bootstrap,
@@ -40,7 +45,8 @@ def answers(scores: list[float]) -> Scored:
 def artifact() -> ArtifactResult:
     """An artefact on two sets and a corruption, with some intervals."""
     inside, outside = answers([0.1, 0.2, 0.3, 0.6]), answers([0.4, 0.7])
-    on_id = measure_id(inside, np.array([0, 1, 0, 0]), dict.fromkeys(HEADS, (0.5, 0.5)), overlap={})
+    labelled = replace(inside, labels=np.array([0, 1, 0, 0]))
+    on_id = measure_id(labelled, dict.fromkeys(HEADS, (0.5, 0.5)), overlap={})
     near = measure_ood(inside, outside, group="near", kind="files", overlap={"training": 2, "x": 1})
     ood = {
         "=near": replace(near, intervals={"msp": {"auroc": Interval(0.25, 0.75)}}),
@@ -49,6 +55,16 @@ def artifact() -> ArtifactResult:
     on_head = replace(
         on_id.heads["msp"],
         intervals={"realised_tpr": Interval(0.5, 1.0), "auroc": Interval(0.25, 0.5)},
+    )
+    moved = replace(answers([0.3, 0.55, 0.9]), labels=np.array([0, 1, 1]))
+    shifted = measure_shifted(labelled, moved, {"=near": outside}, overlap={"training": 3})
+    on_moved = replace(shifted.heads["msp"], intervals={"accepted_accuracy": Interval(0.125, 1.0)})
+    full = shifted.full_spectrum["=near"]
+    shifted = replace(
+        shifted,
+        heads={"energy": shifted.heads["energy"], "msp": on_moved},
+        intervals={"accuracy": Interval(0.25, 0.75)},
+        full_spectrum={"=near": replace(full, intervals={"msp": {"auroc": Interval(0.5, 0.9)}})},
     )
     corrupted = CorruptedResult(
         3, 4, 0.5, 0.7, math.nan, {"energy": 0.1, "msp": 0.2}, {"energy": 0.3, "msp": 0.4}
@@ -71,6 +87,7 @@ def artifact() -> ArtifactResult:
         ood=ood,
         groups=group_results(ood),
         corruptions=(CorruptionResult("blur", (corrupted,)),),
+        shifted={"night": shifted},
     )
 
 
@@ -107,11 +124,12 @@ def test_columns_are_a_contract() -> None:
     assert [
         *about,
         *(name for rate in rates for name in (rate, f"{rate}_low", f"{rate}_high")),
+        "shifted",
     ] == list(COLUMNS)
 
 
 def test_one_row_per_artefact_set_and_head(artifact: ArtifactResult) -> None:
-    """ID images, OOD sets, groups, corruptions; every artefact in its turn."""
+    """ID images, OOD sets, groups, corruptions, shifted sets; every artefact in its turn."""
     found = rows(artifact, replace(artifact, name="other"))
 
     expected = [
@@ -122,6 +140,8 @@ def test_one_row_per_artefact_set_and_head(artifact: ArtifactResult) -> None:
         ("group", "far", ""),
         ("group", "all", ""),
         ("corrupted", "blur", ""),
+        ("shifted", "night", ""),
+        ("full-spectrum", "'=near", "near"),
     ]
     assert [(*row, head) for row in expected for head in HEADS] == [
         (r["kind"], r["set"], r["group"], r["head"]) for r in found[: len(found) // 2]
@@ -132,7 +152,7 @@ def test_one_row_per_artefact_set_and_head(artifact: ArtifactResult) -> None:
 
 def test_numbers_are_those_of_the_document(artifact: ArtifactResult) -> None:
     """To the last bit, with intervals where there are any, and empty where there is nothing."""
-    by_key = {(row["set"], row["head"]): row for row in rows(artifact)}
+    by_key = {(r["set"], r["head"]): r for r in rows(artifact) if not r["shifted"]}
 
     on_id, near = by_key["", "msp"], by_key["'=near", "msp"]
     pair = artifact.ood["=near"].metrics["msp"]
@@ -164,12 +184,33 @@ def test_groups_and_corruptions_have_their_own_numbers(artifact: ArtifactResult)
     assert "" == blurred["expected_calibration_error"]
 
 
+def test_a_shifted_set_has_rows_of_its_own(artifact: ArtifactResult) -> None:
+    """Its rates by head, and then each OOD set against it and the ID images together."""
+    found = [r for r in rows(artifact) if "msp" == r["head"]]
+    (shifted,) = [r for r in found if r["kind"] == "shifted"]
+    (full,) = [r for r in found if r["kind"] == "full-spectrum"]
+
+    result = artifact.shifted["night"]
+    rates = ("accuracy", "mean_max_probability", "expected_calibration_error")
+    assert [repr(getattr(result, rate)) for rate in rates] == [shifted[rate] for rate in rates]
+    assert ("3", "training=3", "") == (shifted["n"], shifted["seen"], shifted["shifted"])
+    assert repr(2 / 3) == shifted["flagged"]
+    assert ("1.0", "0.125", "1.0") == tuple(
+        shifted[f"accepted_accuracy{end}"] for end in ("", "_low", "_high")
+    )
+    assert ("0.25", "0.75") == (shifted["accuracy_low"], shifted["accuracy_high"])
+    assert ("night", "2", "true") == (full["shifted"], full["n"], full["is_primary"])
+    pair = result.full_spectrum["=near"].metrics["msp"]
+    assert (repr(pair.auroc), repr(pair.aupr_in)) == (full["auroc"], full["aupr_in"])
+    assert ("0.5", "0.9", "") == (full["auroc_low"], full["auroc_high"], full["flagged"])
+
+
 @pytest.mark.parametrize("name", ["=1+1", "@x", "-x", "a,b", 'a"b', "a\nb", "a\rb"])
 def test_odd_names_stay_in_their_cell(artifact: ArtifactResult, name: str) -> None:
     """No name becomes a formula or another row."""
     found = rows(replace(artifact, name=name))
 
-    assert 14 == len(found)
+    assert 18 == len(found)
     assert 1 == len({row["model"] for row in found})
     assert found[0]["model"][0] not in "=@-"
     assert "msp" == found[1]["head"]

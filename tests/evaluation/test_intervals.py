@@ -10,7 +10,12 @@ from scipy import stats
 
 from edge_ood.evaluation.evaluation import Evaluation
 from edge_ood.evaluation.intervals import with_intervals
-from edge_ood.evaluation.measure import group_results, measure_id, measure_ood
+from edge_ood.evaluation.measure import (
+    group_results,
+    measure_id,
+    measure_ood,
+    measure_shifted,
+)
 from edge_ood.evaluation.results import ArtifactResult, Bootstrap, GroupMetrics
 from edge_ood.evaluation.scored import Scored
 from edge_ood.metrics.detection import UndefinedMetricWarning
@@ -48,10 +53,11 @@ OUTSIDE = {
     "svhn": scored({"energy": drawn(1, N_OOD, 3), "msp": drawn(0.5, N_OOD, 4)}),
     "dtd": scored({"energy": drawn(2, 90, 5), "msp": drawn(1, 90, 6)}),
 }
+MOVED = scored({"energy": drawn(0.7, 80, 10), "msp": drawn(0.2, 80, 11)}, seed=1)
 SEPARATED = scored({"energy": drawn(20, 40, 7), "msp": drawn(20, 40, 8)})
 
 
-def measured(inside, labels, outside):
+def measured(inside, outside):
     """The results of one artefact without intervals; every set is a near one but `far`."""
     ood = {
         name: measure_ood(
@@ -69,15 +75,23 @@ def measured(inside, labels, outside):
         primary="energy",
         alpha=0.05,
         objective="",
-        id=measure_id(inside, labels, dict.fromkeys(inside.scores, (1.5, 1.5)), overlap={}),
+        id=measure_id(inside, dict.fromkeys(inside.scores, (1.5, 1.5)), overlap={}),
         ood=ood,
         groups=group_results(ood),
     )
 
 
 def run(outside, *, inside=INSIDE, labels=LABELS, bootstrap=BOOTSTRAP):
-    artifact = measured(inside, labels, outside)
-    return with_intervals(artifact, inside, labels, outside, bootstrap)
+    inside = replace(inside, labels=labels)
+    return with_intervals(measured(inside, outside), inside, outside, {}, bootstrap=bootstrap)
+
+
+def run_shifted(shifted, outside=OUTSIDE, *, bootstrap=BOOTSTRAP):
+    """The artefact with one more set, of known images."""
+    result = measure_shifted(INSIDE, shifted, outside, overlap={})
+    artifact = replace(measured(INSIDE, outside), shifted={"night": result})
+    found, _ = with_intervals(artifact, INSIDE, outside, {"night": shifted}, bootstrap=bootstrap)
+    return found
 
 
 def ends(interval):
@@ -352,10 +366,90 @@ def test_artefacts_are_compared_on_the_same_draws():
     }
 
 
+def test_shares_of_shifted_images_have_exact_intervals():
+    """Accuracy, flagged and accuracy of accepted; the mean probability has its standard error."""
+    labels = np.where(np.arange(80) % 4 > 0, MOVED.label_index, 1 - MOVED.label_index)
+    is_right, accepted = MOVED.label_index == labels, ~MOVED.decisions["energy"]
+    wide = replace(BOOTSTRAP, replicates=1000)
+
+    found = run_shifted(replace(MOVED, labels=labels), bootstrap=wide).shifted["night"]
+
+    on_head = found.heads["energy"].intervals
+    assert exact(60, 80) == ends(found.intervals["accuracy"])
+    assert exact(80 - accepted.sum(), 80) == ends(on_head["flagged"])
+    assert exact(is_right[accepted].sum(), accepted.sum()) == ends(on_head["accepted_accuracy"])
+    values = MOVED.confidence
+    expected = on_logit_scale(values.mean(), values.std() / math.sqrt(80))
+    np.testing.assert_allclose(
+        ends(found.intervals["mean_max_probability"]),
+        expected,
+        atol=0.1 * (expected[1] - values.mean()),
+    )
+
+
+def test_the_full_spectrum_has_the_interval_of_its_strata():
+    """ID and shifted images are two samples: DeLong's variance of ID images, sample by sample."""
+    wide = replace(BOOTSTRAP, replicates=1000)
+    known, moved = INSIDE.scores["energy"], MOVED.scores["energy"]
+    outside = OUTSIDE["svhn"].scores["energy"]
+    won = (outside[:, None] > np.r_[known, moved]).astype(float)
+    by_known = won.mean(axis=0)
+    of_known = sum(
+        len(part) * part.var(ddof=1) / 280**2 for part in (by_known[:200], by_known[200:])
+    )
+    of_ood = won.mean(axis=1).var(ddof=1) / N_OOD
+
+    pair = run_shifted(MOVED, bootstrap=wide).shifted["night"].full_spectrum["svhn"]
+
+    rate = pair.metrics["energy"].auroc
+    assert won.mean() == pytest.approx(rate)
+    expected = on_logit_scale(rate, math.sqrt(of_known + of_ood))
+    np.testing.assert_allclose(
+        ends(pair.intervals["energy"]["auroc"]), expected, atol=0.1 * (expected[1] - rate)
+    )
+
+
+def test_every_rate_of_the_full_spectrum_has_an_interval():
+    """Of each OOD set, also where no image outscores another; what is flagged there is its own."""
+    outside = {**OUTSIDE, "far": SEPARATED}
+    found = run_shifted(MOVED, outside).shifted["night"].full_spectrum
+    names = {field.name for field in fields(GroupMetrics)} - {"flagged"}
+
+    assert list(outside) == list(found)
+    for result in found.values():
+        for head, intervals in result.intervals.items():
+            assert names == set(intervals)
+            rates = asdict(result.metrics[head])
+            assert all(i.low <= rates[n] <= i.high for n, i in intervals.items())
+    least = ranking_bounds("auroc", 1, n_id=280, n_ood=40, level=0.95)
+    assert least == ends(found["far"].intervals["energy"]["auroc"])
+
+
+def test_shifted_images_change_no_other_interval():
+    """Those of the ID images, the OOD sets and the groups are what they are without."""
+    alone, _ = run(OUTSIDE, labels=None)
+
+    with_shifted = run_shifted(MOVED)
+
+    for name in ("ood", "groups"):
+        assert getattr(alone, name) == getattr(with_shifted, name)
+    assert alone.id.intervals == with_shifted.id.intervals
+
+
+def test_unlabelled_shifted_images_have_no_interval_of_accuracy():
+    """What is flagged has one."""
+    found = run_shifted(MOVED).shifted["night"]
+
+    assert ["mean_max_probability"] == list(found.intervals)
+    assert ["flagged"] == list(found.heads["msp"].intervals)
+
+
 def test_no_replicates_no_intervals():
     """`--bootstrap 0` leaves results as they were measured."""
-    artifact = measured(INSIDE, LABELS, OUTSIDE)
+    artifact = measured(INSIDE, OUTSIDE)
 
-    found = with_intervals(artifact, INSIDE, LABELS, OUTSIDE, replace(BOOTSTRAP, replicates=0))
+    found = with_intervals(
+        artifact, INSIDE, OUTSIDE, {}, bootstrap=replace(BOOTSTRAP, replicates=0)
+    )
 
     assert (artifact, {}) == found

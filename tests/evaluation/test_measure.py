@@ -32,13 +32,13 @@ def scored(predicted: list[int], energy: list[float], confidence: list[float]) -
 
 
 INSIDE = scored([0, 1, 1, 2, 2], [0.1, 0.2, 0.6, 0.7, 0.95], [0.9, 0.8, 0.7, 0.6, 0.5])
-LABELS = np.array([0, 1, 0, 2, 0])
+LABELLED = replace(INSIDE, labels=np.array([0, 1, 0, 2, 0]))
 
 
 @pytest.fixture
 def on_id() -> IdResult:
     """Three of five predictions are right."""
-    return measure_id(INSIDE, LABELS, THRESHOLDS, overlap={"training": 2})
+    return measure_id(LABELLED, THRESHOLDS, overlap={"training": 2})
 
 
 def test_accuracy_of_all_and_of_the_accepted(on_id: IdResult) -> None:
@@ -59,6 +59,19 @@ def test_mean_probabilities_of_right_and_wrong_predictions(on_id: IdResult) -> N
     assert (0.7 + 0.5) / 2 == pytest.approx(on_id.mean_max_probability_wrong)
 
 
+def test_the_calibration_error_without_the_temperature() -> None:
+    """By hand: 3 of 5 are right, and all are 0.5 sure, 1 before; without another it is the same."""
+    sure = replace(LABELLED, confidence=np.full(5, 0.5), confidence_before=np.ones(5))
+
+    found = measure_id(sure, THRESHOLDS, overlap={})
+    plain = measure_id(replace(sure, confidence_before=None), THRESHOLDS, overlap={})
+
+    assert (0.1, 0.4) == pytest.approx(
+        (found.expected_calibration_error, found.calibration_error_before)
+    )
+    assert plain.expected_calibration_error == plain.calibration_error_before
+
+
 def test_alarms_by_class(on_id: IdResult) -> None:
     """By true class and by predicted class, NaN where there is no image of one."""
     ant, bee, cat = on_id.heads["energy"].classes
@@ -71,7 +84,8 @@ def test_alarms_by_class(on_id: IdResult) -> None:
 def test_a_class_without_images_has_no_rate() -> None:
     """NaN, and no warning of a division."""
     few = scored([0, 0], [0.1, 0.2], [0.9, 0.8])
-    cat = measure_id(few, np.array([0, 1]), THRESHOLDS, overlap={}).heads["energy"].classes[2]
+    labelled = replace(few, labels=np.array([0, 1]))
+    cat = measure_id(labelled, THRESHOLDS, overlap={}).heads["energy"].classes[2]
 
     assert (0, 0) == (cat.n_true, cat.n_predicted)
     assert math.isnan(cat.flagged_true)
@@ -80,7 +94,7 @@ def test_a_class_without_images_has_no_rate() -> None:
 
 def test_without_labels_what_needs_them_is_undefined() -> None:
     """Rates of alarms by predicted class, probabilities and p-values stay."""
-    found = measure_id(INSIDE, None, THRESHOLDS, overlap={})
+    found = measure_id(INSIDE, THRESHOLDS, overlap={})
     energy = found.heads["energy"]
 
     assert not found.is_labelled

@@ -1,11 +1,15 @@
 """Running sets of files and of synthetic images through an artefact."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
+from scipy.special import softmax
 
+from edge_ood.artifact.metadata import store_metadata
 from edge_ood.artifact.outputs import Scores
 from edge_ood.errors import DataError
 from edge_ood.evaluation.scored import Scored, score
@@ -60,6 +64,25 @@ def test_files_bear_the_paths_of_score_tables(colour_artifact, colours, monkeypa
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     assert all(name.startswith("./test/") for name in found.names)
     np.testing.assert_allclose(found.confidence, shares.max(axis=1) / shares.sum(axis=1))
+
+
+def test_probabilities_have_the_temperature_of_the_file(colour_artifact, colours, tmp_path):
+    """SciPy's softmax of the logits over it; without one they are as they are."""
+    scorer = Scorer(colour_artifact, provider="cpu")
+    images = read_images(colours / "test")
+    logits = scorer.score_files(images.paths).logits.astype(float)
+    plain = score(scorer, images, batch_size=8)
+    model = onnx.load(colour_artifact)
+    store_metadata(model, replace(scorer.metadata, temperature=2.5))
+    onnx.save(model, tmp_path / "x.onnx")
+
+    found = score(Scorer(tmp_path / "x.onnx", provider="cpu"), images, batch_size=8)
+
+    np.testing.assert_allclose(softmax(logits / 2.5, axis=1).max(axis=1), found.confidence)
+    np.testing.assert_allclose(softmax(logits, axis=1).max(axis=1), found.confidence_before)
+    np.testing.assert_array_equal(found.confidence_before, plain.confidence)
+    assert plain.confidence_before is None
+    np.testing.assert_array_equal(plain.label_index, found.label_index)
 
 
 def test_a_synthetic_image_whose_score_is_not_finite_is_named():
@@ -121,8 +144,9 @@ def test_many_ties_stay_in_the_order_of_the_files():
 
 def test_an_example_says_what_the_head_says():
     """Score, p-value, label, decision, and the true label where it is known."""
-    (shown,) = SCORED.examples("energy", 1, largest=True, true_labels=("w", "x", "y", "z"))
+    labelled = replace(SCORED, labels=np.array([0, 0, 1, 1]))
+    (shown,) = labelled.examples("energy", 1, largest=True)
     (unknown,) = SCORED.examples("energy", 1, largest=True)
 
-    assert ("b", 2.0, pytest.approx(0.01), "bee", True, "x") == tuple(vars(shown).values())
+    assert ("b", 2.0, pytest.approx(0.01), "bee", True, "ant") == tuple(vars(shown).values())
     assert "" == unknown.true_label

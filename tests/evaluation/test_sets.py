@@ -94,8 +94,8 @@ def test_all_parameters_are_kept_as_numbers():
         (["/a/b", "/a/../a/b"], "is given twice"),
         (["uniform", "uniform:seed=1"], "'uniform' is given twice"),
         (["uniform", "./uniform"], "'uniform' is given twice"),
-        (["=/a"], "cannot read OOD set '=/a'"),
-        (["far="], "cannot read OOD set 'far='"),
+        (["=/a"], "cannot read set '=/a'"),
+        (["far="], "cannot read set 'far='"),
     ],
 )
 def test_repeated_and_half_written_sets_are_refused(arguments, message):

@@ -19,10 +19,11 @@ def images(names: str) -> ImageSet:
 
 
 def said(**sets: str) -> list[str]:
-    """What is warned of; `ID` is the ID set."""
+    """What is warned of; `ID` is the ID set, and the others are OOD sets."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        warn_of_shared_images({n if n != "ID" else "": images(s) for n, s in sets.items()})
+        called = {n: f"the OOD set {n!r}" for n in sets} | {"ID": "the ID set"}
+        warn_of_shared_images({called[n]: images(s) for n, s in sets.items()})
     assert all(issubclass(warning.category, SharedImagesWarning) for warning in caught)
     return [str(warning.message) for warning in caught]
 

@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from edge_ood.errors import InputError
 from edge_ood.metrics import bootstrap, detection
-from edge_ood.metrics.bootstrap import Resamples
+from edge_ood.metrics.resamples import Resamples, Strata
 
 RATES = [
     "auroc",
@@ -53,6 +53,19 @@ def test_draws_depend_on_name_size_and_seed_alone():
     np.testing.assert_array_equal(whole, Resamples("far", 50, 99, 0).times(range(10)))
     for other in (Resamples("near", 50, 10, 0), Resamples("far", 50, 10, 1)):
         assert (whole != other.times(range(10))).any(axis=1).all()
+
+
+def test_strata_are_drawn_each_by_itself():
+    """Side by side, each as often as it has images, and as it is drawn alone."""
+    known, moved = Resamples("", 50, 10, 0), Resamples("night", 20, 10, 0)
+    both = Strata((known, moved))
+
+    times = both.times(range(2, 6))
+
+    assert (70, 10) == (both.n, both.count)
+    np.testing.assert_array_equal(known.times(range(2, 6)), times[:, :50])
+    np.testing.assert_array_equal(moved.times(range(2, 6)), times[:, 50:])
+    assert (times[:, 50:].sum(axis=1) == 20).all()
 
 
 def test_a_name_that_is_not_utf8_is_a_name():

@@ -86,7 +86,8 @@ def evaluation_page(make_evaluation: Callable[..., Evaluation]) -> str:
     from report_pages.hostile import HOSTILE
 
     sets = {" ".join(HOSTILE): "near", HOSTILE[4]: "far"}
-    return page_of(make_evaluation(models=HOSTILE[:2], sets=sets, classes=HOSTILE))
+    shifted = (HOSTILE[3], HOSTILE[6])
+    return page_of(make_evaluation(models=HOSTILE[:2], sets=sets, shifted=shifted, classes=HOSTILE))
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ def outputs(
     folder = tmp_path_factory.mktemp("outputs")
     files = {name: folder / name for name in ("a.json", "a.html", "figures")}
     sets = ["--near", "shuffled=speckled:count=12,seed=3"]
-    sets += ["--far", f"seen={colours / 'calibration'}"]
+    sets += ["--far", f"seen={colours / 'calibration'}", "--shifted", f"again={colours / 'train'}"]
     options = ["--json", files["a.json"], "--report", files["a.html"]]
     options += ["--figures", files["figures"], "--allow-seen", "--corrupted", "blur,noise:count=5"]
     options += ["--bootstrap", "20"]
@@ -78,6 +78,8 @@ def test_the_command_on_the_page_repeats_the_run(outputs: dict[str, Path], tmp_p
     )
     assert before["ood"] == after["ood"]
     assert before["corruptions"] == after["corruptions"]
+    assert before["shifted"] == after["shifted"]
+    assert ["again"] == list(before["shifted"])
 
 
 @pytest.mark.parametrize("option", ["--report", "--figures"])

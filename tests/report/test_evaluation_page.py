@@ -240,6 +240,24 @@ def test_a_page_without_ood_and_labels(
     assert "/flagged_true" not in html
 
 
+@pytest.mark.parametrize(("temperature", "is_said"), [(1.75, True), (1.0, False)])
+def test_the_calibration_error_is_there_before_and_after(
+    make_evaluation: Callable[..., Evaluation],
+    contents: Callable[[str], Any],
+    temperature: float,
+    is_said: bool,
+) -> None:
+    """With the temperature, where the file has one."""
+    made = make_evaluation()
+    on_id = replace(made.models[0].id, calibration_error_before=0.1234)
+    artifact = replace(made.models[0], temperature=temperature, id=on_id)
+    html = evaluation_page(replace(made, models=(artifact,)))
+
+    fields = contents(html).fields
+    assert is_said == (("#/models/0/id/calibration_error_before", "percent", "12.34%") in fields)
+    assert is_said == (("#/models/0/temperature", "number", "1.75") in fields)
+
+
 def test_intervals_are_left_out_without_bootstrap(
     make_evaluation: Callable[..., Evaluation], check_page: Callable[[str], None]
 ) -> None:

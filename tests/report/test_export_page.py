@@ -265,6 +265,53 @@ def test_a_manual_threshold_guarantees_nothing(copy: Path) -> None:
     assert "false alarms to expect per 1,000" not in page
 
 
+CHOSEN = {
+    "chosen_on": "calibration",
+    "asked_for": False,
+    "images": 321,
+    "ece_before": 0.0411,
+    "ece_after": 0.0125,
+    "why": "",
+}
+
+
+@pytest.mark.usefixtures("no_figures")
+@pytest.mark.parametrize(
+    ("record", "text", "fields"),
+    [
+        (
+            CHOSEN,
+            "the one at which",
+            {"temperature": "1.75", "images": "321", "ece_before": "4.11%", "ece_after": "1.25%"},
+        ),
+        (
+            {**CHOSEN, "why": "do not tell <b> from it"},
+            "images do not tell &lt;b&gt; from it",
+            {"temperature": "1.75", "images": "321", "ece_before": "4.11%"},
+        ),
+        ({"chosen_on": "", "asked_for": True}, "It was asked for", {"temperature": "1.75"}),
+        ({"chosen_on": "", "asked_for": False}, "Nothing was chosen", {"temperature": "1.75"}),
+        ("damaged", "Nothing was chosen", {"temperature": "1.75"}),
+    ],
+)
+def test_the_temperature_is_said_with_what_it_does(
+    exported: Path,
+    change_artefact: Callable[..., Path],
+    contents: Callable[[str], Any],
+    record: Any,
+    text: str,
+    fields: dict[str, str],
+) -> None:
+    """Where it is from, and the calibration error before and after."""
+    path = change_artefact(exported, temperature=1.75, provenance={"temperature": record})
+    page = page_of(path)
+
+    assert text in page[page.index('id="probabilities"') : page.index('id="parity"')]
+    start = "#/probabilities/"
+    shown = {k.removeprefix(start): v for k, _, v in contents(page).fields if k.startswith(start)}
+    assert fields == shown
+
+
 @pytest.mark.usefixtures("no_figures")
 def test_a_page_without_report_says_so(copy: Path, check_page: Callable[[str], None]) -> None:
     """The report may be deleted; the page is sound and does not invent what it cannot know."""

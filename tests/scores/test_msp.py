@@ -26,6 +26,24 @@ def test_is_one_minus_the_largest_softmax():
     np.testing.assert_allclose(msp(np, Outputs(LOGITS), {}), expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("odds", "temperature", "expected"),
+    [([1, 4], 2, 1 / 3), ([1, 2], 0.5, 1 / 5), ([1, 1, 16], 4, 2 / 4), ([3, 3, 3], 7, 2 / 3)],
+)
+def test_odds_are_raised_to_one_over_the_temperature(odds, temperature, expected):
+    """Odds of 1 to 4 are 1 to 2 at temperature 2."""
+    found = msp(np, Outputs(np.log([odds])), {}, temperature=temperature)[0]
+
+    assert expected == pytest.approx(found, abs=1e-12)
+
+
+def test_the_temperature_divides_the_logits():
+    """SciPy's softmax of the quotient."""
+    expected = 1 - softmax(LOGITS / 2.7, axis=1).max(axis=1)
+
+    np.testing.assert_allclose(expected, msp(np, Outputs(LOGITS), {}, temperature=2.7), rtol=1e-9)
+
+
 def test_confident_images_do_not_tie_in_float32():
     """Margins of 20 and more differ, where 1 - p is 0 in float32."""
     logits = np.array([[margin, 0, 0] for margin in (20, 40, 60, 80)], np.float32)

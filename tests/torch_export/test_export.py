@@ -11,19 +11,28 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from edge_ood.attachment.listener import Listener
-from edge_ood.attachment.request import Options
+from edge_ood.attachment.request import Options, Request
 from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.errors import ArtifactError, CalibrationError, ExportError
+from edge_ood.models import build_classifier
 from edge_ood.parity.torch_reference import TorchEvaluator
 from edge_ood.registry import Spec, parse_spec, parse_specs
 from edge_ood.runtime.scorer import Scorer
 from edge_ood.scores import DEFAULT_HEADS, fitting_heads
 from edge_ood.torch_export import export as module
-from edge_ood.torch_export.export import export_classifier, export_run, request_of
+from edge_ood.torch_export.export import (
+    export_classifier,
+    export_network,
+    export_run,
+    request_of,
+)
+from edge_ood.torch_export.trained_network import NetworkSource
 from edge_ood.training.run_directory import read_run
 from edge_ood.training.run_weights import load_model
+from edge_ood.training.training_set import Folders
 
 FLOAT32_LOGITS = 1e-4  # of their standard deviation, the parity gate's own limit
 
@@ -164,6 +173,33 @@ def test_the_artefact_says_what_its_training_excludes_from_tests(
     found = request_of(changed, Options(provider="cpu")).provenance
 
     assert expected == found.get("never_tested")
+
+
+def test_only_a_run_knows_what_it_held_back(
+    run_path: Path, tiny_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its validation images; of a network that was trained elsewhere any image may have trained."""
+    seen: list[Request] = []
+    monkeypatch.setattr(module, "export_classifier", lambda *_: onnx.ModelProto())
+    monkeypatch.setattr(module, "attach", lambda request, *_, **__: seen.append(request))
+    monkeypatch.setattr(module, "check_accuracy", lambda *_: 1.0)
+    network = build_classifier(Spec("wrn-10-1"), 2)
+    save_file(network.state_dict(), tmp_path / "w.safetensors")
+    source = NetworkSource(
+        Spec("wrn-10-1"), tmp_path / "w.safetensors", 8, (0.5,) * 3, (0.5,) * 3, None, None, None
+    )
+    folders = Folders(tiny_images / "train", None, tiny_images / "calibration")
+    options = Options(provider="cpu", guarantee=Guarantee(0.2))
+    run = read_run(run_path)
+
+    export_run(run_path, tmp_path / "x.onnx", Options(provider="cpu"))
+    export_network(source, folders, tmp_path / "y.onnx", options)
+
+    of_run, of_network = seen
+    assert run.splits["validation"].paths == of_run.validation.paths
+    assert len(of_run.validation) > 0
+    assert not set(of_run.validation.paths) & {*of_run.training.paths, *of_run.calibration.paths}
+    assert 0 == len(of_network.validation)
 
 
 def test_an_unfinished_run_is_refused(run_path: Path, tmp_path: Path) -> None:

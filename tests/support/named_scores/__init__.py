@@ -26,6 +26,7 @@ class NamedScorer:
     def __init__(self, manifests=None, provenance=None):
         self.metadata = SimpleNamespace(
             precision="fp32",
+            temperature=1.0,
             heads=(),
             provenance=provenance or {},
             classes=CLASSES,

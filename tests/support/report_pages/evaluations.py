@@ -10,11 +10,14 @@ from edge_ood.evaluation.results import (
     ArtifactResult,
     CorruptedResult,
     CorruptionResult,
+    FullSpectrum,
     GroupResult,
     HeadOnId,
+    HeadOnShifted,
     IdResult,
     OodResult,
     Recommendation,
+    ShiftedResult,
 )
 from edge_ood.evaluation.values import (
     Bootstrap,
@@ -111,10 +114,7 @@ class EvaluationMaker:
             seen={},
             mean_max_probability=self.rate(),
             flagged={head: self.rate() for head in heads},
-            metrics={
-                head: PairMetrics(1234, 777, *(self.rate() for _ in PAIR_METRICS[:-1]))
-                for head in heads
-            },
+            metrics={head: self.pair() for head in heads},
             intervals={head: {name: self.interval() for name in PAIR_METRICS} for head in heads},
             curves={
                 head: ThresholdCurve(self.rising(201), self.rising(201), self.rising(201))
@@ -129,6 +129,43 @@ class EvaluationMaker:
                 for head in heads
             },
             trusted={head: self.examples(group) for head in heads},
+        )
+
+    def pair(self) -> PairMetrics:
+        """A head on an OOD set."""
+        return PairMetrics(1234, 777, *(self.rate() for _ in PAIR_METRICS[:-1]))
+
+    def shifted(
+        self, heads: Sequence[str], sets: Sequence[str], *, is_labelled: bool
+    ) -> ShiftedResult:
+        """A shifted set."""
+        accuracy, error = (self.rate(), self.rate()) if is_labelled else (math.nan, math.nan)
+        flagged = ("flagged", "accepted_accuracy") if is_labelled else ("flagged",)
+        return ShiftedResult(
+            n=int(self.random.integers(1000, 9999)),
+            is_labelled=is_labelled,
+            seen={},
+            accuracy=accuracy,
+            mean_max_probability=self.rate(),
+            expected_calibration_error=error,
+            heads={
+                head: HeadOnShifted(
+                    flagged=self.rate(),
+                    accepted_accuracy=self.rate() if is_labelled else math.nan,
+                    intervals={name: self.interval() for name in flagged},
+                    suspicious=self.examples("shifted"),
+                )
+                for head in heads
+            },
+            full_spectrum={
+                name: FullSpectrum(
+                    {head: self.pair() for head in heads},
+                    {head: {r: self.interval() for r in PAIR_METRICS[:-1]} for head in heads},
+                )
+                for name in sets
+            },
+            intervals={"mean_max_probability": self.interval()},
+            source="data/shifted",
         )
 
     def group(self, heads: Sequence[str], sets: Sequence[str]) -> GroupResult:
@@ -167,6 +204,7 @@ class EvaluationMaker:
         heads: Sequence[str],
         sets: Mapping[str, str],
         *,
+        shifted: Sequence[str],
         is_labelled: bool,
         classes: Sequence[str],
     ) -> ArtifactResult:
@@ -187,6 +225,9 @@ class EvaluationMaker:
             ood={set_name: self.ood(heads, group) for set_name, group in sets.items()},
             groups={g: self.group(heads, names) for g, names in groups.items() if names},
             corruptions=(self.corruption("blur", heads),),
+            shifted={
+                one: self.shifted(heads, list(sets), is_labelled=is_labelled) for one in shifted
+            },
         )
 
 
@@ -196,13 +237,15 @@ def make_evaluation(
     models: Sequence[str] = ("digits",),
     heads: Sequence[str] = ("energy", "msp"),
     sets: Mapping[str, str] = OOD_SETS,
+    shifted: Sequence[str] = (),
     is_labelled: bool = True,
     classes: Sequence[str] = ("ant", "bee", "cow"),
 ) -> Evaluation:
-    """An evaluation; the sets are by name, with their group."""
+    """An evaluation; the OOD sets are by name, with their group."""
     maker = EvaluationMaker(seed)
     results = [
-        maker.model(name, heads, sets, is_labelled=is_labelled, classes=classes) for name in models
+        maker.model(name, heads, sets, shifted=shifted, is_labelled=is_labelled, classes=classes)
+        for name in models
     ]
     ranked = [(name, head) for name in models for head in reversed(heads)]
     rivals = [Rival(*pair, maker.rate(), maker.interval()) for pair in ranked[1:]]
