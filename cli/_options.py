@@ -113,7 +113,8 @@ class Decision:
         typer.Option(
             help="The score behind the outputs 'is_ood' and 'pvalue'; by default, where no scores "
             f"are chosen, combined of {'+'.join(DEFAULT_COMBINED)}, or {DEFAULT_PRIMARY} where "
-            "that is all there is."
+            "that is all there is. auto takes another where the training side, with its outliers, "
+            "is clearly for it."
         ),
     ] = None
     alpha: Annotated[
@@ -185,6 +186,7 @@ _STEPS = {
     "convert": "converting the network, with training images where int8 needs ranges",
     "fit": "fitting statistics on training images, through onnxruntime",
     "tune": "choosing epsilon, layer weights and temperature, where they are to be chosen",
+    "choose": "choosing what decides, on training images, outliers and synthetic images",
     "assemble": "assembling the graph",
     "calibrate": "calibrating thresholds, through the file",
     "verify": "checking parity with the reference",

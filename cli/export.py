@@ -44,7 +44,10 @@ class Network:
         typer.Option(metavar="DIR", help="ID images, none trained on, for thresholds alone."),
     ] = None
     outliers: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Auxiliary outliers, for --epsilon.")
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Auxiliary outliers, to choose --epsilon and --primary by."
+        ),
     ] = None
 
 

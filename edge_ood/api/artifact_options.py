@@ -26,7 +26,8 @@ class ArtifactOptions(TypedDict, total=False):
             decision over all of them, or over some: `"combined:of=gen+knn"`; the default heads that
             fit by default.
         primary: The head behind `is_ood` and `pvalue`; if None, `combined` where scores name it or
-            nobody chose scores and two of them can be combined, else the first.
+            nobody chose scores and two of them can be combined, else the first; `auto` for another
+            where evidence from the training side is clearly for it.
         alpha: False-alarm rate on ID images, in (0, 1); 0.05 needs 19 calibration images.
         confidence: Share of calibration sets for which the rate is held, in [0, 1); on average over
             them by default.

@@ -3,6 +3,7 @@
 simplify   the classifier alone, which stays the same function
 convert    to fewer bits, if asked for; all that follows is about the converted classifier
 fit        statistics of the heads, through onnxruntime, in one pass over the images
+tune       epsilon and layer weights; choose what decides, if asked to
 assemble   classifier + preprocessing + heads + decision, as one graph
 calibrate  thresholds, p-values and probe, through the assembled file
 verify     the parity gate, on the assembled file
@@ -20,13 +21,14 @@ import onnx
 
 from edge_ood.artifact.metadata import store_metadata
 from edge_ood.attachment.attached import Attached
+from edge_ood.attachment.choosing import chosen_primary, with_choice
 from edge_ood.attachment.deciding import with_primary
 from edge_ood.attachment.first_metadata import first_metadata, int8_target_of
 from edge_ood.attachment.gradients import checked_gradients
 from edge_ood.attachment.heads import fitted_heads
 from edge_ood.attachment.listener import SILENT, Listener
 from edge_ood.attachment.probabilities import AS_IT_IS, Probabilities, choose_temperature
-from edge_ood.attachment.request import Options, Request
+from edge_ood.attachment.request import AUTO, Options, Request
 from edge_ood.attachment.step_images import (
     compared_images,
     parity_images,
@@ -55,8 +57,6 @@ from edge_ood.scores import BoundHead
 from edge_ood.threads import Meter
 
 __all__ = ["STEPS", "Unfinished", "attach", "steps_for"]
-
-_OF_CONVERSION = ("convert", "compare")
 
 
 @dataclass(frozen=True)
@@ -153,21 +153,24 @@ def fit(unfinished: Unfinished) -> Unfinished:
     options, why = with_primary(request.options, names, len(thresholds_from))
     options = replace(options, heads=options.heads or [Spec(name) for name in names])
     options.guarantee.check_images(len(thresholds_from))
-    request = replace(request, options=options)
-    fp32 = unfinished.fp32_request
-    if fp32 is not None:
-        decided = {key: getattr(options, key) for key in ("heads", "primary", "guarantee")}
-        fp32 = replace(fp32, options=replace(fp32.options, **decided))
+    request = replace(request, options=options, training=with_hashes(request.training))
     return replace(
-        unfinished,
-        request=request,
-        fp32_request=fp32,
+        _with_decided(unfinished, request),
         heads=fitted.heads,
         left_out=fitted.left_out,
         notes=(*fitted.notes, *([why] if why else [])),
         thresholds_from=thresholds_from,
-        training_hashes=with_hashes(request.training).hashes,
+        training_hashes=request.training.hashes,
     )
+
+
+def _with_decided(unfinished: Unfinished, request: Request) -> Unfinished:
+    """With a request in which more is decided; what it is compared with takes that over."""
+    fp32, options = unfinished.fp32_request, request.options
+    if fp32 is not None:
+        decided = {key: getattr(options, key) for key in ("heads", "primary", "guarantee")}
+        fp32 = replace(fp32, options=replace(fp32.options, **decided))
+    return replace(unfinished, request=request, fp32_request=fp32)
 
 
 def choose_parameters(unfinished: Unfinished) -> Unfinished:
@@ -177,6 +180,15 @@ def choose_parameters(unfinished: Unfinished) -> Unfinished:
     chosen = choose_temperature(request, tuning.heads, on_progress=on_progress)
     heads = chosen.of_heads(tuning.heads, request.options.heads)
     return replace(unfinished, heads=heads, choices=tuning.choices, probabilities=chosen)
+
+
+def choose_what_decides(unfinished: Unfinished) -> Unfinished:
+    """Let another score decide than by default, where training-side evidence is for it."""
+    request = unfinished.request
+    choice = chosen_primary(request, unfinished.on_progress)
+    request = replace(request, options=replace(request.options, primary=choice.primary))
+    choices = with_choice(unfinished.choices, choice)
+    return replace(_with_decided(unfinished, request), choices=choices, notes=(choice.why,))
 
 
 def assemble_file(unfinished: Unfinished) -> Unfinished:
@@ -272,6 +284,7 @@ STEPS: tuple[tuple[str, Callable[[Unfinished], Unfinished]], ...] = (
     ("convert", convert),
     ("fit", fit),
     ("tune", choose_parameters),
+    ("choose", choose_what_decides),
     ("assemble", assemble_file),
     ("calibrate", calibrate),
     ("verify", check_parity),
@@ -282,5 +295,6 @@ STEPS: tuple[tuple[str, Callable[[Unfinished], Unfinished]], ...] = (
 
 def steps_for(options: Options) -> list[tuple[str, Callable[[Unfinished], Unfinished]]]:
     """The steps that these options need, in order; float32 is neither converted nor compared."""
-    converted = options.precision != "fp32"
-    return [step for step in STEPS if converted or step[0] not in _OF_CONVERSION]
+    idle = set() if options.primary == AUTO else {"choose"}
+    idle |= {"convert", "compare"} if options.precision == "fp32" else set()
+    return [step for step in STEPS if step[0] not in idle]

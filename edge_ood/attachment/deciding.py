@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from edge_ood.attachment.request import Options
+from edge_ood.attachment.request import AUTO, Options
 from edge_ood.calibration.combination import COMBINED, FEWEST_COMBINED
 from edge_ood.errors import InputError
 from edge_ood.registry import Spec, bind_parameters
@@ -50,7 +50,7 @@ def with_primary(options: Options, names: Sequence[str], n_images: int) -> tuple
     The one that was asked for; `combined` where it was asked for; of scores that a user named, the
     default primary head if it is among them, else the first. Where nobody chose anything,
     `combined` of the default members, if there are two of them and images enough for both halves,
-    else the default primary head.
+    else the default primary head. So it is with `auto`, of which more is found out later.
 
     Args:
         options: Their heads may be open.
@@ -64,7 +64,7 @@ def with_primary(options: Options, names: Sequence[str], n_images: int) -> tuple
     guarantee = options.guarantee
     if guarantee.combined and not guarantee.combined_of and not options.heads:
         options = replace(options, guarantee=replace(guarantee, combined_of=members))
-    if options.primary is not None:
+    if options.primary not in (None, AUTO):
         return options, ""
     if guarantee.combined:
         return replace(options, primary=COMBINED), ""

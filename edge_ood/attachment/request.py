@@ -27,11 +27,15 @@ from edge_ood.scores import (
 )
 
 __all__ = [
+    "AUTO",
     "EPSILON_CRITERIA",
     "STATISTICS_SOURCES",
     "Options",
     "Request",
 ]
+
+AUTO = "auto"
+"""Asks for the primary head that training-side evidence prefers."""
 
 STATISTICS_SOURCES = ("training", "calibration")
 EPSILON_CRITERIA = ("declared", "auto", "outliers", "fgsm", "id-only")
@@ -44,8 +48,9 @@ class Options:
     Attributes:
         heads: Score heads with parameters as text; empty for the default ones that the classifier
             has inputs for.
-        primary: The head behind `pvalue` and `is_ood`; None for the one that
-            `edge_ood.attachment.primary` chooses.
+        primary: The head behind `pvalue` and `is_ood`; None for the default one of
+            `edge_ood.attachment.deciding`; `auto` for the one that `edge_ood.attachment.choosing`
+            finds better than that, if there is one.
         guarantee: The false-alarm rate on ID images, and in which sense it is held.
         statistics: `training`, or `calibration`: one half of those images, by hash, fits the
             statistics and the other half sets the thresholds.
@@ -105,7 +110,7 @@ class Options:
     def default_names(self) -> tuple[str, ...]:
         """The default heads, and the one that is to decide, unless that perturbs its images."""
         also = self.primary
-        if also in (None, COMBINED, *DEFAULT_HEADS) or bind_head(Spec(str(also))).epsilon:
+        if also in (None, AUTO, COMBINED, *DEFAULT_HEADS) or bind_head(Spec(str(also))).epsilon:
             return DEFAULT_HEADS
         return tuple(sorted((*DEFAULT_HEADS, str(also))))
 
@@ -117,9 +122,9 @@ class Options:
             _check_combinable(names)
             self.guarantee.members(names)
             names = [*names, COMBINED]
-        if self.primary is not None and self.primary not in names:
+        if self.primary not in (None, AUTO, *names):
             if self.primary != COMBINED:
-                HEADS.get(self.primary)
+                HEADS.get(str(self.primary))
             raise InputError(
                 f"primary head {self.primary!r} is not among the scores {', '.join(names)}",
                 hint=f"add it to --scores, or pass --primary {names[0]}",

@@ -81,6 +81,8 @@ def comparison_text(precision: str, found: Comparison) -> str:
 
 def _choices(choices: Mapping[str, Any]) -> Iterator[str]:
     for head, choice in choices.items():
+        if "primary" in choice:
+            yield from _aurocs(choice["primary"].get("auroc", {}))
         if "epsilon" in choice:
             found = choice["epsilon"]
             curve = ", ".join(f"{eps}: {value:.4f}" for eps, value in found["curve"].items())
@@ -93,6 +95,15 @@ def _choices(choices: Mapping[str, Any]) -> Iterator[str]:
             shares = choice["rank"]["explained"].items()
             kept = ", ".join(f"{share:.1%} of that of {layer}" for layer, share in shares)
             yield f"{head}: rank {choice['rank']['rank']} keeps of the variance: {kept}"
+
+
+def _aurocs(found: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    """A table of what a score was chosen by to decide."""
+    if found:
+        groups = list(next(iter(found.values())))
+        rows = [(n, *(f"{row[group]:.2%}" for group in groups)) for n, row in found.items()]
+        headings = ("head", *(f"AUROC, {group}" for group in groups))
+        yield f"on training-side images:\n{format_table(headings, rows)}\n"
 
 
 def _gradients(parity: ParityReport) -> Iterator[str]:

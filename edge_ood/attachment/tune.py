@@ -29,9 +29,8 @@ from edge_ood.parity.batches import run_in_batches
 from edge_ood.scores import FEATURES_PREFIX, BoundHead
 from edge_ood.threads import Meter, image_batch
 
-__all__ = ["Tuning", "tune"]
+__all__ = ["Bench", "Tuning", "tune"]
 
-_IMAGES = 1000
 _FEWEST_WEIGHTED = 2
 
 
@@ -65,7 +64,7 @@ def tune(
         CalibrationError: If a score is not finite, or the weights do not converge.
         ExportError: If an operator of the network has no gradient rule.
     """
-    bench = _Bench(request, on_progress)
+    bench = Bench(request, on_progress)
     tuned: list[BoundHead] = []
     choices: dict[str, Mapping[str, Any]] = {}
     for head in heads:
@@ -81,8 +80,15 @@ def tune(
     return Tuning(tuple(tuned), choices)
 
 
-class _Bench:
-    """ID and OOD images, decoded when they are first needed."""
+class Bench:
+    """ID and OOD images to choose by, at most `MOST` of each, decoded when they are first needed.
+
+    Args:
+        request: Its training images are the ID images.
+        on_progress: Called in each pass with how many images it has read, and of how many.
+    """
+
+    MOST = 1000
 
     def __init__(self, request: Request, on_progress: Callable[[int, int], None]) -> None:
         self.request = request
@@ -91,16 +97,21 @@ class _Bench:
         self._ood_images: dict[str, NDArray[np.uint8]] = {}
 
     def id_images(self) -> NDArray[np.uint8]:
+        """Training images (N, R, R, 3)."""
         if self._id_images is None:
-            chosen = evenly_spread(self.request.training, _IMAGES)
+            chosen = evenly_spread(self.request.training, self.MOST)
             self._id_images, _ = decode_all(chosen.paths, self.request.preprocess)
         return self._id_images
 
     def ood_images(self, source: str) -> NDArray[np.uint8]:
-        """Auxiliary outliers, or adversarial versions of the ID images."""
+        """Auxiliary `outliers`, or by `fgsm` adversarial versions of the ID images.
+
+        Raises:
+            ExportError: If an operator of the network has no gradient rule.
+        """
         request = self.request
         if source not in self._ood_images and source == "outliers":
-            chosen = evenly_spread(request.outliers, _IMAGES)
+            chosen = evenly_spread(request.outliers, self.MOST)
             self._ood_images[source], _ = decode_all(chosen.paths, request.preprocess)
         elif source not in self._ood_images:
             adversary = assemble_adversary(request.classifier, request.preprocess)
@@ -110,16 +121,18 @@ class _Bench:
     def scores(
         self, heads: Sequence[BoundHead], images: NDArray[np.uint8]
     ) -> dict[str, NDArray[Any]]:
+        """Scores (N,) by the names of the heads."""
         model = assemble_scores(self.request.classifier, self.request.preprocess, heads)
         return self.run(model, images)
 
     def run(self, model: onnx.ModelProto, images: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        """All outputs of a graph that takes images, by name."""
         session = open_session(model.SerializeToString(), provider=self.request.options.provider)
         size = image_batch(self.request.preprocess.size_px)
         return run_in_batches(session, images, size, Meter(len(images), self._on_progress).advance)
 
 
-def _with_weights(bench: _Bench, head: BoundHead) -> tuple[BoundHead, dict[str, Any]]:
+def _with_weights(bench: Bench, head: BoundHead) -> tuple[BoundHead, dict[str, Any]]:
     """The head with a weight per layer; one layer needs none."""
     source, layers = head.weights_source, _feature_layers(bench.request.classifier)
     if source is None or len(layers) < _FEWEST_WEIGHTED:
@@ -148,7 +161,7 @@ def _feature_layers(classifier: onnx.ModelProto) -> list[str]:
     return [n.removeprefix(FEATURES_PREFIX) for n in names if n.startswith(FEATURES_PREFIX)]
 
 
-def _with_epsilon(bench: _Bench, head: BoundHead) -> tuple[BoundHead, dict[str, Any]]:
+def _with_epsilon(bench: Bench, head: BoundHead) -> tuple[BoundHead, dict[str, Any]]:
     """The head with the epsilon that the asked-for criterion prefers."""
     criterion = bench.request.options.epsilon
     if criterion == "auto":

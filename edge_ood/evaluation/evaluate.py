@@ -21,12 +21,14 @@ from edge_ood.evaluation.measure import (
     measure_shifted,
     true_labels,
 )
+from edge_ood.evaluation.pairs import pair_sentence
 from edge_ood.evaluation.plan import ID_SET, Plan, Task
-from edge_ood.evaluation.recommendation import heads_with_gradient, recommend
-from edge_ood.evaluation.results import ArtifactResult, Bootstrap, CorruptionResult
+from edge_ood.evaluation.recommendation import deciding_groups, heads_with_gradient, recommend
+from edge_ood.evaluation.results import ArtifactResult, Bootstrap, CorruptionResult, Recommendation
 from edge_ood.evaluation.scored import Scored, score
 from edge_ood.files.text import valid_text
 from edge_ood.images.folders import ImageSet
+from edge_ood.images.splits import halves_by_hash
 
 __all__ = ["Answers", "measure_answers", "score_plan"]
 
@@ -87,19 +89,44 @@ def measure_answers(
     """
     measured = [_measure(one, plan, bootstrap, on_set) for one in answers]
     results = tuple(result for result, _ in measured)
+    recommendation = recommend(
+        results,
+        {result.name: aurocs for result, aurocs in measured} if bootstrap.replicates else {},
+        {t.artifact.name: heads_with_gradient(t.artifact.scorer.metadata) for t in plan.tasks},
+        level=bootstrap.level,
+    )
+    if recommendation is not None:
+        recommendation = _with_pair(recommendation, results, answers, plan, bootstrap)
     return Evaluation(
         version=version("edge-ood"),
         id_folder=plan.id_folder,
         models=results,
         bootstrap=bootstrap,
-        recommendation=recommend(
-            results,
-            {result.name: aurocs for result, aurocs in measured} if bootstrap.replicates else {},
-            {t.artifact.name: heads_with_gradient(t.artifact.scorer.metadata) for t in plan.tasks},
-            level=bootstrap.level,
-        ),
+        recommendation=recommendation,
         allowed_seen=plan.allowed_overlap,
     )
+
+
+def _with_pair(
+    recommendation: Recommendation,
+    results: Sequence[ArtifactResult],
+    answers: Sequence[Answers],
+    plan: Plan,
+    bootstrap: Bootstrap,
+) -> Recommendation:
+    """With what two heads of the recommended artefact tell together, where that is more."""
+    found = next(one for one in answers if one.task.artifact.name == recommendation.model)
+    sets = {ID_SET: found.inside, **found.outside}
+    sentence = pair_sentence(
+        recommendation.head,
+        {head: {n: said.scores[head] for n, said in sets.items()} for head in found.inside.scores},
+        deciding_groups(results),
+        halves_by_hash(plan.id_images.hashes),
+        bootstrap,
+    )
+    if not sentence:
+        return recommendation
+    return replace(recommendation, sentences=(*recommendation.sentences, sentence))
 
 
 def _score(task: Task, plan: Plan, batch_size: int, on_image: Callable[[], None]) -> Answers:

@@ -29,7 +29,7 @@ from edge_ood.metrics.bootstrap import logit_interval, percentile_interval
 from edge_ood.metrics.exact_intervals import ranking_bounds
 from edge_ood.scores import perturbs
 
-__all__ = ["heads_with_gradient", "recommend"]
+__all__ = ["deciding_groups", "heads_with_gradient", "recommend"]
 
 _FEW_IMAGES = 100
 _MOST_NAMES = 2
@@ -61,7 +61,7 @@ def recommend(
     Returns:
         None if there is no OOD set that all artefacts have, or no head with an AUROC on all.
     """
-    groups = _deciding_groups(artifacts)
+    groups = deciding_groups(artifacts)
     candidates = [
         _Candidate(
             artifact=artifact,
@@ -168,8 +168,12 @@ class _Candidate:
         return np.asarray(np.mean(means, axis=0))
 
 
-def _deciding_groups(artifacts: Sequence[ArtifactResult]) -> list[list[str]]:
-    """Names of the sets that count, by group; those of the first artefact that all others have."""
+def deciding_groups(artifacts: Sequence[ArtifactResult]) -> list[list[str]]:
+    """Names of the sets that count, by group; those of the first artefact that all others have.
+
+    Args:
+        artifacts: At least one.
+    """
     shared = {
         name: result
         for name, result in artifacts[0].ood.items()

@@ -10,7 +10,7 @@
     |  |  |- HeadOnShifted              one score head on them
     |  |  `- FullSpectrum               with the ID images, against one OOD set
     |  `- CorruptionResult              the ID images after one corruption, at five strengths
-    `- Recommendation                   the head (and artefact) to take, in two sentences
+    `- Recommendation                   the head (and artefact) to take, in sentences
 
 Rates are fractions in [0, 1], NaN where they are undefined (null in JSON). An `intervals` mapping
 holds the confidence interval of a rate under the name of its field, where it has one (see

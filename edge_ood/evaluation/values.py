@@ -193,7 +193,7 @@ class Recommendation:
         mean_auroc: Mean over the groups of OOD sets of their mean.
         interval: Of the mean; both bounds NaN without bootstrap.
         rivals: All others, best first.
-        sentences: What to take, and why.
+        sentences: What to take, and why; then what two heads tell together, where that is more.
     """
 
     model: str
@@ -201,4 +201,4 @@ class Recommendation:
     mean_auroc: float
     interval: Interval
     rivals: tuple[Rival, ...]
-    sentences: tuple[str, str]
+    sentences: tuple[str, ...]

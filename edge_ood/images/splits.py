@@ -37,6 +37,6 @@ def halves_by_hash(hashes: Sequence[str]) -> NDArray[np.bool_]:
 
 
 def evenly_spread(images: ImageSet, count: int) -> ImageSet:
-    """At most `count` images at even distances, so that every class is likely among them."""
-    step = max(1, len(images) // count)
-    return images.subset(np.arange(0, len(images), step)[:count])
+    """At most `count` images, spread over all, so that every class is likely among them."""
+    taken = min(count, len(images))
+    return images.subset(np.arange(taken) * len(images) // max(1, taken))

@@ -30,6 +30,7 @@ from edge_ood.graph.decision import read_decision
 from edge_ood.graph.loading import load_model_file
 from edge_ood.parity.comparison import Comparison, HeadChange
 from edge_ood.parity.report import read_report
+from edge_ood.report.export_choices import choices_of
 
 __all__ = ["CalibrationScores", "Described", "calibration_scores", "describe"]
 
@@ -105,7 +106,7 @@ def describe(path: Path) -> Described:
         "scores": [_score(metadata, name) for name in decision.outputs],
         "classes": list(_classes(metadata, decision)),
         "pvalues": _pvalues(metadata, decision),
-        "choices": _choices(metadata),
+        "choices": choices_of(metadata),
         "probabilities": probabilities_record(metadata),
         "comparison": comparison and comparison.to_json(),
         "warnings": comparison.warnings(metadata.precision) if comparison else [],
@@ -205,47 +206,6 @@ def _pvalues(metadata: Metadata, decision: Decision) -> list[dict[str, Any]]:
             above = float(knots[len(knots) - 1 - most])
             found.setdefault(above, {"level": level, "above": above})
     return sorted(found.values(), key=lambda row: -row["level"])
-
-
-def _choices(metadata: Metadata) -> dict[str, Any]:
-    """What was chosen on training images, by head; nothing that is not as edge-ood writes it."""
-    found: dict[str, Any] = {}
-    try:
-        chosen = Document(dict(metadata.provenance)).get("choices", dict, {})
-        for head, choice in Document(chosen).inner().items():
-            parts = {
-                name: read(choice.document(name))
-                for name, read in (("epsilon", _epsilon), ("weights", _weights), ("rank", _rank))
-                if choice.get(name, dict, {})
-            }
-            found[head] = {name: part for name, part in parts.items() if all(_numbers(part))}
-    except (InputError, ValueError):  # the latter where an epsilon is no number
-        return {}
-    return found
-
-
-def _numbers(part: Mapping[str, Any]) -> list[Mapping[str, float]]:
-    """What a figure would draw of a choice."""
-    return [value for value in part.values() if isinstance(value, Mapping)]
-
-
-def _epsilon(choice: Document) -> dict[str, Any]:
-    curve = {f"{float(key):g}": value for key, value in choice.mapping("curve", float).items()}
-    return {
-        "epsilon": choice.get("epsilon", float),
-        "criterion": choice.get("criterion", str),
-        "curve": curve,
-        "at_end": choice.get("at_end", bool),
-        "kept_default": choice.get("kept_default", bool, default=False),
-    }
-
-
-def _weights(choice: Document) -> dict[str, Any]:
-    return {"source": choice.get("source", str), "by_layer": choice.mapping("by_layer", float)}
-
-
-def _rank(choice: Document) -> dict[str, Any]:
-    return {"rank": choice.get("rank", int), "explained": choice.mapping("explained", float)}
 
 
 def _comparison(metadata: Metadata) -> Comparison | None:

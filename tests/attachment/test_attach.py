@@ -105,6 +105,30 @@ def test_parameters_are_chosen_on_training_images_and_outliers_alone(
     assert attached.metadata == again
 
 
+def test_what_decides_is_chosen_on_training_images_and_outliers_alone(
+    request_: Request, opened: dict[str, set[str]], tmp_path: Path
+) -> None:
+    """Of `auto` the file has what was chosen and why, and no calibration image took part."""
+    options = Options(heads=parse_specs("gen,msp"), primary="auto", provider="cpu")
+    notes: list[str] = []
+
+    attached = attach(
+        replace(request_, options=options),
+        tmp_path / "x.onnx",
+        listener=Listener(lambda name: opened.update(step={name}), on_note=notes.append),
+    )
+
+    assert opened["choose"]
+    assert opened["choose"] <= {*request_.training.hashes, *request_.outliers.hashes}
+    assert set(request_.calibration.hashes) == opened["calibrate"]
+    primary = attached.metadata.primary
+    choice = attached.metadata.provenance["choices"][primary]["primary"]
+    assert [choice["why"]] == notes
+    assert ("gen", {"gen", "msp"}) == (choice["default"], set(choice["auroc"]))
+    cells = [f"{choice['auroc']['msp'][group]:.2%}" for group in ("near", "far")]
+    assert ["msp", *cells] in [line.split() for line in str(attached).splitlines()]
+
+
 def test_statistics_from_calibration_images_take_one_half(
     request_: Request, opened: dict[str, set[str]], tmp_path: Path
 ) -> None:

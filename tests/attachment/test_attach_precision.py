@@ -13,6 +13,7 @@ from edge_ood.attachment import attach as attach_module
 from edge_ood.attachment.attach import STEPS, Attached, attach, steps_for
 from edge_ood.attachment.listener import Listener
 from edge_ood.attachment.request import Options, Request
+from edge_ood.calibration.primary import PrimaryChoice
 from edge_ood.errors import ExportError, InputError
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import content_hash
@@ -236,14 +237,39 @@ def test_label_flips_at_the_limit_pass(
     assert found == done.comparison
 
 
+def test_what_decides_is_chosen_once(
+    request_: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the converted file is compared with decides by the same score."""
+    asked: list[str] = []
+    decided: list[str] = []
+
+    def choice(request: Request, on_progress: object) -> PrimaryChoice:
+        asked.append(request.options.precision)
+        return PrimaryChoice("msp", "energy", "so")
+
+    def both(path: Path, reference: Path, *_: object, **__: object) -> Comparison:
+        decided.extend(Scorer(p, provider="cpu").metadata.primary for p in (path, reference))
+        return Comparison(200, 0, 0.1, (), 10, 40, 2.0)
+
+    monkeypatch.setattr(attach_module, "chosen_primary", choice)
+    monkeypatch.setattr(attach_module, "compare", both)
+    options = Options(parse_specs("energy,msp"), "auto", precision="fp16", provider="cpu")
+
+    attached = attach(replace(request_, options=options), tmp_path / "x.onnx")
+
+    assert (["fp16"], ["msp", "msp"]) == (asked, decided)
+    assert "msp" == attached.metadata.primary
+
+
 def test_float32_is_neither_converted_nor_compared(artifact_path: Path) -> None:
     """The usual export takes no step more than before."""
     names = [name for name, _ in STEPS]
 
     assert [name for name, _ in steps_for(Options())] == [
-        name for name in names if name not in ("convert", "compare")
+        name for name in names if name not in ("convert", "choose", "compare")
     ]
-    assert names == [name for name, _ in steps_for(Options(precision="fp16"))]
+    assert names == [name for name, _ in steps_for(Options(primary="auto", precision="fp16"))]
     metadata = Scorer(artifact_path, provider="cpu").metadata
     assert ("fp32", {}) == (metadata.precision, metadata.comparison)
 

@@ -20,11 +20,17 @@ ALL = ("gen", "mahalanobis", "msp", "nci")
         (("msp",), 500, "msp", (), "'msp' decides"),
     ],
 )
+@pytest.mark.parametrize("asked", [None, "auto"])
 def test_where_nobody_chose_the_default_members_decide(
-    names: tuple[str, ...], images: int, primary: str, of: tuple[str, ...], why: str
+    names: tuple[str, ...],
+    images: int,
+    primary: str,
+    of: tuple[str, ...],
+    why: str,
+    asked: str | None,
 ) -> None:
     """Together where there are two and images for both halves, else the first of them alone."""
-    options, found = with_primary(Options(), names, images)
+    options, found = with_primary(Options(primary=asked), names, images)
 
     assert (primary, of) == (options.primary, options.guarantee.combined_of)
     assert bool(of) == options.guarantee.combined
@@ -39,6 +45,7 @@ def test_where_nobody_chose_the_default_members_decide(
         ("energy,gen", Guarantee(), None, "gen"),
         ("energy,gen", Guarantee(combined=True), None, "combined"),
         ("energy,gen", Guarantee(combined=True), "energy", "energy"),
+        ("energy,msp", Guarantee(), "auto", "energy"),
     ],
 )
 def test_of_chosen_scores_one_decides(

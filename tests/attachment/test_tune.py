@@ -271,10 +271,10 @@ def test_weights_belong_to_the_chosen_epsilon(request_of: Callable[..., Request]
 
 @pytest.mark.parametrize(
     ("available", "wanted", "expected"),
-    [(10, 5, [0, 2, 4, 6, 8]), (3, 5, [0, 1, 2]), (7, 2, [0, 3]), (5, 5, [0, 1, 2, 3, 4])],
+    [(10, 5, [0, 2, 4, 6, 8]), (3, 5, [0, 1, 2]), (7, 2, [0, 3]), (5, 3, [0, 1, 3]), (0, 2, [])],
 )
 def test_images_are_spread_evenly(available: int, wanted: int, expected: list[int]) -> None:
-    """At equal distances, never more than wanted."""
+    """At equal distances or as nearly as there are images, never more than wanted."""
     images = ImageSet(tuple(Path(str(index)) for index in range(available)))
 
     assert expected == [int(path.name) for path in evenly_spread(images, wanted).paths]

@@ -356,6 +356,9 @@ def test_pictures_are_of_what_was_compared(copy: Path, tmp_path: Path) -> None:
         {"choices": {"odin": {"epsilon": {**dict.fromkeys("ab", 1), "curve": {"x": 1.0}}}}},
         {"choices": {"odin": {"weights": {"source": "a", "by_layer": {"a": None}}}}},
         {"choices": {"odin": {"weights": {"source": "a", "by_layer": {}}}}},
+        {"choices": {"odin": {"primary": {"why": 1}}}},
+        {"choices": {"odin": {"primary": {"why": "a", "auroc": {"a": {"near": "b"}}}}}},
+        {"choices": {"odin": {"primary": {"why": "a", "auroc": {"a": {"b": 1}, "c": {"d": 1}}}}}},
     ],
 )
 def test_choices_that_are_not_ours_are_left_out(
@@ -369,6 +372,30 @@ def test_choices_that_are_not_ours_are_left_out(
     assert not any(document["choices"].values())
     assert document["comparison"] is None
     assert "Input and outputs" in page_of(path)
+
+
+@pytest.mark.usefixtures("no_figures")
+def test_what_decides_is_shown_with_the_reason(
+    exported: Path, change_artefact: Callable[..., Path], contents: Callable[[str], Any]
+) -> None:
+    """A table of AUROC by candidate and group; without evidence the sentence alone."""
+    weak = {"energy": {"primary": {"why": "there are no outliers"}}}
+    aurocs = {"energy": {"near": 0.5, "far": 0.75}, "msp": {"near": 0.25, "far": 1.0}}
+    strong = {"energy": {"primary": {"why": "it is good", "auroc": aurocs}}}
+
+    without, shown = (
+        page_of(change_artefact(exported, provenance={"choices": choices}))
+        for choices in (weak, strong)
+    )
+
+    assert "there are no outliers" in without
+    assert "AUROC of training images" not in without
+    assert "it is good" in shown
+    texts = {pointer: text for pointer, _, text in contents(shown).fields}
+    for head, row in aurocs.items():
+        for group, value in row.items():
+            pointer = f"#/choices/energy/primary/auroc/{head}/{group}"
+            assert f"{value:.2%}" == texts[pointer]
 
 
 @pytest.mark.usefixtures("no_figures")

@@ -64,6 +64,10 @@ def make_hostile(path: Path, change_artefact: Callable[..., Path]) -> Path:
             "epsilon": {"epsilon": 0.5, "criterion": "<i>", "curve": {"0.5": 1}, "at_end": True},
             "weights": {"source": "<i>", "by_layer": dict.fromkeys(origin, 2.5)},
             "rank": {"rank": 7, "explained": {"</title>": 0.25}},
+            "primary": {
+                "why": "<i> decides",
+                "auroc": {name: {"<b>": 0.25, "far": 1} for name in ("<i>", "</title>")},
+            },
         }
     }
     return change_artefact(
