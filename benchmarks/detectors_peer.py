@@ -119,8 +119,8 @@ def scores(answers: Answers, mixed: Said) -> Iterator[tuple[str, NDArray[np.floa
             found = PLAIN_LOGITS[spec](torch.from_numpy(mixed.logits))
         elif spec == "kl_matching":
             detector = make(parts)
-            detector.fit_features(torch.from_numpy(answers.train.logits), labels)
-            found = detector.predict_features(torch.from_numpy(mixed.logits))
+            detector.fit_logits(torch.from_numpy(answers.train.logits), labels)
+            found = detector.predict_logits(torch.from_numpy(mixed.logits))
         elif spec in OF_MAPS:
             detector = make(parts)
             if detector.requires_fit:

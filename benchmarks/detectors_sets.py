@@ -68,7 +68,7 @@ NETWORKS = {
     network.name: network
     for network in (
         Network("resnet20", "resnet20_cifar10", "8.27 %", IMAGENET),
-        Network("resnet56", "resnet56_cifar10", "6.61 %", IMAGENET),
+        Network("resnet56", "resnet56_cifar10", "6.61 %", IMAGENET, most=20000),
         Network("densenet_bc_100_12", "densenet_bc_100_12_cifar10", "4.81 %", OF_ODIN, most=10000),
         Network(
             "efficientnet_lite0", "efficientnet_lite0", "24.9 % of the whole validation set",

@@ -48,8 +48,9 @@ _NOISE = 0.01
 """Added to normalised pixels: in flat areas every maximum is a tie, where no derivative exists."""
 
 _ALLOWED = 0.01
-_LEAST_SHARE = 0.1
-"""Of an image's root mean square derivative: directions nearly across the gradient are noise."""
+_LEAST_SHARE = 0.25
+"""Of an image's root mean square derivative: directions nearly across the gradient are noise. A
+float32 gradient through the 50 layers of a sound ResNet was off by 0.2 % of that along any."""
 
 _MOST_KINKS = 0.5
 _SEED = 0
