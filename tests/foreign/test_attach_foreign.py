@@ -32,6 +32,7 @@ from edge_ood.scores import DEFAULT_HEADS, HEADS, fitting_heads
 
 Network = Callable[..., onnx.ModelProto]
 SIZE = 16
+WHOLE = "energy,mahalanobis:rank=1024,msp"
 FLOAT32 = 1e-4  # relative: float32 in onnxruntime against float64
 WEIGHTS = 8 * np.eye(3)[:, [1, 0, 2]]
 
@@ -131,7 +132,7 @@ def test_a_network_of_torchvision_has_the_scores_of_pytorch_ood(
     exported(network, tmp_path / "densenet.onnx", exporter)
     source = ForeignClassifier(tmp_path / "densenet.onnx", pixels="imagenet")
 
-    scorer, _ = attached(source, folders, tmp_path / "x.onnx", scores="energy,mahalanobis,msp")
+    scorer, _ = attached(source, folders, tmp_path / "x.onnx", scores=WHOLE)
 
     test, training = (read_class_folders(colours / name) for name in ("test", "train"))
     double = densenet.double()

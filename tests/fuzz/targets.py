@@ -158,6 +158,8 @@ def score_and_show(path: Path) -> None:
     """What `score`, `check` and `inspect` do."""
     from edge_ood.cli.inspect import report
     from edge_ood.graph.budget import size_budget
+    from edge_ood.graph.head_costs import added_bytes
+    from edge_ood.graph.loading import load_model_file
     from edge_ood.runtime.probe import run_probe
     from edge_ood.runtime.scorer import Scorer
     from edge_ood.tables.formats import write_to
@@ -168,7 +170,8 @@ def score_and_show(path: Path) -> None:
     for row in scores.rows([path, path]):
         write(row)
     run_probe(scorer)
-    assert report(scorer.metadata)
+    added = added_bytes(load_model_file(path), scorer.metadata.head_names)
+    assert report(scorer.metadata, added)
     assert size_budget(path, scorer.metadata.head_names)
     if scorer.metadata.calibration.n:
         show_page(path)
