@@ -5,8 +5,10 @@
    measure is its mean over the groups.
 3. A candidate takes the place of the default only if its mean is at least 1 point higher and the
    bootstrap 95 % interval of the difference, over draws that both share, lies above 0,
-4. and if it is in no group more than 0.5 points below the default. So no group alone chooses:
-   outliers foretell how well a score finds near OOD images, and hardly anything of far ones.
+4. and if it is at least 1 point above in every group. So no group alone chooses: outliers foretell
+   how well a score finds near OOD images, and hardly anything of far ones. Asked for half a point
+   less at most, the rule took `msp` for `energy` on two published networks, where it is 2 to 3
+   points worse; of the replacements that this rule makes there none was worse.
 5. Of several such candidates the one with the largest mean is taken.
 6. With fewer than 100 images of ID or of a group the default stays.
 
@@ -29,7 +31,7 @@ from edge_ood.metrics.detection import auroc
 __all__ = ["PrimaryChoice", "check_evidence", "choose_primary"]
 
 _FEWEST_JUDGING = 100
-_GAIN, _LOSS = 0.01, 0.005
+_GAIN = 0.01
 _LEVEL = 0.95
 _REPLICATES, _SEED = 1000, 0
 
@@ -149,5 +151,7 @@ def _refusal(
         ends = f"{100 * low:.2f} to {100 * high:.2f}"
         return f"{above}, which may be chance ({_LEVEL:.0%} interval {ends})"
     worst = min(rival, key=lambda group: rival[group] - default[group])
-    loss = default[worst] - rival[worst]
-    return f"{above}, but {100 * loss:.2f} below it over {worst} images" if loss > _LOSS else ""
+    least = rival[worst] - default[worst]
+    if least >= _GAIN:
+        return ""
+    return f"{above}, but {100 * least:+.2f} over {worst} images, expected 1 above or more"
