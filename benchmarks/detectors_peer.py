@@ -3,6 +3,7 @@
 import multiprocessing
 import resource
 import statistics
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from detectors_sets import FACTORIES, Answers, Network, Said, frames, opened, weights_of
+from detectors_sets import FACTORIES, Answers, Network, Said, frames, weights_of
 from numpy.typing import NDArray
 from promises import Promise, at_least
 from pytorch_ood import detector as peer
@@ -28,6 +29,7 @@ BATCH = 32
 TIMED = 1000  # images
 FITTED = 5000  # images whose peak memory is measured
 ROUNDS = 3
+WATCH_S = 0.005
 FASTER = 1.8
 NAMES = {
     "ash": lambda parts: peer.ASH(parts.maps, parts.flat, percentile=0.9),
@@ -213,7 +215,7 @@ def speed(network: Network, data: Path, answers: Answers) -> list[Promise]:
             lambda detector=detector: loaded.predict_theirs(detector),
             lambda session=session: loaded.predict_ours(session),
         )
-        peaks = [_peak(side, spec, network, data) for side in ("pytorch-ood", "edge-ood")]
+        peaks = [_peak(side, spec, network, data, answers) for side in ("pytorch-ood", "edge-ood")]
         cells = (fit["pytorch-ood"], fit["edge-ood"], theirs, ours, theirs / ours)
         row = " | ".join(f"{value:.2f}" for value in cells)
         print(f"| {spec} | {row} | {peaks[0]} | {peaks[1]} |", flush=True)
@@ -237,18 +239,32 @@ def _interleaved(*tasks: Callable[[], None]) -> list[float]:
     return [statistics.median(kept) for kept in times]
 
 
-def _peak(side: str, spec: str, network: Network, data: Path) -> int:
+def _peak(side: str, spec: str, network: Network, data: Path, answers: Answers) -> int:
     """MiB that fitting adds to a process of its own."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
-        return pool.apply(_fit_alone, (side, spec, network, data))
+        return pool.apply(_fit_alone, (side, spec, network, data, answers))
 
 
-def _fit_alone(side: str, spec: str, network: Network, data: Path) -> int:
-    cache = data / "peaks"
-    answers = opened(network, data, cache, TIMED)
+def _fit_alone(side: str, spec: str, network: Network, data: Path, answers: Answers) -> int:
     loaded = _Loaded(network, data, answers, FITTED)
     fit = loaded.fit_theirs if side == "pytorch-ood" else loaded.fit_ours
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = most = _resident()
+    done = threading.Event()
+
+    def watch() -> None:
+        nonlocal most
+        while not done.wait(WATCH_S):
+            most = max(most, _resident())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     fit(spec)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
+    done.set()
+    watcher.join()
+    return (max(most, _resident()) - before) >> 20
+
+
+def _resident() -> int:
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize()
