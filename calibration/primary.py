@@ -25,8 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.errors import CalibrationError
-from edge_ood.metrics.bootstrap import Resamples, pair_replicates, percentile_interval
+from edge_ood.metrics.bootstrap import pair_replicates, percentile_interval
 from edge_ood.metrics.detection import auroc
+from edge_ood.metrics.resamples import Resamples
 
 __all__ = ["PrimaryChoice", "check_evidence", "choose_primary"]
 

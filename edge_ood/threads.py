@@ -7,10 +7,21 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
-__all__ = ["Meter", "available_cores", "batched", "image_batch", "ordered_map", "slices"]
+__all__ = [
+    "MAPS_OF_A_GRADIENT",
+    "Meter",
+    "available_cores",
+    "batched",
+    "image_batch",
+    "ordered_map",
+    "slices",
+]
 
 _AHEAD_PER_THREAD = 16
 _BATCH_PIXELS, _LARGEST_BATCH = 1 << 18, 64
+
+MAPS_OF_A_GRADIENT = 4
+"""Feature maps that are kept for the way back, over those of a way there alone; about."""
 
 
 class Meter:

@@ -18,8 +18,9 @@ from edge_ood.calibration.combination import COMBINED, fit_combination
 from edge_ood.evaluation.plan import ID_SET
 from edge_ood.evaluation.results import Bootstrap
 from edge_ood.files.text import printable
-from edge_ood.metrics.bootstrap import Resamples, pair_replicates, percentile_interval
+from edge_ood.metrics.bootstrap import pair_replicates, percentile_interval
 from edge_ood.metrics.detection import auroc
+from edge_ood.metrics.resamples import Resamples
 
 __all__ = ["pair_sentence"]
 
