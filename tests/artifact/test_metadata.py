@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -185,7 +186,7 @@ def test_any_change_is_refused_or_harmless(data: st.DataObject, document: dict[s
 
     with contextlib.suppress(ArtifactError):
         found = read(text)
-        assert report(found)
+        assert report(found, defaultdict(int))
         assert found == read(write_metadata(found))
 
 
