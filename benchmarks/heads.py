@@ -33,9 +33,9 @@ from machine import machine
 from promises import CLOCKS, Promise, at_least, at_most
 from threadpoolctl import threadpool_limits
 
-from edge_ood.calibration.combination import COMBINED, FEWEST_COMBINED
+from edge_ood.attachment.deciding import with_primary
+from edge_ood.attachment.request import Options
 from edge_ood.calibration.decision import fit_combined, fit_decision
-from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.graph.assemble import assemble, assemble_reader
 from edge_ood.graph.decision import with_decision
 from edge_ood.graph.simplify import prune, simplify
@@ -43,15 +43,8 @@ from edge_ood.images.preprocess import Preprocess
 from edge_ood.models import build_classifier
 from edge_ood.onnx_session import open_session
 from edge_ood.registry import parse_specs
-from edge_ood.scores import (
-    DEFAULT_COMBINED,
-    DEFAULT_HEADS,
-    HEADS,
-    BoundHead,
-    LinearLayer,
-    Outputs,
-    bind_head,
-)
+from edge_ood.scores import DEFAULT_HEADS, HEADS, Outputs, bind_head
+from edge_ood.scores._example import ExampleLayer, fit_to_example
 from edge_ood.scores.mahalanobis import LayerGaussians
 from edge_ood.torch_export.export import export_classifier
 
@@ -137,37 +130,18 @@ class Bench:
         return lambda: session.run(None, {entry.name: feed})
 
 
-def bound_heads(specs: str, features: np.ndarray) -> list[BoundHead]:
-    """Heads with parameters, and statistics of random features (N, D) where they need some."""
-    labels = np.arange(len(features)) % CLASSES
-    generator = np.random.default_rng(1)
-    linear = LinearLayer(generator.normal(size=(CLASSES, features.shape[1])), np.zeros(CLASSES))
-    logits = features @ linear.weight.T
-    heads = []
-    for spec in parse_specs(specs):
-        head = bind_head(spec)
-        accumulator = head.accumulator(CLASSES, linear)
-        if accumulator is not None:
-            outputs = Outputs(logits, features={"penultimate": features})
-            accumulator.update(outputs, labels)
-            head = BoundHead(head.head, head.parameters, accumulator.finish())
-        heads.append(head)
-    return heads
-
-
 def artefact(made: Network, specs: str) -> onnx.ModelProto:
     """Calibrated on as many random scores as fill all knots; decides as by default."""
     generator = np.random.default_rng(0)
     size = made.module.get_submodule("trunk").num_features
-    heads = bound_heads(specs, generator.normal(size=(2000, size)))  # type: ignore[arg-type]
+    layer = ExampleLayer(CLASSES, size)  # type: ignore[arg-type]
+    heads, refused = fit_to_example([bind_head(spec) for spec in parse_specs(specs)], layer)
+    assert not refused, refused
     by_head = {
         head.name: generator.normal(size=CALIBRATION_IMAGES).astype(np.float32) for head in heads
     }
-    members = tuple(name for name in DEFAULT_COMBINED if name in by_head)
-    guarantee, primary = Guarantee(), heads[0].name
-    if len(members) >= FEWEST_COMBINED:
-        guarantee = replace(guarantee, combined=True, combined_of=members)
-        primary = COMBINED
+    options, _ = with_primary(Options(), list(by_head), CALIBRATION_IMAGES)
+    guarantee, primary = options.guarantee, str(options.primary)
     model = assemble(made.traced, made.preprocess, heads, primary=primary, guarantee=guarantee)
     labels = np.zeros(CALIBRATION_IMAGES, np.int64)
     decision = fit_decision(by_head, labels, CLASSES, guarantee)

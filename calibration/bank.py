@@ -12,6 +12,7 @@ from collections import defaultdict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edge_ood.calibration.checks import finite_features
 from edge_ood.errors import CalibrationError
 
 __all__ = ["ClassBank"]
@@ -48,9 +49,7 @@ class ClassBank:
         Raises:
             CalibrationError: If a number is not finite.
         """
-        batch, classes = np.asarray(rows, np.float32), np.asarray(labels)
-        if not np.isfinite(batch).all():
-            raise CalibrationError("a training image has features that are not finite")
+        batch, classes = finite_features(rows, np.float32), np.asarray(labels)
         hashes = np.array([_hash(row) for row in batch], np.uint64)
         for label in np.unique(classes).tolist():
             chosen = classes == label

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edge_ood.calibration.checks import check_every_class, finite_features
 from edge_ood.errors import CalibrationError
 
 __all__ = ["ClassMeans"]
@@ -26,9 +27,7 @@ class ClassMeans:
         Raises:
             CalibrationError: If a number is not finite.
         """
-        batch, classes = np.asarray(rows, np.float64), np.asarray(labels)
-        if not np.isfinite(batch).all():
-            raise CalibrationError("a training image has features that are not finite")
+        batch, classes = finite_features(rows, np.float64), np.asarray(labels)
         self._start(batch.shape[1])
         np.add.at(self._sums, classes, batch)
         self._counts += np.bincount(classes, minlength=len(self._counts))
@@ -68,12 +67,7 @@ class ClassMeans:
         Raises:
             CalibrationError: If a class has no row.
         """
-        empty = int((self._counts == 0).sum())
-        if empty:
-            raise CalibrationError(
-                f"{empty} of {len(self._counts)} classes have no image to fit statistics on",
-                hint="every class needs at least one training image",
-            )
+        check_every_class(self._counts)
         return self._sums / self._counts[:, None]
 
     def _start(self, width: int) -> None:

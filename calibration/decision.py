@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from edge_ood.calibration.combination import COMBINED, Combination, fit_combination
 from edge_ood.calibration.decision_table import DecisionTable, knot_limit
-from edge_ood.calibration.guarantee import Guarantee
+from edge_ood.calibration.guarantee import NOTHING_COMBINED, Guarantee
 from edge_ood.calibration.threshold import Knots, fit_knots
 from edge_ood.errors import CalibrationError, InputError, UnknownNameError
 
@@ -21,7 +21,6 @@ __all__ = ["CombinedDecision", "Decision", "fit_combined", "fit_decision"]
 
 _MAP_ARRAYS = ("knots", "surprise", "slopes")
 _LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
-_NOTHING_COMBINED = Guarantee()
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Decision:
 
     @classmethod
     def none(
-        cls, heads: Sequence[str], num_classes: int, guarantee: Guarantee = _NOTHING_COMBINED
+        cls, heads: Sequence[str], num_classes: int, guarantee: Guarantee = NOTHING_COMBINED
     ) -> "Decision":
         """The decision of a file that was never calibrated: nothing is flagged."""
         table = DecisionTable.none(heads, num_classes)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.errors import CalibrationError
-from edge_ood.metrics.detection import auroc
+from edge_ood.metrics.detection import auroc_of_pair
 
 __all__ = ["DEFAULT_EPSILON", "EPSILON_GRID", "EpsilonChoice", "choose_by_auroc", "choose_by_mean"]
 
@@ -60,9 +60,9 @@ def choose_by_auroc(
     """
     curve = {}
     for epsilon, (id_scores, ood_scores) in table.items():
-        scores = np.concatenate([id_scores, ood_scores])
-        _check_finite(scores)
-        curve[epsilon] = auroc(scores, np.arange(len(scores)) >= len(id_scores))
+        _check_finite(id_scores)
+        _check_finite(ood_scores)
+        curve[epsilon] = auroc_of_pair(id_scores, ood_scores)
     best = max(curve, key=lambda epsilon: (curve[epsilon], -epsilon))
     return EpsilonChoice(best, criterion, curve, at_end=best == max(curve))
 

@@ -8,6 +8,7 @@ large feature offsets do not cancel.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edge_ood.calibration.checks import check_every_class, finite_features
 from edge_ood.errors import CalibrationError, ShapeError
 
 __all__ = ["ClassGaussian"]
@@ -56,8 +57,7 @@ class ClassGaussian:
             raise ShapeError(
                 f"features of shape {batch.shape} with {len(classes)} labels, expected (N, D)"
             )
-        if not np.isfinite(batch).all():
-            raise CalibrationError("a training image has features that are not finite")
+        finite_features(batch, np.float64)
         if not len(batch):
             return
         if self._origin is None:
@@ -169,12 +169,8 @@ class ClassGaussian:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], float]:
         """Centred class means, grand mean, tied covariance, and the variance that is rounding."""
         self._take_waiting()
-        empty = np.flatnonzero(self._counts == 0)
-        if len(empty) or self._origin is None:
-            raise CalibrationError(
-                f"{len(empty)} of {len(self._counts)} classes have no image to fit statistics on",
-                hint="every class needs at least one training image",
-            )
+        check_every_class(self._counts)
+        assert self._origin is not None  # there is an image
         means = self._sums / self._counts[:, None]
         grand_mean = self._sums.sum(axis=0) / self._counts.sum()
         centre = self._origin + grand_mean

@@ -10,7 +10,7 @@ from edge_ood.calibration.combination import FEWEST_COMBINED, RULES
 from edge_ood.calibration.threshold import minimum_images, threshold_rank
 from edge_ood.errors import CalibrationError, InputError
 
-__all__ = ["Changes", "Guarantee", "Sample"]
+__all__ = ["NOTHING_COMBINED", "Changes", "Guarantee", "Sample"]
 
 _WISHES = ("alpha", "confidence", "per_class", "combined")
 
@@ -103,6 +103,10 @@ class Guarantee:
                 hint="add images, or leave out --per-class",
             )
         return own
+
+
+NOTHING_COMBINED = Guarantee()
+"""The usual rate, of each head alone."""
 
 
 @dataclass(frozen=True)

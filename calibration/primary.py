@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from edge_ood.errors import CalibrationError
 from edge_ood.metrics.bootstrap import pair_replicates, percentile_interval
-from edge_ood.metrics.detection import auroc
+from edge_ood.metrics.detection import auroc_of_pair
 from edge_ood.metrics.resamples import Resamples
 
 __all__ = ["PrimaryChoice", "check_evidence", "choose_primary"]
@@ -84,7 +84,7 @@ def choose_primary(
         for group, scores in ood_scores.items()
     }
     found = {
-        name: {group: _auroc(known[name], scores[name]) for group, scores in strange.items()}
+        name: {group: auroc_of_pair(known[name], s[name]) for group, s in strange.items()}
         for name in known
     }
     rivals = sorted((n for n in known if n != default), key=lambda n: -_mean(found[n]))
@@ -108,12 +108,6 @@ def choose_primary(
 
 def _ranked(scores: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.where(np.isnan(scores), np.inf, np.asarray(scores, np.float64))
-
-
-def _auroc(known: NDArray[np.float64], strange: NDArray[np.float64]) -> float:
-    return auroc(
-        np.concatenate([known, strange]), np.arange(len(known) + len(strange)) >= len(known)
-    )
 
 
 def _mean(by_group: Mapping[str, float]) -> float:

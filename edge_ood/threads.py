@@ -8,7 +8,6 @@ from itertools import islice
 from typing import TypeVar
 
 __all__ = [
-    "MAPS_OF_A_GRADIENT",
     "Meter",
     "available_cores",
     "batched",
@@ -20,7 +19,7 @@ __all__ = [
 _AHEAD_PER_THREAD = 16
 _BATCH_PIXELS, _LARGEST_BATCH = 1 << 18, 64
 
-MAPS_OF_A_GRADIENT = 4
+_MAPS_OF_A_GRADIENT = 4
 """Feature maps that are kept for the way back, over those of a way there alone; about."""
 
 
@@ -57,9 +56,15 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-def image_batch(size_px: int) -> int:
-    """How many images of this side a batch has, 1 to 64: feature maps take memory by pixels."""
-    return max(1, min(_BATCH_PIXELS // size_px**2, _LARGEST_BATCH))
+def image_batch(size_px: int, *, gradient: bool = False) -> int:
+    """How many images of this side a batch has, 1 to 64: feature maps take memory by pixels.
+
+    Args:
+        size_px: Side.
+        gradient: Whether maps are kept for a way back, which takes several times as much.
+    """
+    maps = _MAPS_OF_A_GRADIENT if gradient else 1
+    return max(1, min(_BATCH_PIXELS // size_px**2, _LARGEST_BATCH) // maps)
 
 
 def slices(count: int, size: int) -> Iterator[slice]:

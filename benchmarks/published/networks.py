@@ -9,7 +9,6 @@ from torch.nn.functional import avg_pool2d, pad, relu
 
 GROWTH = 12
 BOTTLENECK = 4  # channels of a 1x1 convolution, as a multiple of the growth
-PADDING = 0.5  # of the channels that a shortcut lacks, on each side
 
 
 class _Block(nn.Module):
@@ -27,7 +26,7 @@ class _Block(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         changed = self.bn2(self.conv2(relu(self.bn1(self.conv1(images)))))
         shortcut = images[:, :, :: self.stride, :: self.stride]
-        side = int(PADDING * self.missing)
+        side = self.missing // 2
         return relu(changed + pad(shortcut, (0, 0, 0, 0, side, side)))
 
 

@@ -9,7 +9,6 @@ from edge_ood.attachment.request import Options, Request
 from edge_ood.attachment.statistics import images_to_read, with_statistics
 from edge_ood.attachment.step_images import statistics_images
 from edge_ood.errors import InputError
-from edge_ood.graph.last_layer import last_layer
 from edge_ood.images.folders import ImageSet
 from edge_ood.scores import (
     FEATURES_PREFIX,
@@ -113,7 +112,7 @@ def _unsuited(
     if images.labels is None:
         return
     reading = [head for head in heads if head.head.reads_linear]
-    if reading and last_layer(request.classifier) is None:
+    if reading and request.linear is None:
         heads = [head for head in heads if head not in reading]
         yield from ((head.name, NO_LAST_LAYER) for head in reading)
     counts = np.bincount(images.labels, minlength=len(request.classes))

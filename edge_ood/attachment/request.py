@@ -12,6 +12,7 @@ from edge_ood.calibration.combination import COMBINED, FEWEST_COMBINED
 from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.calibration.temperature import check_temperature
 from edge_ood.errors import InputError, UnknownNameError
+from edge_ood.graph.last_layer import last_layer
 from edge_ood.graph.precision import INT8_TARGETS
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.preprocess import Preprocess
@@ -22,6 +23,7 @@ from edge_ood.scores import (
     DEFAULT_HEADS,
     HEADS,
     BoundHead,
+    LinearLayer,
     bind_head,
     heads_where,
 )
@@ -223,6 +225,11 @@ class Request:
     missing: Mapping[str, str] = field(default_factory=dict)
     lent: ImageSet = field(default_factory=lambda: ImageSet(()))
     validation: ImageSet = field(default_factory=lambda: ImageSet(()))
+
+    @cached_property
+    def linear(self) -> LinearLayer | None:
+        """The classifier's last linear layer; None where there is none that reads its features."""
+        return last_layer(self.classifier)
 
     def __post_init__(self) -> None:
         sources = {head.weights_source for head in self.options.bound_heads}

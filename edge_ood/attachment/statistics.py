@@ -13,7 +13,6 @@ from edge_ood.artifact.contract import INPUT_NAME
 from edge_ood.attachment.request import Request
 from edge_ood.errors import CalibrationError
 from edge_ood.graph.assemble import assemble_reader
-from edge_ood.graph.last_layer import last_layer
 from edge_ood.graph.network import moved_output
 from edge_ood.graph.roundoff import feature_roundoff
 from edge_ood.images.folders import ImageSet
@@ -58,8 +57,7 @@ def with_statistics(
         InputError: If a head needs a last layer, and there is none.
         DataError: If an image cannot be read.
     """
-    needed = any(head.head.reads_linear for head in heads)
-    linear = last_layer(request.classifier) if needed else None
+    linear = request.linear if any(head.head.reads_linear for head in heads) else None
     accumulators = {
         head.name: accumulator
         for head in heads

@@ -117,8 +117,6 @@ def _result(
     if is_right is not None:
         accuracy = classification.accuracy(is_right)
         error = classification.expected_calibration_error(scored.confidence, is_right)
-    is_corrupted = np.arange(len(clean) + len(scored)) >= len(clean)
-    both = {h: np.concatenate([clean.scores[h], scored.scores[h]]) for h in clean.scores}
     return CorruptedResult(
         strength=strength,
         n=len(scored),
@@ -126,7 +124,10 @@ def _result(
         mean_max_probability=float(scored.confidence.mean()),
         expected_calibration_error=error,
         flagged={head: float(flags.mean()) for head, flags in scored.decisions.items()},
-        auroc={head: detection.auroc(values, is_corrupted) for head, values in both.items()},
+        auroc={
+            head: detection.auroc_of_pair(values, scored.scores[head])
+            for head, values in clean.scores.items()
+        },
     )
 
 

@@ -19,7 +19,7 @@ from edge_ood.evaluation.plan import ID_SET
 from edge_ood.evaluation.results import Bootstrap
 from edge_ood.files.text import printable
 from edge_ood.metrics.bootstrap import pair_replicates, percentile_interval
-from edge_ood.metrics.detection import auroc
+from edge_ood.metrics.detection import auroc_of_pair
 from edge_ood.metrics.resamples import Resamples
 
 __all__ = ["pair_sentence"]
@@ -91,12 +91,7 @@ def _surprises(known: NDArray[np.float32], by_set: _BySet) -> dict[str, NDArray[
 
 
 def _mean_auroc(by_set: _BySet, groups: Sequence[Sequence[str]]) -> float:
-    return fmean(fmean(_auroc(by_set[ID_SET], by_set[name]) for name in g) for g in groups)
-
-
-def _auroc(known: NDArray[np.float32], strange: NDArray[np.float32]) -> float:
-    is_ood = np.arange(len(known) + len(strange)) >= len(known)
-    return auroc(np.concatenate([known, strange]), is_ood)
+    return fmean(fmean(auroc_of_pair(by_set[ID_SET], by_set[name]) for name in g) for g in groups)
 
 
 def _lead(

@@ -14,7 +14,7 @@ import onnx
 from onnx import TensorProto
 
 from edge_ood.calibration.decision import Decision
-from edge_ood.calibration.guarantee import Guarantee
+from edge_ood.calibration.guarantee import NOTHING_COMBINED, Guarantee
 from edge_ood.errors import ExportError
 from edge_ood.graph.array import GraphBuilder
 from edge_ood.graph.decision import with_decision
@@ -32,8 +32,6 @@ from edge_ood.images.preprocess import Preprocess
 from edge_ood.scores import BoundHead, Outputs
 
 __all__ = ["assemble", "assemble_reader", "assemble_scores"]
-
-_NOTHING_COMBINED = Guarantee()
 
 
 def assemble_reader(
@@ -76,7 +74,7 @@ def assemble(
     heads: Sequence[BoundHead],
     *,
     primary: str,
-    guarantee: Guarantee = _NOTHING_COMBINED,
+    guarantee: Guarantee = NOTHING_COMBINED,
 ) -> onnx.ModelProto:
     """The artefact's graph, not yet calibrated: it flags nothing.
 

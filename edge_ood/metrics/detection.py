@@ -169,6 +169,17 @@ def auroc(scores: ArrayLike, is_positive: ArrayLike) -> float:
     return _of_two_classes("AUROC", ranking.auroc, scores, is_positive)
 
 
+def auroc_of_pair(id_scores: ArrayLike, ood_scores: ArrayLike) -> float:
+    """The `auroc` of `pair_metrics` alone; arguments and errors are those.
+
+    Example:
+        >>> auroc_of_pair(id_scores=[1, 2], ood_scores=[2, 3])
+        0.875
+    """
+    scores = np.concatenate([id_scores, ood_scores])
+    return auroc(scores, np.arange(len(scores)) >= len(np.asarray(id_scores)))
+
+
 def average_precision(scores: ArrayLike, is_positive: ArrayLike) -> float:
     """Area under the precision-recall steps in (0, 1], larger = better; depends on the base rate.
 

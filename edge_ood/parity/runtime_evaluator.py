@@ -21,7 +21,7 @@ from edge_ood.parity.batches import run_in_batches
 from edge_ood.parity.limits import Evaluator
 from edge_ood.parity.second_pass import output_names, with_second_pass
 from edge_ood.scores import BoundHead, Outputs
-from edge_ood.threads import MAPS_OF_A_GRADIENT, image_batch
+from edge_ood.threads import image_batch
 
 __all__ = ["RuntimeEvaluator", "other_runs"]
 
@@ -57,10 +57,10 @@ class RuntimeEvaluator:
         if made_for is not head:
             again = self._opened(with_second_pass(self._classifier, head, preprocess))
             self._second_passes[head.name] = head, again
-        return self._run(again, images, maps=MAPS_OF_A_GRADIENT)
+        return self._run(again, images, gradient=True)
 
-    def _run(self, session: Any, images: NDArray[Any], *, maps: int = 1) -> Outputs:
-        size = self._batch or max(1, image_batch(images.shape[-1]) // maps)
+    def _run(self, session: Any, images: NDArray[Any], *, gradient: bool = False) -> Outputs:
+        size = self._batch or image_batch(images.shape[-1], gradient=gradient)
         with translated_errors("the classifier as it came cannot run"):
             found = run_in_batches(session, images.astype(np.float32, copy=False), size)
         arrays: Iterator[NDArray[Any]] = iter(found.values())

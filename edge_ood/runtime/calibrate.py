@@ -23,13 +23,12 @@ from edge_ood.images.splits import halves_by_hash
 from edge_ood.images.thumbnails import thumbnails_note
 from edge_ood.runtime.calibration_report import CalibrationReport
 from edge_ood.runtime.probe import make_probe, with_verdicts
-from edge_ood.runtime.scorer import Scorer
+from edge_ood.runtime.scorer import BATCH, Scorer
 from edge_ood.scores import perturbs
-from edge_ood.threads import MAPS_OF_A_GRADIENT, image_batch
+from edge_ood.threads import image_batch
 
 __all__ = ["calibrate_artifact", "set_thresholds", "undo_calibration"]
 
-_BATCH = 8
 _MOST_HISTORY = 10
 _MOST_HISTORY_BYTES = 1 << 22
 _NO_CHANGES = Changes()
@@ -149,8 +148,8 @@ def undo_calibration(path: Path, *, output: Path | None = None) -> CalibrationRe
 def _batch_size(metadata: Metadata) -> int:
     """Images per inference: few large ones where a gradient needs all feature maps at a time."""
     if not any(perturbs(head.parameters) for head in metadata.heads):
-        return _BATCH
-    return max(1, min(_BATCH, image_batch(metadata.preprocess.resized_px) // MAPS_OF_A_GRADIENT))
+        return BATCH
+    return min(BATCH, image_batch(metadata.preprocess.resized_px, gradient=True))
 
 
 def _fitted(

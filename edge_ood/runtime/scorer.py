@@ -24,9 +24,10 @@ from edge_ood.runtime.artifact_session import ArtifactSession
 from edge_ood.runtime.pipeline import FileBatch, Schedule, check_batch_size, run_files
 from edge_ood.threads import available_cores, batched, slices
 
-__all__ = ["Scorer"]
+__all__ = ["BATCH", "Scorer"]
 
-_BATCH = 8  # images per inference: more do not stay in a processor's caches
+BATCH = 8
+"""Images per inference: more do not stay in a processor's caches."""
 
 
 class Scorer:
@@ -105,7 +106,7 @@ class Scorer:
         self,
         images: str | os.PathLike[str] | NDArray[np.uint8] | Image.Image | Iterable[Any],
         *,
-        batch_size: int = _BATCH,
+        batch_size: int = BATCH,
     ) -> Scores:
         """Score files, folders or decoded frames.
 
@@ -134,7 +135,7 @@ class Scorer:
         paths = [found for item in items for found in _expanded(item)]
         return self.score_files(paths, batch_size=batch_size)
 
-    def score_arrays(self, images: NDArray[np.uint8], *, batch_size: int = _BATCH) -> Scores:
+    def score_arrays(self, images: NDArray[np.uint8], *, batch_size: int = BATCH) -> Scores:
         """Score decoded RGB frames uint8 (N, H, W, 3) of any size; the graph resizes them.
 
         Raises:
@@ -150,7 +151,7 @@ class Scorer:
         self,
         paths: Sequence[Path],
         *,
-        batch_size: int = _BATCH,
+        batch_size: int = BATCH,
         on_image: Callable[[], None] = lambda: None,
     ) -> Scores:
         """Score image files, all of which must be readable.
@@ -177,7 +178,7 @@ class Scorer:
         self,
         paths: Iterable[Path],
         *,
-        batch_size: int = _BATCH,
+        batch_size: int = BATCH,
         threads: int | None = None,
         on_batch: Callable[[float], None] = lambda _: None,
     ) -> Generator[Row, None, None]:

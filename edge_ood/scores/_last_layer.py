@@ -22,6 +22,7 @@ __all__ = [
     "linear_arrays",
     "peak_share",
     "rectified",
+    "shapeable",
 ]
 
 Rows = NDArray[np.float64]
@@ -95,6 +96,15 @@ def check_shapeable(sums: ClassMeans, kept: int) -> NDArray[np.float64]:
             hint="leave it out of --scores, or let it keep more",
         )
     return np.asarray(float(kept))
+
+
+def shapeable(num_classes: int, percentile: float, **known: NDArray[np.float64]) -> OfRows:
+    """Tells whether shaping makes sense, and how many features are `kept`, beside what is known."""
+
+    def finish(sums: ClassMeans) -> dict[str, NDArray[np.float64]]:
+        return {"kept": check_shapeable(sums, kept_count(sums.width, percentile)), **known}
+
+    return OfRows(ClassMeans(num_classes), finish)
 
 
 def _check_not_negative(least: float) -> None:

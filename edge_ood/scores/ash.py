@@ -2,33 +2,23 @@
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edge_ood.calibration.class_means import ClassMeans
 from edge_ood.registry import Fraction
 from edge_ood.scores import LinearLayer, Outputs, ScoreHead, Statistics
 from edge_ood.scores._features import OfRows, largest, penultimate
 from edge_ood.scores._last_layer import (
-    check_shapeable,
     energy_of,
-    kept_count,
     linear_arrays,
     peak_share,
     rectified,
+    shapeable,
 )
 
 
-def shapeable(
+def largest_kept(
     num_classes: int, *, percentile: float, linear: LinearLayer, **parameters: Any
 ) -> OfRows:
     """Fits nothing; tells whether the features are such that pruning helps."""
-
-    def finish(sums: ClassMeans) -> dict[str, NDArray[np.float64]]:
-        kept = check_shapeable(sums, kept_count(sums.width, percentile))
-        return {"kept": kept, **linear_arrays(linear)}
-
-    return OfRows(ClassMeans(num_classes), finish)
+    return shapeable(num_classes, percentile, **linear_arrays(linear))
 
 
 def ash(xp: Any, outputs: Outputs, statistics: Statistics, *, percentile: Fraction = 0.9) -> Any:
@@ -56,7 +46,7 @@ HEAD = ScoreHead(
     ("features",),
     ash,
     source="Djurisic et al. 2023, algorithm 3",
-    fit=shapeable,
+    fit=largest_kept,
     reads_linear=True,
     not_recommended="AUROC of 53 near and 52 far on ViT-B, 46 and 45 on Swin-T",
 )

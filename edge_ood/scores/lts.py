@@ -2,24 +2,16 @@
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edge_ood.calibration.class_means import ClassMeans
 from edge_ood.registry import Fraction
 from edge_ood.scores import Outputs, ScoreHead, Statistics
 from edge_ood.scores._features import OfRows, penultimate
-from edge_ood.scores._last_layer import check_shapeable, kept_count, peak_share, rectified
+from edge_ood.scores._last_layer import peak_share, rectified, shapeable
 from edge_ood.scores._softmax import logsumexp
 
 
-def shapeable(num_classes: int, *, top: float, **parameters: Any) -> OfRows:
+def largest_kept(num_classes: int, *, top: float, **parameters: Any) -> OfRows:
     """Fits nothing; tells whether the features are such that scaling helps."""
-
-    def finish(sums: ClassMeans) -> dict[str, NDArray[np.float64]]:
-        return {"kept": check_shapeable(sums, kept_count(sums.width, 1 - top))}
-
-    return OfRows(ClassMeans(num_classes), finish)
+    return shapeable(num_classes, 1 - top)
 
 
 def lts(xp: Any, outputs: Outputs, statistics: Statistics, *, top: Fraction = 0.05) -> Any:
@@ -46,5 +38,5 @@ HEAD = ScoreHead(
     ("logits", "features"),
     lts,
     source="Djurisic et al. 2024, eqs. 3 and 4",
-    fit=shapeable,
+    fit=largest_kept,
 )

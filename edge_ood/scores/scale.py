@@ -2,27 +2,18 @@
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edge_ood.calibration.class_means import ClassMeans
 from edge_ood.registry import Fraction
 from edge_ood.scores import LinearLayer, Outputs, ScoreHead, Statistics
 from edge_ood.scores._features import OfRows, penultimate
-from edge_ood.scores._last_layer import check_shapeable, kept_count, peak_share, rectified
+from edge_ood.scores._last_layer import peak_share, rectified, shapeable
 from edge_ood.scores._softmax import logsumexp
 
 
-def shapeable(
+def largest_kept(
     num_classes: int, *, percentile: float, linear: LinearLayer, **parameters: Any
 ) -> OfRows:
     """Fits nothing; tells whether the features are such that scaling helps."""
-
-    def finish(sums: ClassMeans) -> dict[str, NDArray[np.float64]]:
-        kept = check_shapeable(sums, kept_count(sums.width, percentile))
-        return {"kept": kept, "bias": linear.bias}
-
-    return OfRows(ClassMeans(num_classes), finish)
+    return shapeable(num_classes, percentile, bias=linear.bias)
 
 
 def scale(xp: Any, outputs: Outputs, statistics: Statistics, *, percentile: Fraction = 0.85) -> Any:
@@ -51,6 +42,6 @@ HEAD = ScoreHead(
     ("logits", "features"),
     scale,
     source="Xu et al. 2024, eqs. 4 and 5",
-    fit=shapeable,
+    fit=largest_kept,
     reads_linear=True,
 )

@@ -62,10 +62,8 @@ def measure_energies(session: Session) -> dict[str, EnergySample]:
     found = {}
     for split, images in session.observed.items():
         energies = torch.zeros(len(images), dtype=torch.float64, device=session.fabric.device)
-        session.classifier.eval()
         for rows, outputs in _outputs(session, images):
             energies[rows] = -outputs.logits.double().logsumexp(1)
-        session.classifier.train()
         joined = session.fabric.all_reduce(
             energies, reduce_op="sum"
         )  # zero for images of other processes
@@ -84,10 +82,8 @@ def _means(
 ) -> list[float]:
     """Column means of `function(rows, outputs) -> (rows, columns)`, shared among the processes."""
     total = torch.zeros(columns, dtype=torch.float64, device=session.fabric.device)
-    session.classifier.eval()
     for rows, outputs in _outputs(session, images):
         total += function(rows, outputs).double().sum(0)
-    session.classifier.train()
     joined = session.fabric.all_reduce(total, reduce_op="sum")
     assert isinstance(joined, Tensor)
     means: list[float] = (joined / len(images)).tolist()
@@ -97,12 +93,13 @@ def _means(
 @torch.inference_mode()
 def _outputs(session: Session, images: Tensor) -> Iterator[tuple[slice, Outputs]]:
     """This process' share of images uint8 (N, S, S, 3), in batches: which rows, and outputs."""
-    share, classifier = session.batches.share, session.exported()
-    for start in range(
-        share.rank * _EVALUATION_BATCH, len(images), share.processes * _EVALUATION_BATCH
-    ):
-        rows = slice(start, start + _EVALUATION_BATCH)
-        batch = normalised(images[rows].to(session.fabric.device), session.batches.preprocess)
-        with session.fabric.autocast():
-            outputs = classifier(batch)
-        yield rows, outputs
+    share = session.batches.share
+    with session.evaluating() as classifier:
+        for start in range(
+            share.rank * _EVALUATION_BATCH, len(images), share.processes * _EVALUATION_BATCH
+        ):
+            rows = slice(start, start + _EVALUATION_BATCH)
+            batch = normalised(images[rows].to(session.fabric.device), session.batches.preprocess)
+            with session.fabric.autocast():
+                outputs = classifier(batch)
+            yield rows, outputs

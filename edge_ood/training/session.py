@@ -1,6 +1,7 @@
 """What training works with and does not change: device, network, optimiser and images."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +56,15 @@ class Session:
         if self.head_factor == 1:
             return self.classifier
         return scale_heads(self.classifier, self.head_factor)
+
+    @contextmanager
+    def evaluating(self) -> Iterator[Classifier]:
+        """`exported` in evaluation mode, where a pass leaves no trace; afterwards it trains on."""
+        self.classifier.eval()
+        try:
+            yield self.exported()
+        finally:
+            self.classifier.train()
 
 
 class _Unpacked(nn.Module):

@@ -73,10 +73,8 @@ def diverse_rows(features: Tensor, energies: Tensor, count: int) -> Tensor:
 @torch.no_grad()
 def _looked_at(session: Session, images: Tensor) -> Outputs:
     """What the network makes of images, in evaluation mode: it leaves no trace in the network."""
-    session.classifier.eval()
-    with session.fabric.autocast():
-        outputs: Outputs = session.exported()(images)
-    session.classifier.train()
+    with session.evaluating() as classifier, session.fabric.autocast():
+        outputs: Outputs = classifier(images)
     return outputs
 
 

@@ -26,12 +26,11 @@ def virtual_outliers(session: Session, batch: Batch) -> Tensor:
     Which pixels change places with which is drawn from torch's generator, as dropout is.
     """
     images = batch.images.detach().clone().requires_grad_()
-    session.classifier.eval()
-    with session.fabric.autocast():
-        logits = session.exported()(images).logits
-    chosen = logits.gather(1, batch.labels.unsqueeze(1)).sum()
-    (gradient,) = torch.autograd.grad(chosen, images)
-    session.classifier.train()
+    with session.evaluating() as classifier:
+        with session.fabric.autocast():
+            logits = classifier(images).logits
+        chosen = logits.gather(1, batch.labels.unsqueeze(1)).sum()
+        (gradient,) = torch.autograd.grad(chosen, images)
     share = session.batches.settings.shuffled_share
     return shuffled(batch.images, gradient.logsumexp(1), share)  # in the same order as the sum
 

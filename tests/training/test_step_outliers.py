@@ -8,16 +8,14 @@ import numpy as np
 import pytest
 import torch
 from sklearn.cluster import KMeans
-from tiny_training import CPU, SIDE, WITH_OUTLIERS
+from tiny_training import SIDE, WITH_OUTLIERS, stopped_and_resumed, trained
 
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.registry import Spec
 from edge_ood.training.devices import start_fabric
-from edge_ood.training.progress import Progress
 from edge_ood.training.run_directory import RunConfig
 from edge_ood.training.session import Session, start_session
 from edge_ood.training.step_outliers import batch_at, diverse_rows
-from edge_ood.training.train import Launch, train
 from edge_ood.training.training_set import Folders, read_training_set
 
 DIVERSE = replace(WITH_OUTLIERS, outlier_sampling="diverse")
@@ -148,23 +146,8 @@ def test_an_interrupted_run_ends_with_the_same_weights(
     parameters = {"m_in": -3.0, "m_out": -1.0} if objective == "energy-bounded" else {}
     settings = replace(DIVERSE, objective=Spec(objective, parameters))
 
-    def run(name: str, launch: Launch = CPU, sampling: str = "diverse", **callbacks: Any) -> bytes:
-        train(
-            folders,
-            replace(settings, outlier_sampling=sampling),
-            Preprocess(SIDE),
-            tmp_path / name,
-            launch=replace(launch, checkpoint_s=0.0),
-            progress=Progress(**callbacks),
-        )
-        return (tmp_path / name / "model.safetensors").read_bytes()
+    whole = trained(folders, settings, tmp_path / "whole")
 
-    def stop(report: Any) -> None:
-        raise KeyboardInterrupt
-
-    whole = run("whole")
-    with pytest.raises(KeyboardInterrupt):
-        run("halves", on_epoch=stop)
-
-    assert whole == run("halves", replace(CPU, resume=True))
-    assert whole != run("random", sampling="random")
+    assert whole == stopped_and_resumed(folders, settings, tmp_path / "halves")
+    random = replace(settings, outlier_sampling="random")
+    assert whole != trained(folders, random, tmp_path / "random")

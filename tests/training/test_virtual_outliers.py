@@ -7,18 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_training import CPU, SIDE, WITH_OUTLIERS
+from tiny_training import SIDE, WITH_OUTLIERS, stopped_and_resumed, trained
 from torch import Tensor, nn
 
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.objectives import Batch
 from edge_ood.scores import Outputs
 from edge_ood.training.devices import start_fabric
-from edge_ood.training.progress import Progress
 from edge_ood.training.run_directory import RunConfig, read_run
 from edge_ood.training.session import Session, start_session
 from edge_ood.training.step_outliers import batch_at
-from edge_ood.training.train import Launch, train
 from edge_ood.training.training_set import Folders, read_training_set
 from edge_ood.training.virtual_outliers import shuffled, virtual_outliers
 
@@ -129,23 +127,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(tiny_images: Path, tmp_pa
     training, calibration, validation = (tiny_images / part for part in parts)
     folders = Folders(training, None, calibration, validation)
 
-    def run(name: str, launch: Launch = CPU, **callbacks: Any) -> bytes:
-        train(
-            folders,
-            MADE,
-            Preprocess(SIDE),
-            tmp_path / name,
-            launch=replace(launch, checkpoint_s=0.0),
-            progress=Progress(**callbacks),
-        )
-        return (tmp_path / name / "model.safetensors").read_bytes()
+    whole = trained(folders, MADE, tmp_path / "whole")
 
-    def stop(report: Any) -> None:
-        raise KeyboardInterrupt
-
-    whole = run("whole")
-    with pytest.raises(KeyboardInterrupt):
-        run("halves", on_epoch=stop)
-
-    assert whole == run("halves", replace(CPU, resume=True))
+    assert whole == stopped_and_resumed(folders, MADE, tmp_path / "halves")
     assert 0 == len(read_run(tmp_path / "whole").splits["outliers"])
