@@ -7,9 +7,6 @@ from edge_ood.scores import HEADS, ScoreHead
 
 __all__ = ["missing_heads"]
 
-_FOUND = ("logits", "features")
-"""What can be found in somebody else's graph, one or the other perhaps not."""
-
 
 def missing_heads(images: IdImages, ending: Ending, tried: Trial) -> dict[str, str]:
     """The heads that read what nothing gives, by name with the reason.
