@@ -106,12 +106,12 @@ def test_a_wrong_gradient_is_refused(
 def test_the_gradient_of_another_network_is_refused(
     classifier: onnx.ModelProto, images: dict[str, np.ndarray]
 ) -> None:
-    """One weight of a convolution with another sign."""
+    """The largest weight of a convolution with another sign."""
     other = onnx.ModelProto()
     other.CopyFrom(classifier)
     kernel = next(tensor for tensor in other.graph.initializer if len(tensor.dims) == 4)
     weights = onnx.numpy_helper.to_array(kernel).copy()
-    weights[0, 0, 0, 0] *= -1
+    weights.flat[np.abs(weights).argmax()] *= -1
     kernel.CopyFrom(onnx.numpy_helper.from_array(weights, kernel.name))
     exact = OnnxEvaluator(classifier)
 
@@ -147,7 +147,7 @@ def test_a_loss_that_bends_everywhere_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("seconds", "images", "derivatives"), [(0.17, 8, 64), (0.3, 8, 32), (1.0, 2, 8), (9.0, 2, 4)]
+    ("seconds", "images", "derivatives"), [(0.17, 8, 64), (0.3, 8, 32), (1.0, 2, 8), (9.0, 2, 8)]
 )
 def test_a_slow_network_is_tried_along_fewer_directions(
     seconds: float,
