@@ -270,8 +270,8 @@ def write(unfinished: Unfinished) -> Unfinished:
     """Add parity report and comparison to the metadata."""
     assert unfinished.parity is not None  # an earlier step
     compared = unfinished.comparison.to_json() if unfinished.comparison else {}
-    model = onnx.load(unfinished.path)
     metadata = Scorer(unfinished.path, provider=unfinished.request.options.provider).metadata
+    model = onnx.load(unfinished.path)
     store_metadata(
         model, replace(metadata, parity=unfinished.parity.to_json(), comparison=compared)
     )

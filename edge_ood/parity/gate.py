@@ -40,10 +40,11 @@ from edge_ood.parity.extremes import extremes
 from edge_ood.parity.limits import Expected, Reference, Subject, largest_errors
 from edge_ood.parity.yardstick import Yardstick
 from edge_ood.scores import BoundHead
+from edge_ood.threads import image_batch
 
 __all__ = ["checked_images", "verify"]
 
-_BATCHES = (2, 7)
+_BATCHES, _OF_LARGE_IMAGES = (2, 7), (2, 3)
 _BATCHED_IMAGES = 14
 """The first so many; they show whether images in a batch stay apart, and that they are resized."""
 
@@ -96,8 +97,11 @@ def verify(
     yardstick = Yardstick(subject, reference, batch, len(images))
     moving = [] if yardstick.is_exact else [head.name for head in subject.heads if head.epsilon]
     session = open_session(_exposed(model, moving), provider=provider)
+    del model
     compared = []
-    parts = {1: batch, **dict.fromkeys(_BATCHES, batch[:_BATCHED_IMAGES])}
+    fits = image_batch(subject.preprocess.size_px) >= max(_BATCHES)
+    sizes = _BATCHES if fits else _OF_LARGE_IMAGES
+    parts = {1: batch, **dict.fromkeys(sizes, batch[:_BATCHED_IMAGES])}
     runs = {size: _run(session, part, size, on_images) for size, part in parts.items()}
     for size, found in runs.items():
         label = None if yardstick.is_exact else found["logits"].argmax(axis=1)

@@ -7,7 +7,7 @@ numbers their errors differ by more than a factor. What a score may be off follo
 inputs may: it is also evaluated on inputs that are off by as much, in other directions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -24,6 +24,7 @@ __all__ = [
     "PARITY_IMAGES",
     "Evaluator",
     "Expected",
+    "Pass",
     "Reference",
     "Subject",
     "allowed_errors",
@@ -54,14 +55,21 @@ _OF_STEP = 0.2
 share of the IQR, a step that is wrong would pass by that share."""
 
 
+Pass = Callable[[NDArray[Any]], Outputs]
+"""From network input (N, 3, S, S) to outputs."""
+
+
 class Evaluator(Protocol):
     """The classifier without the file, in one precision, NumPy arrays in and out."""
 
     def __call__(self, images: NDArray[Any]) -> Outputs:
         """Outputs of network input (N, 3, S, S)."""
 
-    def perturbed(self, head: BoundHead, images: NDArray[Any], preprocess: Preprocess) -> Outputs:
-        """Outputs with those that the head perturbs taken from the perturbed images."""
+    def second_pass(self, head: BoundHead, preprocess: Preprocess) -> Pass:
+        """The same, with outputs that the head perturbs taken from the perturbed images.
+
+        It may hold as much as the classifier itself: let go of it after use.
+        """
 
 
 @dataclass(frozen=True)
@@ -191,8 +199,8 @@ def _moved_scores(
     """
     preprocess, in_float32 = subject.preprocess, _float32_head(head)
     single = preprocess.normalise(batch, np.float32)
-    exact = reference.float64.perturbed(head, preprocess.normalise(batch), preprocess)
-    plain = [each.perturbed(in_float32, single, preprocess) for each in reference.float32]
+    exact = reference.float64.second_pass(head, preprocess)(preprocess.normalise(batch))
+    plain = [each.second_pass(in_float32, preprocess)(single) for each in reference.float32]
     exact = still[0].moved(exact.named())
     plain = [before.moved(after.named()) for before, after in zip(still[1], plain, strict=True)]
     with np.errstate(all="ignore"):

@@ -22,7 +22,7 @@ from onnx.reference import ReferenceEvaluator
 
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.parity.extremes import extremes
-from edge_ood.parity.limits import PARITY_IMAGES, Evaluator, Reference
+from edge_ood.parity.limits import PARITY_IMAGES, Evaluator, Pass, Reference
 from edge_ood.parity.operators import OPERATORS
 from edge_ood.parity.runtime_evaluator import RuntimeEvaluator, other_runs
 from edge_ood.parity.second_pass import output_names, with_second_pass
@@ -68,25 +68,20 @@ class OnnxEvaluator:
     def __init__(self, classifier: onnx.ModelProto) -> None:
         self._classifier = classifier
         self._network = _Frugal(classifier)
-        self._second_passes: dict[str, tuple[BoundHead, _Frugal]] = {}
 
     def __call__(self, images: NDArray[Any]) -> Outputs:
         """Outputs of network input (N, 3, S, S)."""
         return self._run(self._network, images)
 
-    def perturbed(self, head: BoundHead, images: NDArray[Any], preprocess: Preprocess) -> Outputs:
+    def second_pass(self, head: BoundHead, preprocess: Preprocess) -> Pass:
         """Outputs with those that the head perturbs replaced, by the gradient as ONNX nodes.
 
         Args:
             head: Declares losses and `epsilon`.
-            images: Network input (N, 3, S, S), normalised by `preprocess`.
-            preprocess: Turns pixel units into those of the input.
+            preprocess: Of the input; turns pixel units into its own.
         """
-        made_for, again = self._second_passes.get(head.name, (None, self._network))
-        if made_for is not head:
-            again = _Frugal(with_second_pass(self._classifier, head, preprocess))
-            self._second_passes[head.name] = head, again
-        return self._run(again, images)
+        again = _Frugal(with_second_pass(self._classifier, head, preprocess))
+        return lambda images: self._run(again, images)
 
     def _run(self, network: "_Frugal", images: NDArray[Any]) -> Outputs:
         size = max(1, _BATCH_PIXELS // images.shape[-1] ** 2)
@@ -99,31 +94,41 @@ class OnnxEvaluator:
 class _Frugal:
     """onnx's evaluator, which keeps every tensor to the end, but with each dropped after its use.
 
+    Weights stay as they are in the model, and are widened where they are read.
+
     Args:
         model: In any float; it is evaluated in float64.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        evaluator = ReferenceEvaluator(_in_float64(model), new_ops=list(OPERATORS))
+        evaluator = ReferenceEvaluator(_nodes_in_float64(model), new_ops=list(OPERATORS))
         self._nodes = evaluator.rt_nodes_
-        self._weights = evaluator.rt_inits_
+        weights = {each.name: numpy_helper.to_array(each) for each in model.graph.initializer}
+        self._weights = {**evaluator.rt_inits_, **weights}
         (self._entry,) = evaluator.input_names
         self._outputs = evaluator.output_names
         self._uses = Counter(name for node in model.graph.node for name in set(_reads(node)))
         self._uses.update(self._outputs)
 
     def __call__(self, images: NDArray[np.float64]) -> list[NDArray[Any]]:
-        known: dict[str, Any] = {"": None, **self._weights, self._entry: images}
+        known: dict[str, Any] = {"": None, self._entry: images}
         left = self._uses.copy()
         for node in self._nodes:
+            read = [name for name in _reads(node.onnx_node) if name in self._weights]
+            known.update((name, _widened(self._weights[name])) for name in read)
             context = {"context": known} if node.need_context() else {}
             results = node.run(*(known[name] for name in node.input), **context)
             known.update(zip(node.output, results, strict=False))
             left.subtract(set(_reads(node.onnx_node)))
+            for name in set(read):
+                del known[name]
             for name in (*_reads(node.onnx_node), *node.output):
                 if left[name] <= 0 and name:
                     known.pop(name, None)
-        return [known[name] for name in self._outputs]
+        return [
+            known[name] if name in known else _widened(self._weights[name])
+            for name in self._outputs
+        ]
 
 
 def onnx_reference(
@@ -186,12 +191,25 @@ def _reads(node: NodeProto) -> list[str]:
     return [*filter(None, node.input), *inner]
 
 
-def _in_float64(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same model with every float a float64."""
-    wide = onnx.ModelProto()
-    wide.CopyFrom(model)
+def _nodes_in_float64(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same model with every float a float64, and without its weights."""
+    graph = model.graph
+    nodes = helper.make_graph(graph.node, graph.name, graph.input, graph.output)
+    nodes.sparse_initializer.extend(graph.sparse_initializer)
+    wide = helper.make_model(
+        nodes,
+        opset_imports=model.opset_import,
+        functions=model.functions,
+        ir_version=model.ir_version,
+    )
     _widen(wide.graph)
     return wide
+
+
+def _widened(weights: NDArray[Any]) -> NDArray[Any]:
+    """Floats as float64, anything else as it is."""
+    kind = helper.np_dtype_to_tensor_dtype(weights.dtype)
+    return weights.astype(np.float64) if kind in _FLOATS else weights
 
 
 def _widen(graph: GraphProto) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edge_ood.graph.network import moved_output
 from edge_ood.images.preprocess import Preprocess
-from edge_ood.parity.limits import Reference
+from edge_ood.parity.limits import Pass, Reference
 from edge_ood.scores import BoundHead, Outputs
 
 __all__ = ["own_outputs"]
@@ -30,9 +30,9 @@ class _Recorded:
     def __call__(self, images: NDArray[Any]) -> Outputs:
         return self.outputs
 
-    def perturbed(self, head: BoundHead, images: NDArray[Any], preprocess: Preprocess) -> Outputs:
+    def second_pass(self, head: BoundHead, preprocess: Preprocess) -> Pass:
         own = {name: array for (mover, name), array in self.moved.items() if mover == head.name}
-        return Outputs.from_named({**self.outputs.named(), **own})
+        return lambda images: Outputs.from_named({**self.outputs.named(), **own})
 
 
 def own_outputs(found: Mapping[str, NDArray[Any]], heads: Sequence[BoundHead]) -> Reference:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.onnx_session import open_session, translated_errors
 from edge_ood.parity.batches import run_in_batches
-from edge_ood.parity.limits import Evaluator
+from edge_ood.parity.limits import Evaluator, Pass
 from edge_ood.parity.second_pass import output_names, with_second_pass
 from edge_ood.scores import BoundHead, Outputs
 from edge_ood.threads import image_batch
@@ -43,7 +43,6 @@ class RuntimeEvaluator:
         self._classifier = classifier
         self._optimised, self._batch = optimised, batch
         self._session: Any = None
-        self._second_passes: dict[str, tuple[BoundHead, Any]] = {}
 
     def __call__(self, images: NDArray[Any]) -> Outputs:
         """Outputs of network input (N, 3, S, S)."""
@@ -51,13 +50,10 @@ class RuntimeEvaluator:
             self._session = self._opened(self._classifier)
         return self._run(self._session, images)
 
-    def perturbed(self, head: BoundHead, images: NDArray[Any], preprocess: Preprocess) -> Outputs:
+    def second_pass(self, head: BoundHead, preprocess: Preprocess) -> Pass:
         """Outputs with those that the head perturbs replaced, by the gradient as ONNX nodes."""
-        made_for, again = self._second_passes.get(head.name, (None, None))
-        if made_for is not head:
-            again = self._opened(with_second_pass(self._classifier, head, preprocess))
-            self._second_passes[head.name] = head, again
-        return self._run(again, images, gradient=True)
+        again = self._opened(with_second_pass(self._classifier, head, preprocess))
+        return lambda images: self._run(again, images, gradient=True)
 
     def _run(self, session: Any, images: NDArray[Any], *, gradient: bool = False) -> Outputs:
         size = self._batch or image_batch(images.shape[-1], gradient=gradient)
@@ -86,8 +82,9 @@ class _Nudged:
     def __call__(self, images: NDArray[Any]) -> Outputs:
         return self.evaluator(self._nudged(images))
 
-    def perturbed(self, head: BoundHead, images: NDArray[Any], preprocess: Preprocess) -> Outputs:
-        return self.evaluator.perturbed(head, self._nudged(images), preprocess)
+    def second_pass(self, head: BoundHead, preprocess: Preprocess) -> Pass:
+        again = self.evaluator.second_pass(head, preprocess)
+        return lambda images: again(self._nudged(images))
 
     def _nudged(self, images: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(images + images.dtype.type(self.by * np.abs(images).max()))

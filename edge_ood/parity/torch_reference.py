@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edge_ood.images.preprocess import Preprocess
-from edge_ood.parity.limits import Reference
+from edge_ood.parity.limits import Pass, Reference
 from edge_ood.parity.runtime_evaluator import RuntimeEvaluator
 from edge_ood.scores import BoundHead, Outputs, Step
 
@@ -36,14 +36,16 @@ class TorchEvaluator:
         with torch.inference_mode():
             return _to_numpy(self._classifier(self._tensor(images)))
 
-    def perturbed(self, head: BoundHead, images: NDArray[Any], preprocess: Preprocess) -> Outputs:
+    def second_pass(self, head: BoundHead, preprocess: Preprocess) -> Pass:
         """Outputs with those that the head perturbs replaced, by autograd.
 
         Args:
             head: Declares losses and `epsilon`.
-            images: Network input (N, 3, S, S), normalised by `preprocess`.
-            preprocess: Turns pixel units into those of the input.
+            preprocess: Of the input; turns pixel units into its own.
         """
+        return lambda images: self._perturbed(head, images, preprocess)
+
+    def _perturbed(self, head: BoundHead, images: NDArray[Any], preprocess: Preprocess) -> Outputs:
         inputs = self._tensor(images).requires_grad_()
         outputs: Outputs = self._classifier(inputs)
         statistics: dict[str, Any] = {

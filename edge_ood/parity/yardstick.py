@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.images.preprocess import Preprocess
-from edge_ood.parity.limits import Evaluator, Expected, Reference, Subject
+from edge_ood.parity.limits import Evaluator, Expected, Pass, Reference, Subject
 from edge_ood.parity.recorded import own_outputs
 from edge_ood.parity.rounded import rounded_limits
 from edge_ood.scores import BoundHead, Outputs
@@ -86,13 +86,12 @@ class Watched:
         """As the evaluator."""
         return self._in_parts(self.evaluator, images)
 
-    def perturbed(self, head: BoundHead, images: NDArray[Any], preprocess: Preprocess) -> Outputs:
+    def second_pass(self, head: BoundHead, preprocess: Preprocess) -> Pass:
         """As the evaluator."""
-        return self._in_parts(lambda part: self.evaluator.perturbed(head, part, preprocess), images)
+        again = self.evaluator.second_pass(head, preprocess)
+        return lambda images: self._in_parts(again, images)
 
-    def _in_parts(
-        self, evaluate: Callable[[NDArray[Any]], Outputs], images: NDArray[Any]
-    ) -> Outputs:
+    def _in_parts(self, evaluate: Pass, images: NDArray[Any]) -> Outputs:
         parts = []
         for part in slices(len(images), _WATCHED_IMAGES):
             parts.append(evaluate(images[part]).named())

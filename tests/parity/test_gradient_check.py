@@ -13,6 +13,7 @@ from edge_ood.graph.simplify import simplify
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.parity import gradient_check as module
 from edge_ood.parity.gradient_check import check_gradient
+from edge_ood.parity.limits import Pass
 from edge_ood.parity.onnx_reference import OnnxEvaluator
 from edge_ood.registry import Spec
 from edge_ood.scores import BoundHead, Outputs, bind_head
@@ -133,7 +134,7 @@ class Bending:
         away = np.abs(batch - points).sum(axis=(1, 2, 3))
         return Outputs(np.stack([1 + away, np.zeros(len(batch))], axis=1))
 
-    def perturbed(self, head: BoundHead, batch: np.ndarray, preprocess: Preprocess) -> Outputs:
+    def second_pass(self, head: BoundHead, preprocess: Preprocess) -> Pass:
         """Never asked for."""
         raise NotImplementedError
 

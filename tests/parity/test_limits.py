@@ -10,6 +10,7 @@ from edge_ood.images.preprocess import Preprocess
 from edge_ood.parity.limits import (
     Evaluator,
     Expected,
+    Pass,
     Reference,
     Subject,
     largest_errors,
@@ -155,8 +156,8 @@ def after_a_step(effect: float, error: float, score: Callable[..., np.ndarray]) 
         def __call__(self, images: np.ndarray) -> Outputs:
             return Outputs(np.stack([still, still], axis=1))
 
-        def perturbed(self, head: object, images: np.ndarray, preprocess: object) -> Outputs:
-            return Outputs(np.stack([self.moved, self.moved], axis=1))
+        def second_pass(self, head: object, preprocess: object) -> Pass:
+            return lambda images: Outputs(np.stack([self.moved, self.moved], axis=1))
 
     moving = ScoreHead("x", ("logits",), score, source="here", perturbation=lambda *_, **__: {})
     return Expected.of(

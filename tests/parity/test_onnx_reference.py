@@ -141,10 +141,10 @@ def test_perturbed_outputs_are_those_of_autograd(
     network, classifier = pair
     head = bind_head(spec)
 
-    found = OnnxEvaluator(classifier).perturbed(head, images(), PREPROCESS)
+    found = OnnxEvaluator(classifier).second_pass(head, PREPROCESS)(images())
 
     reference = TorchEvaluator(network, torch.float64)
-    expected = reference.perturbed(head, images(), PREPROCESS)
+    expected = reference.second_pass(head, PREPROCESS)(images())
     still = reference(images()).named()
     changed = []
     for name, values in expected.named().items():
@@ -154,14 +154,14 @@ def test_perturbed_outputs_are_those_of_autograd(
 
 
 @pytest.mark.parametrize("evaluator", [OnnxEvaluator, RuntimeEvaluator])
-def test_the_same_head_with_another_step_is_another_head(
+def test_a_second_pass_goes_as_far_as_its_head_steps(
     evaluator: Callable[[onnx.ModelProto], Evaluator], pair: tuple[nn.Module, onnx.ModelProto]
 ) -> None:
-    """An evaluator that remembers second passes knows them by more than a name."""
+    """The same head by name, with another step, and again."""
     program = evaluator(pair[1])
     near, far = (bind_head(Spec("odin", {"epsilon": size})) for size in ("0.0001", "0.1"))
 
-    moved = [program.perturbed(head, images(), PREPROCESS).logits for head in (near, far, near)]
+    moved = [program.second_pass(head, PREPROCESS)(images()).logits for head in (near, far, near)]
 
     np.testing.assert_array_equal(moved[0], moved[2])
     assert np.abs(moved[1] - moved[0]).max() > 100 * np.abs(moved[0] - moved[2]).max() + 1e-3

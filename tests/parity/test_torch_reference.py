@@ -269,7 +269,7 @@ def test_the_reference_steps_as_the_paper_does(clip: str, rest: float) -> None:
     black = preprocess.normalise(np.zeros((1, 2, 2, 3), np.uint8))
     evaluator = TorchEvaluator(OnePixel(), torch.float64)
 
-    moved = evaluator.perturbed(head, black, preprocess).logits
+    moved = evaluator.second_pass(head, preprocess)(black).logits
 
     # A tie of the logits: the gradient of the loss is 0, so the pixel is lowered by eps / std.
     np.testing.assert_allclose([[rest / 0.5, -rest / 0.5]], moved, atol=1e-9)
