@@ -18,6 +18,7 @@ LAYERS = (
     ("calibration", "images", "onnx_session"),
     ("artifact", "corruptions", "scores"),
     ("graph", "models", "objectives", "tables"),
+    ("weights",),
     ("runtime", "training"),
     ("parity", "recipes", "synthetic"),
     ("attachment", "evaluation"),
@@ -45,6 +46,7 @@ TORCH_PARTS = (
     "training.session",
     "training.train",
     "training.virtual_outliers",
+    "weights",
 )
 TORCH_LIBRARIES = ("torch", "torchvision", "lightning_fabric", "onnxscript", "safetensors.torch")
 
