@@ -1,13 +1,13 @@
 """`edge_ood.train`: image folders become a run directory, as `edge-ood train` does it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_ood.api.plain import PathLike, Words, path_or_none, spec, words
-from edge_ood.errors import ChanceLevelError, InputError, MissingDependencyError
+from edge_ood.api.plain import PathLike, Words, path_or_none, rgb, spec, words
+from edge_ood.errors import ChanceLevelError, InputError, MissingDependencyError, UsageError
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.recipes import RECIPES, Recipe, choose_settings
 from edge_ood.registry import Spec
@@ -18,6 +18,7 @@ from edge_ood.training.settings import (
     DEFAULT_MODEL,
     DEFAULT_OBJECTIVE,
     FOLDER,
+    PUBLISHED,
     SELF,
     Settings,
 )
@@ -37,6 +38,7 @@ _FINE_TUNING: Mapping[str, Any] = {"epochs": 10, "learning_rate": 0.001}
 _KEPT = ("model", "heads", "augmentation")
 """What a run that starts from another takes over from its settings, unless it is given."""
 
+_OF_WEIGHTS = "fine-tune"
 _IMAGE_SIZE_PX = 32
 _NO_AUGMENTATION = "none"
 
@@ -50,6 +52,8 @@ def train(
     validation: PathLike | None = None,
     unlabelled: PathLike | None = None,
     start: PathLike | None = None,
+    weights: PathLike | None = None,
+    new_head: bool = False,
     trust: bool = False,
     recipe: str | None = None,
     objective: str | Spec | None = None,
@@ -59,6 +63,8 @@ def train(
     resize: str | None = None,
     crop: float | None = None,
     interpolation: str | None = None,
+    mean: str | float | Sequence[float] | None = None,
+    std: str | float | Sequence[float] | None = None,
     augmentation: Words | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -91,6 +97,11 @@ def train(
         validation: `validation/<class>/<file>`; a further 5 % of `data` if None.
         unlabelled: Folder of the pool that transductive objectives learn from.
         start: A finished run to fine-tune; its splits, network and preprocessing go on.
+        weights: A file of weights of `model`, safetensors or a state dict, whoever trained it; the
+            word `pretrained` for those that torchvision or timm publish. A file of that name is
+            `./pretrained`.
+        new_head: Whether the last layer of `weights` starts afresh, even where it tells as many
+            classes apart as `data` has.
         trust: Whether `start` may name code to run, if its network is a function of somebody's own
             and `model` does not name it again.
         recipe: Name of a published way to train.
@@ -101,6 +112,8 @@ def train(
         resize: `center-crop` or `stretch`.
         crop: Share of the resized side that the network sees: 0.875 is the central 224 of 256 px.
         interpolation: `bilinear` or `bicubic`.
+        mean: Per RGB channel, that `weights` expect; theirs where it is known.
+        std: Per RGB channel, that `weights` expect; theirs where it is known.
         augmentation: `"crop,flip"`, one of the two, or `"none"`.
         epochs: Passes over the training images.
         batch_size: Training images per step.
@@ -145,11 +158,14 @@ def train(
         "final_learning_rate": final_lr,
         "momentum": momentum,
         "weight_decay": weight_decay,
+        "new_head": new_head,
         "precision": precision,
         "compile": compile,
         "seed": seed,
     }
-    settings, preprocess = _settled(path_or_none(start), recipe, chosen, trust=trust)
+    colours: dict[str, Any] = {"mean": rgb("--mean", mean), "std": rgb("--std", std)}
+    _check_start(start, weights, new_head=new_head, colours=colours)
+    settings, preprocess = _settled(path_or_none(start), weights, recipe, chosen, trust=trust)
     if shuffled_share is not None and settings.outlier_source != SELF:
         raise InputError(
             f"a share of {shuffled_share} of the pixels is to be shuffled, and nothing is shuffled",
@@ -161,22 +177,28 @@ def train(
         "crop": crop,
         "interpolation": interpolation,
     }
-    preprocess = replace(preprocess, **{n: v for n, v in given.items() if v is not None})
     try:
         from edge_ood.training.train import Launch  # noqa: PLC0415  # imports torch
         from edge_ood.training.train import train as train_run  # noqa: PLC0415  # imports torch
         from edge_ood.training.training_set import Folders  # noqa: PLC0415
+        from edge_ood.weights.source import NetworkSource  # noqa: PLC0415  # imports torch
     except ModuleNotFoundError as error:
         raise MissingDependencyError("training", error.name or "torch", "train") from error
 
     output = Path(output)
+    beginning: Path | NetworkSource | None = path_or_none(start)
+    if weights is None:
+        preprocess = replace(preprocess, **{n: v for n, v in given.items() if v is not None})
+    else:
+        file = None if weights == PUBLISHED else Path(weights)
+        beginning = NetworkSource(settings.model, file, **given, **colours)
     folders = Folders(
         training=Path(data),
         outliers=None if outliers == SELF else path_or_none(outliers),
         calibration=path_or_none(calibration),
         validation=path_or_none(validation),
         unlabelled=path_or_none(unlabelled),
-        start=path_or_none(start),
+        start=beginning,
     )
     launch = Launch(device, resume=resume, force=force)
     try:
@@ -188,8 +210,34 @@ def train(
     return report
 
 
+def _check_start(
+    start: PathLike | None,
+    weights: PathLike | None,
+    *,
+    new_head: bool,
+    colours: Mapping[str, Any],
+) -> None:
+    """Refuse two first weights, and options of weights without any."""
+    if start is not None and weights is not None:
+        raise UsageError(
+            f"--from '{start}' and --weights {weights} are two first weights",
+            hint="--from for a run of edge-ood, --weights for anybody else's",
+        )
+    given = ["--new-head"] * new_head + [f"--{name}" for name, value in colours.items() if value]
+    if weights is None and given:
+        raise UsageError(
+            f"{given[0]} is about the weights to start from, got no --weights",
+            hint="drop it: without weights, mean and std are measured and all heads are new",
+        )
+
+
 def _settled(
-    start: Path | None, recipe: str | None, chosen: Mapping[str, Any], *, trust: bool
+    start: Path | None,
+    weights: PathLike | None,
+    recipe: str | None,
+    chosen: Mapping[str, Any],
+    *,
+    trust: bool,
 ) -> tuple[Settings, Preprocess]:
     """Settings and preprocessing: as given, else as the recipe or the run to start from has it."""
     defaults, preprocess = _DEFAULTS, Preprocess(_IMAGE_SIZE_PX)
@@ -200,13 +248,18 @@ def _settled(
         if trust:
             kept["model"] = replace(kept["model"], origin="")
         defaults = {**_DEFAULTS, **_FINE_TUNING, **kept}
-    return choose_settings(defaults, _recipe(recipe, start), chosen), preprocess
+    return choose_settings(defaults, _recipe(recipe, start, weights), chosen), preprocess
 
 
-def _recipe(name: str | None, start: Path | None) -> Recipe | None:
-    if name is None:
+def _recipe(name: str | None, start: Path | None, weights: PathLike | None) -> Recipe | None:
+    if name is None and weights is None:
         return None
-    found: Recipe = RECIPES.get(name)
+    found: Recipe = RECIPES.get(name or _OF_WEIGHTS)
+    if found.needs_weights and weights is None:
+        raise InputError(
+            f"recipe {found.name!r} fine-tunes a trained network, got no --weights",
+            hint=f"--model NAME --weights {PUBLISHED}, or a file",
+        )
     if found.starts_from and start is None:
         raise InputError(
             f"recipe {found.name!r} fine-tunes a finished run, got none",

@@ -18,6 +18,7 @@ __all__ = [
     "OUTLIER_SAMPLINGS",
     "OUTLIER_SOURCES",
     "PRECISIONS",
+    "PUBLISHED",
     "SELF",
     "Settings",
 ]
@@ -28,6 +29,9 @@ DIVERSE = "diverse"
 OUTLIER_SAMPLINGS = ("random", DIVERSE)
 FOLDER, SELF = "folder", "self"
 OUTLIER_SOURCES = (FOLDER, SELF)
+
+PUBLISHED = "pretrained"
+"""What stands in place of a file for the weights that a network's publisher has trained."""
 
 DEFAULT_MODEL, DEFAULT_OBJECTIVE = "wrn-40-2", "cross-entropy"
 """What a run trains, and how, unless it is told."""
@@ -64,6 +68,8 @@ class Settings:
         weight_decay: L2, added to the gradient.
         precision: Of the forward pass: `fp32` or `bf16`.
         compile: Whether `torch.compile` writes the network's kernels; the last bits differ then.
+        new_head: Whether a last layer that came with the first weights starts afresh, even where
+            it tells as many classes apart as there are.
         seed: Every random draw is a function of it, the epoch and the step.
         recipe: The recipe that what was not chosen by hand comes from; a name on the record.
 
@@ -87,6 +93,7 @@ class Settings:
     weight_decay: float = 5e-4
     precision: str = "fp32"
     compile: bool = False
+    new_head: bool = False
     seed: int = 0
     recipe: str = ""
 

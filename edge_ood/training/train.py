@@ -25,7 +25,12 @@ from edge_ood.training.checkpoint import State, load_checkpoint, new_state, save
 from edge_ood.training.configuration import complete, configure
 from edge_ood.training.devices import start_fabric
 from edge_ood.training.energies import Energies, write_energies
-from edge_ood.training.evaluation import evaluate, mean_output, measure_energies
+from edge_ood.training.evaluation import (
+    check_kept_head,
+    evaluate,
+    mean_output,
+    measure_energies,
+)
 from edge_ood.training.progress import SILENT, Meter, Progress, TrainReport, conclude
 from edge_ood.training.resume import (
     check_same_images,
@@ -82,10 +87,10 @@ def train(
 
     Args:
         folders: Training images, and optionally outliers, calibration and validation images and
-            a finished run to start from.
+            a finished run or somebody's weights to start from.
         settings: Model, objective and recipe.
         preprocess: Image size and resize policy; mean and std are measured on the training images,
-            or those of the run to start from.
+            or those of the weights to start from, which decide all of it where they are no run's.
         output: The run directory.
         launch: Device, and what to do with an existing run.
         progress: Callbacks.
@@ -99,7 +104,9 @@ def train(
     config, first = configure(settings, preprocess, folders)
     fabric = start_fabric(launch.device, config.settings)
     progress = progress if fabric.is_global_zero else SILENT
-    prepare_directory(output, resume=launch.resume, force=launch.force, start=folders.start)
+    prepare_directory(
+        output, resume=launch.resume, force=launch.force, start=folders.run_to_start_from
+    )
     with locked_run(output) if fabric.is_global_zero else nullcontext():
         fabric.barrier()
         earlier = _run_to_resume(output, config) if launch.resume else None
@@ -115,13 +122,16 @@ def train(
             on_image=progress.on_image,
         )
         run = Run(output, complete(config, images, first, fabric), images.splits)
+        first = first.for_classes(len(run.config.classes), new_head=settings.new_head)
         if earlier is not None:
             check_same_images(earlier, run)
         progress.on_start(run)
-        for note in (*images.notes, *_notes(run, earlier)):
+        for note in (*images.notes, *first.notes, *_notes(run, earlier)):
             progress.on_note(note)
 
         session = start_session(fabric, run.config, images, first)
+        if first.is_somebody_elses and first.heads:
+            check_kept_head(session)
 
         measured = _measured(session, progress) if earlier is None else earlier.config.measured
         run = replace(run, config=replace(run.config, measured=measured))
