@@ -27,6 +27,7 @@ __all__ = [
     "PRECISIONS",
     "SCHEDULES",
     "SELF",
+    "SGD",
     "Settings",
 ]
 
