@@ -225,7 +225,9 @@ def _kept(run: Run, epochs: Sequence[EpochReport]) -> int:
 
 def _figures(run: Run, epochs: Sequence[EpochReport], energies: Energies) -> "dict[str, Markup]":
     """By what they show."""
-    kept = _kept(run, epochs) if run.config.settings.keep == BEST else None
+    has_validation = not math.isnan(epochs[-1].validation_accuracy)
+    keeps_best = has_validation and run.config.settings.keep == BEST
+    kept = _kept(run, epochs) if keeps_best else None
     found = {
         "loss": svg(
             loss_figure(epochs, kept=kept),
@@ -240,7 +242,7 @@ def _figures(run: Run, epochs: Sequence[EpochReport], energies: Energies) -> "di
             description="The rate of the last step of each epoch",
         ),
     }
-    if not math.isnan(epochs[-1].validation_accuracy):
+    if has_validation:
         found["accuracy"] = svg(
             accuracy_figure(epochs, kept=kept),
             name="accuracy",
