@@ -13,6 +13,7 @@ from tiny_training import CPU, SETTINGS, SIDE, stopped_and_resumed, trained
 
 from edge_ood.errors import ChanceLevelError, InputError
 from edge_ood.images.preprocess import Preprocess
+from edge_ood.registry import Spec
 from edge_ood.training import train as module
 from edge_ood.training.energies import read_energies
 from edge_ood.training.progress import TrainReport
@@ -37,6 +38,7 @@ KEEPING: tuple[dict[str, Any], ...] = (
     {"keep": "best", "average": "ema", "optimizer": "adamw", "learning_rate": 0.003},
 )
 CONSTANT = {"schedule": "constant"}
+EXPOSURE = Spec("outlier-exposure")
 
 
 def name_of(way: dict[str, Any]) -> str:
@@ -127,16 +129,18 @@ def test_what_was_kept_survives_a_kill(
 
 
 @pytest.mark.parametrize(
-    ("keep", "planned", "like"),
+    ("options", "planned", "like"),
     [
-        ("best", [0.9, 0.8, 0.7], 1),
-        ("best", [0.8, 0.9, 0.7], 2),
-        ("best", [0.9, 0.8, 0.9], 3),
-        ("last", [0.9, 0.8, 0.7], 3),
+        ({"keep": "best"}, [0.9, 0.8, 0.7], 1),
+        ({"keep": "best"}, [0.8, 0.9, 0.7], 2),
+        ({"keep": "best"}, [0.9, 0.8, 0.9], 3),
+        ({"keep": "last"}, [0.9, 0.8, 0.7], 3),
+        ({"keep": "best", "average": "ema"}, [0.8, 0.9, 0.7], 2),
+        ({"keep": "best", "objective": Spec("feature-norm")}, [0.8, 0.9, 0.7], 2),
     ],
 )
 def test_weights_are_those_of_the_kept_epoch(
-    keep: str,
+    options: dict[str, Any],
     planned: list[float],
     like: int,
     uneven: Folders,
@@ -145,9 +149,9 @@ def test_weights_are_those_of_the_kept_epoch(
 ) -> None:
     """At a constant rate they are those of a run of so many epochs; so are the energies."""
     accuracies[:] = planned
-    report = run_with(uneven, tmp_path / "run", epochs=3, keep=keep, **CONSTANT)
+    report = run_with(uneven, tmp_path / "run", epochs=3, **CONSTANT, **options)
     accuracies[:] = planned
-    run_with(uneven, tmp_path / "shorter", epochs=like, **CONSTANT)
+    run_with(uneven, tmp_path / "shorter", epochs=like, **CONSTANT, **{**options, "keep": "last"})
 
     assert weights_of(tmp_path / "shorter") == weights_of(tmp_path / "run")
     assert read_energies(tmp_path / "shorter") == read_energies(tmp_path / "run")
@@ -266,6 +270,26 @@ def test_averages_are_validated_and_saved(
     averaged, present = seen
     assert all(torch.equal(averaged[name], value) for name, value in found.items())
     assert any(not torch.equal(present[name], value) for name, value in found.items())
+
+
+@pytest.mark.parametrize(
+    "options", [{"outlier_source": "self"}, {"outlier_sampling": "diverse"}], ids=name_of
+)
+def test_averages_leave_the_steps_alone(
+    options: dict[str, Any], uneven: Folders, tiny_images: Path, tmp_path: Path
+) -> None:
+    """What a step asks the network for its outliers is asked of the weights that it trains."""
+    folders = replace(uneven, outliers=tiny_images / "outliers")
+    if "outlier_source" in options:
+        folders = uneven
+
+    plain, averaged = (
+        run_with(folders, tmp_path / way, objective=EXPOSURE, average=way, **options)
+        for way in ("none", "ema")
+    )
+
+    assert [e.training_loss for e in plain.epochs] == [e.training_loss for e in averaged.epochs]
+    assert weights_of(plain.path) != weights_of(averaged.path)
 
 
 def test_label_smoothing_is_warned_of(uneven: Folders, tmp_path: Path) -> None:
