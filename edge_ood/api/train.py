@@ -1,46 +1,23 @@
 """`edge_ood.train`: image folders become a run directory, as `edge-ood train` does it."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_ood.api.plain import PathLike, Words, path_or_none, rgb, spec, words
-from edge_ood.errors import ChanceLevelError, InputError, MissingDependencyError, UsageError
-from edge_ood.images.preprocess import Preprocess
-from edge_ood.recipes import RECIPES, Recipe, choose_settings
+from edge_ood.api.plain import PathLike, Words, path_or_none, rgb, spec
+from edge_ood.api.train_settings import augmentations, check_start, outlier_source, settled
+from edge_ood.errors import ChanceLevelError, MissingDependencyError
 from edge_ood.registry import Spec
 from edge_ood.report.leave import leave_training_page
-from edge_ood.training.fine_tuning import read_start
 from edge_ood.training.progress import SILENT, Progress
-from edge_ood.training.settings import (
-    DEFAULT_MODEL,
-    DEFAULT_OBJECTIVE,
-    FOLDER,
-    PUBLISHED,
-    SELF,
-    Settings,
-)
+from edge_ood.training.settings import PUBLISHED, SELF
 
 if TYPE_CHECKING:
     from edge_ood.training.progress import TrainReport
 
 __all__ = ["train"]
-
-_DEFAULTS: Mapping[str, Any] = {
-    "model": Spec(DEFAULT_MODEL),
-    "objective": Spec(DEFAULT_OBJECTIVE),
-}
-_FINE_TUNING: Mapping[str, Any] = {"epochs": 10, "learning_rate": 0.001}
-"""As Outlier Exposure and energy-bounded training fine-tune in their papers."""
-
-_KEPT = ("model", "heads", "augmentation")
-"""What a run that starts from another takes over from its settings, unless it is given."""
-
-_OF_WEIGHTS = "fine-tune"
-_IMAGE_SIZE_PX = 32
-_NO_AUGMENTATION = "none"
 
 
 def train(
@@ -71,13 +48,23 @@ def train(
     outlier_batch_size: int | None = None,
     outlier_sampling: str | None = None,
     shuffled_share: float | None = None,
+    optimizer: str | None = None,
     lr: float | None = None,
     final_lr: float | None = None,
+    warmup: float | None = None,
+    schedule: str | None = None,
     momentum: float | None = None,
     weight_decay: float | None = None,
+    clip_norm: float | None = None,
+    average: str | None = None,
+    label_smoothing: float | None = None,
+    mixup: float | None = None,
+    balance: str | None = None,
+    keep: str | None = None,
+    patience: int | None = None,
     seed: int = 0,
     device: str = "auto",
-    precision: str = "fp32",
+    precision: str | None = None,
     compile: bool = False,
     resume: bool = False,
     force: bool = False,
@@ -121,13 +108,26 @@ def train(
         outlier_sampling: `random`, or `diverse`: of six candidates for each outlier those that look
             most like ID images, one of each cluster.
         shuffled_share: Of an image's pixels, with `outliers="self"`, in (0, 1].
-        lr: Learning rate at the first step.
+        optimizer: `sgd` or `adamw`.
+        lr: The largest learning rate: at the first step, or after the warm-up.
         final_lr: Where its cosine ends.
-        momentum: Nesterov's, in [0, 1).
-        weight_decay: L2, of all weights.
+        warmup: Epochs, or parts of one, in which the rate rises to `lr`.
+        schedule: `cosine`; `constant`; or `step`, divided by ten at half and three quarters.
+        momentum: Nesterov's, in [0, 1), with `sgd`.
+        weight_decay: L2, of all weights; with `adamw` apart from the gradient.
+        clip_norm: The L2 norm to which longer gradients are shortened.
+        average: `ema` validates and saves a moving average of the weights; `none`.
+        label_smoothing: Share of each target that all classes have in equal parts, in [0, 1). It
+            ruins scores that read logits.
+        mixup: Both parameters of the beta distribution by which images are mixed in pairs, as 0.2.
+        balance: `loss` lets images of small classes count more, `sampling` draws each class
+            equally often; `none`.
+        keep: Weights of the `last` epoch, or of the `best` by validation accuracy, of several the
+            latest.
+        patience: Epochs without a higher validation accuracy after which training ends.
         seed: Decides every random draw.
         device: `auto`, `cpu` or `cuda`.
-        precision: `fp32` or `bf16`.
+        precision: `fp32`, `bf16`, or `auto`: `bf16` where this machine multiplies it fast.
         compile: Whether `torch.compile` writes the kernels.
         resume: Continue a run that was interrupted; start it where there is none.
         force: Replace what is in `output`.
@@ -147,30 +147,35 @@ def train(
         "model": None if model is None else spec(model),
         "objective": None if objective is None else spec(objective),
         "heads": heads,
-        "augmentation": None if augmentation is None else _augmentation(augmentation),
+        "augmentation": None if augmentation is None else augmentations(augmentation),
         "epochs": epochs,
         "batch_size": batch_size,
         "outlier_batch_size": outlier_batch_size,
         "outlier_sampling": outlier_sampling,
-        "outlier_source": _outlier_source(outliers),
+        "outlier_source": outlier_source(outliers),
         "shuffled_share": shuffled_share,
+        "optimizer": optimizer,
         "learning_rate": lr,
         "final_learning_rate": final_lr,
+        "warmup": warmup,
+        "schedule": schedule,
         "momentum": momentum,
         "weight_decay": weight_decay,
+        "clip_norm": clip_norm,
+        "average": average,
+        "label_smoothing": label_smoothing,
+        "mixup": mixup,
+        "balance": balance,
+        "keep": keep,
+        "patience": patience,
         "new_head": new_head,
         "precision": precision,
         "compile": compile,
         "seed": seed,
     }
     colours: dict[str, Any] = {"mean": rgb("--mean", mean), "std": rgb("--std", std)}
-    _check_start(start, weights, new_head=new_head, colours=colours)
-    settings, preprocess = _settled(path_or_none(start), weights, recipe, chosen, trust=trust)
-    if shuffled_share is not None and settings.outlier_source != SELF:
-        raise InputError(
-            f"a share of {shuffled_share} of the pixels is to be shuffled, and nothing is shuffled",
-            hint=f"--outliers {SELF}, or drop --shuffled-share",
-        )
+    check_start(start, weights, new_head=new_head, colours=colours)
+    settings, preprocess = settled(path_or_none(start), weights, recipe, chosen, trust=trust)
     given: dict[str, Any] = {
         "size_px": image_size,
         "resize": resize,
@@ -208,75 +213,6 @@ def train(
         raise
     _leave_page(output, progress)
     return report
-
-
-def _check_start(
-    start: PathLike | None,
-    weights: PathLike | None,
-    *,
-    new_head: bool,
-    colours: Mapping[str, Any],
-) -> None:
-    """Refuse two first weights, and options of weights without any."""
-    if start is not None and weights is not None:
-        raise UsageError(
-            f"--from '{start}' and --weights {weights} are two first weights",
-            hint="--from for a run of edge-ood, --weights for anybody else's",
-        )
-    given = ["--new-head"] * new_head + [f"--{name}" for name, value in colours.items() if value]
-    if weights is None and given:
-        raise UsageError(
-            f"{given[0]} is about the weights to start from, got no --weights",
-            hint="drop it: without weights, mean and std are measured and all heads are new",
-        )
-
-
-def _settled(
-    start: Path | None,
-    weights: PathLike | None,
-    recipe: str | None,
-    chosen: Mapping[str, Any],
-    *,
-    trust: bool,
-) -> tuple[Settings, Preprocess]:
-    """Settings and preprocessing: as given, else as the recipe or the run to start from has it."""
-    defaults, preprocess = _DEFAULTS, Preprocess(_IMAGE_SIZE_PX)
-    if start is not None:
-        config = read_start(start).config
-        preprocess = config.preprocess
-        kept = {name: getattr(config.settings, name) for name in _KEPT}
-        if trust:
-            kept["model"] = replace(kept["model"], origin="")
-        defaults = {**_DEFAULTS, **_FINE_TUNING, **kept}
-    return choose_settings(defaults, _recipe(recipe, start, weights), chosen), preprocess
-
-
-def _recipe(name: str | None, start: Path | None, weights: PathLike | None) -> Recipe | None:
-    if name is None and weights is None:
-        return None
-    found: Recipe = RECIPES.get(name or _OF_WEIGHTS)
-    if found.needs_weights and weights is None:
-        raise InputError(
-            f"recipe {found.name!r} fine-tunes a trained network, got no --weights",
-            hint=f"--model NAME --weights {PUBLISHED}, or a file",
-        )
-    if found.starts_from and start is None:
-        raise InputError(
-            f"recipe {found.name!r} fine-tunes a finished run, got none",
-            hint=f"--from RUN, trained with --recipe {found.starts_from}",
-        )
-    return found
-
-
-def _outlier_source(outliers: PathLike | None) -> str | None:
-    """What was said of it; nothing where no outliers were named."""
-    if outliers is None:
-        return None
-    return SELF if outliers == SELF else FOLDER
-
-
-def _augmentation(given: Words) -> tuple[str, ...]:
-    return () if given == _NO_AUGMENTATION else tuple(sorted(set(words(given))))
 
 
 def _leave_page(run: Path, progress: Progress) -> None:

@@ -20,7 +20,7 @@ from edge_ood.objectives import (
 from edge_ood.training.first_weights import FirstWeights, first_weights
 from edge_ood.training.pixels import channel_statistics
 from edge_ood.training.run_directory import RunConfig
-from edge_ood.training.settings import DIVERSE, SELF, Settings
+from edge_ood.training.settings import BEST, DIVERSE, SELF, Settings
 from edge_ood.training.training_set import Folders, TrainingSet
 
 __all__ = ["complete", "configure"]
@@ -79,8 +79,20 @@ def complete(
         "threads": torch.get_num_threads(),
         "processes": fabric.world_size,
     }
+    _check_validation(config.settings, training_set)
     classes = training_set.splits["training"].classes
     return replace(config, classes=classes, preprocess=preprocess, environment=environment)
+
+
+def _check_validation(settings: Settings, training_set: TrainingSet) -> None:
+    """Refuse to choose by the accuracy on validation images that are not there."""
+    asked = [f"--keep {BEST}"] if settings.keep == BEST else []
+    asked += [f"--patience {settings.patience}"] if settings.patience else []
+    if asked and not len(training_set.splits["validation"]):
+        raise InputError(
+            f"{' and '.join(asked)}: there is no validation image to tell epochs apart by",
+            hint="--validation DIR, or three or more images of a class",
+        )
 
 
 def _check_needs(needs: Needs, settings: Settings, folders: Folders) -> None:

@@ -10,21 +10,34 @@ from edge_ood.files.document import Document
 from edge_ood.registry import Spec
 
 __all__ = [
+    "ADAMW",
     "AUGMENTATIONS",
+    "BALANCED_LOSS",
+    "BALANCED_SAMPLING",
+    "BEST",
+    "COSINE",
     "DEFAULT_MODEL",
     "DEFAULT_OBJECTIVE",
     "DIVERSE",
+    "EMA",
     "FOLDER",
+    "OPTIMIZERS",
     "OUTLIER_SAMPLINGS",
     "OUTLIER_SOURCES",
     "PRECISIONS",
     "PUBLISHED",
+    "SCHEDULES",
     "SELF",
+    "SGD",
     "Settings",
 ]
 
 AUGMENTATIONS = ("crop", "flip")
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS = ("fp32", "bf16", "auto")
+SGD, ADAMW = OPTIMIZERS = ("sgd", "adamw")
+COSINE, CONSTANT, STEP = SCHEDULES = ("cosine", "constant", "step")
+EMA, BEST = "ema", "best"
+BALANCED_LOSS, BALANCED_SAMPLING = "loss", "sampling"
 DIVERSE = "diverse"
 OUTLIER_SAMPLINGS = ("random", DIVERSE)
 FOLDER, SELF = "folder", "self"
@@ -40,8 +53,13 @@ _CHOICES = {
     "precision": PRECISIONS,
     "outlier_sampling": OUTLIER_SAMPLINGS,
     "outlier_source": OUTLIER_SOURCES,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "average": ("none", EMA),
+    "balance": ("none", BALANCED_LOSS, BALANCED_SAMPLING),
+    "keep": ("last", BEST),
 }
-_RATES = ("learning_rate", "final_learning_rate", "momentum", "weight_decay")
+_RATES = ("learning_rate", "final_learning_rate", "momentum", "weight_decay", "mixup", "clip_norm")
 
 
 @dataclass(frozen=True)
@@ -62,11 +80,25 @@ class Settings:
             each training image of the step has one made of it, see
             `edge_ood.training.virtual_outliers`.
         shuffled_share: Of the pixels, in (0, 1], where outliers are made of training images.
-        learning_rate: At the first step.
+        optimizer: `sgd` or `adamw`.
+        learning_rate: The largest: at the first step, or after the warm-up.
         final_learning_rate: What the cosine ends at.
-        momentum: Nesterov's, in [0, 1).
-        weight_decay: L2, added to the gradient.
-        precision: Of the forward pass: `fp32` or `bf16`.
+        warmup: Epochs, or parts of one, in which the rate rises to the largest; fewer than all.
+        schedule: What the rate does then, see `edge_ood.training.optimisation.learning_rate`.
+        momentum: Nesterov's, in [0, 1), of `sgd`.
+        weight_decay: L2, added to the gradient by `sgd`, apart from it by `adamw`.
+        clip_norm: The L2 norm to which longer gradients of a step are shortened; 0 for none.
+        average: `ema` validates and saves a moving average of the weights, see
+            `edge_ood.training.averaging`; `none` the weights themselves.
+        label_smoothing: Share of every target that is spread over all classes, in [0, 1).
+        mixup: Both parameters of the beta distribution of the shares in which images are mixed; 0
+            mixes nothing.
+        balance: What lets small classes count as much as large ones: `loss` weights images,
+            `sampling` draws each class equally often; `none` does neither.
+        keep: Which weights are saved: those after the `last` epoch, or after the `best` one by
+            validation accuracy.
+        patience: Epochs without a higher validation accuracy after which training ends; 0 never.
+        precision: Of the forward pass: `fp32`, `bf16`, or `auto`, which is settled before training.
         compile: Whether `torch.compile` writes the network's kernels; the last bits differ then.
         new_head: Whether a last layer that came with the first weights starts afresh, even where
             it tells as many classes apart as there are.
@@ -87,10 +119,20 @@ class Settings:
     outlier_sampling: str = "random"
     outlier_source: str = FOLDER
     shuffled_share: float = 0.15
+    optimizer: str = SGD
     learning_rate: float = 0.1
     final_learning_rate: float = 1e-6
+    warmup: float = 0.0
+    schedule: str = COSINE
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    clip_norm: float = 0.0
+    average: str = "none"
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+    balance: str = "none"
+    keep: str = "last"
+    patience: int = 0
     precision: str = "fp32"
     compile: bool = False
     new_head: bool = False
@@ -135,7 +177,14 @@ class Settings:
         for name in ("epochs", "batch_size", "outlier_batch_size", "heads"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}, expected 1 or more")
-        for name, limit in (("seed", 2**32), *((rate, math.inf) for rate in _RATES)):
+        limits = {
+            "seed": 2**32,
+            "warmup": self.epochs,
+            "label_smoothing": 1,
+            "patience": math.inf,
+            **dict.fromkeys(_RATES, math.inf),
+        }
+        for name, limit in limits.items():
             if not 0 <= getattr(self, name) < limit:
                 raise InputError(f"{name} is {getattr(self, name)}, expected 0 <= {name} < {limit}")
         if self.heads > 2 or self.momentum >= 1:
