@@ -95,6 +95,14 @@ class Network:
             help="Start the last layer of --weights afresh, even where it has as many classes.",
         ),
     ] = False
+    freeze: Annotated[
+        str | None,
+        typer.Option(
+            metavar="all|EPOCHS",
+            help="Keep the trunk of --weights or --from as it is: all the time, which is a linear "
+            "probe, or in the first epochs.",
+        ),
+    ] = None
     augmentation: Annotated[
         str | None,
         typer.Option(

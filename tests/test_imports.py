@@ -47,6 +47,7 @@ TORCH_PARTS = (
     "training.run_weights",
     "training.session",
     "training.targets",
+    "training.freezing",
     "training.train",
     "training.virtual_outliers",
     "weights",

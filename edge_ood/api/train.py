@@ -31,6 +31,8 @@ def train(
     start: PathLike | None = None,
     weights: PathLike | None = None,
     new_head: bool = False,
+    freeze: str | int | None = None,
+    head_lr: float | None = None,
     trust: bool = False,
     recipe: str | None = None,
     objective: str | Spec | None = None,
@@ -89,6 +91,9 @@ def train(
             `./pretrained`.
         new_head: Whether the last layer of `weights` starts afresh, even where it tells as many
             classes apart as `data` has.
+        freeze: How many of the first epochs the trunk of `weights` or `start` keeps its values, or
+            `"all"`, for a linear probe.
+        head_lr: Learning rate of the heads, as a multiple of `lr`.
         trust: Whether `start` may name code to run, if its network is a function of somebody's own
             and `model` does not name it again.
         recipe: Name of a published way to train.
@@ -169,12 +174,15 @@ def train(
         "keep": keep,
         "patience": patience,
         "new_head": new_head,
+        "freeze": None if freeze is None else str(freeze),
+        "head_rate": head_lr,
         "precision": precision,
         "compile": compile,
         "seed": seed,
     }
     colours: dict[str, Any] = {"mean": rgb("--mean", mean), "std": rgb("--std", std)}
-    check_start(start, weights, new_head=new_head, colours=colours)
+    said = {"--mean": mean, "--std": std, "--new-head": new_head, "--freeze": freeze}
+    check_start(start, weights, given=said)
     settings, preprocess = settled(path_or_none(start), weights, recipe, chosen, trust=trust)
     given: dict[str, Any] = {
         "size_px": image_size,

@@ -38,6 +38,7 @@ _WITH_ADAMW: Mapping[str, Any] = {"learning_rate": 0.001, "weight_decay": 0.01}
 _KEPT = ("model", "heads", "augmentation")
 """What a run that starts from another takes over from its settings, unless it is given."""
 
+_OF_RUNS_TOO = "--freeze"
 _OF_WEIGHTS = "fine-tune"
 _IMAGE_SIZE_PX = 32
 _NO_AUGMENTATION = "none"
@@ -47,16 +48,14 @@ def check_start(
     start: PathLike | None,
     weights: PathLike | None,
     *,
-    new_head: bool,
-    colours: Mapping[str, Any],
+    given: Mapping[str, Any],
 ) -> None:
     """Refuse two first weights, and options of weights without any.
 
     Args:
         start: A run, or None.
         weights: Somebody's, or None.
-        new_head: Whether their last layer is to start afresh.
-        colours: `mean` and `std` that they expect; None where that was not said.
+        given: By option what only weights have a use for; None or false where it was not said.
 
     Raises:
         UsageError: Naming both weights, or the option.
@@ -66,11 +65,11 @@ def check_start(
             f"--from '{start}' and --weights {weights} are two first weights",
             hint="--from for a run of edge-ood, --weights for anybody else's",
         )
-    given = ["--new-head"] * new_head + [f"--{name}" for name, value in colours.items() if value]
-    if weights is None and given:
+    said = [name for name, value in given.items() if value]
+    if weights is None and said and (start is None or said != [_OF_RUNS_TOO]):
         raise UsageError(
-            f"{given[0]} is about the weights to start from, got no --weights",
-            hint="drop it: without weights, mean and std are measured and all heads are new",
+            f"{said[0]} is about the weights to start from, got no --weights",
+            hint="drop it: without weights, mean and std are measured and all is new",
         )
 
 

@@ -18,6 +18,7 @@ from edge_ood.training.averaging import averaged_copy
 from edge_ood.training.batches import Batches, Share
 from edge_ood.training.compilation import compiled
 from edge_ood.training.first_weights import RANDOM, FirstWeights
+from edge_ood.training.freezing import as_it_was
 from edge_ood.training.optimisation import make_optimizer
 from edge_ood.training.run_directory import RunConfig
 from edge_ood.training.settings import EMA, Settings
@@ -76,11 +77,9 @@ class Session:
             averaged: Whether it is that of `exported`; else that of the weights that a step trains,
                 with the heads that are exported.
         """
-        self.classifier.eval()
-        try:
+        with as_it_was(self.classifier):
+            self.classifier.eval()
             yield self._scaled(self.judged if averaged else self.classifier)
-        finally:
-            self.classifier.train()
 
     def _scaled(self, classifier: Classifier) -> Classifier:
         if self.head_factor == 1:

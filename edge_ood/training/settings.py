@@ -11,6 +11,7 @@ from edge_ood.registry import Spec
 
 __all__ = [
     "ADAMW",
+    "ALL",
     "AUGMENTATIONS",
     "BALANCED_LOSS",
     "BALANCED_SAMPLING",
@@ -43,6 +44,7 @@ OUTLIER_SAMPLINGS = ("random", DIVERSE)
 FOLDER, SELF = "folder", "self"
 OUTLIER_SOURCES = (FOLDER, SELF)
 
+ALL = "all"
 PUBLISHED = "pretrained"
 """What stands in place of a file for the weights that a network's publisher has trained."""
 
@@ -100,6 +102,8 @@ class Settings:
         patience: Epochs without a higher validation accuracy after which training ends; 0 never.
         precision: Of the forward pass: `fp32`, `bf16`, or `auto`, which is settled before training.
         compile: Whether `torch.compile` writes the network's kernels; the last bits differ then.
+        freeze: How many of the first epochs the trunk keeps its weights, or `all`.
+        head_rate: Learning rate of the heads, as a multiple.
         new_head: Whether a last layer that came with the first weights starts afresh, even where
             it tells as many classes apart as there are.
         seed: Every random draw is a function of it, the epoch and the step.
@@ -135,9 +139,16 @@ class Settings:
     patience: int = 0
     precision: str = "fp32"
     compile: bool = False
+    freeze: str = "0"
+    head_rate: float = 1.0
     new_head: bool = False
     seed: int = 0
     recipe: str = ""
+
+    @property
+    def frozen_epochs(self) -> int:
+        """How many of the first epochs the trunk keeps its weights."""
+        return self.epochs if self.freeze == ALL else int(self.freeze)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values by field; models and objectives as their name and parameters."""
@@ -196,6 +207,16 @@ class Settings:
                 f"shuffled_share is {self.shuffled_share}, expected more than 0 and at most 1"
             )
         self._check_words()
+        self._check_transfer()
+
+    def _check_transfer(self) -> None:
+        if not (self.freeze == ALL or (self.freeze.isdecimal() and self.freeze.isascii())):
+            raise InputError(
+                f"freeze is {self.freeze!r}, expected a number of epochs or {ALL}",
+                hint=f"--freeze {ALL} trains heads alone, --freeze 1 the trunk after one epoch",
+            )
+        if not 0 < self.head_rate < math.inf:
+            raise InputError(f"head_rate is {self.head_rate}, expected more than 0")
 
     def _check_words(self) -> None:
         for name, choices in _CHOICES.items():

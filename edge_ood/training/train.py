@@ -31,6 +31,7 @@ from edge_ood.training.evaluation import (
     mean_output,
     measure_energies,
 )
+from edge_ood.training.freezing import set_trunk
 from edge_ood.training.keeping import has_ended, kept_epoch
 from edge_ood.training.notes import starting_notes
 from edge_ood.training.optimisation import clip_gradients, learning_rate, set_rate
@@ -173,6 +174,7 @@ def train_steps(
         torch.manual_seed(step_seed(settings.seed, step, batches.share.rank))
         rate = learning_rate(step, settings, steps_per_epoch=batches.steps_per_epoch)
         set_rate(session.optimizer, rate)
+        set_trunk(session.classifier, settings, step // batches.steps_per_epoch)
 
         batch = with_targets(session, batch_at(session, step), step)
         for loss in objective.losses(session.model, batch, **session.parameters):
