@@ -14,7 +14,7 @@ from edge_ood.cli._streams import expect_standard_output
 from edge_ood.errors import MissingDependencyError
 from edge_ood.recipes import RECIPES
 from edge_ood.registry import Registry
-from edge_ood.training.settings import DEFAULT_MODEL, DEFAULT_OBJECTIVE
+from edge_ood.training.settings import AUGMENTATIONS, DEFAULT_MODEL, DEFAULT_OBJECTIVE
 
 __all__ = ["train"]
 
@@ -80,7 +80,9 @@ class Network:
     augmentation: Annotated[
         str | None,
         typer.Option(
-            help="crop,flip or crop or flip or none; never flip writing; default: crop,flip."
+            metavar="NAME,...",
+            help=f"Some of {','.join(AUGMENTATIONS)}, or none; trivial is TrivialAugmentWide, for "
+            "photographs with resized-crop,flip; never flip writing; default: crop,flip.",
         ),
     ] = None
 

@@ -33,6 +33,7 @@ TORCH_PARTS = (
     "objectives",
     "parity.torch_reference",
     "torch_export",
+    "training.augmentation",
     "training.batches",
     "training.checkpoint",
     "training.compilation",

@@ -101,7 +101,8 @@ def train(
         resize: `center-crop` or `stretch`.
         crop: Share of the resized side that the network sees: 0.875 is the central 224 of 256 px.
         interpolation: `bilinear` or `bicubic`.
-        augmentation: `"crop,flip"`, one of the two, or `"none"`.
+        augmentation: Some of `crop`, `flip`, `resized-crop`, `color`, `rotate`, `blur`, `erase` and
+            `trivial` (TrivialAugmentWide), as `"resized-crop,flip,trivial"`, or `"none"`.
         epochs: Passes over the training images.
         batch_size: Training images per step.
         outlier_batch_size: Outliers or unlabelled images per step.

@@ -7,10 +7,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torchvision.transforms.v2 import InterpolationMode, functional
 
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.objectives import Batch
-from edge_ood.training.settings import DIVERSE, Settings
+from edge_ood.training.augmentation import (
+    augmented_each,
+    erased_each,
+    image_seeds,
+    resized_crops,
+)
+from edge_ood.training.settings import CROP, DIVERSE, ERASE, FLIP, RESIZED_CROP, Settings
 
 __all__ = ["CANDIDATES", "Batches", "Share", "normalised", "step_seed", "to_device"]
 
@@ -130,30 +137,63 @@ class Batches:
         return images[to_device(self.share.of(torch.from_numpy(chosen)), images.device)]
 
     def _augmented(self, images: Tensor, draw: tuple[int, ...]) -> Tensor:
-        """Crop, flip and normalise, by draws for the joined batch."""
-        images = to_device(images, self.device)
-        side = images.shape[1]
-        padding = side // _CROP_SHARE if "crop" in self.settings.augmentation else 0
-        generator = np.random.default_rng(draw)
+        """Augment and normalise, by draws for the joined batch."""
+        images, names = to_device(images, self.device), self.settings.augmentation
         joined = len(images) * self.share.processes
+        seeds = self.share.of(image_seeds(draw, joined))
+        if RESIZED_CROP in names:
+            images = resized_crops(images, seeds, self.preprocess.size_px)
+        else:
+            images = _as_decoded(images, self.preprocess)
+        if CROP in names or FLIP in names:
+            images = self._shifted(images, draw, joined)
+        images = augmented_each(images, seeds, names)
+        if RESIZED_CROP not in names:
+            images = _seen(images, self.preprocess)
+        batch = _scaled(images, self.preprocess)
+        return erased_each(batch, seeds) if ERASE in names else batch
+
+    def _shifted(self, images: Tensor, draw: tuple[int, ...], joined: int) -> Tensor:
+        """Crop and flip, by draws for the joined batch."""
+        names = self.settings.augmentation
+        padding = images.shape[1] // _CROP_SHARE if CROP in names else 0
+        generator = np.random.default_rng(draw)
         shifts = torch.from_numpy(generator.integers(0, 2 * padding + 1, (joined, 2)))
         flips = torch.from_numpy(generator.integers(0, 2, joined)).bool()
-        if "flip" not in self.settings.augmentation:
+        if FLIP not in names:
             flips = torch.zeros_like(flips)
-        if self.settings.augmentation:
-            shifts, flips = self.share.of(shifts), self.share.of(flips)
-            images = _crop_and_flip(
-                images,
-                to_device(shifts, self.device),
-                to_device(flips, self.device),
-                padding=padding,
-            )
-        return normalised(images, self.preprocess)
+        return _crop_and_flip(
+            images,
+            to_device(self.share.of(shifts), self.device),
+            to_device(self.share.of(flips), self.device),
+            padding=padding,
+        )
 
 
 def normalised(images: Tensor, preprocess: Preprocess) -> Tensor:
-    """Network input, float32 (N, 3, S, S) in channels-last memory, of uint8 (N, R, R, 3)."""
-    images = images[:, preprocess.centre, preprocess.centre]
+    """Network input, float32 (N, 3, S, S) in channels-last memory, of uint8 (N, any, any, 3).
+
+    Images of another side than the R of the preprocessing are resized to it, with antialiasing.
+    """
+    return _scaled(_seen(_as_decoded(images, preprocess), preprocess), preprocess)
+
+
+def _as_decoded(images: Tensor, preprocess: Preprocess) -> Tensor:
+    """Images (N, R, R, 3) of such that may have been kept larger than the network needs them."""
+    side = preprocess.resized_px
+    if images.shape[1] == side:
+        return images
+    resized: Tensor = functional.resize(
+        images.permute(0, 3, 1, 2), [side, side], InterpolationMode.BILINEAR, antialias=True
+    )
+    return resized.permute(0, 2, 3, 1)
+
+
+def _seen(images: Tensor, preprocess: Preprocess) -> Tensor:
+    return images[:, preprocess.centre, preprocess.centre]
+
+
+def _scaled(images: Tensor, preprocess: Preprocess) -> Tensor:
     mean = to_device(torch.tensor(preprocess.mean), images.device)
     std = to_device(torch.tensor(preprocess.std), images.device)
     return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2)

@@ -25,7 +25,7 @@ from edge_ood.training.settings import Settings
         ("seed", -1),
         ("seed", 2**32),
         ("precision", "fp8"),
-        ("augmentation", ("crop", "rotate")),
+        ("augmentation", ("crop", "spin")),
     ],
 )
 def test_a_value_out_of_range_is_refused(field: str, value: Any) -> None:
