@@ -42,6 +42,7 @@ TORCH_PARTS = (
     "training.devices",
     "training.evaluation",
     "training.first_weights",
+    "training.rows",
     "training.step_outliers",
     "training.run_weights",
     "training.session",

@@ -12,6 +12,7 @@ from edge_ood.images.preprocess import Preprocess
 from edge_ood.recipes import RECIPES, Recipe, choose_settings
 from edge_ood.registry import Spec
 from edge_ood.report.leave import leave_training_page
+from edge_ood.training.cache import Cache, default_cache
 from edge_ood.training.fine_tuning import read_start
 from edge_ood.training.progress import SILENT, Progress
 from edge_ood.training.settings import (
@@ -38,7 +39,7 @@ _KEPT = ("model", "heads", "augmentation")
 """What a run that starts from another takes over from its settings, unless it is given."""
 
 _IMAGE_SIZE_PX = 32
-_NO_AUGMENTATION = "none"
+_NO_AUGMENTATION = _NO_CACHE = "none"
 
 
 def train(
@@ -73,6 +74,8 @@ def train(
     device: str = "auto",
     precision: str = "fp32",
     compile: bool = False,
+    cache: PathLike | None = None,
+    skip_broken: bool = False,
     resume: bool = False,
     force: bool = False,
     progress: Progress = SILENT,
@@ -83,12 +86,14 @@ def train(
     `edge-ood train --help` names.
 
     Args:
-        data: Training images, `data/<class>/<file>`.
+        data: Training images, `data/<class>/<file>`; or a folder of `train`, `val` and `test` that
+            hold such images, of which `test` is left alone.
         output: The run directory.
         outliers: Folder of images of anything but the classes; the word `self` for outliers that
             are made of the training images of each step. A folder of that name is `./self`.
         calibration: Folder of images for thresholds alone; a stratified 10 % of `data` if None.
-        validation: `validation/<class>/<file>`; a further 5 % of `data` if None.
+        validation: `validation/<class>/<file>`; if None, `data/val` where there is one, else a
+            further 5 % of `data`.
         unlabelled: Folder of the pool that transductive objectives learn from.
         start: A finished run to fine-tune; its splits, network and preprocessing go on.
         trust: Whether `start` may name code to run, if its network is a function of somebody's own
@@ -117,6 +122,9 @@ def train(
         device: `auto`, `cpu` or `cuda`.
         precision: `fp32` or `bf16`.
         compile: Whether `torch.compile` writes the kernels.
+        cache: Folder for decoded images, which later runs use; the word `none` for nowhere. Where
+            none is given, more than 500 MB of them are kept in `~/.cache/edge-ood`.
+        skip_broken: Go on without images that cannot be decoded, and record them in the run.
         resume: Continue a run that was interrupted; start it where there is none.
         force: Replace what is in `output`.
         progress: Callbacks; the function itself prints nothing.
@@ -179,7 +187,9 @@ def train(
         unlabelled=path_or_none(unlabelled),
         start=path_or_none(start),
     )
-    launch = Launch(device, resume=resume, force=force)
+    launch = Launch(
+        device, resume=resume, force=force, cache=_cache(cache), skip_broken=skip_broken
+    )
     try:
         report = train_run(folders, settings, preprocess, output, launch=launch, progress=progress)
     except ChanceLevelError:  # the run is there all the same, and its page says what went wrong
@@ -225,6 +235,12 @@ def _outlier_source(outliers: PathLike | None) -> str | None:
 
 def _augmentation(given: Words) -> tuple[str, ...]:
     return () if given == _NO_AUGMENTATION else tuple(sorted(set(words(given))))
+
+
+def _cache(given: PathLike | None) -> Cache | None:
+    if given is None:
+        return default_cache()
+    return None if str(given) == _NO_CACHE else Cache(Path(given))
 
 
 def _leave_page(run: Path, progress: Progress) -> None:

@@ -17,9 +17,17 @@ from edge_ood.training.augmentation import (
     image_seeds,
     resized_crops,
 )
+from edge_ood.training.rows import Images, taken, to_device
 from edge_ood.training.settings import CROP, DIVERSE, ERASE, FLIP, RESIZED_CROP, Settings
 
-__all__ = ["CANDIDATES", "Batches", "Share", "normalised", "step_seed", "to_device"]
+__all__ = [
+    "CANDIDATES",
+    "Batches",
+    "Share",
+    "normalised",
+    "step_seed",
+    "to_device",
+]
 
 CANDIDATES = 6
 """As many images as this are drawn for each outlier, where not all are to be trained on."""
@@ -53,27 +61,27 @@ class Batches:
     """All batches of a run.
 
     Attributes:
-        images: uint8 (N, S, S, 3), on the host or on the device.
+        images: uint8 (N, R, R, 3), on the host or on the device.
         labels: int64 (N,), beside `images`.
-        outliers: uint8 (M, S, S, 3), M >= 0.
+        outliers: uint8 (M, R, R, 3), M >= 0.
         settings: Batch sizes, augmentation and seed.
         preprocess: Mean and std.
         device: Where batches are wanted.
         share: The part of this process.
         prior: Share of each class among all training images, float32 (K,), or None.
-        unlabelled: Sets of uint8 (any, S, S, 3) that each unlabelled batch is drawn from, in equal
+        unlabelled: Sets of uint8 (any, R, R, 3) that each unlabelled batch is drawn from, in equal
             parts; it is as large as a batch of outliers.
     """
 
-    images: Tensor
+    images: Images
     labels: Tensor
-    outliers: Tensor
+    outliers: Images
     settings: Settings
     preprocess: Preprocess
     device: torch.device
     share: Share = Share()
     prior: Tensor | None = None
-    unlabelled: tuple[Tensor, ...] = ()
+    unlabelled: tuple[Images, ...] = ()
 
     @property
     def size(self) -> int:
@@ -98,10 +106,11 @@ class Batches:
         epoch, position = divmod(step, self.steps_per_epoch)
         order = _permutation((self.settings.seed, _ORDER, epoch), len(self.images))
         chosen = order[(position * self.size + np.arange(self.size)) % len(order)]
-        rows = to_device(self.share.of(torch.from_numpy(chosen)), self.labels.device)
+        rows = self.share.of(torch.from_numpy(chosen))
+        labels = taken(self.labels, rows)
         return Batch(
-            self._augmented(self.images[rows], (self.settings.seed, _AUGMENTATION, step)),
-            to_device(self.labels[rows], self.device),
+            self._augmented(taken(self.images, rows), (self.settings.seed, _AUGMENTATION, step)),
+            to_device(labels, self.device),
             self._outliers_at(step) if len(self.outliers) else None,
             self.prior,
             self._unlabelled_at(step) if self.unlabelled else None,
@@ -124,7 +133,7 @@ class Batches:
         ]
         return torch.cat(parts)
 
-    def _in_rounds(self, images: Tensor, step: int, count: int, purpose: tuple[int, ...]) -> Tensor:
+    def _in_rounds(self, images: Images, step: int, count: int, purpose: tuple[int, ...]) -> Tensor:
         """This process' share of images in shuffled rounds that run on over batches and epochs."""
         rounds, places = np.divmod(step * count + np.arange(count), len(images))
         draw = (self.settings.seed, *purpose)
@@ -134,7 +143,7 @@ class Batches:
                 for turn in np.unique(rounds)
             ]
         )
-        return images[to_device(self.share.of(torch.from_numpy(chosen)), images.device)]
+        return taken(images, self.share.of(torch.from_numpy(chosen)))
 
     def _augmented(self, images: Tensor, draw: tuple[int, ...]) -> Tensor:
         """Augment and normalise, by draws for the joined batch."""
@@ -197,16 +206,6 @@ def _scaled(images: Tensor, preprocess: Preprocess) -> Tensor:
     mean = to_device(torch.tensor(preprocess.mean), images.device)
     std = to_device(torch.tensor(preprocess.std), images.device)
     return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2)
-
-
-def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor on the device, perhaps still on its way: the host never waits for it.
-
-    From memory that is not pinned, a copy to a GPU waits until all earlier work there is done.
-    """
-    if device.type == "cuda" and tensor.device.type == "cpu":
-        tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=True)
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:
