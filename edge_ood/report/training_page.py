@@ -123,6 +123,7 @@ def training_document(
         "totals": {
             "epochs": len(epochs),
             "classes": len(run.config.classes),
+            "broken": len(run.broken),
             "seconds": seconds,
             "images_per_s": images / seconds if seconds else math.nan,
             "chance_level": run.chance_level,
