@@ -16,24 +16,36 @@ __all__ = [
     "BALANCED_LOSS",
     "BALANCED_SAMPLING",
     "BEST",
+    "BLUR",
+    "COLOR",
     "COSINE",
+    "CROP",
+    "DEFAULT_AUGMENTATION",
     "DEFAULT_MODEL",
     "DEFAULT_OBJECTIVE",
     "DIVERSE",
     "EMA",
+    "ERASE",
+    "FLIP",
     "FOLDER",
     "OPTIMIZERS",
     "OUTLIER_SAMPLINGS",
     "OUTLIER_SOURCES",
     "PRECISIONS",
     "PUBLISHED",
+    "RESIZED_CROP",
+    "ROTATE",
     "SCHEDULES",
     "SELF",
     "SGD",
+    "TRIVIAL",
     "Settings",
 ]
 
-AUGMENTATIONS = ("crop", "flip")
+CROP, FLIP, RESIZED_CROP, COLOR = "crop", "flip", "resized-crop", "color"
+ROTATE, BLUR, ERASE, TRIVIAL = "rotate", "blur", "erase", "trivial"
+AUGMENTATIONS = (CROP, FLIP, RESIZED_CROP, COLOR, ROTATE, BLUR, ERASE, TRIVIAL)
+DEFAULT_AUGMENTATION = (CROP, FLIP)
 PRECISIONS = ("fp32", "bf16", "auto")
 SGD, ADAMW = OPTIMIZERS = ("sgd", "adamw")
 COSINE, CONSTANT, STEP = SCHEDULES = ("cosine", "constant", "step")
@@ -72,7 +84,8 @@ class Settings:
         model: Name and parameters of the network.
         objective: Name and parameters of the training method.
         heads: Linear heads, 1 or 2.
-        augmentation: Which of `crop` and `flip` are drawn for each training image.
+        augmentation: Which of `AUGMENTATIONS` are drawn for each training image and outlier, see
+            `edge_ood.training.augmentation`; the order says nothing.
         epochs: Passes over the training images.
         batch_size: Training images per step, over all processes.
         outlier_batch_size: Outliers per step, over all processes, when there are any.
@@ -116,7 +129,7 @@ class Settings:
     model: Spec
     objective: Spec
     heads: int = 1
-    augmentation: tuple[str, ...] = AUGMENTATIONS
+    augmentation: tuple[str, ...] = DEFAULT_AUGMENTATION
     epochs: int = 100
     batch_size: int = 128
     outlier_batch_size: int = 256
@@ -181,7 +194,7 @@ class Settings:
         for name in ("model", "objective"):
             spec = document.document(name)
             chosen[name] = Spec(spec.get("name", str), spec.get("parameters", dict), origin)
-        augmentation = document.each("augmentation", str, list(AUGMENTATIONS))
+        augmentation = document.each("augmentation", str, list(DEFAULT_AUGMENTATION))
         return cls(**chosen, augmentation=tuple(augmentation))
 
     def __post_init__(self) -> None:
@@ -226,6 +239,7 @@ class Settings:
                 )
         if not set(self.augmentation) <= set(AUGMENTATIONS):
             raise InputError(
-                f"augmentation is {','.join(self.augmentation)!r}, expected some of crop,flip",
-                hint="--augmentation none switches both off",
+                f"augmentation is {','.join(self.augmentation)!r},"
+                f" expected some of {','.join(AUGMENTATIONS)}",
+                hint="--augmentation none switches all off",
             )
