@@ -240,6 +240,8 @@ def _augmentation(given: Words) -> tuple[str, ...]:
 def _cache(given: PathLike | None) -> Cache | None:
     if given is None:
         return default_cache()
+    if not str(given):
+        raise InputError("the cache is '', expected a folder or none", hint="--cache DIR, or none")
     return None if str(given) == _NO_CACHE else Cache(Path(given))
 
 

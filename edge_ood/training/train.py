@@ -107,6 +107,8 @@ def train(
     fabric = start_fabric(launch.device, config.settings)
     progress = progress if fabric.is_global_zero else SILENT
     prepare_directory(output, resume=launch.resume, force=launch.force, start=folders.start)
+    for note in layout:
+        progress.on_note(note)
     with locked_run(output) if fabric.is_global_zero else nullcontext():
         fabric.barrier()
         earlier = _run_to_resume(output, config) if launch.resume else None
@@ -125,7 +127,7 @@ def train(
         if earlier is not None:
             check_same_images(earlier, run)
         progress.on_start(run)
-        for note in (*layout, *images.notes, *_notes(run, earlier)):
+        for note in (*images.notes, *_notes(run, earlier)):
             progress.on_note(note)
 
         session = start_session(fabric, run.config, images, first)
