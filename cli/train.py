@@ -11,10 +11,16 @@ from edge_ood.cli._bundles import bundle, options_of, with_bundles
 from edge_ood.cli._options import CropOption, ForceOption, InterpolationOption, TrustOption
 from edge_ood.cli._say import say
 from edge_ood.cli._streams import expect_standard_output
+from edge_ood.cli._training_options import Optimisation, Targets
 from edge_ood.errors import MissingDependencyError
 from edge_ood.recipes import RECIPES
 from edge_ood.registry import Registry
-from edge_ood.training.settings import AUGMENTATIONS, DEFAULT_MODEL, DEFAULT_OBJECTIVE
+from edge_ood.training.settings import (
+    AUGMENTATIONS,
+    DEFAULT_MODEL,
+    DEFAULT_OBJECTIVE,
+    PUBLISHED,
+)
 
 __all__ = ["train"]
 
@@ -31,6 +37,7 @@ def _list_recipes(value: str | None) -> str | None:
     expect_standard_output()
     for recipe in map(RECIPES.get, RECIPES.names()):
         needs = [f"--from RUN of {recipe.starts_from}"] if recipe.starts_from else []
+        needs += ["--weights pretrained or FILE"] if recipe.needs_weights else []
         needs += ["--outliers DIR"] if recipe.needs_outliers else []
         say(f"{recipe.name}: {recipe.summary}")
         say(f"    needs {', '.join(needs) or 'nothing but DATA'}")
@@ -86,13 +93,37 @@ class Network:
         ),
     ] = None
     image_size: Annotated[
-        int | None, typer.Option(min=1, help="Side of the network's input, px; default: 32.")
+        int | None,
+        typer.Option(min=1, help="Side of its input, px; default: as --weights have it, or 32."),
     ] = None
     resize: Annotated[
         str | None, typer.Option(help="center-crop or stretch; default: center-crop.")
     ] = None
     crop: CropOption = None
     interpolation: InterpolationOption = None
+    mean: Annotated[
+        str | None,
+        typer.Option(metavar="R,G,B", help="Of pixels in [0, 1], that --weights expect."),
+    ] = None
+    std: Annotated[
+        str | None,
+        typer.Option(metavar="R,G,B", help="Of pixels in [0, 1], that --weights expect."),
+    ] = None
+    new_head: Annotated[
+        bool,
+        typer.Option(
+            "--new-head",
+            help="Start the last layer of --weights afresh, even where it has as many classes.",
+        ),
+    ] = False
+    freeze: Annotated[
+        str | None,
+        typer.Option(
+            metavar="all|EPOCHS",
+            help="Keep the trunk of --weights or --from as it is: all the time, which is a linear "
+            "probe, or in the first epochs.",
+        ),
+    ] = None
     augmentation: Annotated[
         str | None,
         typer.Option(
@@ -103,51 +134,19 @@ class Network:
     ] = None
 
 
-@bundle("Optimisation")
-class Optimisation:
-    """The steps."""
-
-    batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Training images per step; default: 128.")
-    ] = None
-    outlier_batch_size: Annotated[
-        int | None,
-        typer.Option(min=1, help="Outliers or unlabelled images per step; default: 256."),
-    ] = None
-    outlier_sampling: Annotated[
-        str | None,
-        typer.Option(
-            metavar="random|diverse",
-            help="diverse takes, of 6 candidates for each outlier, those that look most like "
-            "DATA, one of each cluster; default: random.",
-        ),
-    ] = None
-    shuffled_share: Annotated[
-        float | None,
-        typer.Option(
-            help="Share of an image's pixels that --outliers self shuffles; default: 0.15."
-        ),
-    ] = None
-    lr: Annotated[
-        float | None, typer.Option(help="Learning rate at the first step; default: 0.1.")
-    ] = None
-    final_lr: Annotated[
-        float | None,
-        typer.Option(help="Where its cosine ends; that of --lr keeps it constant; default: 1e-6."),
-    ] = None
-    momentum: Annotated[float | None, typer.Option(help="Nesterov's; default: 0.9.")] = None
-    weight_decay: Annotated[
-        float | None, typer.Option(help="L2, of all weights; default: 5e-4.")
-    ] = None
-    seed: Annotated[int, typer.Option(min=0, help="Decides every random draw.")] = 0
-
-
 @bundle("Machine")
 class Machine:
     """Where it runs."""
 
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto"
-    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32"
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            metavar="fp32|bf16|auto",
+            help="auto is bf16 on GPUs, and on processors with AMX or AVX512-BF16, where that is 3 "
+            "to 4 times as fast, else fp32; default: fp32.",
+        ),
+    ] = None
     compile: Annotated[
         bool, typer.Option("--compile", help="Fewer kernel launches, for GPUs; needs g++.")
     ] = False
@@ -182,7 +181,7 @@ def train(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Such as wrn-40-2, densenet-bc-100-12, resnet18, vit_b_16:image_size=32, or "
+            help="Such as wrn-40-2, densenet-bc-100-12, resnet18, timm/efficientnet_lite0, or "
             "package.module:function, which runs your own code; from the families "
             f"{', '.join(_FAMILIES)}; default: {DEFAULT_MODEL}."
         ),
@@ -194,6 +193,15 @@ def train(
             metavar="RUN",
             help="Fine-tune a finished run: its network, preprocessing, augmentation and splits; "
             "10 epochs and --lr 0.001 unless given.",
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar=f"{PUBLISHED}|FILE",
+            help="Start from a trained network of --model: the weights that torchvision or timm "
+            "publish, or a file of yours (safetensors, or a state dict or checkpoint of torch). "
+            "Its preprocessing comes with it.",
         ),
     ] = None,
     trust: TrustOption = False,
@@ -216,6 +224,7 @@ def train(
     images: Images,
     network: Network,
     optimisation: Optimisation,
+    targets: Targets,
     machine: Machine,
 ) -> None:
     """Train a classifier on image folders.
@@ -243,12 +252,13 @@ def train(
             objective=objective,
             model=model,
             start=start,
+            weights=weights,
             trust=trust,
             recipe=recipe,
             epochs=epochs,
             resume=resume,
             force=force,
-            **options_of(images, network, optimisation, machine),
+            **options_of(images, network, optimisation, targets, machine),
             progress=display.callbacks,
         )
     end_processes()

@@ -1,45 +1,26 @@
 """`edge_ood.train`: image folders become a run directory, as `edge-ood train` does it."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_ood.api.plain import PathLike, Words, path_or_none, spec, words
+from edge_ood.api.plain import PathLike, Words, path_or_none, rgb, spec
+from edge_ood.api.train_settings import augmentations, check_start, outlier_source, settled
 from edge_ood.errors import ChanceLevelError, InputError, MissingDependencyError
-from edge_ood.images.preprocess import Preprocess
-from edge_ood.recipes import RECIPES, Recipe, choose_settings
 from edge_ood.registry import Spec
 from edge_ood.report.leave import leave_training_page
 from edge_ood.training.cache import Cache, default_cache
-from edge_ood.training.fine_tuning import read_start
 from edge_ood.training.progress import SILENT, Progress
-from edge_ood.training.settings import (
-    DEFAULT_MODEL,
-    DEFAULT_OBJECTIVE,
-    FOLDER,
-    SELF,
-    Settings,
-)
+from edge_ood.training.settings import PUBLISHED, SELF
 
 if TYPE_CHECKING:
     from edge_ood.training.progress import TrainReport
 
 __all__ = ["train"]
 
-_DEFAULTS: Mapping[str, Any] = {
-    "model": Spec(DEFAULT_MODEL),
-    "objective": Spec(DEFAULT_OBJECTIVE),
-}
-_FINE_TUNING: Mapping[str, Any] = {"epochs": 10, "learning_rate": 0.001}
-"""As Outlier Exposure and energy-bounded training fine-tune in their papers."""
-
-_KEPT = ("model", "heads", "augmentation")
-"""What a run that starts from another takes over from its settings, unless it is given."""
-
-_IMAGE_SIZE_PX = 32
-_NO_AUGMENTATION = _NO_CACHE = "none"
+_NO_CACHE = "none"
 
 
 def train(
@@ -51,6 +32,10 @@ def train(
     validation: PathLike | None = None,
     unlabelled: PathLike | None = None,
     start: PathLike | None = None,
+    weights: PathLike | None = None,
+    new_head: bool = False,
+    freeze: str | int | None = None,
+    head_lr: float | None = None,
     trust: bool = False,
     recipe: str | None = None,
     objective: str | Spec | None = None,
@@ -60,19 +45,31 @@ def train(
     resize: str | None = None,
     crop: float | None = None,
     interpolation: str | None = None,
+    mean: str | float | Sequence[float] | None = None,
+    std: str | float | Sequence[float] | None = None,
     augmentation: Words | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     outlier_batch_size: int | None = None,
     outlier_sampling: str | None = None,
     shuffled_share: float | None = None,
+    optimizer: str | None = None,
     lr: float | None = None,
     final_lr: float | None = None,
+    warmup: float | None = None,
+    schedule: str | None = None,
     momentum: float | None = None,
     weight_decay: float | None = None,
+    clip_norm: float | None = None,
+    average: str | None = None,
+    label_smoothing: float | None = None,
+    mixup: float | None = None,
+    balance: str | None = None,
+    keep: str | None = None,
+    patience: int | None = None,
     seed: int = 0,
     device: str = "auto",
-    precision: str = "fp32",
+    precision: str | None = None,
     compile: bool = False,
     cache: PathLike | None = None,
     skip_broken: bool = False,
@@ -96,6 +93,14 @@ def train(
             further 5 % of `data`.
         unlabelled: Folder of the pool that transductive objectives learn from.
         start: A finished run to fine-tune; its splits, network and preprocessing go on.
+        weights: A file of weights of `model`, safetensors or a state dict, whoever trained it; the
+            word `pretrained` for those that torchvision or timm publish. A file of that name is
+            `./pretrained`.
+        new_head: Whether the last layer of `weights` starts afresh, even where it tells as many
+            classes apart as `data` has.
+        freeze: How many of the first epochs the trunk of `weights` or `start` keeps its values, or
+            `"all"`, for a linear probe.
+        head_lr: Learning rate of the heads, as a multiple of `lr`.
         trust: Whether `start` may name code to run, if its network is a function of somebody's own
             and `model` does not name it again.
         recipe: Name of a published way to train.
@@ -106,6 +111,8 @@ def train(
         resize: `center-crop` or `stretch`.
         crop: Share of the resized side that the network sees: 0.875 is the central 224 of 256 px.
         interpolation: `bilinear` or `bicubic`.
+        mean: Per RGB channel, that `weights` expect; theirs where it is known.
+        std: Per RGB channel, that `weights` expect; theirs where it is known.
         augmentation: Some of `crop`, `flip`, `resized-crop`, `color`, `rotate`, `blur`, `erase` and
             `trivial` (TrivialAugmentWide), as `"resized-crop,flip,trivial"`, or `"none"`.
         epochs: Passes over the training images.
@@ -114,13 +121,26 @@ def train(
         outlier_sampling: `random`, or `diverse`: of six candidates for each outlier those that look
             most like ID images, one of each cluster.
         shuffled_share: Of an image's pixels, with `outliers="self"`, in (0, 1].
-        lr: Learning rate at the first step.
+        optimizer: `sgd` or `adamw`.
+        lr: The largest learning rate: at the first step, or after the warm-up.
         final_lr: Where its cosine ends.
-        momentum: Nesterov's, in [0, 1).
-        weight_decay: L2, of all weights.
+        warmup: Epochs, or parts of one, in which the rate rises to `lr`.
+        schedule: `cosine`; `constant`; or `step`, divided by ten at half and three quarters.
+        momentum: Nesterov's, in [0, 1), with `sgd`.
+        weight_decay: L2, of all weights; with `adamw` apart from the gradient.
+        clip_norm: The L2 norm to which longer gradients are shortened.
+        average: `ema` validates and saves a moving average of the weights; `none`.
+        label_smoothing: Share of each target that all classes have in equal parts, in [0, 1). It
+            ruins scores that read logits.
+        mixup: Both parameters of the beta distribution by which images are mixed in pairs, as 0.2.
+        balance: `loss` lets images of small classes count more, `sampling` draws each class
+            equally often; `none`.
+        keep: Weights of the `last` epoch, or of the `best` by validation accuracy, of several the
+            latest.
+        patience: Epochs without a higher validation accuracy after which training ends.
         seed: Decides every random draw.
         device: `auto`, `cpu` or `cuda`.
-        precision: `fp32` or `bf16`.
+        precision: `fp32`, `bf16`, or `auto`: `bf16` where this machine multiplies it fast.
         compile: Whether `torch.compile` writes the kernels.
         cache: Folder for decoded images, which later runs use; the word `none` for nowhere. Where
             none is given, more than 500 MB of them are kept in `~/.cache/edge-ood`.
@@ -143,49 +163,66 @@ def train(
         "model": None if model is None else spec(model),
         "objective": None if objective is None else spec(objective),
         "heads": heads,
-        "augmentation": None if augmentation is None else _augmentation(augmentation),
+        "augmentation": None if augmentation is None else augmentations(augmentation),
         "epochs": epochs,
         "batch_size": batch_size,
         "outlier_batch_size": outlier_batch_size,
         "outlier_sampling": outlier_sampling,
-        "outlier_source": _outlier_source(outliers),
+        "outlier_source": outlier_source(outliers),
         "shuffled_share": shuffled_share,
+        "optimizer": optimizer,
         "learning_rate": lr,
         "final_learning_rate": final_lr,
+        "warmup": warmup,
+        "schedule": schedule,
         "momentum": momentum,
         "weight_decay": weight_decay,
+        "clip_norm": clip_norm,
+        "average": average,
+        "label_smoothing": label_smoothing,
+        "mixup": mixup,
+        "balance": balance,
+        "keep": keep,
+        "patience": patience,
+        "new_head": new_head,
+        "freeze": None if freeze is None else str(freeze),
+        "head_rate": head_lr,
         "precision": precision,
         "compile": compile,
         "seed": seed,
     }
-    settings, preprocess = _settled(path_or_none(start), recipe, chosen, trust=trust)
-    if shuffled_share is not None and settings.outlier_source != SELF:
-        raise InputError(
-            f"a share of {shuffled_share} of the pixels is to be shuffled, and nothing is shuffled",
-            hint=f"--outliers {SELF}, or drop --shuffled-share",
-        )
+    colours: dict[str, Any] = {"mean": rgb("--mean", mean), "std": rgb("--std", std)}
+    said = {"--mean": mean, "--std": std, "--new-head": new_head, "--freeze": freeze}
+    check_start(start, weights, given=said)
+    settings, preprocess = settled(path_or_none(start), weights, recipe, chosen, trust=trust)
     given: dict[str, Any] = {
         "size_px": image_size,
         "resize": resize,
         "crop": crop,
         "interpolation": interpolation,
     }
-    preprocess = replace(preprocess, **{n: v for n, v in given.items() if v is not None})
     try:
         from edge_ood.training.train import Launch  # noqa: PLC0415  # imports torch
         from edge_ood.training.train import train as train_run  # noqa: PLC0415  # imports torch
         from edge_ood.training.training_set import Folders  # noqa: PLC0415
+        from edge_ood.weights.source import NetworkSource  # noqa: PLC0415  # imports torch
     except ModuleNotFoundError as error:
         raise MissingDependencyError("training", error.name or "torch", "train") from error
 
     output = Path(output)
+    beginning: Path | NetworkSource | None = path_or_none(start)
+    if weights is None:
+        preprocess = replace(preprocess, **{n: v for n, v in given.items() if v is not None})
+    else:
+        file = None if weights == PUBLISHED else Path(weights)
+        beginning = NetworkSource(settings.model, file, **given, **colours)
     folders = Folders(
         training=Path(data),
         outliers=None if outliers == SELF else path_or_none(outliers),
         calibration=path_or_none(calibration),
         validation=path_or_none(validation),
         unlabelled=path_or_none(unlabelled),
-        start=path_or_none(start),
+        start=beginning,
     )
     launch = Launch(
         device, resume=resume, force=force, cache=_cache(cache), skip_broken=skip_broken
@@ -197,44 +234,6 @@ def train(
         raise
     _leave_page(output, progress)
     return report
-
-
-def _settled(
-    start: Path | None, recipe: str | None, chosen: Mapping[str, Any], *, trust: bool
-) -> tuple[Settings, Preprocess]:
-    """Settings and preprocessing: as given, else as the recipe or the run to start from has it."""
-    defaults, preprocess = _DEFAULTS, Preprocess(_IMAGE_SIZE_PX)
-    if start is not None:
-        config = read_start(start).config
-        preprocess = config.preprocess
-        kept = {name: getattr(config.settings, name) for name in _KEPT}
-        if trust:
-            kept["model"] = replace(kept["model"], origin="")
-        defaults = {**_DEFAULTS, **_FINE_TUNING, **kept}
-    return choose_settings(defaults, _recipe(recipe, start), chosen), preprocess
-
-
-def _recipe(name: str | None, start: Path | None) -> Recipe | None:
-    if name is None:
-        return None
-    found: Recipe = RECIPES.get(name)
-    if found.starts_from and start is None:
-        raise InputError(
-            f"recipe {found.name!r} fine-tunes a finished run, got none",
-            hint=f"--from RUN, trained with --recipe {found.starts_from}",
-        )
-    return found
-
-
-def _outlier_source(outliers: PathLike | None) -> str | None:
-    """What was said of it; nothing where no outliers were named."""
-    if outliers is None:
-        return None
-    return SELF if outliers == SELF else FOLDER
-
-
-def _augmentation(given: Words) -> tuple[str, ...]:
-    return () if given == _NO_AUGMENTATION else tuple(sorted(set(words(given))))
 
 
 def _cache(given: PathLike | None) -> Cache | None:

@@ -26,11 +26,13 @@ __all__ = [
     "Needs",
     "Objective",
     "bind_objective",
-    "cross_entropy_by_head",
+    "classification_loss",
     "example_with",
     "head_factor_of",
     "logits_by_head",
+    "mixed",
     "needs_of",
+    "targets_of",
     "with_virtual_outliers",
 ]
 
@@ -67,6 +69,9 @@ class Batch:
         outliers: float32 (M, 3, S, S), or None when there are none.
         prior: float32 (K,), the share of each class among all training images.
         unlabelled: float32 (M, 3, S, S), from the image sets that the objective needs for it.
+        targets: float32 (N, K), what the heads should say of each image, where that is not its
+            label alone: a row of a mixed or smoothed image has several classes, and one of an image
+            that counts more or less than others does not sum to 1.
     """
 
     images: Tensor
@@ -74,6 +79,7 @@ class Batch:
     outliers: Tensor | None = None
     prior: Tensor | None = None
     unlabelled: Tensor | None = None
+    targets: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -226,12 +232,38 @@ def logits_by_head(outputs: Outputs) -> Tensor:
     return logits.unsqueeze(1) if pair is None else pair
 
 
-def cross_entropy_by_head(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean over images and heads of `logsumexp_k z_k - z_y`, in nats.
+def targets_of(batch: Batch, classes: int) -> Tensor:
+    """What the heads should say of each image, float32 (N, K): a one for the label without more."""
+    if batch.targets is not None:
+        return batch.targets
+    return functional.one_hot(batch.labels, classes).float()
+
+
+def mixed(rows: Tensor, share: float, *, before_first: Tensor | None = None) -> Tensor:
+    """`share * x + (1 - share) * x'`, where x' is the row before x.
 
     Args:
-        logits: (N, heads, K).
-        labels: int64 (N,).
+        rows: (N, ...), images or targets.
+        share: In [0, 1].
+        before_first: (...), what stands before the first row; None for the last one.
     """
-    rows = labels.unsqueeze(1).expand(logits.shape[:2])
+    before = rows.roll(1, 0)
+    if before_first is not None:
+        before[0] = before_first
+    return share * rows + (1 - share) * before
+
+
+def classification_loss(logits: Tensor, batch: Batch) -> Tensor:
+    """How far the heads are from what they should say of the images of a batch, in nats.
+
+    Mean over images and heads of `logsumexp_k z_k - z_y`, or where there are targets t of
+    `sum_k t_k (logsumexp_j z_j - z_k)`.
+
+    Args:
+        logits: (N, heads, K), of the images alone.
+        batch: Its labels and targets count.
+    """
+    if batch.targets is not None:
+        return -(batch.targets.unsqueeze(1) * logits.log_softmax(-1)).sum(-1).mean()
+    rows = batch.labels.unsqueeze(1).expand(logits.shape[:2])
     return functional.cross_entropy(logits.flatten(0, 1), rows.flatten())

@@ -11,7 +11,7 @@ from edge_ood.objectives import (
     Model,
     Needs,
     Objective,
-    cross_entropy_by_head,
+    classification_loss,
     logits_by_head,
 )
 from edge_ood.registry import NonNegative
@@ -52,10 +52,10 @@ def classifier_discrepancy(
     Source: Yu & Aizawa 2019, arXiv:1908.04951, eq. 3-5, in the steps of the authors' code; the
         modes besides `transductive` are of this project.
     """
-    yield _both(logits_by_head(model(batch.images, detached_heads=(_SECOND_HEAD,))), batch.labels)
+    yield _both(logits_by_head(model(batch.images, detached_heads=(_SECOND_HEAD,))), batch)
 
     assert batch.unlabelled is not None
-    labelled = _both(logits_by_head(model(batch.images)), batch.labels)
+    labelled = _both(logits_by_head(model(batch.images)), batch)
     unlabelled = logits_by_head(model(batch.unlabelled))
     predicted = Categorical(logits=unlabelled, validate_args=False)
     entropy: Tensor = predicted.entropy()  # type: ignore[no-untyped-call]
@@ -63,9 +63,9 @@ def classifier_discrepancy(
     yield labelled + weight * (margin - discrepancy).relu()
 
 
-def _both(logits: Tensor, labels: Tensor) -> Tensor:
+def _both(logits: Tensor, batch: Batch) -> Tensor:
     """The sum of the heads' cross-entropies."""
-    return logits.shape[1] * cross_entropy_by_head(logits, labels)
+    return logits.shape[1] * classification_loss(logits, batch)
 
 
 def _needs(*, mode: str, **parameters: float) -> Needs:

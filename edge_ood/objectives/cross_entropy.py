@@ -1,11 +1,20 @@
 """Plain cross-entropy, the training every other objective builds on; RegMixup is an option."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from edge_ood.objectives import Batch, Model, Objective, cross_entropy_by_head, logits_by_head
+from edge_ood.objectives import (
+    Batch,
+    Model,
+    Objective,
+    classification_loss,
+    logits_by_head,
+    mixed,
+    targets_of,
+)
 from edge_ood.registry import NonNegative
 
 
@@ -32,16 +41,14 @@ def cross_entropy(model: Model, batch: Batch, *, regmixup: NonNegative = 0.0) ->
         the mean over both halves where the paper has their sum.
     """
     if not regmixup:
-        yield cross_entropy_by_head(logits_by_head(model(batch.images)), batch.labels)
+        yield classification_loss(logits_by_head(model(batch.images)), batch)
         return
     share = _drawn_share(regmixup)
-    mixed = share * batch.images + (1 - share) * batch.images.roll(1, 0)
-    logits = logits_by_head(model(torch.cat([batch.images, mixed])))
+    logits = logits_by_head(model(torch.cat([batch.images, mixed(batch.images, share)])))
     plain, blended = logits[: len(batch.images)], logits[len(batch.images) :]
-    first, second = batch.labels, batch.labels.roll(1)
-    of_mixed = share * cross_entropy_by_head(blended, first)
-    of_mixed = of_mixed + (1 - share) * cross_entropy_by_head(blended, second)
-    yield (cross_entropy_by_head(plain, batch.labels) + of_mixed) / 2
+    targets = mixed(targets_of(batch, logits.shape[-1]), share)
+    of_mixed = classification_loss(blended, replace(batch, targets=targets))
+    yield (classification_loss(plain, batch) + of_mixed) / 2
 
 
 def _drawn_share(alpha: float) -> float:

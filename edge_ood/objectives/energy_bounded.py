@@ -15,7 +15,7 @@ from edge_ood.objectives import (
     Model,
     Needs,
     Objective,
-    cross_entropy_by_head,
+    classification_loss,
     logits_by_head,
 )
 from edge_ood.registry import NonNegative
@@ -73,7 +73,7 @@ def energy_bounded(
     id_energy, outlier_energy = energy[: len(batch.images)], energy[len(batch.images) :]
     hinges = (id_energy - id_bound).relu().square().mean()
     hinges = hinges + (outlier_bound - outlier_energy).relu().square().mean()
-    yield cross_entropy_by_head(joined[: len(batch.images)], batch.labels) + weight * hinges
+    yield classification_loss(joined[: len(batch.images)], batch) + weight * hinges
 
 
 def _needs(*, weight: float, margins: str, m_in: float | None, m_out: float | None) -> Needs:

@@ -6,7 +6,7 @@ from functools import partial
 from torch import Tensor
 from torch.nn import functional
 
-from edge_ood.objectives import Batch, Model, Objective, cross_entropy_by_head, logits_by_head
+from edge_ood.objectives import Batch, Model, Objective, classification_loss, logits_by_head
 from edge_ood.registry import Positive
 
 
@@ -32,7 +32,7 @@ def feature_norm(model: Model, batch: Batch, *, tau: Positive = 0.1) -> Iterator
         function as it was exported.
     """
     outputs = model(batch.images, head_inputs=partial(_directions, tau=tau))
-    yield cross_entropy_by_head(logits_by_head(outputs), batch.labels)
+    yield classification_loss(logits_by_head(outputs), batch)
 
 
 def _directions(features: Tensor, *, tau: float) -> Tensor:

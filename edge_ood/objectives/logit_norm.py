@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from edge_ood.objectives import Batch, Model, Objective, cross_entropy_by_head, logits_by_head
+from edge_ood.objectives import Batch, Model, Objective, classification_loss, logits_by_head
 from edge_ood.registry import Positive
 
 _SHORTEST = 1e-7  # keeps logits that are all zero from a division by zero, as in the authors' code
@@ -32,7 +32,7 @@ def logit_norm(model: Model, batch: Batch, *, tau: Positive = 0.04) -> Iterator[
     """
     logits = logits_by_head(model(batch.images)).float()  # 1 / tau enlarges what bfloat16 rounds
     lengths = logits.norm(dim=-1, keepdim=True) + _SHORTEST
-    yield cross_entropy_by_head(logits / (tau * lengths), batch.labels)
+    yield classification_loss(logits / (tau * lengths), batch)
 
 
 OBJECTIVE = Objective(

@@ -11,7 +11,7 @@ from edge_ood.objectives import (
     Model,
     Needs,
     Objective,
-    cross_entropy_by_head,
+    classification_loss,
     logits_by_head,
 )
 from edge_ood.registry import NonNegative
@@ -52,7 +52,7 @@ def outlier_exposure(
         assert batch.prior is not None
         expected = (outlier_logits * batch.prior).sum(-1)
     undecided = (outlier_logits.logsumexp(-1) - expected).mean()
-    yield cross_entropy_by_head(logits, batch.labels) + weight * undecided
+    yield classification_loss(logits, batch) + weight * undecided
 
 
 OBJECTIVE = Objective(

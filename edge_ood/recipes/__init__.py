@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge_ood.registry import Registry, parse_spec
-from edge_ood.training.settings import Settings
+from edge_ood.training.settings import SGD, Settings
 
-__all__ = ["RECIPES", "Cited", "Recipe", "choose_settings"]
+__all__ = ["RECIPES", "Cited", "Recipe", "choose_settings", "chosen_optimizer"]
 
 RECIPES = Registry(
     "edge_ood.recipes",
@@ -21,6 +21,7 @@ RECIPES = Registry(
 )
 
 _SPECS = ("model", "objective")
+_OF_OPTIMIZER = ("learning_rate", "final_learning_rate", "momentum", "weight_decay")
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class Recipe:
         options: Values by the field of `Settings` that they set; the others keep their defaults.
         needs_outliers: Whether `--outliers` must be given.
         starts_from: The recipe whose finished run `--from` must name, which also decides the
-            network; empty to train from scratch.
+            network; empty to train from other weights.
+        needs_weights: Whether it fine-tunes somebody's network, which `--weights` must name.
         deviations: What differs from the source, one sentence each.
     """
 
@@ -57,6 +59,7 @@ class Recipe:
     options: Mapping[str, Cited]
     needs_outliers: bool = False
     starts_from: str = ""
+    needs_weights: bool = False
     deviations: tuple[str, ...] = ()
 
     def values(self) -> dict[str, Any]:
@@ -68,6 +71,12 @@ class Recipe:
         return {"recipe": self.name, **options}
 
 
+def chosen_optimizer(recipe: Recipe | None) -> str:
+    """The optimiser that a recipe names; else the default, which the papers mostly have."""
+    cited = {} if recipe is None else recipe.options
+    return str(cited["optimizer"].value) if "optimizer" in cited else SGD
+
+
 def choose_settings(
     defaults: Mapping[str, Any], recipe: Recipe | None, given: Mapping[str, Any]
 ) -> Settings:
@@ -77,11 +86,13 @@ def choose_settings(
         defaults: Values by field of `Settings`, which has defaults of its own for most.
         recipe: None where there is none.
         given: Values by field of `Settings`, None where nothing was given. A model or objective
-            replaces the recipe's with all parameters.
+            replaces the recipe's with all parameters, another optimiser with its rates.
 
     Raises:
         InputError: If a value is out of range.
     """
     cited = {} if recipe is None else recipe.values()
     present = {name: value for name, value in given.items() if value is not None}
+    if present.get("optimizer", chosen_optimizer(recipe)) != chosen_optimizer(recipe):
+        cited = {name: value for name, value in cited.items() if name not in _OF_OPTIMIZER}
     return Settings(**{**defaults, **cited, **present})

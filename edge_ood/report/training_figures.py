@@ -42,13 +42,13 @@ _DECADES_FOR_LOG = 100
 """From so large a quotient of the largest and the smallest value on, an axis is logarithmic."""
 
 
-def loss_figure(epochs: Sequence[EpochReport]) -> "Figure":
-    """Mean training loss of each epoch."""
-    return _curves(epochs, {"": lambda e: e.training_loss}, "training loss (nats)")
+def loss_figure(epochs: Sequence[EpochReport], *, kept: int | None = None) -> "Figure":
+    """Mean training loss of each epoch, with a line at the epoch that was kept, if one is given."""
+    return _curves(epochs, {"": lambda e: e.training_loss}, "training loss (nats)", kept=kept)
 
 
-def accuracy_figure(epochs: Sequence[EpochReport]) -> "Figure":
-    """Validation accuracy of each epoch, of the heads too where there are two."""
+def accuracy_figure(epochs: Sequence[EpochReport], *, kept: int | None = None) -> "Figure":
+    """Validation accuracy of each epoch, of the heads too where there are two; `kept` as above."""
     columns: dict[str, Callable[[EpochReport], float]] = {
         "both heads": lambda e: 100 * e.validation_accuracy,
         "first head": lambda e: 100 * e.first_head_accuracy,
@@ -56,7 +56,7 @@ def accuracy_figure(epochs: Sequence[EpochReport]) -> "Figure":
     }
     if np.isnan(epochs[-1].second_head_accuracy):
         columns = {"": columns["both heads"]}
-    return _curves(epochs, columns, "validation accuracy (%)", most=_HUNDRED)
+    return _curves(epochs, columns, "validation accuracy (%)", most=_HUNDRED, kept=kept)
 
 
 def rate_figure(epochs: Sequence[EpochReport]) -> "Figure":
@@ -111,8 +111,12 @@ def _curves(
     title: str,
     *,
     most: float = math.inf,
+    kept: int | None = None,
 ) -> "Figure":
-    """One line for each column, over the epochs; no axis goes beyond the largest value possible."""
+    """One line for each column, over the epochs; no axis goes beyond the largest value possible.
+
+    A dashed line stands at the epoch that was kept.
+    """
     numbers = [epoch.epoch for epoch in epochs]
     marker = "o" if len(epochs) <= _FEW_EPOCHS else ""
     values = {name: [column(epoch) for epoch in epochs] for name, column in columns.items()}
@@ -124,6 +128,10 @@ def _curves(
             axes.set_yscale("log")
             axes.yaxis.set_major_formatter("{x:g}")
         axes.set_ylim(top=min(axes.get_ylim()[1], 1.01 * most))
+        if kept is not None:
+            whole_height = axes.get_xaxis_transform()
+            axes.vlines(kept, 0, 1, transform=whole_height, color=INK, linewidth=1, linestyle="--")
+            axes.text(kept, 1.02, "kept", transform=whole_height, ha="center", va="bottom")
         axes.set_xlabel("epoch")
         axes.set_ylabel(title)
         axes.locator_params(axis="x", integer=True)

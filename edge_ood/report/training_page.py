@@ -27,6 +27,8 @@ from edge_ood.report.training_figures import (
     rate_figure,
 )
 from edge_ood.training.energies import Energies, read_energies
+from edge_ood.training.keeping import kept_epoch
+from edge_ood.training.progress import chance_warning
 from edge_ood.training.run_directory import (
     SPLITS,
     EpochReport,
@@ -35,7 +37,7 @@ from edge_ood.training.run_directory import (
     read_metrics,
     read_run,
 )
-from edge_ood.training.settings import Settings
+from edge_ood.training.settings import BEST, Settings
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -87,7 +89,8 @@ def training_page(path: Path) -> str:
         command=f"edge-ood export {shlex.quote(str(path))}",
         epochs=epochs,
         has_validation=not math.isnan(epochs[-1].validation_accuracy),
-        is_by_chance=epochs[-1].validation_accuracy <= run.chance_level,
+        is_by_chance=bool(chance_warning(run, epochs)),
+        kept=_kept(run, epochs),
         energies=energies,
         id_split=id_split,
         bounds=_bounds(run),
@@ -122,6 +125,7 @@ def training_document(
         "splits": {split: _counts(run, split) for split in SPLITS},
         "totals": {
             "epochs": len(epochs),
+            "kept_epoch": _kept(run, epochs),
             "classes": len(run.config.classes),
             "broken": len(run.broken),
             "seconds": seconds,
@@ -150,7 +154,7 @@ def _origin(run: Run) -> Iterator[tuple[str, str]]:
     """Where the weights come from, and what they were trained with."""
     start, preprocess = run.config.start, run.config.preprocess
     if start is not None:
-        yield "started from", start.run
+        yield "started from", start.run or start.source
         yield "its weights", f"sha256 {start.weights}"
     else:
         yield "started from", f"random weights, drawn with seed {run.config.settings.seed}"
@@ -216,11 +220,18 @@ def _shown(value: Any) -> str:
     return numbers.count(value) if isinstance(value, int) else str(value)
 
 
+def _kept(run: Run, epochs: Sequence[EpochReport]) -> int:
+    return kept_epoch(run.config.settings, epochs)
+
+
 def _figures(run: Run, epochs: Sequence[EpochReport], energies: Energies) -> "dict[str, Markup]":
     """By what they show."""
+    has_validation = not math.isnan(epochs[-1].validation_accuracy)
+    keeps_best = has_validation and run.config.settings.keep == BEST
+    kept = _kept(run, epochs) if keeps_best else None
     found = {
         "loss": svg(
-            loss_figure(epochs),
+            loss_figure(epochs, kept=kept),
             name="loss",
             title="Training loss by epoch",
             description=f"From {epochs[0].training_loss:.4g} to {epochs[-1].training_loss:.4g}",
@@ -232,12 +243,13 @@ def _figures(run: Run, epochs: Sequence[EpochReport], energies: Energies) -> "di
             description="The rate of the last step of each epoch",
         ),
     }
-    if not math.isnan(epochs[-1].validation_accuracy):
+    if has_validation:
         found["accuracy"] = svg(
-            accuracy_figure(epochs),
+            accuracy_figure(epochs, kept=kept),
             name="accuracy",
             title="Validation accuracy by epoch",
-            description=f"{epochs[-1].validation_accuracy:.1%} at the end",
+            description=f"{epochs[-1].validation_accuracy:.1%} at the end"
+            + (f"; epoch {kept} was kept" if kept else ""),
         )
     if energies.before or energies.after:
         for moment, figure in energy_figures(energies, _bounds(run)).items():

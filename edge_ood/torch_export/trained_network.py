@@ -69,6 +69,7 @@ def load_network(source: NetworkSource, classes: int) -> Loaded:
             preprocessing is neither given nor published.
     """
     model = bind_model(source.model)
+    assert source.weights is not None  # nothing can be exported for which no images are known
     weights = read_weights(source.weights)
     ours = _FIRST_HEAD in weights.arrays and all(name.startswith(_OURS) for name in weights.arrays)
     whole = None if ours else _whole(source, model, weights)

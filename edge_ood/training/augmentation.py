@@ -56,7 +56,7 @@ def resized_crops(images: Tensor, seeds: Tensor, size_px: int) -> Tensor:
 
 def augmented_each(images: Tensor, seeds: Tensor, names: Sequence[str]) -> Tensor:
     """Those of the changes that are asked for, of images uint8 (N, R, R, 3)."""
-    transforms: Mapping[str, Callable[[], _Transform]] = {
+    transforms: Mapping[str, Callable[[], v2.Transform]] = {
         ROTATE: lambda: v2.RandomRotation(_MOST_DEGREES, interpolation=_BILINEAR),
         TRIVIAL: lambda: v2.TrivialAugmentWide(interpolation=_BILINEAR),
         COLOR: lambda: v2.ColorJitter(_COLOR_STRENGTH, _COLOR_STRENGTH, _COLOR_STRENGTH),

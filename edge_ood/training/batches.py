@@ -1,7 +1,7 @@
 """Training batches: every one is a function of seed, epoch and step, augmented on the device."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -17,17 +17,19 @@ from edge_ood.training.augmentation import (
     image_seeds,
     resized_crops,
 )
+from edge_ood.training.balance import BalancedOrder
 from edge_ood.training.rows import Images, taken, to_device
-from edge_ood.training.settings import CROP, DIVERSE, ERASE, FLIP, RESIZED_CROP, Settings
+from edge_ood.training.settings import (
+    BALANCED_SAMPLING,
+    CROP,
+    DIVERSE,
+    ERASE,
+    FLIP,
+    RESIZED_CROP,
+    Settings,
+)
 
-__all__ = [
-    "CANDIDATES",
-    "Batches",
-    "Share",
-    "normalised",
-    "step_seed",
-    "to_device",
-]
+__all__ = ["CANDIDATES", "MIXTURE", "Batches", "Share", "normalised", "step_seed", "to_device"]
 
 CANDIDATES = 6
 """As many images as this are drawn for each outlier, where not all are to be trained on."""
@@ -41,7 +43,9 @@ _CROP_SHARE = 8  # the random crop shifts by up to an eighth of the side: 4 px a
     _DROPOUT,
     _UNLABELLED_ORDER,
     _UNLABELLED_AUGMENTATION,
-) = range(7)
+    _BALANCED_ORDER,
+    MIXTURE,
+) = range(9)
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,8 @@ class Batches:
         epoch, position = divmod(step, self.steps_per_epoch)
         order = _permutation((self.settings.seed, _ORDER, epoch), len(self.images))
         chosen = order[(position * self.size + np.arange(self.size)) % len(order)]
+        if self.settings.balance == BALANCED_SAMPLING:
+            chosen = self._balanced.rows(epoch)[chosen]
         rows = self.share.of(torch.from_numpy(chosen))
         labels = taken(self.labels, rows)
         return Batch(
@@ -115,6 +121,10 @@ class Batches:
             self.prior,
             self._unlabelled_at(step) if self.unlabelled else None,
         )
+
+    @cached_property
+    def _balanced(self) -> BalancedOrder:
+        return BalancedOrder(self.labels.cpu().numpy(), (self.settings.seed, _BALANCED_ORDER))
 
     def _outliers_at(self, step: int) -> Tensor:
         each = CANDIDATES if self.settings.outlier_sampling == DIVERSE else 1

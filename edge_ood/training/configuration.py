@@ -20,7 +20,7 @@ from edge_ood.objectives import (
 from edge_ood.training.first_weights import FirstWeights, first_weights
 from edge_ood.training.pixels import channel_statistics
 from edge_ood.training.run_directory import RunConfig
-from edge_ood.training.settings import DIVERSE, SELF, Settings
+from edge_ood.training.settings import BEST, DIVERSE, SELF, Settings
 from edge_ood.training.training_set import Folders, TrainingSet
 
 __all__ = ["complete", "configure"]
@@ -34,26 +34,33 @@ def configure(
 ) -> tuple[RunConfig, FirstWeights]:
     """Fill in every parameter, find the first weights, and refuse what does not fit together.
 
+    Args:
+        settings: As they were chosen.
+        preprocess: Of the new run, where its weights do not decide it.
+        folders: Images, and the weights to start from.
+
     Returns:
         The configuration, still without classes, and what training starts from.
 
     Raises:
         InputError: If a setting, the image size or a folder does not fit the others.
-        ArtifactError: If the run to start from is damaged, unfinished or missing.
+        ArtifactError: If the run to start from is damaged, unfinished or missing, or the weights
+            are of another network.
     """
     objective = bind_objective(settings.objective)
     needs = needs_of(objective)
     _check_needs(needs, settings, folders)
     settings = replace(settings, model=bind_model(settings.model), objective=objective)
     build_classifier(settings.model, 2, heads=settings.heads)
-    check_input(settings.model, preprocess.size_px, settings.batch_size)
     first = first_weights(folders.start, settings, preprocess)
+    preprocess = first.preprocess or preprocess
+    check_input(settings.model, preprocess.size_px, settings.batch_size)
     if needs.trained and not first.heads:
         raise InputError(
             f"objective {objective.name!r} needs the weights of a finished run, got none",
             hint=f"--from RUN, or --objective {needs.trained}",
         )
-    return RunConfig(settings, (), first.preprocess or preprocess, start=first.record), first
+    return RunConfig(settings, (), preprocess, start=first.record), first
 
 
 def complete(
@@ -73,8 +80,20 @@ def complete(
         "threads": torch.get_num_threads(),
         "processes": fabric.world_size,
     }
+    _check_validation(config.settings, training_set)
     classes = training_set.splits["training"].classes
     return replace(config, classes=classes, preprocess=preprocess, environment=environment)
+
+
+def _check_validation(settings: Settings, training_set: TrainingSet) -> None:
+    """Refuse to choose by the accuracy on validation images that are not there."""
+    asked = [f"--keep {BEST}"] if settings.keep == BEST else []
+    asked += [f"--patience {settings.patience}"] if settings.patience else []
+    if asked and not len(training_set.splits["validation"]):
+        raise InputError(
+            f"{' and '.join(asked)}: there is no validation image to tell epochs apart by",
+            hint="--validation DIR, or three or more images of a class",
+        )
 
 
 def _check_needs(needs: Needs, settings: Settings, folders: Folders) -> None:

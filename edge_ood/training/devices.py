@@ -1,6 +1,8 @@
 """Where training runs: Fabric on the wanted device, and the processes that share the work."""
 
 import os
+from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -11,7 +13,7 @@ from edge_ood.objectives import needs_of
 from edge_ood.training.compilation import check_compiler
 from edge_ood.training.settings import Settings
 
-__all__ = ["DEVICES", "end_processes", "start_fabric"]
+__all__ = ["DEVICES", "end_processes", "settle_precision", "start_fabric"]
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -19,6 +21,33 @@ _FABRIC_PRECISION: dict[str, Literal["32-true", "bf16-mixed"]] = {
     "fp32": "32-true",
     "bf16": "bf16-mixed",
 }
+_CPU_FLAGS = ("amx_bf16", "avx512_bf16")
+"""What Linux calls the instructions with which a processor multiplies bfloat16 matrices."""
+
+_CPU_INFO = Path("/proc/cpuinfo")
+
+
+def settle_precision(settings: Settings, device: str) -> tuple[Settings, tuple[str, ...]]:
+    """Settings with `fp32` or `bf16` in place of `auto`, and a note that says why, if it was.
+
+    On processors with one of these instructions `bf16` trains 3 to 4 times as fast; without, it is
+    imitated, and slower than `fp32`.
+
+    Args:
+        settings: Of a run.
+        device: `auto`, `cpu` or `cuda`.
+    """
+    if settings.precision != "auto":
+        return settings, ()
+    if device != "cpu" and torch.cuda.is_available():
+        has_it = torch.cuda.is_bf16_supported(including_emulation=False)
+        reason = f"{torch.cuda.get_device_name()} has {'' if has_it else 'no '}bfloat16"
+    else:
+        found = [flag for flag in _CPU_FLAGS if flag in _cpu_flags()]
+        has_it = bool(found)
+        reason = f"the processor has {found[0] if found else 'neither ' + ' nor '.join(_CPU_FLAGS)}"
+    chosen = "bf16" if has_it else "fp32"
+    return replace(settings, precision=chosen), (f"precision auto is {chosen} here: {reason}",)
 
 
 def start_fabric(device: str, settings: Settings) -> Fabric:
@@ -37,7 +66,7 @@ def start_fabric(device: str, settings: Settings) -> Fabric:
     _check_shares(settings, world)
     fabric = Fabric(
         accelerator="cpu" if chosen == "auto" else chosen,
-        strategy="ddp" if world > 1 else "auto",
+        strategy=_strategy(settings) if world > 1 else "auto",
         devices=local,
         num_nodes=world // local,
         precision=_FABRIC_PRECISION[settings.precision],
@@ -46,6 +75,11 @@ def start_fabric(device: str, settings: Settings) -> Fabric:
     if settings.compile:
         check_compiler(fabric.device)
     return fabric
+
+
+def _strategy(settings: Settings) -> str:
+    """How processes exchange gradients; those of a frozen trunk are missing."""
+    return "ddp_find_unused_parameters_true" if settings.frozen_epochs else "ddp"
 
 
 def end_processes() -> None:
@@ -69,3 +103,12 @@ def _check_shares(settings: Settings, processes: int) -> None:
                 f" {factor // processes} image sets",
                 hint=f"--{name.replace('_', '-')} {size - size % factor or factor}",
             )
+
+
+def _cpu_flags() -> set[str]:
+    """Of the first processor, as Linux has them; none where there is no such file."""
+    try:
+        lines = _CPU_INFO.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return set()
+    return set(next((line.split() for line in lines if line.startswith("flags")), ()))

@@ -10,7 +10,9 @@ from typing import Any
 from edge_ood.errors import ChanceLevelError
 from edge_ood.files.document import plain_values
 from edge_ood.files.plain_table import data_frame
+from edge_ood.training.keeping import kept_epoch
 from edge_ood.training.run_directory import EpochReport, Run
+from edge_ood.training.settings import BEST
 
 __all__ = ["SILENT", "Meter", "Progress", "StepReport", "TrainReport", "chance_warning", "conclude"]
 
@@ -58,14 +60,16 @@ class TrainReport:
     Attributes:
         run: Its directory.
         epochs: One report each.
-        validation_accuracy: Of the final weights, in [0, 1]; NaN without validation images.
+        validation_accuracy: Of the saved weights, in [0, 1]; NaN without validation images.
         chance_level: Accuracy of always naming the most frequent class of the validation images.
+        kept_epoch: Whose weights were saved, counted from 1.
     """
 
     run: Run
     epochs: tuple[EpochReport, ...]
     validation_accuracy: float
     chance_level: float
+    kept_epoch: int
 
     def __str__(self) -> str:
         accuracy = (
@@ -73,7 +77,16 @@ class TrainReport:
             if math.isnan(self.validation_accuracy)
             else f": validation accuracy {self.validation_accuracy:.1%}"
         )
-        return f"wrote '{self.path}'{accuracy}"
+        return f"wrote '{self.path}'{accuracy}{self._kept()}"
+
+    def _kept(self) -> str:
+        """Which epoch's weights they are, where that does not go without saying."""
+        settings = self.run.config.settings
+        if settings.keep == BEST:
+            return f", the best of {len(self.epochs)} epochs, after epoch {self.kept_epoch}"
+        if len(self.epochs) < settings.epochs:
+            return f", after epoch {self.kept_epoch} of {settings.epochs}"
+        return ""
 
     @property
     def path(self) -> Path:
@@ -88,6 +101,7 @@ class TrainReport:
                 "classes": list(self.run.config.classes),
                 "validation_accuracy": self.validation_accuracy,
                 "chance_level": self.chance_level,
+                "kept_epoch": self.kept_epoch,
                 "epochs": [asdict(epoch) for epoch in self.epochs],
             }
         )
@@ -142,12 +156,15 @@ def conclude(run: Run, epochs: tuple[EpochReport, ...]) -> TrainReport:
             f"{warning}; the weights are kept in '{run.path}'",
             hint="train for more --epochs, lower --lr, or check the labels",
         )
-    return TrainReport(run, epochs, epochs[-1].validation_accuracy, run.chance_level)
+    kept = kept_epoch(run.config.settings, epochs)
+    accuracy = epochs[kept - 1].validation_accuracy
+    return TrainReport(run, epochs, accuracy, run.chance_level, kept)
 
 
 def chance_warning(run: Run, epochs: Sequence[EpochReport]) -> str:
     """What to say about a finished run that has learnt nothing; empty where it has."""
-    accuracy = epochs[-1].validation_accuracy if epochs else math.nan
+    kept = kept_epoch(run.config.settings, epochs)
+    accuracy = epochs[kept - 1].validation_accuracy if epochs else math.nan
     if not accuracy <= run.chance_level:
         return ""
     return (

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from edge_ood.images.reading import with_hashes
 from edge_ood.images.split_folders import split_folders
 from edge_ood.images.splits import stratified_split
 from edge_ood.training.fine_tuning import UNKNOWN_PAST, Past
+
+if TYPE_CHECKING:
+    from edge_ood.weights.source import NetworkSource
 
 __all__ = ["DATA", "Folders", "draw_splits", "list_images", "plan_splits", "with_splits"]
 
@@ -34,8 +38,8 @@ class Folders:
         calibration: For thresholds alone; None takes a stratified 10 % of `training`.
         validation: `<class>/*` folders; None takes a further stratified 5 % of `training`.
         unlabelled: A pool that some objectives learn from without labels, or None.
-        start: A finished run to start from, or None. What it calibrated and validated with keeps
-            its role, in place of a new draw from `training`.
+        start: A finished run to start from, somebody's weights, or None. What a run calibrated and
+            validated with keeps its role, in place of a new draw from `training`.
     """
 
     training: Path
@@ -43,7 +47,12 @@ class Folders:
     calibration: Path | None = None
     validation: Path | None = None
     unlabelled: Path | None = None
-    start: Path | None = None
+    start: "Path | NetworkSource | None" = None
+
+    @property
+    def run_to_start_from(self) -> Path | None:
+        """The directory of a finished run, if it is that."""
+        return self.start if isinstance(self.start, Path) else None
 
 
 def with_splits(folders: Folders) -> tuple[Folders, tuple[str, ...]]:

@@ -58,15 +58,17 @@ _LONGEST_REASON = 200
 
 @dataclass(frozen=True)
 class Start:
-    """The finished run whose weights another run starts from.
+    """The weights that a run starts from: of a finished run, or somebody else's.
 
     Attributes:
-        run: Its directory.
-        weights: Content hash of its weights.
+        run: Its directory; empty for other weights.
+        weights: Their content hash.
+        source: What messages call others.
     """
 
     run: str
     weights: str
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -275,12 +277,7 @@ def _check_classes(run: Run) -> None:
 
 
 def check_epoch(epoch: EpochReport) -> None:
-    """Refuse numbers that no training gives.
-
-    Raises:
-        ValueError: Naming one.
-        TypeError: If one is no number.
-    """
+    """Refuse numbers that no training gives, by a ValueError that names one, or a TypeError."""
     for name, value in asdict(epoch).items():
         is_share = name.endswith("accuracy")  # NaN without validation images
         if not (math.isnan(value) or value <= 1 if is_share else value < math.inf) or value < 0:

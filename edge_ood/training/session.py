@@ -9,16 +9,20 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from edge_ood.models import Classifier, build_classifier, scale_heads
 from edge_ood.objectives import Model, head_factor_of, needs_of
 from edge_ood.scores import Outputs
+from edge_ood.training.averaging import averaged_copy
 from edge_ood.training.batches import Batches, Share
 from edge_ood.training.compilation import compiled
 from edge_ood.training.first_weights import RANDOM, FirstWeights
+from edge_ood.training.freezing import as_it_was
+from edge_ood.training.optimisation import make_optimizer
 from edge_ood.training.rows import Images, Rows
 from edge_ood.training.run_directory import RunConfig
-from edge_ood.training.settings import Settings
+from edge_ood.training.settings import EMA, Settings
 from edge_ood.training.training_set import DECODED_SPLITS, TrainingSet
 
 __all__ = ["Session", "start_session"]
@@ -34,6 +38,7 @@ class Session:
         fabric: Device, precision and processes.
         classifier: The network, whose weights are trained in place.
         model: The network as an objective calls it, in the wanted precision.
+        averaged: Averages of its weights over the steps, where they are what is validated.
         optimizer: Over all its weights.
         batches: Training batches by step.
         validation: uint8 images (N, S, S, 3) and int64 labels (N,).
@@ -45,6 +50,7 @@ class Session:
     fabric: Fabric
     classifier: Classifier
     model: Model
+    averaged: AveragedModel | None
     optimizer: torch.optim.Optimizer
     batches: Batches
     validation: tuple[Images, Tensor]
@@ -52,20 +58,34 @@ class Session:
     head_factor: float
     observed: Mapping[str, Images]
 
-    def exported(self) -> Classifier:
-        """The network that the present weights would be exported as; it shares their trunk."""
-        if self.head_factor == 1:
+    @property
+    def judged(self) -> Classifier:
+        """The network that is validated and saved: that of averaged weights where there are any."""
+        if self.averaged is None:
             return self.classifier
-        return scale_heads(self.classifier, self.head_factor)
+        assert isinstance(self.averaged.module, Classifier)
+        return self.averaged.module
+
+    def exported(self) -> Classifier:
+        """The network that `judged` would be exported as; it shares the trunk."""
+        return self._scaled(self.judged)
 
     @contextmanager
-    def evaluating(self) -> Iterator[Classifier]:
-        """`exported` in evaluation mode, where a pass leaves no trace; afterwards it trains on."""
-        self.classifier.eval()
-        try:
-            yield self.exported()
-        finally:
-            self.classifier.train()
+    def evaluating(self, *, averaged: bool = True) -> Iterator[Classifier]:
+        """A network in evaluation mode, where a pass leaves no trace; afterwards it trains on.
+
+        Args:
+            averaged: Whether it is that of `exported`; else that of the weights that a step trains,
+                with the heads that are exported.
+        """
+        with as_it_was(self.classifier):
+            self.classifier.eval()
+            yield self._scaled(self.judged if averaged else self.classifier)
+
+    def _scaled(self, classifier: Classifier) -> Classifier:
+        if self.head_factor == 1:
+            return classifier
+        return scale_heads(classifier, self.head_factor)
 
 
 class _Unpacked(nn.Module):
@@ -99,6 +119,7 @@ def start_session(
         fabric=fabric,
         classifier=classifier,
         model=model,
+        averaged=averaged_copy(classifier) if config.settings.average == EMA else None,
         optimizer=optimizer,
         batches=_batches(sets, config, fabric),
         validation=sets["validation"],
@@ -121,14 +142,7 @@ def _set_up(
     classifier: Classifier, fabric: Fabric, settings: Settings
 ) -> tuple[Model, torch.optim.Optimizer]:
     """The network as an objective calls it, and the optimiser of its weights, on the device."""
-    optimizer = torch.optim.SGD(
-        classifier.parameters(),
-        lr=settings.learning_rate,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-        nesterov=settings.momentum > 0,
-        fused=fabric.device.type == "cuda",
-    )
+    optimizer = make_optimizer(classifier, settings, fabric.device)
     unpacked: nn.Module = _Unpacked(classifier)
     if settings.compile:
         unpacked = compiled(unpacked, fabric.device)

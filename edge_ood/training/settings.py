@@ -10,23 +10,34 @@ from edge_ood.files.document import Document
 from edge_ood.registry import Spec
 
 __all__ = [
+    "ADAMW",
+    "ALL",
     "AUGMENTATIONS",
+    "BALANCED_LOSS",
+    "BALANCED_SAMPLING",
+    "BEST",
     "BLUR",
     "COLOR",
+    "COSINE",
     "CROP",
     "DEFAULT_AUGMENTATION",
     "DEFAULT_MODEL",
     "DEFAULT_OBJECTIVE",
     "DIVERSE",
+    "EMA",
     "ERASE",
     "FLIP",
     "FOLDER",
+    "OPTIMIZERS",
     "OUTLIER_SAMPLINGS",
     "OUTLIER_SOURCES",
     "PRECISIONS",
+    "PUBLISHED",
     "RESIZED_CROP",
     "ROTATE",
+    "SCHEDULES",
     "SELF",
+    "SGD",
     "TRIVIAL",
     "Settings",
 ]
@@ -35,11 +46,19 @@ CROP, FLIP, RESIZED_CROP, COLOR = "crop", "flip", "resized-crop", "color"
 ROTATE, BLUR, ERASE, TRIVIAL = "rotate", "blur", "erase", "trivial"
 AUGMENTATIONS = (CROP, FLIP, RESIZED_CROP, COLOR, ROTATE, BLUR, ERASE, TRIVIAL)
 DEFAULT_AUGMENTATION = (CROP, FLIP)
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS = ("fp32", "bf16", "auto")
+SGD, ADAMW = OPTIMIZERS = ("sgd", "adamw")
+COSINE, CONSTANT, STEP = SCHEDULES = ("cosine", "constant", "step")
+EMA, BEST = "ema", "best"
+BALANCED_LOSS, BALANCED_SAMPLING = "loss", "sampling"
 DIVERSE = "diverse"
 OUTLIER_SAMPLINGS = ("random", DIVERSE)
 FOLDER, SELF = "folder", "self"
 OUTLIER_SOURCES = (FOLDER, SELF)
+
+ALL = "all"
+PUBLISHED = "pretrained"
+"""What stands in place of a file for the weights that a network's publisher has trained."""
 
 DEFAULT_MODEL, DEFAULT_OBJECTIVE = "wrn-40-2", "cross-entropy"
 """What a run trains, and how, unless it is told."""
@@ -48,8 +67,13 @@ _CHOICES = {
     "precision": PRECISIONS,
     "outlier_sampling": OUTLIER_SAMPLINGS,
     "outlier_source": OUTLIER_SOURCES,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "average": ("none", EMA),
+    "balance": ("none", BALANCED_LOSS, BALANCED_SAMPLING),
+    "keep": ("last", BEST),
 }
-_RATES = ("learning_rate", "final_learning_rate", "momentum", "weight_decay")
+_RATES = ("learning_rate", "final_learning_rate", "momentum", "weight_decay", "mixup", "clip_norm")
 
 
 @dataclass(frozen=True)
@@ -71,12 +95,30 @@ class Settings:
             each training image of the step has one made of it, see
             `edge_ood.training.virtual_outliers`.
         shuffled_share: Of the pixels, in (0, 1], where outliers are made of training images.
-        learning_rate: At the first step.
+        optimizer: `sgd` or `adamw`.
+        learning_rate: The largest: at the first step, or after the warm-up.
         final_learning_rate: What the cosine ends at.
-        momentum: Nesterov's, in [0, 1).
-        weight_decay: L2, added to the gradient.
-        precision: Of the forward pass: `fp32` or `bf16`.
+        warmup: Epochs, or parts of one, in which the rate rises to the largest; fewer than all.
+        schedule: What the rate does then, see `edge_ood.training.optimisation.learning_rate`.
+        momentum: Nesterov's, in [0, 1), of `sgd`.
+        weight_decay: L2, added to the gradient by `sgd`, apart from it by `adamw`.
+        clip_norm: The L2 norm to which longer gradients of a step are shortened; 0 for none.
+        average: `ema` validates and saves a moving average of the weights, see
+            `edge_ood.training.averaging`; `none` the weights themselves.
+        label_smoothing: Share of every target that is spread over all classes, in [0, 1).
+        mixup: Both parameters of the beta distribution of the shares in which images are mixed; 0
+            mixes nothing.
+        balance: What lets small classes count as much as large ones: `loss` weights images,
+            `sampling` draws each class equally often; `none` does neither.
+        keep: Which weights are saved: those after the `last` epoch, or after the `best` one by
+            validation accuracy.
+        patience: Epochs without a higher validation accuracy after which training ends; 0 never.
+        precision: Of the forward pass: `fp32`, `bf16`, or `auto`, which is settled before training.
         compile: Whether `torch.compile` writes the network's kernels; the last bits differ then.
+        freeze: How many of the first epochs the trunk keeps its weights, or `all`.
+        head_rate: Learning rate of the heads, as a multiple.
+        new_head: Whether a last layer that came with the first weights starts afresh, even where
+            it tells as many classes apart as there are.
         seed: Every random draw is a function of it, the epoch and the step.
         recipe: The recipe that what was not chosen by hand comes from; a name on the record.
 
@@ -94,14 +136,32 @@ class Settings:
     outlier_sampling: str = "random"
     outlier_source: str = FOLDER
     shuffled_share: float = 0.15
+    optimizer: str = SGD
     learning_rate: float = 0.1
     final_learning_rate: float = 1e-6
+    warmup: float = 0.0
+    schedule: str = COSINE
     momentum: float = 0.9
     weight_decay: float = 5e-4
+    clip_norm: float = 0.0
+    average: str = "none"
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+    balance: str = "none"
+    keep: str = "last"
+    patience: int = 0
     precision: str = "fp32"
     compile: bool = False
+    freeze: str = "0"
+    head_rate: float = 1.0
+    new_head: bool = False
     seed: int = 0
     recipe: str = ""
+
+    @property
+    def frozen_epochs(self) -> int:
+        """How many of the first epochs the trunk keeps its weights."""
+        return self.epochs if self.freeze == ALL else int(self.freeze)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values by field; models and objectives as their name and parameters."""
@@ -141,7 +201,14 @@ class Settings:
         for name in ("epochs", "batch_size", "outlier_batch_size", "heads"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}, expected 1 or more")
-        for name, limit in (("seed", 2**32), *((rate, math.inf) for rate in _RATES)):
+        limits = {
+            "seed": 2**32,
+            "warmup": self.epochs,
+            "label_smoothing": 1,
+            "patience": math.inf,
+            **dict.fromkeys(_RATES, math.inf),
+        }
+        for name, limit in limits.items():
             if not 0 <= getattr(self, name) < limit:
                 raise InputError(f"{name} is {getattr(self, name)}, expected 0 <= {name} < {limit}")
         if self.heads > 2 or self.momentum >= 1:
@@ -153,6 +220,16 @@ class Settings:
                 f"shuffled_share is {self.shuffled_share}, expected more than 0 and at most 1"
             )
         self._check_words()
+        self._check_transfer()
+
+    def _check_transfer(self) -> None:
+        if not (self.freeze == ALL or (self.freeze.isdecimal() and self.freeze.isascii())):
+            raise InputError(
+                f"freeze is {self.freeze!r}, expected a number of epochs or {ALL}",
+                hint=f"--freeze {ALL} trains heads alone, --freeze 1 the trunk after one epoch",
+            )
+        if not 0 < self.head_rate < math.inf:
+            raise InputError(f"head_rate is {self.head_rate}, expected more than 0")
 
     def _check_words(self) -> None:
         for name, choices in _CHOICES.items():

@@ -73,7 +73,7 @@ def diverse_rows(features: Tensor, energies: Tensor, count: int) -> Tensor:
 @torch.no_grad()
 def _looked_at(session: Session, images: Tensor) -> Outputs:
     """What the network makes of images, in evaluation mode: it leaves no trace in the network."""
-    with session.evaluating() as classifier, session.fabric.autocast():
+    with session.evaluating(averaged=False) as classifier, session.fabric.autocast():
         outputs: Outputs = classifier(images)
     return outputs
 

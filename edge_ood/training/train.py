@@ -5,7 +5,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,24 +15,32 @@ import safetensors.torch
 import torch
 from lightning_fabric import Fabric
 
-from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.errors import InputError
 from edge_ood.files.output import atomic_output
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.objectives import OBJECTIVES, Measured, Objective
+from edge_ood.training.averaging import update_average
 from edge_ood.training.batches import step_seed
 from edge_ood.training.cache import Cache
 from edge_ood.training.checkpoint import State, load_checkpoint, new_state, save_checkpoint
 from edge_ood.training.configuration import complete, configure
-from edge_ood.training.devices import start_fabric
+from edge_ood.training.devices import settle_precision, start_fabric
 from edge_ood.training.energies import Energies, write_energies
-from edge_ood.training.evaluation import evaluate, mean_output, measure_energies
+from edge_ood.training.evaluation import (
+    check_kept_head,
+    evaluate,
+    mean_output,
+    measure_energies,
+)
+from edge_ood.training.freezing import set_trunk
+from edge_ood.training.keeping import has_ended, kept_epoch
+from edge_ood.training.notes import starting_notes
+from edge_ood.training.optimisation import clip_gradients, learning_rate, set_rate
 from edge_ood.training.progress import SILENT, Meter, Progress, TrainReport, conclude
 from edge_ood.training.resume import (
     check_same_images,
     check_same_options,
     clear_run,
-    environment_notes,
     find_run,
     locked_run,
     prepare_directory,
@@ -46,12 +54,13 @@ from edge_ood.training.run_directory import (
     write_run,
 )
 from edge_ood.training.session import Session, start_session
-from edge_ood.training.settings import Settings
+from edge_ood.training.settings import BEST, Settings
 from edge_ood.training.step_outliers import batch_at
 from edge_ood.training.store import Reading, stored
+from edge_ood.training.targets import with_targets
 from edge_ood.training.training_set import Folders, read_training_set, with_splits
 
-__all__ = ["Launch", "learning_rate", "train", "train_steps"]
+__all__ = ["Launch", "train", "train_steps"]
 
 
 @dataclass(frozen=True)
@@ -88,10 +97,10 @@ def train(
 
     Args:
         folders: Training images, and optionally outliers, calibration and validation images and
-            a finished run to start from.
+            a finished run or somebody's weights to start from.
         settings: Model, objective and recipe.
         preprocess: Image size and resize policy; mean and std are measured on the training images,
-            or those of the run to start from.
+            or those of the weights to start from, which decide all of it where they are no run's.
         output: The run directory.
         launch: Device, and what to do with an existing run.
         progress: Callbacks.
@@ -103,10 +112,13 @@ def train(
         ArtifactError: If the run to be resumed or to start from is damaged or missing.
     """
     folders, layout = with_splits(folders)
+    settings, precision_note = settle_precision(settings, launch.device)
     config, first = configure(settings, preprocess, folders)
     fabric = start_fabric(launch.device, config.settings)
     progress = progress if fabric.is_global_zero else SILENT
-    prepare_directory(output, resume=launch.resume, force=launch.force, start=folders.start)
+    prepare_directory(
+        output, resume=launch.resume, force=launch.force, start=folders.run_to_start_from
+    )
     for note in layout:
         progress.on_note(note)
     with locked_run(output) if fabric.is_global_zero else nullcontext():
@@ -124,13 +136,16 @@ def train(
             reading=Reading(launch.cache, launch.skip_broken, progress.on_image, progress.on_note),
         )
         run = Run(output, complete(config, images, first, fabric), images.splits, images.broken)
+        first = first.for_classes(len(run.config.classes), new_head=settings.new_head)
         if earlier is not None:
             check_same_images(earlier, run)
         progress.on_start(run)
-        for note in (*images.notes, *_notes(run, earlier)):
+        for note in (*images.notes, *first.notes, *precision_note, *starting_notes(run, earlier)):
             progress.on_note(note)
 
         session = start_session(fabric, run.config, images, first)
+        if first.is_somebody_elses and first.heads:
+            check_kept_head(session)
 
         measured = _measured(session, progress) if earlier is None else earlier.config.measured
         run = replace(run, config=replace(run.config, measured=measured))
@@ -139,6 +154,8 @@ def train(
         _replace_or_keep_run(run, fabric, earlier)
         state = _starting_state(session, output, earlier)
         train_steps(session, state, output, launch=launch, progress=progress)
+        if state.kept:
+            session.judged.load_state_dict(state.kept)
 
         energies = Energies(state.energies, measure_energies(session))
         if fabric.is_global_zero:
@@ -147,54 +164,56 @@ def train(
         return conclude(run, tuple(state.epochs))
 
 
-def learning_rate(step: int, *, peak: float, final: float, total_steps: int) -> float:
-    """Cosine from `peak` at step 0 towards `final` at `total_steps`."""
-    return final + (peak - final) * 0.5 * (1 + math.cos(math.pi * step / total_steps))
-
-
 def train_steps(
     session: Session, state: State, output: Path, *, launch: Launch, progress: Progress
 ) -> None:
-    """All steps from `state.step` on, with any objective."""
+    """All steps from `state.step` on, with any objective; an epoch may be the last before its time.
+
+    The weights are then those after the last step, with `state.kept` to be put in their place.
+    """
     batches, settings = session.batches, session.batches.settings
     objective: Objective = OBJECTIVES.get(settings.objective.name)
     total_steps = settings.epochs * batches.steps_per_epoch
-    rate = partial(
-        learning_rate,
-        peak=settings.learning_rate,
-        final=settings.final_learning_rate,
-        total_steps=total_steps,
-    )
     meter = Meter(batches.size, batches.steps_per_epoch, total_steps, state.step)
     saved_s = time.monotonic()
     session.classifier.train()
-    for step in range(state.step, total_steps):
-        started_s = time.monotonic()
+    while state.step < total_steps and not has_ended(settings, state.epochs):
+        started_s, step = time.monotonic(), state.step
         torch.manual_seed(step_seed(settings.seed, step, batches.share.rank))
-        for group in session.optimizer.param_groups:
-            group["lr"] = rate(step)
+        rate = learning_rate(step, settings, steps_per_epoch=batches.steps_per_epoch)
+        set_rate(session.optimizer, rate)
+        set_trunk(session.classifier, settings, step // batches.steps_per_epoch)
 
-        for loss in objective.losses(session.model, batch_at(session, step), **session.parameters):
+        batch = with_targets(session, batch_at(session, step), step)
+        for loss in objective.losses(session.model, batch, **session.parameters):
             session.fabric.backward(loss)
+            clip_gradients(session.classifier, settings)
             session.optimizer.step()
             session.optimizer.zero_grad()
             state.loss_sum += loss.detach()
             state.losses += 1
 
+        if session.averaged is not None:
+            update_average(session.averaged, session.classifier)
         state.step = step + 1
         epoch_ends = state.step % batches.steps_per_epoch == 0
         if epoch_ends or meter.is_due():
             progress.on_step(meter.report(state.step, loss.item()))  # waits for the device
         state.seconds += time.monotonic() - started_s
         if epoch_ends:
-            progress.on_epoch(_close_epoch(session, state, rate(step)))
+            progress.on_epoch(_close_epoch(session, state, rate))
         if epoch_ends or time.monotonic() - saved_s > launch.checkpoint_s:
             _save(output, session, state)
             saved_s = time.monotonic()
+    if state.step < total_steps:
+        progress.on_note(
+            f"no higher validation accuracy for {settings.patience} epochs: training ends after"
+            f" epoch {len(state.epochs)} of {settings.epochs}"
+        )
 
 
 def _close_epoch(session: Session, state: State, rate: float) -> EpochReport:
-    """Validate, and start the sums of the next epoch."""
+    """Validate, keep the weights if they are the best, and start the sums of the next epoch."""
     epoch = len(state.epochs) + 1
     mean_loss = session.fabric.all_reduce(state.loss_sum / state.losses)
     assert isinstance(mean_loss, torch.Tensor)
@@ -217,6 +236,9 @@ def _close_epoch(session: Session, state: State, rate: float) -> EpochReport:
         second_head_accuracy=second_head,
     )
     state.epochs.append(report)
+    settings = session.batches.settings
+    if settings.keep == BEST and kept_epoch(settings, state.epochs) == epoch:
+        state.kept = {name: each.clone() for name, each in session.judged.state_dict().items()}
     state.loss_sum = torch.zeros_like(state.loss_sum)
     state.losses, state.seconds = 0, 0.0
     return report
@@ -228,18 +250,6 @@ def _run_to_resume(output: Path, config: RunConfig) -> Run | None:
     if earlier is not None:
         check_same_options(earlier, config)
     return earlier
-
-
-def _notes(run: Run, earlier: Run | None) -> Iterator[str]:
-    """What the user should know of a run before its first step."""
-    if earlier is not None:
-        yield from environment_notes(earlier, run)
-    images, default = len(run.splits["calibration"]), Guarantee()
-    if images < default.minimum_images:
-        yield (
-            f"{images} calibration images: a {default.alpha:.0%} false-alarm rate needs"
-            f" {default.minimum_images}, so export will ask for more or for a larger --alpha"
-        )
 
 
 def _measured(session: Session, progress: Progress) -> Mapping[str, float]:

@@ -26,7 +26,7 @@ def virtual_outliers(session: Session, batch: Batch) -> Tensor:
     Which pixels change places with which is drawn from torch's generator, as dropout is.
     """
     images = batch.images.detach().clone().requires_grad_()
-    with session.evaluating() as classifier:
+    with session.evaluating(averaged=False) as classifier:
         with session.fabric.autocast():
             logits = classifier(images).logits
         chosen = logits.gather(1, batch.labels.unsqueeze(1)).sum()

@@ -35,7 +35,7 @@ class NetworkSource:
 
     Attributes:
         model: A name that `edge_ood.models` knows, or `package.module:function`.
-        weights: Its trained weights.
+        weights: Its trained weights; None for those that its publisher has trained.
         size_px: Side of its input; None for what published weights of that name were trained with,
             as for `mean` and `std`.
         mean: Per RGB channel, in units of [0, 1] pixel values.
@@ -48,7 +48,7 @@ class NetworkSource:
     """
 
     model: Spec
-    weights: Path
+    weights: Path | None
     size_px: int | None = None
     mean: RGB | None = None
     std: RGB | None = None
@@ -68,7 +68,7 @@ def settled_preprocess(
     published, publisher = None, ""
     if whole is not None and whole.preprocess is not None:
         published = whole.preprocess(model.name, **model.parameters)
-        publisher = f"torchvision's published {model.name!r}"
+        publisher = f"{whole.publisher}'s published {model.name!r}"
     elif network is not None:
         published = pretrained_preprocess(network)
         publisher = f"the pretrained_cfg of {model.name!r}"

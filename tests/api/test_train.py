@@ -1,12 +1,14 @@
 """`edge_ood.train` does what `edge-ood train` does, with plain options."""
 
+import contextlib
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import edge_ood
-from edge_ood.errors import InputError
+from edge_ood.errors import ChanceLevelError, InputError
 from edge_ood.training.progress import Progress
 from edge_ood.training.run_directory import Run, read_run
 
@@ -55,6 +57,45 @@ def test_what_is_going_to_be_trained_is_said_first(tiny_images: Path, tmp_path: 
 
     trained = len(report.run.splits["training"])
     assert [f"1 epoch of {trained} images", "epoch"] == heard
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, ("sgd", 0.1, 5e-4)),
+        ({"optimizer": "adamw"}, ("adamw", 0.001, 0.01)),
+        ({"optimizer": "adamw", "lr": 0.02, "weight_decay": 0.3}, ("adamw", 0.02, 0.3)),
+        ({"optimizer": "adamw", "recipe": "baseline-cifar10"}, ("adamw", 0.001, 0.01)),
+        ({"recipe": "baseline-cifar10"}, ("sgd", 0.1, 5e-4)),
+    ],
+)
+def test_an_optimiser_brings_its_rates(
+    tiny_images: Path, tmp_path: Path, options: dict[str, Any], expected: tuple[str, float, float]
+) -> None:
+    """Those of torch for AdamW, in place of a recipe's, which were found for another."""
+    with contextlib.suppress(ChanceLevelError):
+        edge_ood.train(tiny_images / "train", tmp_path / "run", device="cpu", **{**TINY, **options})
+
+    found = read_run(tmp_path / "run").config.settings
+    assert expected == (found.optimizer, found.learning_rate, found.weight_decay)
+
+
+def test_fine_tuning_with_adamw_is_gentler(tiny_images: Path, tmp_path: Path) -> None:
+    """By a factor of ten, as without: 0.001 for 0.1 is one of a hundred."""
+    for name, start in (("first", None), ("second", tmp_path / "first")):
+        edge_ood.train(
+            tiny_images / "train",
+            tmp_path / name,
+            start=start,
+            optimizer="adamw",
+            device="cpu",
+            **{**TINY, "epochs": 3},
+        )
+
+    rates = [
+        read_run(tmp_path / name).config.settings.learning_rate for name in ("first", "second")
+    ]
+    assert [1e-3, 1e-4] == pytest.approx(rates)
 
 
 def test_a_recipe_needs_its_run(tiny_images: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 import torch
@@ -125,6 +126,32 @@ def test_low_precision_gives_nearly_the_same_losses(name: str, heads: int) -> No
     found = [loss.item() for loss in losses_of(objective, rounded, batch)]
 
     assert exact == pytest.approx(found, rel=BFLOAT16)
+
+
+def losses_with(
+    name: str, heads: int, labels: torch.Tensor, targets: torch.Tensor | None
+) -> list[float]:
+    """What an untrained network costs for these labels or targets."""
+    classifier, batch = tiny_problem(OBJECTIVES.get(name), heads)
+    batch = replace(batch, labels=labels, targets=targets)
+    return [loss.item() for loss in losses_of(OBJECTIVES.get(name), classifier, batch)]
+
+
+@objectives_by_heads
+def test_targets_count_in_place_of_labels(name: str, heads: int) -> None:
+    """A one for another class costs what that label does, and mixed targets a mixture of both."""
+    labels = torch.arange(12) % CLASSES
+    others = (labels + 1) % CLASSES
+    own, other = (torch.eye(CLASSES)[rows] for rows in (labels, others))
+
+    first, second = (losses_with(name, heads, rows, None) for rows in (labels, others))
+    found = losses_with(name, heads, labels, other)
+    mixed = losses_with(name, heads, labels, 0.3 * own + 0.7 * other)
+
+    assert second == pytest.approx(found, rel=1e-5)
+    expected = [0.3 * a + 0.7 * b for a, b in zip(first, second, strict=True)]
+    assert expected == pytest.approx(mixed, rel=1e-5)
+    assert first != pytest.approx(second, rel=1e-3)
 
 
 @objectives_by_heads

@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from edge_ood.errors import InputError
-from edge_ood.recipes import RECIPES, Cited, Recipe, choose_settings
+from edge_ood.recipes import RECIPES, Cited, Recipe, choose_settings, chosen_optimizer
 from edge_ood.registry import Spec
 from edge_ood.training.settings import Settings
 
@@ -54,6 +55,34 @@ def test_a_given_model_replaces_the_recipe_s_with_its_parameters() -> None:
     given = {"model": Spec("resnet18")}
 
     assert Spec("resnet18") == choose_settings(DEFAULTS, RECIPE, given).model
+
+
+def test_another_optimiser_does_without_the_recipe_s_rates() -> None:
+    """They were found for the recipe's own, which named again keeps them."""
+    recipe = replace(RECIPE, options={**RECIPE.options, "learning_rate": Cited(0.3, "0.3")})
+    defaults = {**DEFAULTS, "learning_rate": 0.001, "momentum": 0.7}
+
+    other = choose_settings(defaults, recipe, {"optimizer": "adamw"})
+    same = choose_settings(defaults, recipe, {"optimizer": "sgd"})
+
+    assert (7, 0.001, 0.7) == (other.epochs, other.learning_rate, other.momentum)
+    assert (7, 0.3, 0.0) == (same.epochs, same.learning_rate, same.momentum)
+
+
+def test_a_recipe_may_name_its_optimiser() -> None:
+    """Its rates then stay, unless the default is asked for by name."""
+    options = {"optimizer": Cited("adamw", "AdamW"), "learning_rate": Cited(0.002, "0.002")}
+    recipe = replace(RECIPE, options=options)
+
+    found = choose_settings(DEFAULTS, recipe, {})
+    other = choose_settings(DEFAULTS, recipe, {"optimizer": "sgd"})
+
+    assert ("adamw", "adamw", 0.002) == (
+        chosen_optimizer(recipe),
+        found.optimizer,
+        found.learning_rate,
+    )
+    assert ("sgd", 0.1) == (other.optimizer, other.learning_rate)
 
 
 def test_a_given_value_is_checked() -> None:

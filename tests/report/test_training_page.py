@@ -57,6 +57,7 @@ def files_of(run: Path) -> dict[str, Any]:
         },
         "totals": {
             "epochs": len(epochs),
+            "kept_epoch": len(epochs),
             "classes": len(config["classes"]),
             "broken": len(splits["broken"]),
             "seconds": seconds,
@@ -202,6 +203,52 @@ def test_a_run_that_learned_nothing_is_called_so(
     assert (None, True) == (better, bool(worse))
 
 
+@pytest.mark.parametrize(
+    ("options", "best", "said"),
+    [
+        ({}, False, "those after epoch 3, the last."),
+        ({"keep": "best"}, True, "those after epoch {}, the best by validation accuracy; of eq"),
+        ({"keep": "best", "validation": 0}, False, "those after epoch 3, the last."),
+        ({"average": "ema"}, False, "the last. They are averages over the steps, and so are"),
+    ],
+)
+def test_what_was_kept_is_shown(
+    make_run: Callable[..., Path],
+    check_page: Callable[[str], None],
+    options: dict[str, Any],
+    best: bool,
+    said: str,
+) -> None:
+    """Its epoch and accuracy, a line in both figures, and its row of the table."""
+    run = make_run(**options)
+    accuracies = [epoch.validation_accuracy for epoch in read_metrics(run)]
+    kept = max(range(3), key=lambda i: (accuracies[i], i)) + 1 if best else 3
+
+    page = page_of(run)
+
+    text = " ".join(re.sub("<[^>]*>", "", page).split())
+    rows = re.findall(r'<tr class="marked">\s*<th scope="row">(.*?)</th>', page, re.DOTALL)
+    check_page(page)
+    assert said.format(kept) in text
+    assert best == (f"epoch {kept} was the best, and was kept" in text)
+    assert best == (str(kept) in [re.sub("<.*?>", "", row).strip() for row in rows])
+    if options.get("validation", 1) != 0:
+        assert f"and classifies {100 * accuracies[kept - 1]:.2f}% of" in text
+    assert (2 if best else 0) == len(re.findall(">kept<", page))
+
+
+def test_a_run_that_ended_early_says_why(make_run: Callable[..., Path]) -> None:
+    """Rows for fewer epochs than were asked for, and the patience."""
+    run = make_run(patience=2)
+    config = json.loads((run / "config.json").read_text("utf-8"))
+    config["settings"]["epochs"] = 17
+    (run / "config.json").write_text(json.dumps(config), "utf-8")
+
+    text = " ".join(re.sub("<[^>]*>", "", page_of(run)).split())
+
+    assert "Training ended before its 17 epochs, as 2 of them in a row had no higher" in text
+
+
 def test_a_run_that_is_not_finished_is_called_so(made_run: Path, tmp_path: Path) -> None:
     """Weights are missing, so it cannot be exported."""
     run = Path(shutil.copytree(made_run, tmp_path / "run"))
@@ -253,7 +300,7 @@ def test_curves_are_the_rows(made_run: Path) -> None:
     epochs = read_metrics(made_run)
     one_head = [replace(epoch, second_head_accuracy=math.nan) for epoch in epochs]
 
-    (loss,) = loss_figure(epochs).axes[0].lines
+    (loss,) = loss_figure(epochs, kept=2).axes[0].lines
     three = accuracy_figure(epochs).axes[0].lines
     one = accuracy_figure(one_head).axes[0].lines
 
@@ -262,6 +309,9 @@ def test_curves_are_the_rows(made_run: Path) -> None:
     seconds = [100 * e.second_head_accuracy for e in epochs]
     assert seconds == pytest.approx(list(three[2].get_ydata()))
     assert 1 == len(one)
+    (mark,) = loss_figure(epochs, kept=2).axes[0].collections
+    assert [2, 2] == [x for x, _ in mark.get_segments()[0]]
+    assert not loss_figure(epochs).axes[0].collections
 
 
 def test_equal_energies_have_a_figure(made_run: Path) -> None:

@@ -13,11 +13,15 @@ import torch
 
 from edge_ood.errors import ArtifactError, EdgeOodError
 from edge_ood.models import build_classifier
+from edge_ood.registry import Spec
 from edge_ood.report.training_page import training_document
+from edge_ood.training.averaging import averaged_copy, update_average
 from edge_ood.training.checkpoint import load_checkpoint, new_state, save_checkpoint
 from edge_ood.training.energies import Energies, read_energies
-from edge_ood.training.run_directory import read_metrics, read_run
+from edge_ood.training.optimisation import make_optimizer
+from edge_ood.training.run_directory import EpochReport, read_metrics, read_run
 from edge_ood.training.run_weights import load_model
+from edge_ood.training.settings import BEST, EMA, Settings
 
 DEEP = "[" * 100_000 + "]" * 100_000
 VALUES = (
@@ -244,25 +248,37 @@ def test_damaged_weights_are_refused(content: bytes, run: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def session() -> Any:
+def session(**options: Any) -> Any:
     """As much of one as a checkpoint knows: two epochs of four steps."""
     torch.manual_seed(0)
     classifier = build_classifier("wrn-10-1", 2)
-    optimizer = torch.optim.SGD(classifier.parameters(), lr=0.1, momentum=0.9, nesterov=True)
+    settings = Settings(Spec("wrn-10-1"), Spec("cross-entropy"), epochs=2, **options)
+    optimizer = make_optimizer(classifier, settings, torch.device("cpu"))
     sum(weights.sum() for weights in classifier.parameters()).backward()  # type: ignore[union-attr]
     optimizer.step()
-    batches = SimpleNamespace(steps_per_epoch=4, settings=SimpleNamespace(epochs=2))
-    fabric = SimpleNamespace(device=torch.device("cpu"))
+    averaged = averaged_copy(classifier) if settings.average == EMA else None
     return SimpleNamespace(
-        classifier=classifier, optimizer=optimizer, batches=batches, fabric=fabric
+        classifier=classifier,
+        judged=classifier,
+        averaged=averaged,
+        optimizer=optimizer,
+        batches=SimpleNamespace(steps_per_epoch=4, settings=settings),
+        fabric=SimpleNamespace(device=torch.device("cpu")),
     )
 
 
-def saved(path: Path, edit: Callable[[dict[str, Any]], object]) -> Path:
-    """A checkpoint of step 3 that somebody changed."""
-    made = session()
+def saved(
+    path: Path, edit: Callable[[dict[str, Any]], object], *, step: int = 3, **options: Any
+) -> Path:
+    """A checkpoint that somebody changed."""
+    made = session(**options)
     state = new_state(made)
-    state.step = state.losses = 3
+    state.step, state.losses = step, step % 4
+    state.epochs = [EpochReport(1, 0.1, 1.0, 0.5, 1.0, 1.0)] * (step // 4)
+    if options.get("keep") == BEST and state.epochs:
+        state.kept = made.classifier.state_dict()
+    for _ in range(step if made.averaged is not None else 0):
+        update_average(made.averaged, made.classifier)
     save_checkpoint(path, made, state)
     content = torch.load(path, weights_only=True)
     edit(content)
@@ -337,6 +353,67 @@ def test_a_checkpoint_that_does_not_fit_is_refused(
 
     with pytest.raises(ArtifactError, match=r"last.ckpt' is damaged: .") as caught:
         load_checkpoint(path, session())
+
+    assert "\n" not in str(caught.value)
+
+
+MODERN = {"optimizer": "adamw", "average": "ema", "keep": "best"}
+
+
+@pytest.mark.parametrize("step", [0, 3, 4, 6])
+def test_a_checkpoint_of_all_that_can_be_kept_is_read(step: int, tmp_path: Path) -> None:
+    """Before and after the first epoch."""
+    path = saved(tmp_path / "last.ckpt", lambda content: None, step=step, **MODERN)
+
+    state = load_checkpoint(path, session(**MODERN))
+
+    assert (step, step >= 4) == (state.step, bool(state.kept))
+
+
+def first_weight(content: dict[str, Any]) -> torch.Tensor:
+    found: torch.Tensor = next(iter(content["classifier"].values()))
+    return found
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda c: c["optimizer"].update(state={0: {}}),
+        lambda c: c["optimizer"].update(state={0: {"momentum_buffer": first_weight(c)}}),
+        lambda c: c["optimizer"]["state"][0].pop("exp_avg_sq"),
+        lambda c: c["optimizer"]["state"][0].update(exp_avg=torch.zeros(2)),
+        lambda c: c["optimizer"]["state"][0].update(exp_avg=None),
+        lambda c: c["optimizer"]["state"][0].update(exp_avg_sq=first_weight(c).double()),
+        lambda c: c["optimizer"]["state"][0].update(step=3),
+        lambda c: c["optimizer"]["state"][0].update(step="3"),
+        lambda c: c["optimizer"]["state"][0].update(step=torch.tensor(-1.0)),
+        lambda c: c["optimizer"]["state"][0].update(step=torch.tensor(math.nan)),
+        lambda c: c["optimizer"]["state"][0].update(step=torch.tensor([1.0, 2.0])),
+        lambda c: c["optimizer"]["param_groups"][0].update(factor=2.0),
+        lambda c: c["optimizer"]["param_groups"][0].update(betas=(0.9, 2.0)),
+        lambda c: c.pop("averaged"),
+        lambda c: c.update(averaged=None),
+        lambda c: c.update(averaged={}),
+        lambda c: c["averaged"].popitem(),
+        lambda c: c["averaged"].update(n_averaged=torch.tensor(5)),
+        lambda c: c["averaged"].update(n_averaged=6),
+        lambda c: c["averaged"].update({next(reversed(c["averaged"])): torch.zeros(5)}),
+        lambda c: c.pop("kept"),
+        lambda c: c.update(kept=None),
+        lambda c: c.update(kept=[]),
+        lambda c: c["kept"].popitem(),
+        lambda c: c["kept"].update({next(reversed(c["kept"])): torch.zeros(5)}),
+        lambda c: c["kept"].update({next(reversed(c["kept"])): "x"}),
+    ],
+)
+def test_damage_to_what_is_kept_is_refused(
+    edit: Callable[[dict[str, Any]], object], tmp_path: Path
+) -> None:
+    """Of AdamW, averages and the best weights so far, in one line."""
+    path = saved(tmp_path / "last.ckpt", edit, step=6, **MODERN)
+
+    with pytest.raises(ArtifactError, match=r"last.ckpt' is damaged: .") as caught:
+        load_checkpoint(path, session(**MODERN))
 
     assert "\n" not in str(caught.value)
 

@@ -31,15 +31,20 @@ GRADIENTS = """
     from edge_ood.training.run_directory import RunConfig
     from edge_ood.training.settings import Settings
     from edge_ood.training.session import start_session
+    from edge_ood.training.targets import with_targets
     from edge_ood.training.training_set import Folders, read_training_set
 
     images, output = Path(sys.argv[1]), Path(sys.argv[2])
     parts = ("train", "outliers", "calibration", "validation")
     folders = Folders(*(images / part for part in parts))
-    for spec in sys.argv[3:]:
+    targets = {"mixup": 0.5, "label_smoothing": 0.1, "balance": "loss"}
+    ways = [({}, "", spec) for spec in sys.argv[3:]] + [(targets, "mixed-", "logit-norm")]
+    for options, way, spec in ways:
         objective = bind_objective(spec)
         model = Spec("wrn-10-1", {"dropout": 0.0})
-        settings = Settings(model, objective, heads=2, batch_size=14, outlier_batch_size=8)
+        settings = Settings(
+            model, objective, heads=2, batch_size=14, outlier_batch_size=8, **options
+        )
         fabric = start_fabric("cpu", settings)
         training_set = read_training_set(folders, Preprocess(8), 0, output)
         config = RunConfig(settings, training_set.splits["training"].classes, Preprocess(8))
@@ -47,16 +52,15 @@ GRADIENTS = """
         session.classifier.eval()
         losses = OBJECTIVES.get(objective.name).losses
         gradients = {}
-        for index, loss in enumerate(
-            losses(session.model, session.batches.at(3), **objective.parameters)
-        ):
+        batch = with_targets(session, session.batches.at(3), 3)
+        for index, loss in enumerate(losses(session.model, batch, **objective.parameters)):
             fabric.backward(loss)
             for name, parameter in session.classifier.named_parameters():
                 if parameter.grad is not None:
                     gradients[f"{index}.{name}"] = parameter.grad.contiguous()
             session.optimizer.zero_grad()
         if fabric.is_global_zero:
-            name = f"{objective.name}-{fabric.world_size}.safetensors"
+            name = f"{way}{objective.name}-{fabric.world_size}.safetensors"
             (output / name).write_bytes(safetensors.torch.save(gradients))
     end_processes()
 """
@@ -118,11 +122,14 @@ def gradients(tiny_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return output
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", [*OBJECTIVES, "mixed-logit-norm"])
 def test_two_processes_have_the_gradients_of_the_joined_batch(
     gradients: Path, objective: str
 ) -> None:
-    """Every mean is over the whole batch of its own kind, not over what one process holds."""
+    """Every mean is over the whole batch of its own kind, not over what one process holds.
+
+    An image is mixed with the one before it in the whole batch, which may be another process' own.
+    """
     name = objective.partition(":")[0]
     one, two = (
         safetensors.torch.load_file(gradients / f"{name}-{processes}.safetensors")

@@ -19,7 +19,7 @@ from edge_ood.registry import Spec
 from edge_ood.training.progress import Progress, StepReport, TrainReport
 from edge_ood.training.run_directory import read_metrics, read_run
 from edge_ood.training.settings import Settings
-from edge_ood.training.train import Launch, learning_rate, train
+from edge_ood.training.train import Launch, train
 from edge_ood.training.training_set import Folders
 
 SIDE = 8
@@ -126,16 +126,6 @@ def test_calibration_images_are_read_once_for_their_hash(
     calibration = report.run.splits["calibration"]
     assert sorted(calibration.paths) == sorted(p for p in opened if p in calibration.paths)
     assert not set(calibration.hashes) & set(decoded)
-
-
-@pytest.mark.parametrize(
-    ("step", "expected"), [(0, 0.1), (50, 0.05 + 5e-7), (100, 1e-6), (25, 0.0853553)]
-)
-def test_the_learning_rate_is_a_cosine(step: int, expected: float) -> None:
-    """It starts at the peak, is halfway at half time and ends at the final rate."""
-    rate = learning_rate(step, peak=0.1, final=1e-6, total_steps=100)
-
-    assert expected == pytest.approx(rate, rel=1e-5)
 
 
 def test_metrics_hold_the_learning_rate_of_each_last_step(finished: Path) -> None:

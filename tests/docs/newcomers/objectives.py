@@ -11,7 +11,7 @@ from edge_ood.objectives import (
     Model,
     Needs,
     Objective,
-    cross_entropy_by_head,
+    classification_loss,
     logits_by_head,
 )
 from edge_ood.registry import NonNegative
@@ -41,7 +41,7 @@ def a_newcomer(
     joined = logits_by_head(model(torch.cat([batch.images, batch.outliers])))
     logits, others = joined[: len(batch.images)], joined[len(batch.images) :]
     centre = others.mean(-1, keepdim=True) if around == "mean" else 0
-    yield cross_entropy_by_head(logits, batch.labels) + weight * (others - centre).square().mean()
+    yield classification_loss(logits, batch) + weight * (others - centre).square().mean()
 
 
 OBJECTIVE = Objective(
