@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_ood.api.plain import PathLike, Words, path_or_none, rgb, spec
 from edge_ood.api.train_settings import augmentations, check_start, outlier_source, settled
-from edge_ood.errors import ChanceLevelError, MissingDependencyError
+from edge_ood.errors import ChanceLevelError, InputError, MissingDependencyError
 from edge_ood.registry import Spec
 from edge_ood.report.leave import leave_training_page
 from edge_ood.training.cache import Cache, default_cache
@@ -243,6 +243,8 @@ def train(
 def _cache(given: PathLike | None) -> Cache | None:
     if given is None:
         return default_cache()
+    if not str(given):
+        raise InputError("the cache is '', expected a folder or none", hint="--cache DIR, or none")
     return None if str(given) == _NO_CACHE else Cache(Path(given))
 
 
