@@ -10,7 +10,7 @@ RECIPE = Recipe(
         "Müller and Hutter 2021, arXiv:2103.10158, for TrivialAugment"
     ),
     options={
-        "model": Cited("mobilenet_v3_small", "mobilenet_v3_small, chosen here: small enough for a device"),
+        "model": Cited("mobilenet_v3_small", "chosen here, mobilenet_v3_small"),
         "objective": Cited("cross-entropy", "softmax cross-entropy"),
         "augmentation": Cited(
             ("flip", "resized-crop", "trivial"),

@@ -32,7 +32,7 @@ SOUND = [case for case in CASES if not case.fault]
 LEAST_CASES = 40
 OF_SPREAD, OF_SPREAD_ROUNDED = 0.02, 0.2
 """How far logits may be from the library's, of their spread: a level of a pixel, not a channel; of
-those that round inside, as far as sound runs of onnxruntime are apart: 0.12, a vision transformer's."""
+those that round inside, what sound runs of onnxruntime differ by, 0.12 of a transformer."""
 
 
 @dataclass(frozen=True)
