@@ -43,6 +43,7 @@ TORCH_PARTS = (
     "training.devices",
     "training.evaluation",
     "training.first_weights",
+    "training.left_on_disk",
     "training.optimisation",
     "training.rows",
     "training.step_outliers",

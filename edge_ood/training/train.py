@@ -11,21 +11,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import safetensors.torch
 import torch
-from lightning_fabric import Fabric
 
 from edge_ood.errors import InputError
-from edge_ood.files.output import atomic_output
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.objectives import OBJECTIVES, Measured, Objective
 from edge_ood.training.averaging import update_average
 from edge_ood.training.batches import step_seed
 from edge_ood.training.cache import Cache
-from edge_ood.training.checkpoint import State, load_checkpoint, new_state, save_checkpoint
+from edge_ood.training.checkpoint import State, load_checkpoint, new_state
 from edge_ood.training.configuration import complete, configure
 from edge_ood.training.devices import settle_precision, start_fabric
-from edge_ood.training.energies import Energies, write_energies
+from edge_ood.training.energies import Energies
 from edge_ood.training.evaluation import (
     check_kept_head,
     evaluate,
@@ -34,13 +31,14 @@ from edge_ood.training.evaluation import (
 )
 from edge_ood.training.freezing import set_trunk
 from edge_ood.training.keeping import has_ended, kept_epoch
+from edge_ood.training.left_on_disk import replace_or_keep_run, save_state, write_finished
 from edge_ood.training.notes import starting_notes
 from edge_ood.training.optimisation import clip_gradients, learning_rate, set_rate
+from edge_ood.training.outlier_look import outliers_note
 from edge_ood.training.progress import SILENT, Meter, Progress, TrainReport, conclude
 from edge_ood.training.resume import (
     check_same_images,
     check_same_options,
-    clear_run,
     find_run,
     locked_run,
     prepare_directory,
@@ -50,8 +48,6 @@ from edge_ood.training.run_directory import (
     Run,
     RunConfig,
     read_metrics,
-    write_metrics,
-    write_run,
 )
 from edge_ood.training.session import Session, start_session
 from edge_ood.training.settings import BEST, Settings
@@ -140,7 +136,8 @@ def train(
         if earlier is not None:
             check_same_images(earlier, run)
         progress.on_start(run)
-        for note in (*images.notes, *first.notes, *precision_note, *starting_notes(run, earlier)):
+        said = (*images.notes, *outliers_note(images), *first.notes, *precision_note)
+        for note in (*said, *starting_notes(run, earlier)):
             progress.on_note(note)
 
         session = start_session(fabric, run.config, images, first)
@@ -151,7 +148,7 @@ def train(
         run = replace(run, config=replace(run.config, measured=measured))
         session = replace(session, parameters=run.config.objective_parameters)
 
-        _replace_or_keep_run(run, fabric, earlier)
+        replace_or_keep_run(run, fabric, earlier)
         state = _starting_state(session, output, earlier)
         train_steps(session, state, output, launch=launch, progress=progress)
         if state.kept:
@@ -159,7 +156,7 @@ def train(
 
         energies = Energies(state.energies, measure_energies(session))
         if fabric.is_global_zero:
-            _write_finished(output, session, state, energies)
+            write_finished(output, session, state, energies)
         fabric.barrier()
         return conclude(run, tuple(state.epochs))
 
@@ -203,7 +200,7 @@ def train_steps(
         if epoch_ends:
             progress.on_epoch(_close_epoch(session, state, rate))
         if epoch_ends or time.monotonic() - saved_s > launch.checkpoint_s:
-            _save(output, session, state)
+            save_state(output, session, state)
             saved_s = time.monotonic()
     if state.step < total_steps:
         progress.on_note(
@@ -263,15 +260,6 @@ def _measured(session: Session, progress: Progress) -> Mapping[str, float]:
     return found.parameters
 
 
-def _replace_or_keep_run(run: Run, fabric: Fabric, earlier: Run | None) -> None:
-    """Delete what is in the output folder and write this run there, unless the earlier goes on."""
-    fabric.barrier()  # every process has looked for an earlier run: one may write now
-    if fabric.is_global_zero:
-        clear_run(run.path, keep_run=earlier is not None)
-        if earlier is None:
-            write_run(run)
-
-
 def _starting_state(session: Session, output: Path, earlier: Run | None) -> State:
     """The state before the first step, or where the earlier run was saved last."""
     if earlier is None:
@@ -282,19 +270,3 @@ def _starting_state(session: Session, output: Path, earlier: Run | None) -> Stat
     if not state.step:
         state.energies = measure_energies(session)
     return state
-
-
-def _save(output: Path, session: Session, state: State) -> None:
-    if session.fabric.is_global_zero:
-        save_checkpoint(output / "last.ckpt", session, state)
-        write_metrics(output, state.epochs)
-
-
-def _write_finished(output: Path, session: Session, state: State, energies: Energies) -> None:
-    """Write the weights; the checkpoint goes last, so that a kill in between loses nothing."""
-    write_metrics(output, state.epochs)
-    write_energies(output, energies)
-    weights = {name: t.cpu().contiguous() for name, t in session.exported().state_dict().items()}
-    with atomic_output(output / "model.safetensors") as temporary:
-        temporary.write_bytes(safetensors.torch.save(weights))
-    (output / "last.ckpt").unlink(missing_ok=True)
