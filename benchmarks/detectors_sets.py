@@ -22,7 +22,8 @@ from edge_ood.registry import Spec
 from edge_ood.scores import LinearLayer, Outputs
 from edge_ood.synthetic import KINDS
 from edge_ood.torch_export.export import export_classifier
-from edge_ood.torch_export.trained_network import NetworkSource, load_network
+from edge_ood.torch_export.trained_network import load_network
+from edge_ood.weights.source import NetworkSource
 
 __all__ = ["NETWORKS", "Answers", "Network", "Said", "opened"]
 

@@ -15,7 +15,7 @@ from edge_ood.cli._training_options import Optimisation, Targets
 from edge_ood.errors import MissingDependencyError
 from edge_ood.recipes import RECIPES
 from edge_ood.registry import Registry
-from edge_ood.training.settings import DEFAULT_MODEL, DEFAULT_OBJECTIVE
+from edge_ood.training.settings import DEFAULT_MODEL, DEFAULT_OBJECTIVE, PUBLISHED
 
 __all__ = ["train"]
 
@@ -32,6 +32,7 @@ def _list_recipes(value: str | None) -> str | None:
     expect_standard_output()
     for recipe in map(RECIPES.get, RECIPES.names()):
         needs = [f"--from RUN of {recipe.starts_from}"] if recipe.starts_from else []
+        needs += ["--weights pretrained or FILE"] if recipe.needs_weights else []
         needs += ["--outliers DIR"] if recipe.needs_outliers else []
         say(f"{recipe.name}: {recipe.summary}")
         say(f"    needs {', '.join(needs) or 'nothing but DATA'}")
@@ -71,13 +72,29 @@ class Network:
         ),
     ] = None
     image_size: Annotated[
-        int | None, typer.Option(min=1, help="Side of the network's input, px; default: 32.")
+        int | None,
+        typer.Option(min=1, help="Side of its input, px; default: as --weights have it, or 32."),
     ] = None
     resize: Annotated[
         str | None, typer.Option(help="center-crop or stretch; default: center-crop.")
     ] = None
     crop: CropOption = None
     interpolation: InterpolationOption = None
+    mean: Annotated[
+        str | None,
+        typer.Option(metavar="R,G,B", help="Of pixels in [0, 1], that --weights expect."),
+    ] = None
+    std: Annotated[
+        str | None,
+        typer.Option(metavar="R,G,B", help="Of pixels in [0, 1], that --weights expect."),
+    ] = None
+    new_head: Annotated[
+        bool,
+        typer.Option(
+            "--new-head",
+            help="Start the last layer of --weights afresh, even where it has as many classes.",
+        ),
+    ] = False
     augmentation: Annotated[
         str | None,
         typer.Option(
@@ -128,7 +145,7 @@ def train(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Such as wrn-40-2, densenet-bc-100-12, resnet18, vit_b_16:image_size=32, or "
+            help="Such as wrn-40-2, densenet-bc-100-12, resnet18, timm/efficientnet_lite0, or "
             "package.module:function, which runs your own code; from the families "
             f"{', '.join(_FAMILIES)}; default: {DEFAULT_MODEL}."
         ),
@@ -140,6 +157,15 @@ def train(
             metavar="RUN",
             help="Fine-tune a finished run: its network, preprocessing, augmentation and splits; "
             "10 epochs and --lr 0.001 unless given.",
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar=f"{PUBLISHED}|FILE",
+            help="Start from a trained network of --model: the weights that torchvision or timm "
+            "publish, or a file of yours (safetensors, or a state dict or checkpoint of torch). "
+            "Its preprocessing comes with it.",
         ),
     ] = None,
     trust: TrustOption = False,
@@ -190,6 +216,7 @@ def train(
             objective=objective,
             model=model,
             start=start,
+            weights=weights,
             trust=trust,
             recipe=recipe,
             epochs=epochs,

@@ -18,6 +18,7 @@ LAYERS = (
     ("calibration", "images", "onnx_session"),
     ("artifact", "corruptions", "scores"),
     ("graph", "models", "objectives", "tables"),
+    ("weights",),
     ("runtime", "training"),
     ("parity", "recipes", "synthetic"),
     ("attachment", "evaluation"),
@@ -48,6 +49,7 @@ TORCH_PARTS = (
     "training.targets",
     "training.train",
     "training.virtual_outliers",
+    "weights",
 )
 TORCH_LIBRARIES = ("torch", "torchvision", "lightning_fabric", "onnxscript", "safetensors.torch")
 

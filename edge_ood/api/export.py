@@ -105,8 +105,8 @@ def export(
     check_artifact(target, force=force)
     try:
         from edge_ood.torch_export.export import export_network, export_run  # noqa: PLC0415  # torch
-        from edge_ood.torch_export.trained_network import NetworkSource  # noqa: PLC0415  # torch
         from edge_ood.training.training_set import Folders  # noqa: PLC0415  # beside these
+        from edge_ood.weights.source import NetworkSource  # noqa: PLC0415  # torch
     except ModuleNotFoundError as error:
         raise MissingDependencyError("exporting", error.name or "torch", "train") from error
 

@@ -1,17 +1,18 @@
 """`edge_ood.train`: image folders become a run directory, as `edge-ood train` does it."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_ood.api.plain import PathLike, Words, path_or_none, spec
-from edge_ood.api.train_settings import augmentations, outlier_source, settled
+from edge_ood.api.plain import PathLike, Words, path_or_none, rgb, spec
+from edge_ood.api.train_settings import augmentations, check_start, outlier_source, settled
 from edge_ood.errors import ChanceLevelError, MissingDependencyError
 from edge_ood.registry import Spec
 from edge_ood.report.leave import leave_training_page
 from edge_ood.training.progress import SILENT, Progress
-from edge_ood.training.settings import SELF
+from edge_ood.training.settings import PUBLISHED, SELF
 
 if TYPE_CHECKING:
     from edge_ood.training.progress import TrainReport
@@ -28,6 +29,8 @@ def train(
     validation: PathLike | None = None,
     unlabelled: PathLike | None = None,
     start: PathLike | None = None,
+    weights: PathLike | None = None,
+    new_head: bool = False,
     trust: bool = False,
     recipe: str | None = None,
     objective: str | Spec | None = None,
@@ -37,6 +40,8 @@ def train(
     resize: str | None = None,
     crop: float | None = None,
     interpolation: str | None = None,
+    mean: str | float | Sequence[float] | None = None,
+    std: str | float | Sequence[float] | None = None,
     augmentation: Words | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -79,6 +84,11 @@ def train(
         validation: `validation/<class>/<file>`; a further 5 % of `data` if None.
         unlabelled: Folder of the pool that transductive objectives learn from.
         start: A finished run to fine-tune; its splits, network and preprocessing go on.
+        weights: A file of weights of `model`, safetensors or a state dict, whoever trained it; the
+            word `pretrained` for those that torchvision or timm publish. A file of that name is
+            `./pretrained`.
+        new_head: Whether the last layer of `weights` starts afresh, even where it tells as many
+            classes apart as `data` has.
         trust: Whether `start` may name code to run, if its network is a function of somebody's own
             and `model` does not name it again.
         recipe: Name of a published way to train.
@@ -89,6 +99,8 @@ def train(
         resize: `center-crop` or `stretch`.
         crop: Share of the resized side that the network sees: 0.875 is the central 224 of 256 px.
         interpolation: `bilinear` or `bicubic`.
+        mean: Per RGB channel, that `weights` expect; theirs where it is known.
+        std: Per RGB channel, that `weights` expect; theirs where it is known.
         augmentation: `"crop,flip"`, one of the two, or `"none"`.
         epochs: Passes over the training images.
         batch_size: Training images per step.
@@ -156,33 +168,42 @@ def train(
         "balance": balance,
         "keep": keep,
         "patience": patience,
+        "new_head": new_head,
         "precision": precision,
         "compile": compile,
         "seed": seed,
     }
-    settings, preprocess = settled(path_or_none(start), recipe, chosen, trust=trust)
+    colours: dict[str, Any] = {"mean": rgb("--mean", mean), "std": rgb("--std", std)}
+    check_start(start, weights, new_head=new_head, colours=colours)
+    settings, preprocess = settled(path_or_none(start), weights, recipe, chosen, trust=trust)
     given: dict[str, Any] = {
         "size_px": image_size,
         "resize": resize,
         "crop": crop,
         "interpolation": interpolation,
     }
-    preprocess = replace(preprocess, **{n: v for n, v in given.items() if v is not None})
     try:
         from edge_ood.training.train import Launch  # noqa: PLC0415  # imports torch
         from edge_ood.training.train import train as train_run  # noqa: PLC0415  # imports torch
         from edge_ood.training.training_set import Folders  # noqa: PLC0415
+        from edge_ood.weights.source import NetworkSource  # noqa: PLC0415  # imports torch
     except ModuleNotFoundError as error:
         raise MissingDependencyError("training", error.name or "torch", "train") from error
 
     output = Path(output)
+    beginning: Path | NetworkSource | None = path_or_none(start)
+    if weights is None:
+        preprocess = replace(preprocess, **{n: v for n, v in given.items() if v is not None})
+    else:
+        file = None if weights == PUBLISHED else Path(weights)
+        beginning = NetworkSource(settings.model, file, **given, **colours)
     folders = Folders(
         training=Path(data),
         outliers=None if outliers == SELF else path_or_none(outliers),
         calibration=path_or_none(calibration),
         validation=path_or_none(validation),
         unlabelled=path_or_none(unlabelled),
-        start=path_or_none(start),
+        start=beginning,
     )
     launch = Launch(device, resume=resume, force=force)
     try:

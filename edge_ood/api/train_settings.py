@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_ood.api.plain import PathLike, Words, words
-from edge_ood.errors import InputError
+from edge_ood.errors import InputError, UsageError
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.recipes import RECIPES, Recipe, choose_settings, chosen_optimizer
 from edge_ood.registry import Spec
@@ -17,12 +17,13 @@ from edge_ood.training.settings import (
     DEFAULT_MODEL,
     DEFAULT_OBJECTIVE,
     FOLDER,
+    PUBLISHED,
     SELF,
     SGD,
     Settings,
 )
 
-__all__ = ["augmentations", "outlier_source", "settled"]
+__all__ = ["augmentations", "check_start", "outlier_source", "settled"]
 
 _DEFAULTS: Mapping[str, Any] = {
     "model": Spec(DEFAULT_MODEL),
@@ -37,17 +38,45 @@ _WITH_ADAMW: Mapping[str, Any] = {"learning_rate": 0.001, "weight_decay": 0.01}
 _KEPT = ("model", "heads", "augmentation")
 """What a run that starts from another takes over from its settings, unless it is given."""
 
+_OF_WEIGHTS = "fine-tune"
 _IMAGE_SIZE_PX = 32
 _NO_AUGMENTATION = "none"
 
 
+def check_start(
+    start: PathLike | None,
+    weights: PathLike | None,
+    *,
+    new_head: bool,
+    colours: Mapping[str, Any],
+) -> None:
+    """Refuse two first weights, and options of weights without any."""
+    if start is not None and weights is not None:
+        raise UsageError(
+            f"--from '{start}' and --weights {weights} are two first weights",
+            hint="--from for a run of edge-ood, --weights for anybody else's",
+        )
+    given = ["--new-head"] * new_head + [f"--{name}" for name, value in colours.items() if value]
+    if weights is None and given:
+        raise UsageError(
+            f"{given[0]} is about the weights to start from, got no --weights",
+            hint="drop it: without weights, mean and std are measured and all heads are new",
+        )
+
+
 def settled(
-    start: Path | None, recipe: str | None, chosen: Mapping[str, Any], *, trust: bool
+    start: Path | None,
+    weights: PathLike | None,
+    recipe: str | None,
+    chosen: Mapping[str, Any],
+    *,
+    trust: bool,
 ) -> tuple[Settings, Preprocess]:
     """Settings and preprocessing: as given, else as the recipe or the run to start from has it.
 
     Args:
         start: The run to start from, or None.
+        weights: Somebody else's weights to start from, or None.
         recipe: Name of a recipe, or None.
         chosen: Values by field of `Settings`, None where nothing was given.
         trust: Whether the run may name code to run.
@@ -65,9 +94,10 @@ def settled(
         if trust:
             kept["model"] = replace(kept["model"], origin="")
         defaults = {**_DEFAULTS, **_FINE_TUNING, **kept}
-    found = _recipe(recipe, start)
+    found = _recipe(recipe, start, weights)
     if (chosen["optimizer"] or chosen_optimizer(found)) == ADAMW:
-        rate = _WITH_ADAMW["learning_rate"] / (1 if start is None else 10)
+        is_trained = start is not None or weights is not None
+        rate = _WITH_ADAMW["learning_rate"] / (10 if is_trained else 1)
         defaults = {**defaults, **_WITH_ADAMW, "learning_rate": rate}
     settings = choose_settings(defaults, found, chosen)
     _check_used(chosen, settings)
@@ -103,10 +133,15 @@ def _check_used(chosen: Mapping[str, Any], settings: Settings) -> None:
             raise InputError(f"{option} {chosen[name]} {use}", hint=f"{hint}, or drop {option}")
 
 
-def _recipe(name: str | None, start: Path | None) -> Recipe | None:
-    if name is None:
+def _recipe(name: str | None, start: Path | None, weights: PathLike | None) -> Recipe | None:
+    if name is None and weights is None:
         return None
-    found: Recipe = RECIPES.get(name)
+    found: Recipe = RECIPES.get(name or _OF_WEIGHTS)
+    if found.needs_weights and weights is None:
+        raise InputError(
+            f"recipe {found.name!r} fine-tunes a trained network, got no --weights",
+            hint=f"--model NAME --weights {PUBLISHED}, or a file",
+        )
     if found.starts_from and start is None:
         raise InputError(
             f"recipe {found.name!r} fine-tunes a finished run, got none",

@@ -61,12 +61,9 @@ def check_adopted(
     allowed = _OF_LARGEST * float(np.abs(expected).max())
     if error <= allowed:
         return
-    own = max(
-        float(np.abs(comparable(rows) - expected).max())
-        for rows in _own_runs(network, tried, pixels)
-    )
-    check_own_runs(ending.output, own, float(comparable(tried.rows).std()))
-    allowed = max(allowed, _TIMES_OWN * own)
+    own = [comparable(rows) for rows in _own_runs(network, tried, pixels)]
+    check_own_runs(ending.output, expected, own, float(comparable(tried.rows).std()))
+    allowed = max(allowed, *(_TIMES_OWN * float(np.abs(rows - expected).max()) for rows in own))
     if not error <= allowed:
         raise ExportError(
             f"adopted, the classifier gives {ending.output!r} with an error of {error:.1e} "

@@ -26,9 +26,13 @@ class Trunk(nn.Module):
 
     Attributes:
         num_features: D of the penultimate layer.
+        known_within: What goes before the names that its weights have outside edge-ood.
+        end: The name that the linear layer behind it has there; empty where it has none.
     """
 
     num_features: int
+    known_within: str = ""
+    end: str = ""
 
 
 class IndependentHeads(nn.Module):

@@ -35,11 +35,16 @@ class WholeNetworks:
             None where nobody knows.
         renamed: Published weights under the names that the network gives them, without those
             that only training needs.
+        published: `published(name, **parameters)` is the state that its publisher has trained,
+            from a cache or the network, or an `ArtifactError`; None where nobody publishes any.
+        publisher: Who that is.
     """
 
     build: Callable[..., nn.Module]
     preprocess: Callable[..., Preprocess] | None = None
     renamed: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = dict
+    published: Callable[..., Mapping[str, Tensor]] | None = None
+    publisher: str = ""
 
 
 @dataclass(frozen=True)

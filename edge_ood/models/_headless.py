@@ -1,11 +1,12 @@
 """Networks that were made with a head of their own, as trunks: the last layer passes through."""
 
+import torch
 from torch import Tensor, nn
 
 from edge_ood.errors import InputError
 from edge_ood.models import PENULTIMATE, Trunk
 
-__all__ = ["HeadlessNetwork"]
+__all__ = ["HeadlessNetwork", "check_headless"]
 
 
 class HeadlessNetwork(Trunk):
@@ -17,11 +18,12 @@ class HeadlessNetwork(Trunk):
 
     Attributes:
         network: The same without that layer.
-        end: Where the layer was.
 
     Raises:
         InputError: If the network has no linear layer.
     """
+
+    known_within = "network."
 
     def __init__(self, name: str, network: nn.Module) -> None:
         super().__init__()
@@ -45,3 +47,37 @@ class HeadlessNetwork(Trunk):
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Features (N, D) of normalised images (N, 3, S, S)."""
         return {PENULTIMATE: self.network(images)}
+
+
+def check_headless(name: str, trunk: Trunk, size_px: int, rows: int) -> None:
+    """Run a network once as it is trained: its code alone knows which images it takes.
+
+    Args:
+        name: What messages call it.
+        trunk: A `HeadlessNetwork`, in training mode.
+        size_px: Side of its images.
+        rows: Images in a batch.
+
+    Raises:
+        InputError: If it does not run, or ends in anything but the layer that was replaced.
+    """
+    assert isinstance(trunk, HeadlessNetwork)  # as families that are checked so build it
+    passed: list[Tensor] = []
+    end = trunk.network.get_submodule(trunk.end)
+    handle = end.register_forward_hook(lambda module, inputs, output: passed.append(output))
+    try:
+        features = trunk(torch.zeros(min(rows, 2), 3, size_px, size_px))[PENULTIMATE]
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise InputError(
+            f"model {name!r} cannot be trained on {min(rows, 2)} image(s) of {size_px} px: "
+            + str(error).partition("\n")[0],
+            hint="--image-size as the network needs it, and --batch-size of 2 or more",
+        ) from error
+    finally:
+        handle.remove()
+    if not passed or passed[-1] is not features or features.ndim != 2:
+        raise InputError(
+            f"model {name!r} does not end in its last linear layer {trunk.end!r}, expected logits "
+            "straight from it, for our heads to replace",
+            hint="a network that is trained already needs no replacing: edge-ood export --model",
+        )

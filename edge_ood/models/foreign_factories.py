@@ -14,12 +14,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from edge_ood.errors import InputError
-from edge_ood.models import PENULTIMATE, ModelFamily, Trunk, WholeNetworks
-from edge_ood.models._headless import HeadlessNetwork
+from edge_ood.models import ModelFamily, WholeNetworks
+from edge_ood.models._headless import HeadlessNetwork, check_headless
 from edge_ood.registry import bind_to
 
 _CLASSES = "num_classes"
@@ -64,30 +63,6 @@ def _is_simple(parameter: inspect.Parameter) -> bool:
     """Whether a value can be given as text and kept in a document."""
     by_name = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
     return by_name and parameter.name != _CLASSES and type(parameter.default) in _SIMPLE
-
-
-def _check(name: str, trunk: Trunk, size_px: int, rows: int) -> None:
-    """Run the network once as it is trained: its code alone knows which images it takes."""
-    assert isinstance(trunk, HeadlessNetwork)  # what `foreign_trunk` builds
-    passed: list[Tensor] = []
-    end = trunk.network.get_submodule(trunk.end)
-    handle = end.register_forward_hook(lambda module, inputs, output: passed.append(output))
-    try:
-        features = trunk(torch.zeros(min(rows, 2), 3, size_px, size_px))[PENULTIMATE]
-    except (RuntimeError, ValueError) as error:
-        raise InputError(
-            f"model {name!r} cannot be trained on {min(rows, 2)} image(s) of {size_px} px: "
-            + str(error).partition("\n")[0],
-            hint="--image-size as the network needs it, and --batch-size of 2 or more",
-        ) from error
-    finally:
-        handle.remove()
-    if not passed or passed[-1] is not features or features.ndim != 2:
-        raise InputError(
-            f"model {name!r} does not end in its last linear layer {trunk.end!r}, expected logits "
-            "straight from it, for our heads to replace",
-            hint="a network that is trained already needs no replacing: edge-ood export --model",
-        )
 
 
 def _found(name: str) -> Callable[..., Any]:
@@ -174,7 +149,7 @@ FAMILY = ModelFamily(
     trunk=foreign_trunk,
     source="the user's own code",
     bind=_bind,
-    check=_check,
+    check=check_headless,
     whole=WholeNetworks(_whole_network),
     runs_code=True,
 )

@@ -2,16 +2,19 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import torch
 import torchvision.models
 from torch import Tensor, nn
 
+from edge_ood.errors import ArtifactError
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.models import ModelFamily, WholeNetworks
 from edge_ood.models._headless import HeadlessNetwork
 
-__all__ = ["NAMES", "published_preprocess", "torchvision_network"]
+__all__ = ["NAMES", "published_preprocess", "published_weights", "torchvision_network"]
 
 _SMALL = "mobilenet_v3_small"
 
@@ -63,6 +66,28 @@ def published_preprocess(name: str) -> Preprocess:
     )
 
 
+def published_weights(name: str, **parameters: Any) -> Mapping[str, Tensor]:
+    """The weights that torchvision recommends for a classifier, from its cache or the network.
+
+    Raises:
+        ArtifactError: If they cannot be had here; it names the file and the folder to put it in.
+    """
+    weights = torchvision.models.get_model_weights(name).DEFAULT
+    try:
+        state: Mapping[str, Tensor] = weights.get_state_dict(
+            progress=False, check_hash=True, weights_only=True, map_location="cpu"
+        )
+    except (OSError, RuntimeError) as error:  # the latter where the file's hash is another
+        folder = Path(torch.hub.get_dir(), "checkpoints")
+        file = weights.url.rpartition("/")[2]
+        raise ArtifactError(
+            f"the weights of {name!r} are not in '{folder}' and cannot be fetched from "
+            f"{weights.url}: {getattr(error, 'reason', error)}",
+            hint=f"put the file '{file}' into that folder, or give it: --weights FILE",
+        ) from error
+    return state
+
+
 def _whole_network(name: str, num_classes: int) -> nn.Module:
     options = {**_OPTIONS.get(name, {}), "num_classes": num_classes}
     network: nn.Module = torchvision.models.get_model(name, weights=None, **options)
@@ -83,5 +108,7 @@ FAMILY = ModelFamily(
     answers=frozenset(NAMES).__contains__,
     trunk=torchvision_network,
     source="torchvision.models",
-    whole=WholeNetworks(_whole_network, published_preprocess, _renamed),
+    whole=WholeNetworks(
+        _whole_network, published_preprocess, _renamed, published_weights, "torchvision"
+    ),
 )

@@ -9,7 +9,7 @@ from edge_ood.errors import InputError
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.models import ModelFamily, WholeNetworks
 from edge_ood.models._headless import HeadlessNetwork
-from edge_ood.models.torchvision_networks import published_preprocess
+from edge_ood.models.torchvision_networks import published_preprocess, published_weights
 
 _NAMES = tuple(torchvision.models.list_models(module=torchvision.models, include="vit_*"))
 
@@ -88,5 +88,7 @@ FAMILY = ModelFamily(
     answers=frozenset(_NAMES).__contains__,
     trunk=vision_transformer,
     source="Dosovitskiy et al. 2021, in torchvision.models",
-    whole=WholeNetworks(_whole_network, _preprocess),
+    whole=WholeNetworks(
+        _whole_network, _preprocess, published=published_weights, publisher="torchvision"
+    ),
 )

@@ -1,6 +1,7 @@
 """How far a file may be from another run of its classifier, which rounds inside to a few levels."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,8 @@ _ROUNDED_OF_DEVIATION, _TIMES_ROUNDED = 0.1, 2
 that many times what other sound runs of the same file differ by."""
 
 _MOST_OF_ROUNDED = 0.5
-"""By how much of the deviation those may differ: beyond, answers are as much noise as not."""
+"""By how much of the deviation those may differ, both as root mean squares: beyond, answers are as
+much noise as not."""
 
 
 def rounded_limits(
@@ -35,23 +37,28 @@ def rounded_limits(
     limits = {}
     for name, value in outputs.named().items():
         error = np.max([largest_errors(each.named()[name], value) for each in others], axis=0)
-        check_own_runs(name, float(error[:real].max(initial=0)), deviation_of(value[:real]))
+        own = [each.named()[name][:real] for each in others]
+        check_own_runs(name, value[:real], own, deviation_of(value[:real]))
         least = _ROUNDED_OF_DEVIATION * deviation_of(value[:real])
         limits[name] = allowed_errors(error, real, times=_TIMES_ROUNDED, least=least)
     return limits
 
 
-def check_own_runs(output: str, error: float, deviation: float) -> None:
+def check_own_runs(
+    output: str, value: NDArray[Any], others: Sequence[NDArray[Any]], deviation: float
+) -> None:
     """Refuse a classifier that rounds inside if sound runs of it are too far from each other.
 
     Args:
         output: What differs.
-        error: By how much.
+        value: What a run gives of images (N, ...).
+        others: What the others give of them.
         deviation: Of the output, between images and classes.
 
     Raises:
-        ExportError: If it is more than half of the deviation.
+        ExportError: If one is off by more than half of the deviation.
     """
+    error = max(deviation_of(np.concatenate([value - o, o - value])) for o in others)
     if 0 < _MOST_OF_ROUNDED * deviation < error:
         raise ExportError(
             f"onnxruntime's own runs of the classifier differ by {error / deviation:.2g} of the "

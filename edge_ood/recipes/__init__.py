@@ -48,7 +48,8 @@ class Recipe:
         options: Values by the field of `Settings` that they set; the others keep their defaults.
         needs_outliers: Whether `--outliers` must be given.
         starts_from: The recipe whose finished run `--from` must name, which also decides the
-            network; empty to train from scratch.
+            network; empty to train from other weights.
+        needs_weights: Whether it fine-tunes somebody's network, which `--weights` must name.
         deviations: What differs from the source, one sentence each.
     """
 
@@ -58,6 +59,7 @@ class Recipe:
     options: Mapping[str, Cited]
     needs_outliers: bool = False
     starts_from: str = ""
+    needs_weights: bool = False
     deviations: tuple[str, ...] = ()
 
     def values(self) -> dict[str, Any]:

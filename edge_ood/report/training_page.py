@@ -153,7 +153,7 @@ def _origin(run: Run) -> Iterator[tuple[str, str]]:
     """Where the weights come from, and what they were trained with."""
     start, preprocess = run.config.start, run.config.preprocess
     if start is not None:
-        yield "started from", start.run
+        yield "started from", start.run or start.source
         yield "its weights", f"sha256 {start.weights}"
     else:
         yield "started from", f"random weights, drawn with seed {run.config.settings.seed}"

@@ -30,13 +30,14 @@ from edge_ood.parity.torch_reference import torch_reference
 from edge_ood.registry import Spec
 from edge_ood.scores import Outputs
 from edge_ood.torch_export.layers import WithLayers, choose_layers
-from edge_ood.torch_export.trained_network import NetworkSource, check_accuracy, load_network
+from edge_ood.torch_export.trained_network import check_accuracy, load_network
 from edge_ood.training.progress import chance_warning
 from edge_ood.training.run_directory import Run, read_metrics, read_run
 from edge_ood.training.run_weights import load_model
 from edge_ood.training.settings import DIVERSE, SELF, Settings
 from edge_ood.training.training_set import Folders, read_splits
 from edge_ood.training.trust import trusted_run
+from edge_ood.weights.source import NetworkSource
 
 __all__ = ["export_classifier", "export_network", "export_run", "request_of"]
 

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from edge_ood.errors import ArtifactError, DataError, InputError
+from edge_ood.errors import ArtifactError, DataError
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import decode_all
@@ -24,58 +23,17 @@ from edge_ood.models import (
 )
 from edge_ood.registry import Spec
 from edge_ood.torch_export.penultimate import check_network, find_features
-from edge_ood.torch_export.pretrained_cfg import pretrained_preprocess
-from edge_ood.torch_export.weights import Weights, load_into, read_weights, unwrapped
 from edge_ood.training.batches import normalised
+from edge_ood.weights.file import Weights, load_into, read_weights, unwrapped
+from edge_ood.weights.source import NetworkSource, settled_preprocess
 
-__all__ = ["Loaded", "NetworkSource", "check_accuracy", "load_network"]
-
-RGB = tuple[float, float, float]
+__all__ = ["Loaded", "check_accuracy", "load_network"]
 
 _HEADS = "heads.linear."
 _FIRST_HEAD = f"{_HEADS}0.weight"
 _OURS = ("trunk.", "heads.")
 _TRIED_IMAGES = 128
 _IMAGES_AT_ONCE = 32
-_NAMES = {
-    "--image-size": "size_px",
-    "--mean": "mean",
-    "--std": "std",
-    "--crop": "crop",
-    "--interpolation": "interpolation",
-}
-_NEEDED = ("--image-size", "--mean", "--std")
-"""What has to be given where nothing is published."""
-
-_IMAGENET = "--mean 0.485,0.456,0.406 --std 0.229,0.224,0.225"
-
-
-@dataclass(frozen=True)
-class NetworkSource:
-    """A trained network as its owner describes it.
-
-    Attributes:
-        model: A name that `edge_ood.models` knows, or `package.module:function`.
-        weights: Its trained weights.
-        size_px: Side of its input; None for what published weights of that name were trained with,
-            as for `mean` and `std`.
-        mean: Per RGB channel, in units of [0, 1] pixel values.
-        std: Per RGB channel, in the same units.
-        resize: `center-crop` or `stretch`; None is the first where nothing else is published.
-        crop: Share of the resized side that it sees; None is 1 where nothing is published for its
-            size.
-        interpolation: `bilinear` or `bicubic`; None is bilinear where nothing is published for its
-            size.
-    """
-
-    model: Spec
-    weights: Path
-    size_px: int | None = None
-    mean: RGB | None = None
-    std: RGB | None = None
-    resize: str | None = None
-    crop: float | None = None
-    interpolation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,11 +69,12 @@ def load_network(source: NetworkSource, classes: int) -> Loaded:
             preprocessing is neither given nor published.
     """
     model = bind_model(source.model)
+    assert source.weights is not None  # nothing can be exported for which no images are known
     weights = read_weights(source.weights)
     ours = _FIRST_HEAD in weights.arrays and all(name.startswith(_OURS) for name in weights.arrays)
     whole = None if ours else _whole(source, model, weights)
     network = whole.build(model.name, classes, **model.parameters).eval() if whole else None
-    preprocess, taken, notes = _preprocess(source, model, whole, network)
+    preprocess, taken, notes = settled_preprocess(source, model, whole, network)
     if whole is None or network is None:
         classifier: nn.Module = _ours(model, weights, classes)
         check_network(model.name, classifier, preprocess.size_px, classes)
@@ -186,57 +145,3 @@ def _ours(model: Spec, weights: Weights, classes: int) -> Classifier:
     trained = build_classifier(model, classes, heads=_heads(weights))
     load_into(trained, weights, classes)
     return merge_heads(trained)
-
-
-def _preprocess(
-    source: NetworkSource, model: Spec, whole: WholeNetworks | None, network: nn.Module | None
-) -> tuple[Preprocess, list[str], list[str]]:
-    """What was given, completed by what published weights were trained with.
-
-    Returns:
-        The preprocessing, the options that were completed, and a note of that.
-    """
-    published, publisher = None, ""
-    if whole is not None and whole.preprocess is not None:
-        published = whole.preprocess(model.name, **model.parameters)
-        publisher = f"torchvision's published {model.name!r}"
-    elif network is not None:
-        published = pretrained_preprocess(network)
-        publisher = f"the pretrained_cfg of {model.name!r}"
-    absent = _absent(source)
-    described = [name for name in absent if name in _NEEDED]
-    if published is None and described:
-        raise InputError(
-            f"{', '.join(described)} of {model.name!r} missing, expected as in its training",
-            hint=f"ImageNet's are {_IMAGENET}; a run's are in its config.json",
-        )
-    base = published or Preprocess(1)
-    if source.size_px not in (None, base.size_px):  # trained anew, at another size
-        base = replace(base, size_px=source.size_px, crop=1.0, interpolation="bilinear")
-        absent = described
-    settled = replace(
-        base,
-        resize=source.resize or base.resize,
-        **{_NAMES[option]: value for option, value in _given(source).items() if value is not None},
-    )
-    if published is None or not absent:
-        return settled, [], []
-    return settled, absent, [f"as {publisher}: {_options(settled)}; give others if not so"]
-
-
-def _options(settled: Preprocess) -> str:
-    """The options that say the same."""
-    mean, std = (",".join(f"{v:g}" for v in values) for values in (settled.mean, settled.std))
-    return (
-        f"--image-size {settled.size_px} --mean {mean} --std {std} --crop {settled.crop:g} "
-        f"--interpolation {settled.interpolation}"
-        + ("" if settled.resize == Preprocess.resize else f" --resize {settled.resize}")
-    )
-
-
-def _given(source: NetworkSource) -> dict[str, Any]:
-    return {option: getattr(source, name) for option, name in _NAMES.items()}
-
-
-def _absent(source: NetworkSource) -> list[str]:
-    return [option for option, value in _given(source).items() if value is None]

@@ -34,26 +34,33 @@ def configure(
 ) -> tuple[RunConfig, FirstWeights]:
     """Fill in every parameter, find the first weights, and refuse what does not fit together.
 
+    Args:
+        settings: As they were chosen.
+        preprocess: Of the new run, where its weights do not decide it.
+        folders: Images, and the weights to start from.
+
     Returns:
         The configuration, still without classes, and what training starts from.
 
     Raises:
         InputError: If a setting, the image size or a folder does not fit the others.
-        ArtifactError: If the run to start from is damaged, unfinished or missing.
+        ArtifactError: If the run to start from is damaged, unfinished or missing, or the weights
+            are of another network.
     """
     objective = bind_objective(settings.objective)
     needs = needs_of(objective)
     _check_needs(needs, settings, folders)
     settings = replace(settings, model=bind_model(settings.model), objective=objective)
     build_classifier(settings.model, 2, heads=settings.heads)
-    check_input(settings.model, preprocess.size_px, settings.batch_size)
     first = first_weights(folders.start, settings, preprocess)
+    preprocess = first.preprocess or preprocess
+    check_input(settings.model, preprocess.size_px, settings.batch_size)
     if needs.trained and not first.heads:
         raise InputError(
             f"objective {objective.name!r} needs the weights of a finished run, got none",
             hint=f"--from RUN, or --objective {needs.trained}",
         )
-    return RunConfig(settings, (), first.preprocess or preprocess, start=first.record), first
+    return RunConfig(settings, (), preprocess, start=first.record), first
 
 
 def complete(

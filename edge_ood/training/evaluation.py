@@ -6,15 +6,18 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from edge_ood.errors import DataError
+from edge_ood.metrics.classification import chance_level
 from edge_ood.objectives import logits_by_head
 from edge_ood.scores import Outputs
 from edge_ood.training.batches import normalised
 from edge_ood.training.energies import EnergySample
 from edge_ood.training.session import Session
 
-__all__ = ["evaluate", "mean_output", "measure_energies"]
+__all__ = ["check_kept_head", "evaluate", "mean_output", "measure_energies"]
 
 _EVALUATION_BATCH = 256
+_TRIED_IMAGES = 128
 _MOST_MEASURED = 10_000  # images: the mean of an energy is then known to about 0.03
 
 
@@ -34,6 +37,37 @@ def evaluate(session: Session) -> tuple[float, float, float]:
     heads = session.batches.settings.heads
     mean, first, *second = _means(session, images, correct, columns=1 + heads)
     return mean, first, second[0] if second else math.nan
+
+
+def check_kept_head(session: Session) -> None:
+    """Refuse a last layer of other origin that knows nothing of the classes.
+
+    Nothing else shows that the class folders are in another order than its outputs, or that the
+    network was trained with another normalisation.
+
+    Raises:
+        DataError: If of at most 128 training images no more are classified correctly than by
+            always naming the commonest class.
+    """
+    images, labels = session.batches.images, session.batches.labels
+    chosen = slice(None, None, -(-len(images) // _TRIED_IMAGES))
+    wanted = labels[chosen]
+    (accuracy,) = _means(
+        session,
+        images[chosen],
+        lambda rows, outputs: (
+            outputs.logits.argmax(1) == wanted[rows].to(outputs.logits.device)
+        ).unsqueeze(1),
+        columns=1,
+    )
+    chance = chance_level(wanted.cpu().numpy())
+    if accuracy <= chance:
+        raise DataError(
+            f"the last layer of these weights classifies {accuracy:.1%} of {len(wanted)} training "
+            f"images correctly, no better than chance ({chance:.1%})",
+            hint="--new-head starts it afresh; to keep it, the class folders, sorted, must be in "
+            "the order of its outputs, and --mean and --std as in its training",
+        )
 
 
 def mean_output(session: Session, split: str, function: Callable[[Outputs], Tensor]) -> float:

@@ -53,15 +53,17 @@ _LONGEST_REASON = 200
 
 @dataclass(frozen=True)
 class Start:
-    """The finished run whose weights another run starts from.
+    """The weights that a run starts from: of a finished run, or somebody else's.
 
     Attributes:
-        run: Its directory.
-        weights: Content hash of its weights.
+        run: Its directory; empty for other weights.
+        weights: Their content hash.
+        source: What messages call weights that are no run's.
     """
 
     run: str
     weights: str
+    source: str = ""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ __all__ = [
     "OUTLIER_SAMPLINGS",
     "OUTLIER_SOURCES",
     "PRECISIONS",
+    "PUBLISHED",
     "SCHEDULES",
     "SELF",
     "SGD",
@@ -41,6 +42,9 @@ DIVERSE = "diverse"
 OUTLIER_SAMPLINGS = ("random", DIVERSE)
 FOLDER, SELF = "folder", "self"
 OUTLIER_SOURCES = (FOLDER, SELF)
+
+PUBLISHED = "pretrained"
+"""What stands in place of a file for the weights that a network's publisher has trained."""
 
 DEFAULT_MODEL, DEFAULT_OBJECTIVE = "wrn-40-2", "cross-entropy"
 """What a run trains, and how, unless it is told."""
@@ -96,6 +100,8 @@ class Settings:
         patience: Epochs without a higher validation accuracy after which training ends; 0 never.
         precision: Of the forward pass: `fp32`, `bf16`, or `auto`, which is settled before training.
         compile: Whether `torch.compile` writes the network's kernels; the last bits differ then.
+        new_head: Whether a last layer that came with the first weights starts afresh, even where
+            it tells as many classes apart as there are.
         seed: Every random draw is a function of it, the epoch and the step.
         recipe: The recipe that what was not chosen by hand comes from; a name on the record.
 
@@ -129,6 +135,7 @@ class Settings:
     patience: int = 0
     precision: str = "fp32"
     compile: bool = False
+    new_head: bool = False
     seed: int = 0
     recipe: str = ""
 

@@ -25,7 +25,12 @@ from edge_ood.training.checkpoint import State, load_checkpoint, new_state, save
 from edge_ood.training.configuration import complete, configure
 from edge_ood.training.devices import settle_precision, start_fabric
 from edge_ood.training.energies import Energies, write_energies
-from edge_ood.training.evaluation import evaluate, mean_output, measure_energies
+from edge_ood.training.evaluation import (
+    check_kept_head,
+    evaluate,
+    mean_output,
+    measure_energies,
+)
 from edge_ood.training.keeping import has_ended, kept_epoch
 from edge_ood.training.notes import starting_notes
 from edge_ood.training.optimisation import clip_gradients, learning_rate, set_rate
@@ -85,10 +90,10 @@ def train(
 
     Args:
         folders: Training images, and optionally outliers, calibration and validation images and
-            a finished run to start from.
+            a finished run or somebody's weights to start from.
         settings: Model, objective and recipe.
         preprocess: Image size and resize policy; mean and std are measured on the training images,
-            or those of the run to start from.
+            or those of the weights to start from, which decide all of it where they are no run's.
         output: The run directory.
         launch: Device, and what to do with an existing run.
         progress: Callbacks.
@@ -103,7 +108,9 @@ def train(
     config, first = configure(settings, preprocess, folders)
     fabric = start_fabric(launch.device, config.settings)
     progress = progress if fabric.is_global_zero else SILENT
-    prepare_directory(output, resume=launch.resume, force=launch.force, start=folders.start)
+    prepare_directory(
+        output, resume=launch.resume, force=launch.force, start=folders.run_to_start_from
+    )
     with locked_run(output) if fabric.is_global_zero else nullcontext():
         fabric.barrier()
         earlier = _run_to_resume(output, config) if launch.resume else None
@@ -119,13 +126,17 @@ def train(
             on_image=progress.on_image,
         )
         run = Run(output, complete(config, images, first, fabric), images.splits)
+        first = first.for_classes(len(run.config.classes), new_head=settings.new_head)
         if earlier is not None:
             check_same_images(earlier, run)
         progress.on_start(run)
-        for note in (*images.notes, *precision_note, *starting_notes(run, earlier)):
+        notes = (*images.notes, *precision_note, *first.notes, *starting_notes(run, earlier))
+        for note in notes:
             progress.on_note(note)
 
         session = start_session(fabric, run.config, images, first)
+        if first.is_somebody_elses and first.heads:
+            check_kept_head(session)
 
         measured = _measured(session, progress) if earlier is None else earlier.config.measured
         run = replace(run, config=replace(run.config, measured=measured))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from edge_ood.training.copies import keep_once
 from edge_ood.training.fine_tuning import UNKNOWN_PAST, Past
 from edge_ood.training.pixels import kept_rows, pixel_array
 from edge_ood.training.run_directory import SPLITS
+
+if TYPE_CHECKING:
+    from edge_ood.weights.source import NetworkSource
 
 __all__ = [
     "Folders",
@@ -51,8 +55,8 @@ class Folders:
         calibration: For thresholds alone; None takes a stratified 10 % of `training`.
         validation: `<class>/*` folders; None takes a further stratified 5 % of `training`.
         unlabelled: A pool that some objectives learn from without labels, or None.
-        start: A finished run to start from, or None. What it calibrated and validated with keeps
-            its role, in place of a new draw from `training`.
+        start: A finished run to start from, somebody's weights, or None. What a run calibrated and
+            validated with keeps its role, in place of a new draw from `training`.
     """
 
     training: Path
@@ -60,7 +64,12 @@ class Folders:
     calibration: Path | None = None
     validation: Path | None = None
     unlabelled: Path | None = None
-    start: Path | None = None
+    start: "Path | NetworkSource | None" = None
+
+    @property
+    def run_to_start_from(self) -> Path | None:
+        """The directory of a finished run, if it is that."""
+        return self.start if isinstance(self.start, Path) else None
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,10 @@ from edge_ood.torch_export.export import (
     export_run,
     request_of,
 )
-from edge_ood.torch_export.trained_network import NetworkSource
 from edge_ood.training.run_directory import read_run
 from edge_ood.training.run_weights import load_model
 from edge_ood.training.training_set import Folders
+from edge_ood.weights.source import NetworkSource
 
 FLOAT32_LOGITS = 1e-4  # of their standard deviation, the parity gate's own limit
 

@@ -24,10 +24,10 @@ from edge_ood.torch_export.export import export_classifier
 from edge_ood.torch_export.penultimate import find_features
 from edge_ood.torch_export.trained_network import (
     Loaded,
-    NetworkSource,
     check_accuracy,
     load_network,
 )
+from edge_ood.weights.source import NetworkSource
 
 # The same operations in the same order; batched matrix products may split sums differently.
 ROUNDING = {"rtol": 1e-5, "atol": 1e-5}

@@ -26,6 +26,7 @@ class Case:
         options: What is typed besides the file, `--id`, `--calibration` and `-o`.
         labelled: Whether its training images are given; without, all images lie in one folder.
         features: Numbers that its last linear layer reads; 0 where there is no such layer.
+        rounds: Whether it rounds before that layer, so that no weights give its answer exactly.
         refusal: The line that refuses it, `...` for names and numbers; empty where it is attached.
         fault: What of edge-ood is wrong, so that it does not come out like this yet.
     """
@@ -36,6 +37,7 @@ class Case:
     options: str = ""
     labelled: bool = True
     features: int = 0
+    rounds: bool = False
     refusal: str = ""
     fault: str = ""
 
@@ -46,7 +48,8 @@ class Case:
             return ()
         if not (self.labelled and self.features):
             return ("gen", "msp")
-        return ("gen", "mahalanobis", "msp", "nci", "combined")
+        reads_weights = () if self.rounds else ("nci",)
+        return ("gen", "mahalanobis", "msp", *reads_weights, "combined")
 
 
 def own_answer(case: Case, folder: Path, pictures: Pictures) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_ood.errors import ArtifactError
-from edge_ood.torch_export.weights import load_into, read_weights, unwrapped
+from edge_ood.weights.file import load_into, read_weights, unwrapped
 
 
 def small(classes: int = 3, width: int = 4) -> nn.Sequential:

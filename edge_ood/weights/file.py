@@ -1,4 +1,4 @@
-"""Trained weights from a user's file: tensors by name, and nothing that would have to be run.
+"""Trained weights: tensors by name, and nothing that would have to be run.
 
 `*.safetensors` is read as such; anything else as a state dict that `torch.save` wrote, by torch's
 restricted reader, which refuses every object but tensors and plain containers.
@@ -23,12 +23,12 @@ from torch import Tensor, nn
 from edge_ood.errors import ArtifactError
 from edge_ood.files.regular import read_regular
 
-__all__ = ["Weights", "load_into", "read_weights", "unwrapped"]
+__all__ = ["UNUSED", "Weights", "load_into", "read_weights", "unwrapped"]
 
 _SAVE = "save the weights alone: torch.save(network.state_dict(), FILE)"
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "ema")
 _PREFIXES = ("module.", "_orig_mod.")  # of DataParallel, of torch.compile
-_UNUSED = ".num_batches_tracked"  # counts training steps; old files lack it
+UNUSED = ".num_batches_tracked"  # counts training steps; old files lack it
 # What torch's reader raises on damage, depending on the format and the place.
 _DAMAGE = (
     AttributeError,
@@ -47,14 +47,14 @@ class Weights:
     """Tensors by name, as a file holds them.
 
     Attributes:
-        path: The file.
-        sha256: Of its bytes, hexadecimal.
+        called: What messages call them, such as the file.
+        sha256: Of the file's bytes, or of the values where there is no file, hexadecimal.
         arrays: The tensors, without wrappers.
         versions: torch's record of the modules' versions, where the file has it.
         notes: What was unwrapped, one sentence each.
     """
 
-    path: Path
+    called: str
     sha256: str
     arrays: Mapping[str, Tensor]
     versions: Mapping[str, Any] | None = None
@@ -64,9 +64,9 @@ class Weights:
 def read_weights(path: Path) -> Weights:
     """Read a file of weights; no code in it is run.
 
-    A state dict may lie one level deep under `state_dict`, `model_state_dict` or `model`, and all
-    its names may begin with `module.` and `_orig_mod.`: both are taken off. See `unwrapped` for
-    other prefixes.
+    A state dict may lie under `state_dict`, `model_state_dict`, `model` or `ema`, the first of them
+    that there is, and again below that; all its names may begin with `module.` and `_orig_mod.`:
+    both are taken off. See `unwrapped` for other prefixes.
 
     Raises:
         ArtifactError: If the file cannot be read, is damaged, or holds anything but tensors.
@@ -79,8 +79,7 @@ def read_weights(path: Path) -> Weights:
         ) from error
     document = _document(path, payload)
     notes = []
-    wrappers = [key for key in _WRAPPERS if isinstance(document.get(key), Mapping)]
-    if len(wrappers) == 1:
+    while wrappers := [key for key in _WRAPPERS if isinstance(document.get(key), Mapping)]:
         notes.append(f"'{path}' holds more than weights; those under {wrappers[0]!r} are taken")
         document = document[wrappers[0]]
     for name, value in document.items():
@@ -92,7 +91,9 @@ def read_weights(path: Path) -> Weights:
     if not document:
         raise ArtifactError(f"'{path}' holds no weights", hint="check the path")
     versions = getattr(document, "_metadata", None)
-    found = Weights(path, hashlib.sha256(payload).hexdigest(), document, versions, tuple(notes))
+    found = Weights(
+        f"'{path}'", hashlib.sha256(payload).hexdigest(), document, versions, tuple(notes)
+    )
     return _without_prefixes(found)
 
 
@@ -123,8 +124,8 @@ def load_into(network: nn.Module, weights: Weights, classes: int) -> None:
         result = network.load_state_dict(state, strict=False)
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise ArtifactError(f"'{weights.path}' does not fit: {reason}") from error
-    missing = [name for name in result.missing_keys if not name.endswith(_UNUSED)]
+        raise ArtifactError(f"{weights.called} does not fit: {reason}") from error
+    missing = [name for name in result.missing_keys if not name.endswith(UNUSED)]
     if missing or result.unexpected_keys:
         found = ", ".join(
             f"{len(names)} of {total} weights {word}, such as {names[0]!r}"
@@ -135,7 +136,7 @@ def load_into(network: nn.Module, weights: Weights, classes: int) -> None:
             if names
         )
         raise ArtifactError(
-            f"'{weights.path}' belongs to another network: {found}",
+            f"{weights.called} belongs to another network: {found}",
             hint="give the --model, with its parameters, that the weights were trained in",
         )
 
@@ -200,7 +201,7 @@ def _without(weights: Weights, prefix: str) -> Weights:
         weights,
         arrays={name.removeprefix(prefix): a for name, a in weights.arrays.items()},
         versions=versions,
-        notes=(*weights.notes, f"{prefix!r} is taken off the names in '{weights.path}'"),
+        notes=(*weights.notes, f"{prefix!r} is taken off the names in {weights.called}"),
     )
 
 
@@ -213,12 +214,12 @@ def _other_shapes(
     if same_rest and len(rows) == 1 and next(iter(rows))[1] == (classes,):
         trained = next(iter(rows))[0][0]
         return ArtifactError(
-            f"'{weights.path}' was trained on {trained} classes, got {classes} class folders",
+            f"{weights.called} was trained on {trained} classes, got {classes} class folders",
             hint=f"--train needs the {trained} folders, in the order of the outputs when sorted",
         )
     name, (have, want) = next(iter(shapes.items()))
     return ArtifactError(
-        f"'{weights.path}' belongs to another network: {len(shapes)} of {len(weights.arrays)} "
+        f"{weights.called} belongs to another network: {len(shapes)} of {len(weights.arrays)} "
         f"weights differ in shape, such as {name!r} {have}, expected {want}",
         hint="give the --model, with its parameters, that the weights were trained in",
     )
