@@ -4,6 +4,8 @@ Source: torch's own `AveragedModel`, with the decay of TensorFlow's `Exponential
 starts small, so that the first weights do not count for long, in a short run either.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -22,9 +24,9 @@ def averaged_copy(classifier: nn.Module) -> AveragedModel:
 def update_average(averaged: AveragedModel, classifier: nn.Module) -> None:
     """`average = decay * average + (1 - decay) * weight`; the first time, the weight itself."""
     decay = decay_after(int(averaged.n_averaged))
-    average = get_ema_multi_avg_fn(decay)
+    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
 
-    def update(averages: list[Tensor], values: list[Tensor], steps: Tensor) -> None:
+    def update(averages: Sequence[Tensor], values: Sequence[Tensor], steps: Tensor | int) -> None:
         if averages[0].is_floating_point():
             average(averages, values, steps)
             return
