@@ -39,6 +39,10 @@ class Optimisation:
         float | None,
         typer.Option(help="The largest learning rate; default: 0.1, of adamw 0.001."),
     ] = None
+    head_lr: Annotated[
+        float | None,
+        typer.Option(help="Learning rate of the last layer, as a multiple of --lr; default: 1."),
+    ] = None
     final_lr: Annotated[
         float | None, typer.Option(help="Where its cosine ends; default: 1e-6.")
     ] = None

@@ -15,7 +15,12 @@ from edge_ood.cli._training_options import Optimisation, Targets
 from edge_ood.errors import MissingDependencyError
 from edge_ood.recipes import RECIPES
 from edge_ood.registry import Registry
-from edge_ood.training.settings import DEFAULT_MODEL, DEFAULT_OBJECTIVE, PUBLISHED
+from edge_ood.training.settings import (
+    AUGMENTATIONS,
+    DEFAULT_MODEL,
+    DEFAULT_OBJECTIVE,
+    PUBLISHED,
+)
 
 __all__ = ["train"]
 
@@ -50,12 +55,28 @@ class Images:
     ] = None
     validation: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="DIR/<class>/<file>; default: a further 5% of DATA."),
+        typer.Option(
+            metavar="DIR", help="DIR/<class>/<file>; default: DATA/val, or a further 5% of DATA."
+        ),
     ] = None
     unlabelled: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Pool of objectives in a transductive mode."),
     ] = None
+    cache: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR|none",
+            help="Where decoded images are kept for later runs; default: ~/.cache/edge-ood, for "
+            "more than 500 MB of them. Remove the folder to have the space back.",
+        ),
+    ] = None
+    skip_broken: Annotated[
+        bool,
+        typer.Option(
+            "--skip-broken", help="Go on without images that cannot be decoded; the run names them."
+        ),
+    ] = False
 
 
 @bundle("Network")
@@ -95,10 +116,20 @@ class Network:
             help="Start the last layer of --weights afresh, even where it has as many classes.",
         ),
     ] = False
+    freeze: Annotated[
+        str | None,
+        typer.Option(
+            metavar="all|EPOCHS",
+            help="Keep the trunk of --weights or --from as it is: all the time, which is a linear "
+            "probe, or in the first epochs.",
+        ),
+    ] = None
     augmentation: Annotated[
         str | None,
         typer.Option(
-            help="crop,flip or crop or flip or none; never flip writing; default: crop,flip."
+            metavar="NAME,...",
+            help=f"Some of {','.join(AUGMENTATIONS)}, or none; trivial is TrivialAugmentWide, for "
+            "photographs with resized-crop,flip; never flip writing; default: crop,flip.",
         ),
     ] = None
 
@@ -124,7 +155,12 @@ class Machine:
 @with_bundles
 def train(
     folder: Annotated[
-        Path, typer.Argument(metavar="DATA", help="Training images as DATA/<class>/<file>.")
+        Path,
+        typer.Argument(
+            metavar="DATA",
+            help="Training images as DATA/<class>/<file>; or DATA/train, DATA/val and DATA/test "
+            "with such class folders.",
+        ),
     ],
     *,
     output: Annotated[Path, typer.Option("-o", "--output", help="The run directory to write.")],

@@ -11,6 +11,7 @@ from edge_ood.api.train_settings import augmentations, check_start, outlier_sour
 from edge_ood.errors import ChanceLevelError, MissingDependencyError
 from edge_ood.registry import Spec
 from edge_ood.report.leave import leave_training_page
+from edge_ood.training.cache import Cache, default_cache
 from edge_ood.training.progress import SILENT, Progress
 from edge_ood.training.settings import PUBLISHED, SELF
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from edge_ood.training.progress import TrainReport
 
 __all__ = ["train"]
+
+_NO_CACHE = "none"
 
 
 def train(
@@ -31,6 +34,8 @@ def train(
     start: PathLike | None = None,
     weights: PathLike | None = None,
     new_head: bool = False,
+    freeze: str | int | None = None,
+    head_lr: float | None = None,
     trust: bool = False,
     recipe: str | None = None,
     objective: str | Spec | None = None,
@@ -66,6 +71,8 @@ def train(
     device: str = "auto",
     precision: str | None = None,
     compile: bool = False,
+    cache: PathLike | None = None,
+    skip_broken: bool = False,
     resume: bool = False,
     force: bool = False,
     progress: Progress = SILENT,
@@ -76,12 +83,14 @@ def train(
     `edge-ood train --help` names.
 
     Args:
-        data: Training images, `data/<class>/<file>`.
+        data: Training images, `data/<class>/<file>`; or a folder of `train`, `val` and `test` that
+            hold such images, of which `test` is left alone.
         output: The run directory.
         outliers: Folder of images of anything but the classes; the word `self` for outliers that
             are made of the training images of each step. A folder of that name is `./self`.
         calibration: Folder of images for thresholds alone; a stratified 10 % of `data` if None.
-        validation: `validation/<class>/<file>`; a further 5 % of `data` if None.
+        validation: `validation/<class>/<file>`; if None, `data/val` where there is one, else a
+            further 5 % of `data`.
         unlabelled: Folder of the pool that transductive objectives learn from.
         start: A finished run to fine-tune; its splits, network and preprocessing go on.
         weights: A file of weights of `model`, safetensors or a state dict, whoever trained it; the
@@ -89,6 +98,9 @@ def train(
             `./pretrained`.
         new_head: Whether the last layer of `weights` starts afresh, even where it tells as many
             classes apart as `data` has.
+        freeze: How many of the first epochs the trunk of `weights` or `start` keeps its values, or
+            `"all"`, for a linear probe.
+        head_lr: Learning rate of the heads, as a multiple of `lr`.
         trust: Whether `start` may name code to run, if its network is a function of somebody's own
             and `model` does not name it again.
         recipe: Name of a published way to train.
@@ -101,7 +113,8 @@ def train(
         interpolation: `bilinear` or `bicubic`.
         mean: Per RGB channel, that `weights` expect; theirs where it is known.
         std: Per RGB channel, that `weights` expect; theirs where it is known.
-        augmentation: `"crop,flip"`, one of the two, or `"none"`.
+        augmentation: Some of `crop`, `flip`, `resized-crop`, `color`, `rotate`, `blur`, `erase` and
+            `trivial` (TrivialAugmentWide), as `"resized-crop,flip,trivial"`, or `"none"`.
         epochs: Passes over the training images.
         batch_size: Training images per step.
         outlier_batch_size: Outliers or unlabelled images per step.
@@ -129,6 +142,9 @@ def train(
         device: `auto`, `cpu` or `cuda`.
         precision: `fp32`, `bf16`, or `auto`: `bf16` where this machine multiplies it fast.
         compile: Whether `torch.compile` writes the kernels.
+        cache: Folder for decoded images, which later runs use; the word `none` for nowhere. Where
+            none is given, more than 500 MB of them are kept in `~/.cache/edge-ood`.
+        skip_broken: Go on without images that cannot be decoded, and record them in the run.
         resume: Continue a run that was interrupted; start it where there is none.
         force: Replace what is in `output`.
         progress: Callbacks; the function itself prints nothing.
@@ -169,12 +185,15 @@ def train(
         "keep": keep,
         "patience": patience,
         "new_head": new_head,
+        "freeze": None if freeze is None else str(freeze),
+        "head_rate": head_lr,
         "precision": precision,
         "compile": compile,
         "seed": seed,
     }
     colours: dict[str, Any] = {"mean": rgb("--mean", mean), "std": rgb("--std", std)}
-    check_start(start, weights, new_head=new_head, colours=colours)
+    said = {"--mean": mean, "--std": std, "--new-head": new_head, "--freeze": freeze}
+    check_start(start, weights, given=said)
     settings, preprocess = settled(path_or_none(start), weights, recipe, chosen, trust=trust)
     given: dict[str, Any] = {
         "size_px": image_size,
@@ -205,7 +224,9 @@ def train(
         unlabelled=path_or_none(unlabelled),
         start=beginning,
     )
-    launch = Launch(device, resume=resume, force=force)
+    launch = Launch(
+        device, resume=resume, force=force, cache=_cache(cache), skip_broken=skip_broken
+    )
     try:
         report = train_run(folders, settings, preprocess, output, launch=launch, progress=progress)
     except ChanceLevelError:  # the run is there all the same, and its page says what went wrong
@@ -213,6 +234,12 @@ def train(
         raise
     _leave_page(output, progress)
     return report
+
+
+def _cache(given: PathLike | None) -> Cache | None:
+    if given is None:
+        return default_cache()
+    return None if str(given) == _NO_CACHE else Cache(Path(given))
 
 
 def _leave_page(run: Path, progress: Progress) -> None:

@@ -38,6 +38,7 @@ _WITH_ADAMW: Mapping[str, Any] = {"learning_rate": 0.001, "weight_decay": 0.01}
 _KEPT = ("model", "heads", "augmentation")
 """What a run that starts from another takes over from its settings, unless it is given."""
 
+_OF_RUNS_TOO = "--freeze"
 _OF_WEIGHTS = "fine-tune"
 _IMAGE_SIZE_PX = 32
 _NO_AUGMENTATION = "none"
@@ -47,20 +48,28 @@ def check_start(
     start: PathLike | None,
     weights: PathLike | None,
     *,
-    new_head: bool,
-    colours: Mapping[str, Any],
+    given: Mapping[str, Any],
 ) -> None:
-    """Refuse two first weights, and options of weights without any."""
+    """Refuse two first weights, and options of weights without any.
+
+    Args:
+        start: A run, or None.
+        weights: Somebody's, or None.
+        given: By option what only weights have a use for; None or false where it was not said.
+
+    Raises:
+        UsageError: Naming both weights, or the option.
+    """
     if start is not None and weights is not None:
         raise UsageError(
             f"--from '{start}' and --weights {weights} are two first weights",
             hint="--from for a run of edge-ood, --weights for anybody else's",
         )
-    given = ["--new-head"] * new_head + [f"--{name}" for name, value in colours.items() if value]
-    if weights is None and given:
+    said = [name for name, value in given.items() if value]
+    if weights is None and said and (start is None or said != [_OF_RUNS_TOO]):
         raise UsageError(
-            f"{given[0]} is about the weights to start from, got no --weights",
-            hint="drop it: without weights, mean and std are measured and all heads are new",
+            f"{said[0]} is about the weights to start from, got no --weights",
+            hint="drop it: without weights, mean and std are measured and all is new",
         )
 
 
@@ -76,7 +85,7 @@ def settled(
 
     Args:
         start: The run to start from, or None.
-        weights: Somebody else's weights to start from, or None.
+        weights: Somebody's weights to start from, or None.
         recipe: Name of a recipe, or None.
         chosen: Values by field of `Settings`, None where nothing was given.
         trust: Whether the run may name code to run.
@@ -96,8 +105,7 @@ def settled(
         defaults = {**_DEFAULTS, **_FINE_TUNING, **kept}
     found = _recipe(recipe, start, weights)
     if (chosen["optimizer"] or chosen_optimizer(found)) == ADAMW:
-        is_trained = start is not None or weights is not None
-        rate = _WITH_ADAMW["learning_rate"] / (10 if is_trained else 1)
+        rate = _WITH_ADAMW["learning_rate"] / (1 if start is None and weights is None else 10)
         defaults = {**defaults, **_WITH_ADAMW, "learning_rate": rate}
     settings = choose_settings(defaults, found, chosen)
     _check_used(chosen, settings)

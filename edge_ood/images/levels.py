@@ -7,11 +7,11 @@ from pathlib import Path
 
 from edge_ood.errors import DataError
 
-__all__ = ["check_class_folders", "level_below"]
+__all__ = ["TEST", "TRAINING", "VALIDATION", "check_class_folders", "level_below"]
 
-_TRAINING = ("train", "training")
-_VALIDATION = ("val", "valid", "validation", "dev")
-_TEST = ("test", "testing")
+TRAINING = ("train", "training")
+VALIDATION = ("val", "valid", "validation", "dev")
+TEST = ("test", "testing")
 _FEWEST_CLASSES = 2
 
 
@@ -31,7 +31,7 @@ def check_class_folders(root: Path, paths: Sequence[Path]) -> None:
     """
     folders = _folders(root, paths)
     tops = sorted({parts[0] for parts in folders})
-    splits = (*_TRAINING, *_VALIDATION, *_TEST)
+    splits = (*TRAINING, *VALIDATION, *TEST)
     if len(tops) > 1 and all(top.casefold() in splits for top in tops):
         raise DataError(
             f"'{root}' holds splits and no classes: {_listed(tops)}", hint=_way_on(root, tops)
@@ -77,7 +77,7 @@ def _repeated(folders: set[tuple[str, ...]], n_tops: int) -> list[str]:
 def _way_on(root: Path, tops: Sequence[str]) -> str:
     by_role = {
         role: next((root / top for top in tops if top.casefold() in names), None)
-        for role, names in (("train", _TRAINING), ("val", _VALIDATION), ("test", _TEST))
+        for role, names in (("train", TRAINING), ("val", VALIDATION), ("test", TEST))
     }
     if by_role["train"] is None:
         return "give the folder that holds the class folders to train on"

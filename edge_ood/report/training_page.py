@@ -127,6 +127,7 @@ def training_document(
             "epochs": len(epochs),
             "kept_epoch": _kept(run, epochs),
             "classes": len(run.config.classes),
+            "broken": len(run.broken),
             "seconds": seconds,
             "images_per_s": images / seconds if seconds else math.nan,
             "chance_level": run.chance_level,

@@ -4,13 +4,15 @@ Source: torch's own `AveragedModel`, with the decay of TensorFlow's `Exponential
 starts small, so that the first weights do not count for long, in a short run either.
 """
 
-from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 __all__ = ["averaged_copy", "decay_after", "update_average"]
+
+_Tensors = tuple[Tensor, ...] | list[Tensor]
 
 _DECAY = 0.999  # an average of about the last 1,000 steps
 
@@ -24,9 +26,9 @@ def averaged_copy(classifier: nn.Module) -> AveragedModel:
 def update_average(averaged: AveragedModel, classifier: nn.Module) -> None:
     """`average = decay * average + (1 - decay) * weight`; the first time, the weight itself."""
     decay = decay_after(int(averaged.n_averaged))
-    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    average: Any = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
 
-    def update(averages: Sequence[Tensor], values: Sequence[Tensor], steps: Tensor | int) -> None:
+    def update(averages: _Tensors, values: _Tensors, steps: Tensor | int) -> None:
         if averages[0].is_floating_point():
             average(averages, values, steps)
             return

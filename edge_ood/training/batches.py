@@ -7,11 +7,27 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torchvision.transforms.v2 import InterpolationMode, functional
 
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.objectives import Batch
+from edge_ood.training.augmentation import (
+    augmented_each,
+    erased_each,
+    image_seeds,
+    resized_crops,
+)
 from edge_ood.training.balance import BalancedOrder
-from edge_ood.training.settings import BALANCED_SAMPLING, DIVERSE, Settings
+from edge_ood.training.rows import Images, taken, to_device
+from edge_ood.training.settings import (
+    BALANCED_SAMPLING,
+    CROP,
+    DIVERSE,
+    ERASE,
+    FLIP,
+    RESIZED_CROP,
+    Settings,
+)
 
 __all__ = ["CANDIDATES", "MIXTURE", "Batches", "Share", "normalised", "step_seed", "to_device"]
 
@@ -49,27 +65,27 @@ class Batches:
     """All batches of a run.
 
     Attributes:
-        images: uint8 (N, S, S, 3), on the host or on the device.
+        images: uint8 (N, R, R, 3), on the host or on the device.
         labels: int64 (N,), beside `images`.
-        outliers: uint8 (M, S, S, 3), M >= 0.
+        outliers: uint8 (M, R, R, 3), M >= 0.
         settings: Batch sizes, augmentation and seed.
         preprocess: Mean and std.
         device: Where batches are wanted.
         share: The part of this process.
         prior: Share of each class among all training images, float32 (K,), or None.
-        unlabelled: Sets of uint8 (any, S, S, 3) that each unlabelled batch is drawn from, in equal
+        unlabelled: Sets of uint8 (any, R, R, 3) that each unlabelled batch is drawn from, in equal
             parts; it is as large as a batch of outliers.
     """
 
-    images: Tensor
+    images: Images
     labels: Tensor
-    outliers: Tensor
+    outliers: Images
     settings: Settings
     preprocess: Preprocess
     device: torch.device
     share: Share = Share()
     prior: Tensor | None = None
-    unlabelled: tuple[Tensor, ...] = ()
+    unlabelled: tuple[Images, ...] = ()
 
     @property
     def size(self) -> int:
@@ -96,10 +112,11 @@ class Batches:
         chosen = order[(position * self.size + np.arange(self.size)) % len(order)]
         if self.settings.balance == BALANCED_SAMPLING:
             chosen = self._balanced.rows(epoch)[chosen]
-        rows = to_device(self.share.of(torch.from_numpy(chosen)), self.labels.device)
+        rows = self.share.of(torch.from_numpy(chosen))
+        labels = taken(self.labels, rows)
         return Batch(
-            self._augmented(self.images[rows], (self.settings.seed, _AUGMENTATION, step)),
-            to_device(self.labels[rows], self.device),
+            self._augmented(taken(self.images, rows), (self.settings.seed, _AUGMENTATION, step)),
+            to_device(labels, self.device),
             self._outliers_at(step) if len(self.outliers) else None,
             self.prior,
             self._unlabelled_at(step) if self.unlabelled else None,
@@ -126,7 +143,7 @@ class Batches:
         ]
         return torch.cat(parts)
 
-    def _in_rounds(self, images: Tensor, step: int, count: int, purpose: tuple[int, ...]) -> Tensor:
+    def _in_rounds(self, images: Images, step: int, count: int, purpose: tuple[int, ...]) -> Tensor:
         """This process' share of images in shuffled rounds that run on over batches and epochs."""
         rounds, places = np.divmod(step * count + np.arange(count), len(images))
         draw = (self.settings.seed, *purpose)
@@ -136,46 +153,69 @@ class Batches:
                 for turn in np.unique(rounds)
             ]
         )
-        return images[to_device(self.share.of(torch.from_numpy(chosen)), images.device)]
+        return taken(images, self.share.of(torch.from_numpy(chosen)))
 
     def _augmented(self, images: Tensor, draw: tuple[int, ...]) -> Tensor:
-        """Crop, flip and normalise, by draws for the joined batch."""
-        images = to_device(images, self.device)
-        side = images.shape[1]
-        padding = side // _CROP_SHARE if "crop" in self.settings.augmentation else 0
-        generator = np.random.default_rng(draw)
+        """Augment and normalise, by draws for the joined batch."""
+        images, names = to_device(images, self.device), self.settings.augmentation
         joined = len(images) * self.share.processes
+        seeds = self.share.of(image_seeds(draw, joined))
+        if RESIZED_CROP in names:
+            images = resized_crops(images, seeds, self.preprocess.size_px)
+        else:
+            images = _as_decoded(images, self.preprocess)
+        if CROP in names or FLIP in names:
+            images = self._shifted(images, draw, joined)
+        images = augmented_each(images, seeds, names)
+        if RESIZED_CROP not in names:
+            images = _seen(images, self.preprocess)
+        batch = _scaled(images, self.preprocess)
+        return erased_each(batch, seeds) if ERASE in names else batch
+
+    def _shifted(self, images: Tensor, draw: tuple[int, ...], joined: int) -> Tensor:
+        """Crop and flip, by draws for the joined batch."""
+        names = self.settings.augmentation
+        padding = images.shape[1] // _CROP_SHARE if CROP in names else 0
+        generator = np.random.default_rng(draw)
         shifts = torch.from_numpy(generator.integers(0, 2 * padding + 1, (joined, 2)))
         flips = torch.from_numpy(generator.integers(0, 2, joined)).bool()
-        if "flip" not in self.settings.augmentation:
+        if FLIP not in names:
             flips = torch.zeros_like(flips)
-        if self.settings.augmentation:
-            shifts, flips = self.share.of(shifts), self.share.of(flips)
-            images = _crop_and_flip(
-                images,
-                to_device(shifts, self.device),
-                to_device(flips, self.device),
-                padding=padding,
-            )
-        return normalised(images, self.preprocess)
+        return _crop_and_flip(
+            images,
+            to_device(self.share.of(shifts), self.device),
+            to_device(self.share.of(flips), self.device),
+            padding=padding,
+        )
 
 
 def normalised(images: Tensor, preprocess: Preprocess) -> Tensor:
-    """Network input, float32 (N, 3, S, S) in channels-last memory, of uint8 (N, R, R, 3)."""
-    images = images[:, preprocess.centre, preprocess.centre]
+    """Network input, float32 (N, 3, S, S) in channels-last memory, of uint8 (N, any, any, 3).
+
+    Images of another side than the R of the preprocessing are resized to it, with antialiasing.
+    """
+    return _scaled(_seen(_as_decoded(images, preprocess), preprocess), preprocess)
+
+
+def _as_decoded(images: Tensor, preprocess: Preprocess) -> Tensor:
+    """Images (N, R, R, 3) of such that may have been kept larger than the network needs them."""
+    side = preprocess.resized_px
+    if images.shape[1] == side:
+        return images
+    resized: Tensor = functional.resize(
+        images.permute(0, 3, 1, 2), [side, side], InterpolationMode.BILINEAR, antialias=True
+    )
+    return resized.permute(0, 2, 3, 1)
+
+
+def _seen(images: Tensor, preprocess: Preprocess) -> Tensor:
+    return images[:, preprocess.centre, preprocess.centre]
+
+
+def _scaled(images: Tensor, preprocess: Preprocess) -> Tensor:
     mean = to_device(torch.tensor(preprocess.mean), images.device)
     std = to_device(torch.tensor(preprocess.std), images.device)
     return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2)
-
-
-def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor on the device, perhaps still on its way: the host never waits for it.
-
-    From memory that is not pinned, a copy to a GPU waits until all earlier work there is done.
-    """
-    if device.type == "cuda" and tensor.device.type == "cpu":
-        tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=True)
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:

@@ -69,8 +69,9 @@ def complete(
     """Add what the images say, and on which device and by how many processes they are learned."""
     preprocess = config.preprocess
     if first.preprocess is None:
-        seen = training_set.pixels["training"][:, preprocess.centre, preprocess.centre]
-        mean, std = channel_statistics(seen)
+        pixels = training_set.pixels["training"]
+        is_larger = pixels.array.shape[1] != preprocess.resized_px
+        mean, std = channel_statistics(pixels, slice(None) if is_larger else preprocess.centre)
         preprocess = replace(preprocess, mean=mean, std=std)
     environment = {
         "edge_ood": metadata.version("edge-ood"),

@@ -66,7 +66,7 @@ def start_fabric(device: str, settings: Settings) -> Fabric:
     _check_shares(settings, world)
     fabric = Fabric(
         accelerator="cpu" if chosen == "auto" else chosen,
-        strategy="ddp" if world > 1 else "auto",
+        strategy=_strategy(settings) if world > 1 else "auto",
         devices=local,
         num_nodes=world // local,
         precision=_FABRIC_PRECISION[settings.precision],
@@ -75,6 +75,11 @@ def start_fabric(device: str, settings: Settings) -> Fabric:
     if settings.compile:
         check_compiler(fabric.device)
     return fabric
+
+
+def _strategy(settings: Settings) -> str:
+    """How processes exchange gradients; those of a frozen trunk are missing."""
+    return "ddp_find_unused_parameters_true" if settings.frozen_epochs else "ddp"
 
 
 def end_processes() -> None:

@@ -12,6 +12,7 @@ from edge_ood.objectives import logits_by_head
 from edge_ood.scores import Outputs
 from edge_ood.training.batches import normalised
 from edge_ood.training.energies import EnergySample
+from edge_ood.training.rows import Images
 from edge_ood.training.session import Session
 
 __all__ = ["check_kept_head", "evaluate", "mean_output", "measure_energies"]
@@ -109,7 +110,7 @@ def measure_energies(session: Session) -> dict[str, EnergySample]:
 
 def _means(
     session: Session,
-    images: Tensor,
+    images: Images,
     function: Callable[[slice, Outputs], Tensor],
     *,
     columns: int,
@@ -125,8 +126,8 @@ def _means(
 
 
 @torch.inference_mode()
-def _outputs(session: Session, images: Tensor) -> Iterator[tuple[slice, Outputs]]:
-    """This process' share of images uint8 (N, S, S, 3), in batches: which rows, and outputs."""
+def _outputs(session: Session, images: Images) -> Iterator[tuple[slice, Outputs]]:
+    """This process' share of images uint8 (N, R, R, 3), in batches: which rows, and outputs."""
     share = session.batches.share
     with session.evaluating() as classifier:
         for start in range(

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from edge_ood.files.document import Document
 from edge_ood.images.folders import ImageSet
 
-__all__ = ["images_from_json", "images_to_json"]
+__all__ = ["broken_from_json", "broken_to_json", "images_from_json", "images_to_json"]
 
 
 def images_to_json(images: ImageSet) -> dict[str, Any]:
@@ -34,6 +35,17 @@ def images_from_json(document: Mapping[str, Any], classes: tuple[str, ...]) -> I
         classes,
         tuple(digest for _, digest, _ in rows),
     )
+
+
+def broken_to_json(broken: Mapping[Path, str]) -> dict[str, str]:
+    """A document of what is wrong with files, by their paths."""
+    return {str(path): reason for path, reason in broken.items()}
+
+
+def broken_from_json(document: Mapping[str, Any]) -> dict[Path, str]:
+    """Read and check what `broken_to_json` wrote; raises what a damaged document provokes."""
+    reasons = Document(document).mapped(str)
+    return {Path(_path(file)): reason for file, reason in reasons.items()}
 
 
 def _path(text: Any) -> str:

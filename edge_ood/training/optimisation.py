@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from edge_ood.models import Classifier
 from edge_ood.training.settings import ADAMW, COSINE, STEP, Settings
 
 __all__ = ["clip_gradients", "learning_rate", "make_optimizer", "parameter_groups", "set_rate"]
@@ -13,13 +14,18 @@ __all__ = ["clip_gradients", "learning_rate", "make_optimizer", "parameter_group
 _DROPS = (0.5, 0.75)  # where He et al. 2016, section 4.2, divide the rate by ten on CIFAR-10
 
 
-def parameter_groups(classifier: nn.Module) -> list[dict[str, Any]]:
+def parameter_groups(classifier: Classifier, settings: Settings) -> list[dict[str, Any]]:
     """All weights to train, by what their learning rate is multiplied by."""
-    return [{"params": list(classifier.parameters()), "factor": 1.0}]
+    if settings.head_rate == 1:
+        return [{"params": list(classifier.parameters()), "factor": 1.0}]
+    return [
+        {"params": list(classifier.trunk.parameters()), "factor": 1.0},
+        {"params": list(classifier.heads.parameters()), "factor": settings.head_rate},
+    ]
 
 
 def make_optimizer(
-    classifier: nn.Module, settings: Settings, device: torch.device
+    classifier: Classifier, settings: Settings, device: torch.device
 ) -> torch.optim.Optimizer:
     """The optimiser of a classifier's weights, before its first step.
 
@@ -28,7 +34,7 @@ def make_optimizer(
         settings: Which optimiser, and its numbers.
         device: Where the weights will be.
     """
-    groups, fused = parameter_groups(classifier), device.type == "cuda"
+    groups, fused = parameter_groups(classifier, settings), device.type == "cuda"
     rate, decay = settings.learning_rate, settings.weight_decay
     if settings.optimizer == ADAMW:
         return torch.optim.AdamW(groups, lr=rate, weight_decay=decay, fused=fused)

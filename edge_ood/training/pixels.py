@@ -1,6 +1,7 @@
-"""Decoded images as one array, in memory or in a file, and what its channels hold, torch-free."""
+"""Decoded images as rows of one array, in memory or in a file, and their channels, torch-free."""
 
 import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,40 @@ from edge_ood.errors import DataError
 from edge_ood.images.decoding.memory import free_memory
 from edge_ood.threads import slices
 
-__all__ = ["channel_statistics", "kept_rows", "pixel_array"]
+__all__ = ["Pixels", "channel_statistics", "pixel_array"]
 
-_IMAGES_PER_CHUNK = 1024
+_PIXELS_PER_CHUNK, _IMAGES_PER_CHUNK = 1 << 22, 1024
 _SMALLEST_STD = 0.01
 _DECIMALS = 4
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """The images of a split: some rows of an array, which is never copied as a whole.
+
+    Attributes:
+        array: uint8 (M, R, R, 3), perhaps a file that is larger than memory.
+        rows: int64 (N,), the images in their order.
+    """
+
+    array: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, chosen: slice | NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Copies of some of the images."""
+        return self.array[self.rows[chosen]]
+
+    @property
+    def nbytes(self) -> int:
+        """How much memory all of the images would take."""
+        return len(self) * int(np.prod(self.array.shape[1:]))
+
+    def subset(self, mask: NDArray[np.bool_]) -> "Pixels":
+        """The images that a mask (N,) selects, of the same array."""
+        return replace(self, rows=self.rows[mask])
 
 
 def pixel_array(images: int, size_px: int, scratch: Path) -> NDArray[np.uint8]:
@@ -46,29 +76,22 @@ def pixel_array(images: int, size_px: int, scratch: Path) -> NDArray[np.uint8]:
         ) from error
 
 
-def kept_rows(pixels: NDArray[np.uint8], kept: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """The rows of a mask (N,), moved up in place: an array in a file is not read into memory."""
-    rows = np.flatnonzero(kept)
-    for target, source in enumerate(rows):
-        if target != source:
-            pixels[target] = pixels[source]
-    return pixels[: len(rows)]
-
-
 def channel_statistics(
-    images: NDArray[np.uint8],
+    images: NDArray[np.uint8] | Pixels, part: slice = slice(None)
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
     """Mean and standard deviation of each RGB channel, in units of [0, 1] pixel values.
 
     Args:
         images: uint8 (N, S, S, 3), N >= 1.
+        part: Which rows and columns of each image count.
 
     Returns:
         Both rounded to 4 decimals, so that they read well; the deviation is at least 0.01.
     """
     counts = np.zeros((3, 256), np.int64)
-    for part in slices(len(images), _IMAGES_PER_CHUNK):
-        chunk = images[part]
+    pixels = images[:1][..., 0].size
+    for rows in slices(len(images), max(1, min(_PIXELS_PER_CHUNK // pixels, _IMAGES_PER_CHUNK))):
+        chunk = images[rows][:, part, part]
         for channel in range(3):
             counts[channel] += np.bincount(chunk[..., channel].ravel(), minlength=256)
     levels = np.arange(256) / 255

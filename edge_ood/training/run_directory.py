@@ -1,10 +1,10 @@
 """What `train` writes and `export` reads: settings, splits, metrics and weights, without torch.
 
 `config.json` holds everything needed to repeat the run; `splits.json` every training, calibration,
-validation and outlier file with its hash; `metrics.csv` one row an epoch; `energies.json` those of
-some images before and after; `model.safetensors` the trained weights, whose presence means that the
-run is finished; `report.html` a page about all of it; `last.ckpt`, while training, the state after
-the last saved step.
+validation and outlier file with its hash, and what was left out as broken; `metrics.csv` one row an
+epoch; `energies.json` those of some images before and after; `model.safetensors` the trained
+weights, whose presence means that the run is finished; `report.html` a page about all of it;
+`last.ckpt`, while training, the state after the last saved step.
 """
 
 import csv
@@ -24,7 +24,12 @@ from edge_ood.files.regular import read_regular
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.metrics.classification import chance_level
-from edge_ood.training.image_lists import images_from_json, images_to_json
+from edge_ood.training.image_lists import (
+    broken_from_json,
+    broken_to_json,
+    images_from_json,
+    images_to_json,
+)
 from edge_ood.training.settings import Settings
 
 __all__ = [
@@ -58,7 +63,7 @@ class Start:
     Attributes:
         run: Its directory; empty for other weights.
         weights: Their content hash.
-        source: What messages call weights that are no run's.
+        source: What messages call others.
     """
 
     run: str
@@ -125,11 +130,13 @@ class Run:
         splits: Image sets with hashes: `training` and `validation` with labels, `calibration` with
             labels where its folders bear class names, the others without; empty if unused.
             `pretraining` are images that only trained the weights which the run started from.
+        broken: What was wrong with images that were left out, by file.
     """
 
     path: Path
     config: RunConfig
     splits: Mapping[str, ImageSet]
+    broken: Mapping[Path, str] = field(default_factory=dict)
 
     @property
     def weights_path(self) -> Path:
@@ -186,7 +193,7 @@ def read_run(path: Path) -> Run:
         for name in _LATER_SPLITS:
             splits.setdefault(name, {"root": "", "images": []})
         images = {name: images_from_json(splits[name], settled.classes) for name in SPLITS}
-        run = Run(path, settled, images)
+        run = Run(path, settled, images, broken_from_json(splits.get("broken", {})))
         _check_classes(run)
     except KeyError as error:
         raise _damaged(path, f"{error} is missing") from error
@@ -203,7 +210,7 @@ def write_run(run: Run) -> None:
     """
     splits = {name: images_to_json(run.splits[name]) for name in SPLITS}
     for name, document, indent in (
-        ("splits.json", {"format": _FORMAT, **splits}, None),
+        ("splits.json", {"format": _FORMAT, **splits, "broken": broken_to_json(run.broken)}, None),
         ("config.json", run.config.to_json(), 2),
     ):
         with atomic_output(run.path / name) as temporary:
@@ -270,12 +277,7 @@ def _check_classes(run: Run) -> None:
 
 
 def check_epoch(epoch: EpochReport) -> None:
-    """Refuse numbers that no training gives.
-
-    Raises:
-        ValueError: Naming one.
-        TypeError: If one is no number.
-    """
+    """Refuse numbers that no training gives, by a ValueError that names one, or a TypeError."""
     for name, value in asdict(epoch).items():
         is_share = name.endswith("accuracy")  # NaN without validation images
         if not (math.isnan(value) or value <= 1 if is_share else value < math.inf) or value < 0:

@@ -18,7 +18,9 @@ from edge_ood.training.averaging import averaged_copy
 from edge_ood.training.batches import Batches, Share
 from edge_ood.training.compilation import compiled
 from edge_ood.training.first_weights import RANDOM, FirstWeights
+from edge_ood.training.freezing import as_it_was
 from edge_ood.training.optimisation import make_optimizer
+from edge_ood.training.rows import Images, Rows
 from edge_ood.training.run_directory import RunConfig
 from edge_ood.training.settings import EMA, Settings
 from edge_ood.training.training_set import DECODED_SPLITS, TrainingSet
@@ -51,10 +53,10 @@ class Session:
     averaged: AveragedModel | None
     optimizer: torch.optim.Optimizer
     batches: Batches
-    validation: tuple[Tensor, Tensor]
+    validation: tuple[Images, Tensor]
     parameters: Mapping[str, Any]
     head_factor: float
-    observed: Mapping[str, Tensor]
+    observed: Mapping[str, Images]
 
     @property
     def judged(self) -> Classifier:
@@ -76,11 +78,9 @@ class Session:
             averaged: Whether it is that of `exported`; else that of the weights that a step trains,
                 with the heads that are exported.
         """
-        self.classifier.eval()
-        try:
+        with as_it_was(self.classifier):
+            self.classifier.eval()
             yield self._scaled(self.judged if averaged else self.classifier)
-        finally:
-            self.classifier.train()
 
     def _scaled(self, classifier: Classifier) -> Classifier:
         if self.head_factor == 1:
@@ -160,7 +160,7 @@ def _set_up(
 
 
 def _batches(
-    sets: Mapping[str, tuple[Tensor, Tensor]], config: RunConfig, fabric: Fabric
+    sets: Mapping[str, tuple[Images, Tensor]], config: RunConfig, fabric: Fabric
 ) -> Batches:
     """All batches of the run, of images and labels by split."""
     needs = needs_of(config.settings.objective)
@@ -178,7 +178,7 @@ def _batches(
     )
 
 
-def _observed(pixels: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _observed(pixels: Mapping[str, Images]) -> dict[str, Images]:
     """Images whose energies say what training did, spread evenly over each split that there is."""
     in_distribution = "validation" if len(pixels["validation"]) else "training"
     return {
@@ -190,11 +190,11 @@ def _observed(pixels: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _on_device(
     training_set: TrainingSet, split: str, device: torch.device
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Images, Tensor]:
     """Images and labels of a split, on the GPU where they leave it half of its free memory."""
-    images = torch.from_numpy(training_set.pixels[split])
-    labels = training_set.splits[split].labels
-    rows = torch.from_numpy(np.zeros(len(images), np.int64) if labels is None else labels)
-    if device.type == "cuda" and images.nbytes < torch.cuda.mem_get_info(device)[0] // 2:
+    pixels, labels = training_set.pixels[split], training_set.splits[split].labels
+    rows = torch.from_numpy(np.zeros(len(pixels), np.int64) if labels is None else labels)
+    images = Rows(torch.from_numpy(pixels.array), torch.from_numpy(pixels.rows))
+    if device.type == "cuda" and pixels.nbytes < torch.cuda.mem_get_info(device)[0] // 2:
         return images.to(device), rows.to(device)
     return images, rows

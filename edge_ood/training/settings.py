@@ -11,28 +11,41 @@ from edge_ood.registry import Spec
 
 __all__ = [
     "ADAMW",
+    "ALL",
     "AUGMENTATIONS",
     "BALANCED_LOSS",
     "BALANCED_SAMPLING",
     "BEST",
+    "BLUR",
+    "COLOR",
     "COSINE",
+    "CROP",
+    "DEFAULT_AUGMENTATION",
     "DEFAULT_MODEL",
     "DEFAULT_OBJECTIVE",
     "DIVERSE",
     "EMA",
+    "ERASE",
+    "FLIP",
     "FOLDER",
     "OPTIMIZERS",
     "OUTLIER_SAMPLINGS",
     "OUTLIER_SOURCES",
     "PRECISIONS",
     "PUBLISHED",
+    "RESIZED_CROP",
+    "ROTATE",
     "SCHEDULES",
     "SELF",
     "SGD",
+    "TRIVIAL",
     "Settings",
 ]
 
-AUGMENTATIONS = ("crop", "flip")
+CROP, FLIP, RESIZED_CROP, COLOR = "crop", "flip", "resized-crop", "color"
+ROTATE, BLUR, ERASE, TRIVIAL = "rotate", "blur", "erase", "trivial"
+AUGMENTATIONS = (CROP, FLIP, RESIZED_CROP, COLOR, ROTATE, BLUR, ERASE, TRIVIAL)
+DEFAULT_AUGMENTATION = (CROP, FLIP)
 PRECISIONS = ("fp32", "bf16", "auto")
 SGD, ADAMW = OPTIMIZERS = ("sgd", "adamw")
 COSINE, CONSTANT, STEP = SCHEDULES = ("cosine", "constant", "step")
@@ -43,6 +56,7 @@ OUTLIER_SAMPLINGS = ("random", DIVERSE)
 FOLDER, SELF = "folder", "self"
 OUTLIER_SOURCES = (FOLDER, SELF)
 
+ALL = "all"
 PUBLISHED = "pretrained"
 """What stands in place of a file for the weights that a network's publisher has trained."""
 
@@ -70,7 +84,8 @@ class Settings:
         model: Name and parameters of the network.
         objective: Name and parameters of the training method.
         heads: Linear heads, 1 or 2.
-        augmentation: Which of `crop` and `flip` are drawn for each training image.
+        augmentation: Which of `AUGMENTATIONS` are drawn for each training image and outlier, see
+            `edge_ood.training.augmentation`; the order says nothing.
         epochs: Passes over the training images.
         batch_size: Training images per step, over all processes.
         outlier_batch_size: Outliers per step, over all processes, when there are any.
@@ -100,6 +115,8 @@ class Settings:
         patience: Epochs without a higher validation accuracy after which training ends; 0 never.
         precision: Of the forward pass: `fp32`, `bf16`, or `auto`, which is settled before training.
         compile: Whether `torch.compile` writes the network's kernels; the last bits differ then.
+        freeze: How many of the first epochs the trunk keeps its weights, or `all`.
+        head_rate: Learning rate of the heads, as a multiple.
         new_head: Whether a last layer that came with the first weights starts afresh, even where
             it tells as many classes apart as there are.
         seed: Every random draw is a function of it, the epoch and the step.
@@ -112,7 +129,7 @@ class Settings:
     model: Spec
     objective: Spec
     heads: int = 1
-    augmentation: tuple[str, ...] = AUGMENTATIONS
+    augmentation: tuple[str, ...] = DEFAULT_AUGMENTATION
     epochs: int = 100
     batch_size: int = 128
     outlier_batch_size: int = 256
@@ -135,9 +152,16 @@ class Settings:
     patience: int = 0
     precision: str = "fp32"
     compile: bool = False
+    freeze: str = "0"
+    head_rate: float = 1.0
     new_head: bool = False
     seed: int = 0
     recipe: str = ""
+
+    @property
+    def frozen_epochs(self) -> int:
+        """How many of the first epochs the trunk keeps its weights."""
+        return self.epochs if self.freeze == ALL else int(self.freeze)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values by field; models and objectives as their name and parameters."""
@@ -170,7 +194,7 @@ class Settings:
         for name in ("model", "objective"):
             spec = document.document(name)
             chosen[name] = Spec(spec.get("name", str), spec.get("parameters", dict), origin)
-        augmentation = document.each("augmentation", str, list(AUGMENTATIONS))
+        augmentation = document.each("augmentation", str, list(DEFAULT_AUGMENTATION))
         return cls(**chosen, augmentation=tuple(augmentation))
 
     def __post_init__(self) -> None:
@@ -196,6 +220,16 @@ class Settings:
                 f"shuffled_share is {self.shuffled_share}, expected more than 0 and at most 1"
             )
         self._check_words()
+        self._check_transfer()
+
+    def _check_transfer(self) -> None:
+        if not (self.freeze == ALL or (self.freeze.isdecimal() and self.freeze.isascii())):
+            raise InputError(
+                f"freeze is {self.freeze!r}, expected a number of epochs or {ALL}",
+                hint=f"--freeze {ALL} trains heads alone, --freeze 1 the trunk after one epoch",
+            )
+        if not 0 < self.head_rate < math.inf:
+            raise InputError(f"head_rate is {self.head_rate}, expected more than 0")
 
     def _check_words(self) -> None:
         for name, choices in _CHOICES.items():
@@ -205,6 +239,7 @@ class Settings:
                 )
         if not set(self.augmentation) <= set(AUGMENTATIONS):
             raise InputError(
-                f"augmentation is {','.join(self.augmentation)!r}, expected some of crop,flip",
-                hint="--augmentation none switches both off",
+                f"augmentation is {','.join(self.augmentation)!r},"
+                f" expected some of {','.join(AUGMENTATIONS)}",
+                hint="--augmentation none switches all off",
             )

@@ -21,6 +21,7 @@ from edge_ood.images.preprocess import Preprocess
 from edge_ood.objectives import OBJECTIVES, Measured, Objective
 from edge_ood.training.averaging import update_average
 from edge_ood.training.batches import step_seed
+from edge_ood.training.cache import Cache
 from edge_ood.training.checkpoint import State, load_checkpoint, new_state, save_checkpoint
 from edge_ood.training.configuration import complete, configure
 from edge_ood.training.devices import settle_precision, start_fabric
@@ -31,6 +32,7 @@ from edge_ood.training.evaluation import (
     mean_output,
     measure_energies,
 )
+from edge_ood.training.freezing import set_trunk
 from edge_ood.training.keeping import has_ended, kept_epoch
 from edge_ood.training.notes import starting_notes
 from edge_ood.training.optimisation import clip_gradients, learning_rate, set_rate
@@ -54,8 +56,9 @@ from edge_ood.training.run_directory import (
 from edge_ood.training.session import Session, start_session
 from edge_ood.training.settings import BEST, Settings
 from edge_ood.training.step_outliers import batch_at
+from edge_ood.training.store import Reading, stored
 from edge_ood.training.targets import with_targets
-from edge_ood.training.training_set import Folders, read_training_set
+from edge_ood.training.training_set import Folders, read_training_set, with_splits
 
 __all__ = ["Launch", "train", "train_steps"]
 
@@ -68,12 +71,16 @@ class Launch:
         device: `auto`, `cpu` or `cuda`.
         resume: Continue the run in the output folder; start it where there is none.
         force: Replace the run in the output folder.
+        cache: Where decoded images are kept for later runs; None keeps them for this run alone.
+        skip_broken: Go on without images that cannot be decoded, and record them.
         checkpoint_s: Longest time between two checkpoints, in seconds; each epoch ends with one.
     """
 
     device: str = "auto"
     resume: bool = False
     force: bool = False
+    cache: Cache | None = None
+    skip_broken: bool = False
     checkpoint_s: float = 60.0
 
 
@@ -104,6 +111,7 @@ def train(
             case the run is complete all the same.
         ArtifactError: If the run to be resumed or to start from is damaged or missing.
     """
+    folders, layout = with_splits(folders)
     settings, precision_note = settle_precision(settings, launch.device)
     config, first = configure(settings, preprocess, folders)
     fabric = start_fabric(launch.device, config.settings)
@@ -119,19 +127,19 @@ def train(
             return conclude(earlier, read_metrics(output))
         images = read_training_set(
             folders,
-            config.preprocess,
+            stored(config.preprocess, config.settings.augmentation),
             settings.seed,
             output,
             past=first.past,
-            on_image=progress.on_image,
+            reading=Reading(launch.cache, launch.skip_broken, progress.on_image, progress.on_note),
         )
-        run = Run(output, complete(config, images, first, fabric), images.splits)
+        run = Run(output, complete(config, images, first, fabric), images.splits, images.broken)
         first = first.for_classes(len(run.config.classes), new_head=settings.new_head)
         if earlier is not None:
             check_same_images(earlier, run)
         progress.on_start(run)
-        notes = (*images.notes, *precision_note, *first.notes, *starting_notes(run, earlier))
-        for note in notes:
+        said = (*layout, *images.notes, *first.notes, *precision_note)
+        for note in (*said, *starting_notes(run, earlier)):
             progress.on_note(note)
 
         session = start_session(fabric, run.config, images, first)
@@ -173,6 +181,7 @@ def train_steps(
         torch.manual_seed(step_seed(settings.seed, step, batches.share.rank))
         rate = learning_rate(step, settings, steps_per_epoch=batches.steps_per_epoch)
         set_rate(session.optimizer, rate)
+        set_trunk(session.classifier, settings, step // batches.steps_per_epoch)
 
         batch = with_targets(session, batch_at(session, step), step)
         for loss in objective.losses(session.model, batch, **session.parameters):

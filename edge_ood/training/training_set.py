@@ -1,9 +1,8 @@
-"""The images of a training run: split, checked against each other, decoded once, without torch."""
+"""The images of a training run: decoded once, split, checked against each other, without torch."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,16 +10,22 @@ from numpy.typing import NDArray
 from edge_ood.errors import DataError
 from edge_ood.images.folders import ImageSet, read_class_folders, read_images
 from edge_ood.images.preprocess import Preprocess
-from edge_ood.images.reading import decode_all, with_hashes
-from edge_ood.images.splits import stratified_split
+from edge_ood.images.reading import with_hashes
 from edge_ood.images.thumbnails import thumbnails_note
+from edge_ood.threads import Meter
 from edge_ood.training.copies import keep_once
 from edge_ood.training.fine_tuning import UNKNOWN_PAST, Past
-from edge_ood.training.pixels import kept_rows, pixel_array
+from edge_ood.training.pixels import Pixels
+from edge_ood.training.roles import (
+    DATA,
+    Folders,
+    draw_splits,
+    list_images,
+    plan_splits,
+    with_splits,
+)
 from edge_ood.training.run_directory import SPLITS
-
-if TYPE_CHECKING:
-    from edge_ood.weights.source import NetworkSource
+from edge_ood.training.store import QUIET, Reading, Store, read_store
 
 __all__ = [
     "Folders",
@@ -28,6 +33,7 @@ __all__ = [
     "plan_splits",
     "read_splits",
     "read_training_set",
+    "with_splits",
 ]
 
 DECODED_SPLITS = ("training", "validation", "outliers", "unlabelled")
@@ -40,36 +46,8 @@ _NEVER_AMONG = (
     ("unlabelled", "calibration"),
     ("unlabelled", "validation"),
 )
-_CALIBRATION_SHARE = 0.1
-_VALIDATION_SHARE = 0.05
-_FEWEST_FOR_VALIDATION = 3  # images of a class: one to train, one to calibrate, one to validate
-
-
-@dataclass(frozen=True)
-class Folders:
-    """Where the images and the first weights are.
-
-    Attributes:
-        training: `<class>/*` folders.
-        outliers: Auxiliary outliers, or None.
-        calibration: For thresholds alone; None takes a stratified 10 % of `training`.
-        validation: `<class>/*` folders; None takes a further stratified 5 % of `training`.
-        unlabelled: A pool that some objectives learn from without labels, or None.
-        start: A finished run to start from, somebody's weights, or None. What a run calibrated and
-            validated with keeps its role, in place of a new draw from `training`.
-    """
-
-    training: Path
-    outliers: Path | None = None
-    calibration: Path | None = None
-    validation: Path | None = None
-    unlabelled: Path | None = None
-    start: "Path | NetworkSource | None" = None
-
-    @property
-    def run_to_start_from(self) -> Path | None:
-        """The directory of a finished run, if it is that."""
-        return self.start if isinstance(self.start, Path) else None
+_FEWEST = 2  # images of a class
+_FEW_IMAGES, _SHOWN = 10, 3
 
 
 @dataclass(frozen=True)
@@ -78,57 +56,15 @@ class TrainingSet:
 
     Attributes:
         splits: Files, labels and hashes of every split of a run directory.
-        pixels: uint8 (N, S, S, 3) of all splits that take part in training; never `calibration`.
+        pixels: Images of all splits that take part in training; never `calibration`.
         notes: What the user should know, one sentence each.
+        broken: What is wrong with images that were left out.
     """
 
     splits: Mapping[str, ImageSet]
-    pixels: Mapping[str, NDArray[np.uint8]]
+    pixels: Mapping[str, Pixels]
     notes: tuple[str, ...] = ()
-
-
-def plan_splits(folders: Folders, seed: int, past: Past = UNKNOWN_PAST) -> dict[str, ImageSet]:
-    """Decide which file plays which role.
-
-    Args:
-        folders: Where the images are.
-        seed: Of the draw, by names alone: no file is opened.
-        past: What images have been to the first weights; a role that they keep is not drawn anew.
-
-    Raises:
-        DataError: If a folder is missing, empty or lacks the training classes it must have, or
-            no image is left to calibrate with or to train on.
-    """
-    labelled = read_class_folders(folders.training.absolute())
-    past.check_classes(folders.training, labelled.classes)
-    if past.kept:
-        labelled = with_hashes(labelled)
-    classes, splits = labelled.classes, {}
-    for name in ("outliers", "unlabelled", "calibration", "validation"):
-        folder = getattr(folders, name)
-        splits[name] = ImageSet(())
-        if folder is not None:
-            wanted = classes if name in ("calibration", "validation") else ()
-            splits[name] = replace(read_images(folder.absolute(), wanted), classes=classes)
-    if folders.validation is not None and splits["validation"].labels is None:
-        raise DataError(
-            f"'{folders.validation}' has images outside folders named after the training classes",
-            hint=f"arrange them as <class>/<file>, with classes such as {classes[0]!r}",
-        )
-    left = np.ones(len(labelled), np.bool_)
-    if folders.calibration is None:
-        taken = _calibration_mask(labelled, seed, past)
-        splits["calibration"], left = labelled.subset(taken), ~taken
-    if folders.validation is None:
-        taken = left & _validation_mask(labelled, left, seed, past)
-        splits["validation"], left = labelled.subset(taken), left & ~taken
-    if not left.any():
-        raise DataError(
-            f"all {len(labelled)} images of '{folders.training}' calibrate or validate"
-            f" {past.source}, expected some to train on",
-            hint="add images that the run does not have, or that trained it",
-        )
-    return {"training": labelled.subset(left), **splits}
+    broken: Mapping[Path, str] = field(default_factory=dict)
 
 
 def read_training_set(
@@ -138,43 +74,56 @@ def read_training_set(
     scratch: Path,
     *,
     past: Past = UNKNOWN_PAST,
-    on_image: Callable[[int, int], None] = lambda done, total: None,
+    reading: Reading = QUIET,
 ) -> TrainingSet:
-    """Split, decode and check the images of a run.
+    """Decode, split and check the images of a run.
+
+    All images of DATA are decoded, those that will calibrate, too: a run is not to end in an export
+    that cannot read them. What is broken is found before roles are drawn, which then are those of
+    folders without it.
 
     Args:
         folders: Where the images are.
-        preprocess: Decode rules and size S.
+        preprocess: Decode rules and side R.
         seed: Of the splits.
         scratch: Folder for arrays that are too large for memory; nothing is left in it.
         past: What images have been to the first weights.
-        on_image: Called with the number of images decoded so far and in total.
+        reading: Where decoded images are kept, what to do about broken ones, and callbacks.
 
     Raises:
         DataError: If a folder or an image is unusable, or an image plays two roles.
     """
-    splits = plan_splits(folders, seed, past)
-    total = sum(len(splits[name]) for name in DECODED_SPLITS)
-    done = 0
-
-    def count() -> None:
-        nonlocal done
-        done += 1
-        on_image(done, total)
-
-    splits["calibration"] = with_hashes(splits["calibration"])
-    pixels = {}
-    for name in DECODED_SPLITS:
-        images = splits[name]
-        out = pixel_array(len(images), preprocess.resized_px, scratch)
-        pixels[name], hashes = decode_all(images.paths, preprocess, out=out, on_image=count)
-        splits[name] = replace(images, hashes=tuple(hashes))
+    listed = list_images(folders)
+    past.check_classes(folders.training, listed[DATA].classes)
+    decoded = [name for name in listed if name != "calibration"]
+    meter = Meter(sum(len(listed[name]) for name in decoded), reading.on_image)
+    stores = {
+        name: read_store(listed[name].paths, preprocess, scratch, reading, meter.advance)
+        for name in decoded
+    }
+    broken = _broken(listed, stores, reading)
+    usable = {
+        name: _usable(images, stores[name]) if name in stores else with_hashes(images)
+        for name, images in listed.items()
+    }
+    if broken:
+        _check_usable(usable, folders)
+    splits = draw_splits(usable, folders, seed, past)
+    pixels = {
+        name: _pixels(splits[name], name if name in listed else DATA, listed, stores)
+        for name in DECODED_SPLITS
+    }
     splits["pretraining"] = past.only_pretrained(splits["training"])
     _check_roles(splits)
     found = _without_copies(TrainingSet(splits, pixels), folders)
     # Anew: what trained the first weights and has been left out now is among these images, too.
     pretraining = past.only_pretrained(found.splits["training"])
-    return replace(found, splits={**found.splits, "pretraining": pretraining})
+    return replace(
+        found,
+        splits={**found.splits, "pretraining": pretraining},
+        notes=(*found.notes, *_few_images_note(usable[DATA])),
+        broken=broken,
+    )
 
 
 def read_splits(
@@ -204,34 +153,78 @@ def read_splits(
     return found.splits
 
 
-def _calibration_mask(labelled: ImageSet, seed: int, past: Past) -> NDArray[np.bool_]:
-    """A stratified 10 % of all images, or those that go on calibrating."""
-    if "calibration" not in past.kept:
-        return stratified_split(_labels(labelled), _CALIBRATION_SHARE, seed)
-    taken = past.had_role("calibration", labelled.hashes)
-    if not taken.any():
+def _broken(
+    listed: Mapping[str, ImageSet], stores: Mapping[str, Store], reading: Reading
+) -> dict[Path, str]:
+    """What is wrong with broken images, which are all named; refused, if they are not skipped."""
+    broken = {
+        listed[name].paths[row]: reason
+        for name, store in stores.items()
+        for row, reason in store.broken.items()
+    }
+    if not broken:
+        return broken
+    for reason in broken.values():
+        reading.on_note(reason)
+    total = sum(len(store.hashes) for store in stores.values())
+    if not reading.skip_broken:
+        first = "; ".join(list(broken.values())[:_SHOWN])
+        more = f"; and {len(broken) - _SHOWN} more" if len(broken) > _SHOWN else ""
         raise DataError(
-            f"none of the {len(past.kept['calibration'])} calibration images of {past.source}"
-            f" is among the {len(labelled)} images given, and other images may have trained it",
-            hint="--calibration DIR, with images that took no part in training",
+            f"{len(broken)} of {total} images are broken: {first}{more}",
+            hint="repair or remove them, or --skip-broken goes on without them",
         )
-    return taken
+    reading.on_note(f"left out, as broken: {len(broken)} of {total} images")
+    return broken
 
 
-def _validation_mask(
-    labelled: ImageSet, left: NDArray[np.bool_], seed: int, past: Past
-) -> NDArray[np.bool_]:
-    """A stratified 5 % of all images, drawn from those that are left of the larger classes."""
-    if "validation" in past.kept:
-        return past.had_role("validation", labelled.hashes)
-    labels = _labels(labelled)
-    large = np.bincount(labels)[labels] >= _FEWEST_FOR_VALIDATION
-    members = np.flatnonzero(left & large)
-    mask = np.zeros(len(labels), np.bool_)
-    if len(members):
-        share = _VALIDATION_SHARE * len(labels) / left.sum()
-        mask[members[stratified_split(labels[members], share, seed)]] = True
-    return mask
+def _usable(images: ImageSet, store: Store) -> ImageSet:
+    """The images of a folder that could be decoded, with their hashes."""
+    kept = np.ones(len(images), np.bool_)
+    kept[list(store.broken)] = False
+    return replace(images, hashes=store.hashes).subset(kept)
+
+
+def _check_usable(usable: Mapping[str, ImageSet], folders: Folders) -> None:
+    """Refuse what broken images leave too few of."""
+    for name, images in usable.items():
+        folder = folders.training if name == DATA else getattr(folders, name)
+        if not len(images):
+            raise DataError(f"no image of '{folder}' can be decoded", hint="repair some of them")
+    data = usable[DATA]
+    counts = np.bincount(_labels(data), minlength=len(data.classes))
+    if counts.min() < _FEWEST:
+        rare = data.classes[int(counts.argmin())]
+        images_left = "1 image" if counts.min() == 1 else "no image"
+        raise DataError(
+            f"class {rare!r} has {images_left} that can be decoded, expected at least {_FEWEST}",
+            hint="one to train on and one to calibrate with; repair some or remove the folder",
+        )
+
+
+def _pixels(
+    images: ImageSet,
+    source: str,
+    listed: Mapping[str, ImageSet],
+    stores: Mapping[str, Store],
+) -> Pixels:
+    """Where the images of a split are among those of their folder."""
+    row_of = {path: row for row, path in enumerate(listed[source].paths)} if len(images) else {}
+    rows = np.array([row_of[path] for path in images.paths], np.int64)
+    return Pixels(stores[source].array, rows)
+
+
+def _few_images_note(data: ImageSet) -> tuple[str, ...]:
+    """What to say about classes of few images, if there are any."""
+    counts = np.bincount(_labels(data), minlength=len(data.classes))
+    few = [f"{data.classes[i]!r} ({counts[i]})" for i in np.flatnonzero(counts <= _FEW_IMAGES)]
+    if not few:
+        return ()
+    more = f" and {len(few) - _SHOWN} more" if len(few) > _SHOWN else ""
+    return (
+        f"{len(few)} of {len(counts)} classes have {_FEW_IMAGES} images or fewer:"
+        f" {', '.join(few[:_SHOWN])}{more}; what is learnt and measured of them is uncertain",
+    )
 
 
 def _check_roles(splits: Mapping[str, ImageSet]) -> None:
@@ -259,7 +252,7 @@ def _without_copies(
     for name, mask in kept.items():
         splits[name] = splits[name].subset(mask)
         if name in pixels:
-            pixels[name] = kept_rows(pixels[name], mask)
+            pixels[name] = pixels[name].subset(mask)
     training = splits["training"]
     counts = np.bincount(_labels(training), minlength=len(training.classes))
     if not counts.all():

@@ -87,6 +87,28 @@ def test_every_option_reaches_the_run(tiny_images: Path, tmp_path: Path) -> None
     assert (0.8, "bicubic") == (preprocess.crop, preprocess.interpolation)
 
 
+def test_photographs_train_from_splits_and_a_cache(tiny_images: Path, tmp_path: Path) -> None:
+    """Augmentation, cache, broken images and folders of splits, all from the command line."""
+    data, cache = tmp_path / "train", tmp_path / "cache"
+    for ours, theirs in (("train", "train"), ("validation", "val"), ("calibration", "test")):
+        shutil.copytree(tiny_images / ours, data / theirs)
+    (data / "train" / "dark" / "00.png").write_text("no image")
+    options = ["--augmentation", "resized-crop,flip,trivial", "--cache", str(cache)]
+
+    refused = train(tmp_path, tmp_path / "run", *options)
+    result = train(tmp_path, tmp_path / "run", *options, "--skip-broken")
+
+    assert 1 == refused.exit_code
+    assert "1 of 58 images are broken" in refused.stderr
+    assert 0 == result.exit_code, result.stderr
+    for words in ("holds splits", "using the decoded images in", "left out, as broken: 1 of 58"):
+        assert words in result.stderr
+    assert ("flip", "resized-crop", "trivial") == (
+        read_run(tmp_path / "run").config.settings.augmentation
+    )
+    assert 2 == len(list(cache.glob("*/pixels.npy")))
+
+
 def test_outliers_can_be_made_of_the_training_images(tiny_images: Path, tmp_path: Path) -> None:
     """With `self` no folder is asked for, and the configuration says what was done."""
     options = ["--outliers", "self", "--shuffled-share", "0.3", "--objective", "outlier-exposure"]
@@ -180,6 +202,13 @@ def not_images(folder: Path, images: Path) -> list[str]:
     return []
 
 
+def with_splits(folder: Path, images: Path) -> list[str]:
+    for name in ("train/train", "train/test"):
+        shutil.copytree(images / "train", folder / name)
+    (folder / "train" / "test" / "dark").rename(folder / "train" / "test" / "night")
+    return []
+
+
 def training_outliers(folder: Path, images: Path) -> list[str]:
     shutil.copytree(images / "train", folder / "train")
     outliers = shutil.copytree(images / "train" / "dark", folder / "outliers")
@@ -213,7 +242,8 @@ def with_options(*options: str) -> Callable[[Path, Path], list[str]]:
         (no_images, "no images under", "check the path"),
         (one_class, "1 class folder(s), expected at least 2", "DATA/<class>/<file>"),
         (one_image, "class 'dark' has 1 image, expected at least 2", "add images"),
-        (not_images, "dark/00.png' is not an image", "convert"),
+        (not_images, "dark/00.png' is not an image", "--skip-broken"),
+        (with_splits, "test' has classes that", "rename"),
         (training_outliers, "of --outliers are training images", "remove them"),
         (empty_outliers, "no images under", "check the path"),
         (existing_output, "exists", "--force"),

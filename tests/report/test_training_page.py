@@ -53,12 +53,13 @@ def files_of(run: Path) -> dict[str, Any]:
                 ],
             }
             for name, split in splits.items()
-            if name != "format"
+            if name not in ("format", "broken")
         },
         "totals": {
             "epochs": len(epochs),
             "kept_epoch": len(epochs),
             "classes": len(config["classes"]),
+            "broken": len(splits["broken"]),
             "seconds": seconds,
             "images_per_s": images / seconds,
             "chance_level": max(map(labels.count, labels)) / len(labels) if labels else 0,

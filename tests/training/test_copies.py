@@ -55,10 +55,10 @@ def test_a_copy_counts_once_in_its_role(
 
 def test_pixels_stay_those_of_their_files(folders: Folders, tmp_path: Path) -> None:
     """What comes after a copy moves up."""
-    before = read(folders, tmp_path).pixels["training"].copy()
+    before = read(folders, tmp_path).pixels["training"][:]
     shutil.copy(folders.training / "bright" / "03.png", folders.training / "bright" / "03b.png")
 
-    after = read(folders, tmp_path).pixels["training"]
+    after = read(folders, tmp_path).pixels["training"][:]
 
     np.testing.assert_array_equal(before, after)
 

@@ -13,8 +13,6 @@ from edge_ood.training.optimisation import (
     clip_gradients,
     learning_rate,
     make_optimizer,
-    parameter_groups,
-    set_rate,
 )
 from edge_ood.training.settings import Settings
 
@@ -84,18 +82,6 @@ def test_the_default_is_a_cosine(step: int, expected: float) -> None:
     found = learning_rate(step, settings, steps_per_epoch=STEPS)
 
     assert expected == pytest.approx(found, rel=1e-5)
-
-
-def test_a_rate_is_that_of_its_group() -> None:
-    """A group with a factor has a multiple of the rate of the step."""
-    first, second = nn.Linear(2, 2), nn.Linear(2, 2)
-    groups = [{**group, "factor": 1.0} for group in parameter_groups(first)]
-    groups += [{**group, "factor": 10.0} for group in parameter_groups(second)]
-    optimizer = torch.optim.SGD(groups, lr=1.0)
-
-    set_rate(optimizer, 0.25)
-
-    assert [0.25, 2.5] == [group["lr"] for group in optimizer.param_groups]
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ def test_short_memory_moves_the_pixels_to_a_file(
 
     mapped = read(Folders(tiny_images / "train"), tmp_path)
 
-    assert isinstance(mapped.pixels["training"], np.memmap)
-    np.testing.assert_array_equal(in_memory.pixels["training"], mapped.pixels["training"])
+    assert isinstance(mapped.pixels["training"].array, np.memmap)
+    np.testing.assert_array_equal(in_memory.pixels["training"][:], mapped.pixels["training"][:])
     assert [] == list(tmp_path.iterdir())
 
 

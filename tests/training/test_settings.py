@@ -25,7 +25,7 @@ from edge_ood.training.settings import Settings
         ("seed", -1),
         ("seed", 2**32),
         ("precision", "fp8"),
-        ("augmentation", ("crop", "rotate")),
+        ("augmentation", ("crop", "spin")),
         ("optimizer", "adam"),
         ("schedule", "linear"),
         ("warmup", -0.1),

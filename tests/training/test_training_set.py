@@ -10,6 +10,7 @@ import pytest
 from edge_ood.errors import DataError
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import content_hash
+from edge_ood.training.store import Reading
 from edge_ood.training.training_set import (
     Folders,
     TrainingSet,
@@ -217,9 +218,8 @@ def test_progress_counts_every_decoded_image(tiny_images: Path, tmp_path: Path) 
     heard: list[tuple[int, int]] = []
     folders = Folders(tiny_images / "train", calibration=tiny_images / "calibration")
 
-    read_training_set(
-        folders, Preprocess(SIDE), 0, scratch=tmp_path, on_image=lambda *c: heard.append(c)
-    )
+    reading = Reading(on_image=lambda *c: heard.append(c))
+    read_training_set(folders, Preprocess(SIDE), 0, tmp_path, reading=reading)
 
     assert [(done + 1, 48) for done in range(48)] == heard
 
