@@ -124,6 +124,14 @@ class Network:
             "probe, or in the first epochs.",
         ),
     ] = None
+    batch_norm: Annotated[
+        str | None,
+        typer.Option(
+            metavar="learned|frozen",
+            help="frozen keeps the statistics that --weights or --from bring, for few photographs; "
+            "default: learned, or as the recipe has it.",
+        ),
+    ] = None
     augmentation: Annotated[
         str | None,
         typer.Option(

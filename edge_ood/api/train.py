@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_ood.api.plain import PathLike, Words, path_or_none, rgb, spec
 from edge_ood.api.train_settings import augmentations, check_start, outlier_source, settled
-from edge_ood.errors import ChanceLevelError, MissingDependencyError
+from edge_ood.errors import ChanceLevelError, InputError, MissingDependencyError
 from edge_ood.registry import Spec
 from edge_ood.report.leave import leave_training_page
 from edge_ood.training.cache import Cache, default_cache
@@ -35,6 +35,7 @@ def train(
     weights: PathLike | None = None,
     new_head: bool = False,
     freeze: str | int | None = None,
+    batch_norm: str | None = None,
     head_lr: float | None = None,
     trust: bool = False,
     recipe: str | None = None,
@@ -100,6 +101,8 @@ def train(
             classes apart as `data` has.
         freeze: How many of the first epochs the trunk of `weights` or `start` keeps its values, or
             `"all"`, for a linear probe.
+        batch_norm: `frozen` keeps the statistics of batch normalisation that came with `weights` or
+            `start`; `learned` takes those of each batch.
         head_lr: Learning rate of the heads, as a multiple of `lr`.
         trust: Whether `start` may name code to run, if its network is a function of somebody's own
             and `model` does not name it again.
@@ -186,14 +189,15 @@ def train(
         "patience": patience,
         "new_head": new_head,
         "freeze": None if freeze is None else str(freeze),
+        "batch_norm": batch_norm,
         "head_rate": head_lr,
         "precision": precision,
         "compile": compile,
         "seed": seed,
     }
     colours: dict[str, Any] = {"mean": rgb("--mean", mean), "std": rgb("--std", std)}
-    said = {"--mean": mean, "--std": std, "--new-head": new_head, "--freeze": freeze}
-    check_start(start, weights, given=said)
+    said = {"--mean": mean, "--std": std, "--new-head": new_head}
+    check_start(start, weights, {**said, "--freeze": freeze, "--batch-norm": batch_norm})
     settings, preprocess = settled(path_or_none(start), weights, recipe, chosen, trust=trust)
     given: dict[str, Any] = {
         "size_px": image_size,
@@ -239,6 +243,8 @@ def train(
 def _cache(given: PathLike | None) -> Cache | None:
     if given is None:
         return default_cache()
+    if not str(given):
+        raise InputError("the cache is '', expected a folder or none", hint="--cache DIR, or none")
     return None if str(given) == _NO_CACHE else Cache(Path(given))
 
 

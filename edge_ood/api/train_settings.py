@@ -38,7 +38,7 @@ _WITH_ADAMW: Mapping[str, Any] = {"learning_rate": 0.001, "weight_decay": 0.01}
 _KEPT = ("model", "heads", "augmentation")
 """What a run that starts from another takes over from its settings, unless it is given."""
 
-_OF_RUNS_TOO = "--freeze"
+_OF_RUNS_TOO = {"--freeze", "--batch-norm"}
 _OF_WEIGHTS = "fine-tune"
 _IMAGE_SIZE_PX = 32
 _NO_AUGMENTATION = "none"
@@ -47,7 +47,6 @@ _NO_AUGMENTATION = "none"
 def check_start(
     start: PathLike | None,
     weights: PathLike | None,
-    *,
     given: Mapping[str, Any],
 ) -> None:
     """Refuse two first weights, and options of weights without any.
@@ -66,7 +65,7 @@ def check_start(
             hint="--from for a run of edge-ood, --weights for anybody else's",
         )
     said = [name for name, value in given.items() if value]
-    if weights is None and said and (start is None or said != [_OF_RUNS_TOO]):
+    if weights is None and said and (start is None or not set(said) <= _OF_RUNS_TOO):
         raise UsageError(
             f"{said[0]} is about the weights to start from, got no --weights",
             hint="drop it: without weights, mean and std are measured and all is new",

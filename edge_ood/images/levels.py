@@ -18,7 +18,8 @@ _FEWEST_CLASSES = 2
 def check_class_folders(root: Path, paths: Sequence[Path]) -> None:
     """Refuse folders that would become classes and are none.
 
-    These are folders of splits, such as `train` and `test`; and folders that hold nothing but
+    These are folders of splits, such as `train` and `test`, with others beside them if all of these
+    splits hold the same folders; and folders that hold nothing but
     folders which repeat, `a/cat a/dog b/cat b/dog`: if `cat` and `dog` are the classes, a network
     would learn to tell `a` from `b`.
 
@@ -32,9 +33,13 @@ def check_class_folders(root: Path, paths: Sequence[Path]) -> None:
     folders = _folders(root, paths)
     tops = sorted({parts[0] for parts in folders})
     splits = (*TRAINING, *VALIDATION, *TEST)
-    if len(tops) > 1 and all(top.casefold() in splits for top in tops):
+    named = [top for top in tops if top.casefold() in splits]
+    if len(named) > 1 and (
+        named == tops or _repeated({parts for parts in folders if parts[0] in named}, len(named))
+    ):
+        others = " and no classes" if named == tops else ", and more folders beside them"
         raise DataError(
-            f"'{root}' holds splits and no classes: {_listed(tops)}", hint=_way_on(root, tops)
+            f"'{root}' holds splits{others}: {_listed(tops)}", hint=_way_on(root, named)
         )
     repeated = _repeated(folders, len(tops))
     if repeated:

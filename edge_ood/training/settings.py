@@ -28,6 +28,8 @@ __all__ = [
     "ERASE",
     "FLIP",
     "FOLDER",
+    "FROZEN",
+    "LEARNED",
     "OPTIMIZERS",
     "OUTLIER_SAMPLINGS",
     "OUTLIER_SOURCES",
@@ -57,6 +59,7 @@ FOLDER, SELF = "folder", "self"
 OUTLIER_SOURCES = (FOLDER, SELF)
 
 ALL = "all"
+LEARNED, FROZEN = BATCH_NORMS = ("learned", "frozen")
 PUBLISHED = "pretrained"
 """What stands in place of a file for the weights that a network's publisher has trained."""
 
@@ -64,6 +67,7 @@ DEFAULT_MODEL, DEFAULT_OBJECTIVE = "wrn-40-2", "cross-entropy"
 """What a run trains, and how, unless it is told."""
 
 _CHOICES = {
+    "batch_norm": BATCH_NORMS,
     "precision": PRECISIONS,
     "outlier_sampling": OUTLIER_SAMPLINGS,
     "outlier_source": OUTLIER_SOURCES,
@@ -116,6 +120,7 @@ class Settings:
         precision: Of the forward pass: `fp32`, `bf16`, or `auto`, which is settled before training.
         compile: Whether `torch.compile` writes the network's kernels; the last bits differ then.
         freeze: How many of the first epochs the trunk keeps its weights, or `all`.
+        batch_norm: Statistics of batch normalisation: `learned` of each batch, or `frozen`.
         head_rate: Learning rate of the heads, as a multiple.
         new_head: Whether a last layer that came with the first weights starts afresh, even where
             it tells as many classes apart as there are.
@@ -153,6 +158,7 @@ class Settings:
     precision: str = "fp32"
     compile: bool = False
     freeze: str = "0"
+    batch_norm: str = LEARNED
     head_rate: float = 1.0
     new_head: bool = False
     seed: int = 0

@@ -119,6 +119,8 @@ def train(
     prepare_directory(
         output, resume=launch.resume, force=launch.force, start=folders.run_to_start_from
     )
+    for note in layout:
+        progress.on_note(note)
     with locked_run(output) if fabric.is_global_zero else nullcontext():
         fabric.barrier()
         earlier = _run_to_resume(output, config) if launch.resume else None
@@ -138,8 +140,7 @@ def train(
         if earlier is not None:
             check_same_images(earlier, run)
         progress.on_start(run)
-        said = (*layout, *images.notes, *first.notes, *precision_note)
-        for note in (*said, *starting_notes(run, earlier)):
+        for note in (*images.notes, *first.notes, *precision_note, *starting_notes(run, earlier)):
             progress.on_note(note)
 
         session = start_session(fabric, run.config, images, first)

@@ -364,6 +364,8 @@ def with_options(*options: str) -> Callable[[Path, Path], list[str]]:
         (with_options("--resize", "squash"), "resize policy 'squash'", ""),
         (with_options("--crop", "224"), "crop share 224.0, expected more than 0", "0.875"),
         (with_options("--interpolation", "cubic"), "interpolation 'cubic', expected one of", ""),
+        (with_options("--cache", ""), "the cache is '', expected a folder", "--cache DIR"),
+        (with_options("--cache", "/dev/null/cache"), "cannot keep", "--cache none"),
         (with_options("--augmentation", "spin"), "augmentation is 'spin'", "none"),
         (with_options("--precision", "fp8"), "precision is 'fp8'", ""),
         (with_options("--device", "tpu"), "unknown device 'tpu'", "cuda"),

@@ -35,6 +35,16 @@ def test_folders_of_splits_are_no_classes(tmp_path: Path, tops: tuple[str, ...],
     assert hint == caught.value.hint.replace(str(tmp_path), "R")
 
 
+def test_splits_beside_other_folders_are_no_classes(tmp_path: Path) -> None:
+    """Where train and val hold the same folders, a third folder does not make classes of them."""
+    make(tmp_path, "train/cat", "train/dog", "val/cat", "val/dog", "extra")
+
+    with pytest.raises(DataError, match="holds splits, and more folders beside them") as caught:
+        read_class_folders(tmp_path)
+
+    assert f"give '{tmp_path}/train', and '{tmp_path}/val'" in caught.value.hint
+
+
 def test_a_class_may_be_called_as_a_split_is(tmp_path: Path) -> None:
     """A train is a vehicle, too, where the other folders are no splits."""
     make(tmp_path, "bus", "train")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_training import WITH_OUTLIERS, stopped_and_resumed, trained
+from tiny_training import SETTINGS, WITH_OUTLIERS, stopped_and_resumed, trained
 from torchvision.transforms import v2
 
 from edge_ood.images.preprocess import Preprocess
@@ -21,6 +21,7 @@ from edge_ood.training.augmentation import (
     resized_crops,
 )
 from edge_ood.training.batches import Batches, Share, normalised
+from edge_ood.training.run_directory import read_run
 from edge_ood.training.settings import AUGMENTATIONS, Settings
 from edge_ood.training.training_set import Folders
 
@@ -185,6 +186,20 @@ def test_larger_images_are_seen_as_pillow_resizes_them() -> None:
 
     expected = np.stack([np.asarray(image, np.float32) for image in resized])
     np.testing.assert_allclose(expected, found.numpy(), atol=1.01)
+
+
+def test_mean_and_deviation_are_of_all_that_is_kept(tiny_images: Path, tmp_path: Path) -> None:
+    """Images that are larger than the network's input count as a whole, as parts of them do."""
+    settings = replace(SETTINGS, augmentation=("resized-crop",))
+
+    trained(Folders(tiny_images / "train"), settings, tmp_path / "run")
+
+    run = read_run(tmp_path / "run")
+    images = [Image.open(path) for path in run.splits["training"].paths]
+    kept = np.stack([np.asarray(i.resize((10, 10), Image.Resampling.BILINEAR)) for i in images])
+    flat = kept.reshape(-1, 3) / 255
+    np.testing.assert_allclose(flat.mean(0), run.config.preprocess.mean, rtol=0, atol=0.5e-4)
+    np.testing.assert_allclose(flat.std(0), run.config.preprocess.std, rtol=0, atol=0.5e-4)
 
 
 def test_a_resumed_run_draws_the_same(tiny_images: Path, tmp_path: Path) -> None:

@@ -74,6 +74,19 @@ def test_a_trunk_learns_after_the_frozen_epochs(
     assert not same(tuned(freeze="0"), after, "trunk.")
 
 
+def test_statistics_alone_can_be_kept(
+    finished: Path, tuned: Callable[..., dict[str, Tensor]]
+) -> None:
+    """Weights of batch normalisation learn; its running means and variances do not."""
+    before, after = weights_of(finished), tuned(batch_norm="frozen")
+
+    statistics = [name for name in before if "running_" in name]
+    assert statistics
+    assert all(torch.equal(before[name], after[name]) for name in statistics)
+    assert not same(before, after, "trunk.")
+    assert not same(tuned(batch_norm="learned"), after, "trunk.")
+
+
 def test_a_frozen_run_is_resumed_to_the_bit(
     tiny_settings: Settings, finished: Path, tiny_images: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:
@@ -142,6 +155,7 @@ def test_modes_come_back_as_they_were() -> None:
     [
         ({"freeze": "some"}, "freeze is 'some', expected a number of epochs or all"),
         ({"freeze": "-1"}, "freeze is '-1'"),
+        ({"batch_norm": "off"}, "batch_norm is 'off', expected one of learned, frozen"),
         ({"head_rate": 0.0}, "head_rate is 0.0, expected more than 0"),
         ({"head_rate": float("nan")}, "head_rate is nan"),
     ],

@@ -30,8 +30,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "supported-models.md"
 BEGIN, END = "<!-- zoo: begin -->\n", "<!-- zoo: end -->\n"
 SOUND = [case for case in CASES if not case.fault]
 LEAST_CASES = 40
-OF_SPREAD = 0.02
-"""How far logits may be from the library's, of their spread: a level of a pixel, not a channel."""
+OF_SPREAD, OF_SPREAD_ROUNDED = 0.02, 0.2
+"""How far logits may be from the library's, of their spread: a level of a pixel, not a channel; of
+those that round inside, what sound runs of onnxruntime differ by, 0.12 of a transformer."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def test_a_classifier_comes_out_as_the_page_says(case: Case) -> None:
     assert (case.heads, case.refusal) == (found.heads, found.refusal)
     if found.heads:
         assert found.labels
-        assert found.error < OF_SPREAD
+        assert found.error < (OF_SPREAD_ROUNDED if case.rounds else OF_SPREAD)
 
 
 if __name__ == "__main__":
