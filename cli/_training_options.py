@@ -100,8 +100,8 @@ class Targets:
     label_smoothing: Annotated[
         float | None,
         typer.Option(
-            help="Share of each target that all classes have in equal parts, as 0.1; it ruins "
-            "scores that read logits; default: 0."
+            help="Share of each target that all classes have in equal parts, as 0.1; it often "
+            "ruins scores that read logits; default: 0."
         ),
     ] = None
     mixup: Annotated[

@@ -134,7 +134,7 @@ def train(
         clip_norm: The L2 norm to which longer gradients are shortened.
         average: `ema` validates and saves a moving average of the weights; `none`.
         label_smoothing: Share of each target that all classes have in equal parts, in [0, 1). It
-            ruins scores that read logits.
+            often ruins scores that read logits.
         mixup: Both parameters of the beta distribution by which images are mixed in pairs, as 0.2.
         balance: `loss` lets images of small classes count more, `sampling` draws each class
             equally often; `none`.

@@ -20,8 +20,8 @@ def starting_notes(run: Run, earlier: Run | None) -> Iterator[str]:
         yield from environment_notes(earlier, run)
     if smoothing := run.config.settings.label_smoothing:
         yield (
-            f"label smoothing {smoothing:g} ruins scores that read logits, such as energy,"
-            " max_logit and msp: let a distance between features decide, or leave it out"
+            f"label smoothing {smoothing:g} often ruins scores that read logits: let a distance"
+            " between features decide, or leave it out"
         )
     images, default = len(run.splits["calibration"]), Guarantee()
     if images < default.minimum_images:

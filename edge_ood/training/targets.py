@@ -7,7 +7,6 @@ of them draws from torch's generator: what an objective draws is the same withou
 from dataclasses import replace
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -65,6 +64,8 @@ def _last_before(session: Session, rows: Tensor) -> Tensor | None:
     share = session.batches.share
     if share.processes == 1:
         return None
-    last = session.fabric.all_gather(rows[-1].contiguous())
-    assert isinstance(last, torch.Tensor)
-    return last[share.rank - 1]
+    last = rows.new_zeros((share.processes, *rows.shape[1:]))
+    last[share.rank] = rows[-1]
+    joined = session.fabric.all_reduce(last, reduce_op="sum")  # a sum with zeros is exact
+    assert isinstance(joined, Tensor)
+    return joined[share.rank - 1]

@@ -130,7 +130,7 @@ def test_processes_mix_the_joined_batch() -> None:
     for rank in (0, 1):
         made = session(mixup=0.5)
         made.batches.share = Share(rank, 2)
-        made.fabric = SimpleNamespace(all_gather=lambda last: gathered[last.shape])
+        made.fabric = SimpleNamespace(all_reduce=lambda last, reduce_op: gathered[last.shape[1:]])
         share = made.batches.share
         part = replace(plain, images=share.of(plain.images), labels=share.of(plain.labels))
         parts.append(with_targets(made, part, 3))
