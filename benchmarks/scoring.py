@@ -30,7 +30,7 @@ import numpy as np
 import onnx
 from heads import CLOSED_FORM, Network, artefact, network
 from machine import machine
-from photographs import FOLDERS, Photographs
+from photograph_files import FOLDERS, Photographs
 from promises import CLOCKS, Promise, at_least, at_most
 
 from edge_ood.artifact.calibration_record import Calibration, Probe
