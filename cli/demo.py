@@ -20,9 +20,6 @@ _MADE = (
     *("digits.onnx", "digits.parity.json", "digits.report.html", "scores.csv", "evaluation.html"),
 )
 
-_SCORES = "energy,gen,mahalanobis,mcd_l1,msp,nci,odin,rmd"
-"""Of every kind: what reads logits, a second head, features, the last layer, a gradient."""
-
 
 def demo(
     *,
@@ -72,7 +69,7 @@ def _commands(output: Path) -> list[list[str]]:
             "-o",
             run,
         ],
-        ["export", run, "-o", artifact, "--scores", _SCORES],
+        ["export", run, "-o", artifact],
         ["score", artifact, str(images / "mixed"), "-o", scores],
         [
             "evaluate",
