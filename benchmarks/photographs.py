@@ -104,7 +104,7 @@ def epoch_seconds(epochs: Sequence[Any]) -> float:
 
 
 def rows(arguments: argparse.Namespace, folder: Path) -> Iterator[str]:
-    """The table, a line for each seed, then the promises."""
+    """The table, a line for each seed, then goals beside what was found."""
     split(arguments.data / "trashnet_s128", folder)
     seeds = range(1 if arguments.quick else SEEDS)
     found = []
