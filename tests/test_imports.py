@@ -36,6 +36,7 @@ TORCH_PARTS = (
     "torch_export",
     "training.augmentation",
     "training.averaging",
+    "training.batch_statistics",
     "training.batches",
     "training.checkpoint",
     "training.compilation",

@@ -15,6 +15,7 @@ from edge_ood.models import Classifier, build_classifier, scale_heads
 from edge_ood.objectives import Model, head_factor_of, needs_of
 from edge_ood.scores import Outputs
 from edge_ood.training.averaging import averaged_copy
+from edge_ood.training.batch_statistics import let_statistics_follow
 from edge_ood.training.batches import Batches, Share
 from edge_ood.training.compilation import compiled
 from edge_ood.training.first_weights import RANDOM, FirstWeights
@@ -115,13 +116,15 @@ def start_session(
     classifier = _first_classifier(config, first)
     model, optimizer = _set_up(classifier, fabric, config.settings)
     sets = {name: _on_device(training_set, name, fabric.device) for name in DECODED_SPLITS}
+    batches = _batches(sets, config, fabric)
+    let_statistics_follow(classifier, batches.steps_per_epoch)
     return Session(
         fabric=fabric,
         classifier=classifier,
         model=model,
         averaged=averaged_copy(classifier) if config.settings.average == EMA else None,
         optimizer=optimizer,
-        batches=_batches(sets, config, fabric),
+        batches=batches,
         validation=sets["validation"],
         parameters=config.objective_parameters,
         head_factor=head_factor_of(config.settings.objective),
