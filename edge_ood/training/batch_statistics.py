@@ -26,6 +26,5 @@ def let_statistics_follow(network: nn.Module, steps_per_epoch: int) -> None:
     share = min(_STEPS / steps_per_epoch, _MOST_OF_A_BATCH)
     for module in network.modules():
         # Their one base class; None averages over all batches alike.
-        is_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
-        if is_norm and module.momentum is not None:
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.momentum is not None:
             module.momentum = max(module.momentum, share)

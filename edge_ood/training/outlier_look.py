@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import laplace
 
+from edge_ood.files.regular import open_regular
+from edge_ood.images.decoding.signatures import DECODED_FORMATS
 from edge_ood.training.training_set import TrainingSet
 
 __all__ = ["outliers_note", "sharpness"]
@@ -76,7 +78,7 @@ def _headers(paths: Sequence[Path]) -> list[tuple[str, tuple[int, int]]]:
     found = []
     for path in paths:
         try:
-            with Image.open(path) as image:
+            with open_regular(path) as file, Image.open(file, formats=DECODED_FORMATS) as image:
                 found.append((image.format or "", image.size))
         except OSError:  # decoded a moment ago, and gone now
             continue

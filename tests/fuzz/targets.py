@@ -287,16 +287,18 @@ def session_and_checkpoint(path: Path) -> tuple[Any, bytes]:
     from edge_ood.training.checkpoint import new_state, save_checkpoint
     from edge_ood.training.devices import start_fabric
     from edge_ood.training.energies import read_energies
+    from edge_ood.training.pixels import Pixels
     from edge_ood.training.run_directory import read_metrics, read_run
     from edge_ood.training.session import start_session
     from edge_ood.training.training_set import DECODED_SPLITS, TrainingSet
 
     found, energies = read_run(path), read_energies(path)
     assert energies is not None
-    decoded = {
+    arrays = {
         name: decode_all(found.splits[name].paths, found.config.preprocess)[0]
         for name in DECODED_SPLITS
     }
+    decoded = {name: Pixels(array, np.arange(len(array))) for name, array in arrays.items()}
     fabric = start_fabric("cpu", found.config.settings)
     session = start_session(fabric, found.config, TrainingSet(found.splits, decoded))
     state, steps = new_state(session), session.batches.steps_per_epoch
