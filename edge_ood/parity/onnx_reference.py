@@ -40,7 +40,7 @@ _SECONDS = 20.0
 
 _FEWEST_IMAGES = 4
 _PASSES_TO_PERTURB = 4
-_BATCH_PIXELS = 1 << 15
+_BATCH_PIXELS = 1 << 17
 """Pixels in a batch: in float64 feature maps are large, and columns of windows larger."""
 
 _LONGEST_REASON = 200
