@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument("--peer", action="store_true", help="train by torchvision's loop, too")
     parser.add_argument("--quick", action="store_true", help="one seed, one epoch")
     arguments = parser.parse_args()
-    print(machine())
+    print(machine("one run of each seed"))
     with tempfile.TemporaryDirectory() as folder:
         for row in rows(arguments, Path(folder)):
             print(row, flush=True)

@@ -6,7 +6,6 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from networks import efficientnet_lite0
 from torch import nn
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
@@ -30,10 +29,19 @@ def trained_by_references(
     folder: Path, weights: Path, *, side_px: int, mean: float, std: float, epochs: int
 ) -> Peer:
     """Train on `folder/train`, test on `folder/test`; the last layer is new."""
+    from networks import efficientnet_lite0  # beside this file, in published/
+
     torch.manual_seed(0)
     known = [v2.ToDtype(torch.float32, scale=True), v2.Normalize([mean] * 3, [std] * 3)]
     augment = v2.Compose(
-        [v2.ToImage(), v2.RandomResizedCrop(side_px), v2.RandomHorizontalFlip(), *known]
+        [
+            v2.ToImage(),
+            v2.Resize(side_px),
+            v2.CenterCrop(side_px),
+            v2.RandomCrop(side_px, padding=side_px // 8),
+            v2.RandomHorizontalFlip(),
+            *known,
+        ]
     )
     plain = v2.Compose([v2.ToImage(), v2.Resize(side_px), v2.CenterCrop(side_px), *known])
     training = DataLoader(

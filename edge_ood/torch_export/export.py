@@ -25,11 +25,12 @@ from edge_ood.graph.array import OPSET
 from edge_ood.graph.quiet import quiet
 from edge_ood.images.folders import ImageSet, read_class_folders
 from edge_ood.images.preprocess import Preprocess
-from edge_ood.objectives import OBJECTIVES, needs_of
+from edge_ood.objectives import needs_of
 from edge_ood.parity.torch_reference import torch_reference
 from edge_ood.registry import Spec
 from edge_ood.scores import Outputs
 from edge_ood.torch_export.layers import WithLayers, choose_layers
+from edge_ood.torch_export.notes import smoothing_note, unfit_head_note
 from edge_ood.torch_export.trained_network import check_accuracy, load_network
 from edge_ood.training.progress import chance_warning
 from edge_ood.training.run_directory import Run, read_metrics, read_run
@@ -104,13 +105,13 @@ def export_run(
         ExportError: If the classifier cannot be exported, or the parity gate fails.
     """
     run = trusted_run(read_run(run_path), model=model, trust=trust)
-    objective = run.config.settings.objective.name
-    if options.primary in _unfit_heads(objective):
-        listener.on_note(
-            f"{options.primary!r} decides, and reads what objective {objective!r} does not train;"
-            " let another score decide, with --primary"
-        )
-    return _export(_trained(run), output, options, listener)
+    settings = run.config.settings
+    if note := unfit_head_note(settings, options.primary):
+        listener.on_note(note)
+    attached = _export(_trained(run), output, options, listener)
+    if note := smoothing_note(settings, attached.metadata):
+        listener.on_note(note)
+    return attached
 
 
 def export_network(
@@ -152,12 +153,6 @@ def export_network(
     nobody = ImageSet(())  # who trained it elsewhere may have trained on every image
     trained = _Trained(loaded.classifier, loaded.preprocess, splits, loaded.provenance, nobody)
     return _export(trained, output, options, listener)
-
-
-def _unfit_heads(objective: str) -> tuple[str, ...]:
-    """What the objective declares; nothing where this edge-ood has no such objective."""
-    known = objective in OBJECTIVES.names()
-    return OBJECTIVES.get(objective).unfit_heads if known else ()
 
 
 def request_of(run: Run, options: Options) -> Request:

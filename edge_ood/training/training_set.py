@@ -171,7 +171,8 @@ def _broken(
         first = "; ".join(list(broken.values())[:_SHOWN])
         more = f"; and {len(broken) - _SHOWN} more" if len(broken) > _SHOWN else ""
         raise DataError(
-            f"{len(broken)} of {total} images are broken: {first}{more}",
+            f"{len(broken)} of {total} images {'is' if len(broken) == 1 else 'are'} broken: "
+            f"{first}{more}",
             hint="repair or remove them, or --skip-broken goes on without them",
         )
     reading.on_note(f"left out, as broken: {len(broken)} of {total} images")

@@ -121,7 +121,7 @@ def test_neither_pipe_nor_device_is_an_image(
     error = refused(words_of(command, places, folder), [special] if kind == "pipe" else [])
 
     said = f"cannot read '{special}': not a regular file"
-    assert error in (f"error: {said}", f"error: 1 of 61 images are broken: {said}")
+    assert error in (f"error: {said}", f"error: 1 of 61 images is broken: {said}")
 
 
 @pytest.mark.parametrize("name", ["config.json", "splits.json", "model.safetensors"])

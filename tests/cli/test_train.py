@@ -99,7 +99,7 @@ def test_photographs_train_from_splits_and_a_cache(tiny_images: Path, tmp_path: 
     result = train(tmp_path, tmp_path / "run", *options, "--skip-broken")
 
     assert 1 == refused.exit_code
-    assert "1 of 58 images are broken" in refused.stderr
+    assert "1 of 58 images is broken" in refused.stderr
     assert 0 == result.exit_code, result.stderr
     for words in ("holds splits", "using the decoded images in", "left out, as broken: 1 of 58"):
         assert words in result.stderr

@@ -90,34 +90,6 @@ def test_the_artefact_names_the_recipe(run_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("objective", "primary", "notes"),
-    [
-        ("logit-norm", "energy", 1),
-        ("logit-norm", "msp", 0),
-        ("cross-entropy", "energy", 0),
-        ("of-another-version", "energy", 0),
-    ],
-)
-def test_a_head_that_the_objective_does_not_train_is_pointed_out(
-    run_path: Path, monkeypatch: pytest.MonkeyPatch, objective: str, primary: str, notes: int
-) -> None:
-    """Where it decides, the user hears of it before the work."""
-    run = read_run(run_path)
-    settings = replace(run.config.settings, objective=Spec(objective))
-    changed = replace(run, config=replace(run.config, settings=settings))
-    monkeypatch.setattr(module, "read_run", lambda path: changed)
-    monkeypatch.setattr(module, "_export", lambda *arguments: None)
-    heard: list[str] = []
-
-    export_run(
-        run_path, Path("x"), Options(primary=primary), listener=Listener(on_note=heard.append)
-    )
-
-    assert notes == len(heard)
-    assert all(f"{primary!r} decides" in note and "--primary" in note for note in heard)
-
-
-@pytest.mark.parametrize(
     ("chosen", "expected"),
     [
         ({}, {}),
