@@ -28,7 +28,10 @@ class Peer:
 def trained_by_references(
     folder: Path, weights: Path, *, side_px: int, mean: float, std: float, epochs: int
 ) -> Peer:
-    """Train on `folder/train`, test on `folder/test`; the last layer is new."""
+    """Train on `folder/train`, test on `folder/test`; the last layer is new.
+
+    Augmentation is that of the recipe `fine-tune`.
+    """
     from networks import efficientnet_lite0  # beside this file, in published/
 
     torch.manual_seed(0)
@@ -40,6 +43,7 @@ def trained_by_references(
             v2.CenterCrop(side_px),
             v2.RandomCrop(side_px, padding=side_px // 8),
             v2.RandomHorizontalFlip(),
+            v2.TrivialAugmentWide(),
             *known,
         ]
     )

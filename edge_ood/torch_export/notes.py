@@ -36,12 +36,14 @@ def smoothing_note(settings: Settings, metadata: Metadata) -> str:
         settings: Of the run.
         metadata: What was exported; of several heads that decide together each counts.
     """
+    if not settings.label_smoothing:
+        return ""
     deciding: Sequence[str] = (metadata.primary,)
     if metadata.primary == COMBINED:
         together = metadata.calibration.combined_of
         deciding = together or [head.name for head in metadata.heads]
     reading = [name for name in deciding if "logits" in HEADS.get(name).inputs]
-    if not settings.label_smoothing or not reading:
+    if not reading:
         return ""
     return (
         f"trained with label smoothing {settings.label_smoothing:g}, which often ruins scores that"

@@ -4,6 +4,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -153,7 +154,12 @@ def test_only_a_run_knows_what_it_held_back(
     """Its validation images; of a network that was trained elsewhere any image may have trained."""
     seen: list[Request] = []
     monkeypatch.setattr(module, "export_classifier", lambda *_: onnx.ModelProto())
-    monkeypatch.setattr(module, "attach", lambda request, *_, **__: seen.append(request))
+
+    def attach(request: Request, *_: object, **__: object) -> SimpleNamespace:
+        seen.append(request)
+        return SimpleNamespace(metadata=None)
+
+    monkeypatch.setattr(module, "attach", attach)
     monkeypatch.setattr(module, "check_accuracy", lambda *_: 1.0)
     network = build_classifier(Spec("wrn-10-1"), 2)
     save_file(network.state_dict(), tmp_path / "w.safetensors")
