@@ -133,6 +133,7 @@ class Changes:
         per_class: None keeps it.
         combined: None keeps it.
         thresholds: Manual ones, by head: they decide in place of those that images give.
+        although_flagged: Also by images most of which it flags now.
     """
 
     alpha: float | None = None
@@ -140,6 +141,7 @@ class Changes:
     per_class: bool | None = None
     combined: bool | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    although_flagged: bool = False
 
     def applied_to(self, guarantee: Guarantee) -> Guarantee:
         """The guarantee with these changes."""

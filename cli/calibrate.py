@@ -11,7 +11,6 @@ import typer
 from edge_ood.cli._options import (
     ArtifactArgument,
     ConfidenceOption,
-    ForceOption,
     PerClassOption,
     ProviderOption,
     print_note,
@@ -60,7 +59,12 @@ def calibrate(
         bool, typer.Option("--undo", help="Go back to the calibration before this one.")
     ] = False,
     provider: ProviderOption = "auto",
-    force: ForceOption = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Overwrite what is there; take images that FILE.onnx mostly flags."
+        ),
+    ] = False,
 ) -> None:
     """Fit thresholds anew on ID images of this device.
 

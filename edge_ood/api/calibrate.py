@@ -1,6 +1,7 @@
 """`edge_ood.calibrate`: thresholds anew, on the device, without torch."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from edge_ood.api.plain import PathLike, path_or_none
@@ -51,7 +52,7 @@ def calibrate(
         thresholds: Manual thresholds by head, for which no rate is held.
         undo: Go back to the calibration before this one, to the bit.
         provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
-        force: Replace what is at `output`.
+        force: Replace what is at `output`, and take images that the file mostly flags.
         on_image: Called after each image with the number of all.
         on_note: Called with sentences that you should read.
 
@@ -60,8 +61,8 @@ def calibrate(
 
     Raises:
         UsageError: If there is nothing to calibrate by, or `undo` comes with anything else.
-        CalibrationError: If there are too few images, some were trained on, or a score is not
-            finite.
+        CalibrationError: If there are too few images, some were trained on, the file flags most
+            of them, or a score is not finite.
         ArtifactError: If the file is no artefact or damaged, or there is no earlier calibration.
         DataError: If an image cannot be read.
     """
@@ -85,7 +86,7 @@ def calibrate(
         report = calibrate_artifact(
             source,
             paths,
-            changes=changes,
+            changes=replace(changes, although_flagged=force),
             output=target,
             provider=provider,
             on_image=lambda: on_image(len(paths)),

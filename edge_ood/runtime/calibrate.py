@@ -16,11 +16,16 @@ from edge_ood.artifact.packed import Manifest
 from edge_ood.calibration.combination import COMBINED, FEWEST_COMBINED
 from edge_ood.calibration.decision import Decision, fit_combined, fit_decision
 from edge_ood.calibration.guarantee import Changes, Guarantee
-from edge_ood.errors import ArtifactError, CalibrationError, InputError
+from edge_ood.errors import ArtifactError, InputError
 from edge_ood.files.output import atomic_output, locked_folder
-from edge_ood.images.copies import copies_note, first_of_each, shown_names
+from edge_ood.images.copies import copies_note, first_of_each
 from edge_ood.images.splits import halves_by_hash
 from edge_ood.images.thumbnails import thumbnails_note
+from edge_ood.runtime.calibration_images import (
+    refuse_copies,
+    refuse_mostly_flagged,
+    refuse_trained_on,
+)
 from edge_ood.runtime.calibration_report import CalibrationReport
 from edge_ood.runtime.probe import make_probe, with_verdicts
 from edge_ood.runtime.scorer import BATCH, Scorer
@@ -59,7 +64,7 @@ def calibrate_artifact(
 
     Raises:
         CalibrationError: If there are too few images for what is to be held, some were trained
-            on, or a score is not finite.
+            on, the file as it is flags most, or a score is not finite.
         ExportError: If a score of a probe image is not finite.
         ArtifactError: If the file is no artefact or damaged.
     """
@@ -69,11 +74,13 @@ def calibrate_artifact(
     _check_combined(metadata, guarantee)
     guarantee.check_images(len(images))
     scores = scorer.score_files(images, batch_size=_batch_size(metadata), on_image=on_image)
-    _refuse_trained_on(metadata, images, scores.hashes)
+    refuse_trained_on(metadata, images, scores.hashes)
     counted = first_of_each(scores.hashes)
-    _check_distinct(guarantee, counted)
+    refuse_copies(guarantee, counted)
     scores = scores.subset(counted)
     decision, calibration = _fitted(metadata, scores, guarantee, changes.thresholds)
+    if not changes.although_flagged:
+        refuse_mostly_flagged(metadata, scores)
     changed = replace(
         metadata,
         calibration=calibration,
@@ -194,18 +201,6 @@ def _second_half(hashes: Sequence[str], guarantee: Guarantee) -> NDArray[np.bool
     return ~halves_by_hash(hashes)
 
 
-def _check_distinct(guarantee: Guarantee, counted: NDArray[np.bool_]) -> None:
-    """Refuse too few images without their copies, and say that there are copies."""
-    distinct = int(counted.sum())
-    try:
-        guarantee.check_images(distinct)
-    except CalibrationError as error:
-        copies = len(counted) - distinct
-        raise CalibrationError(
-            f"{error}; of {len(counted)} files {copies} are copies of others", hint=error.hint
-        ) from error
-
-
 def _check_combined(metadata: Metadata, guarantee: Guarantee) -> None:
     """Refuse a combined score of one head, and to drop the one that decides."""
     if guarantee.combined and len(metadata.heads) < FEWEST_COMBINED:
@@ -235,18 +230,6 @@ def _with_manual(calibration: Calibration, manual: Mapping[str, float]) -> Calib
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _refuse_trained_on(metadata: Metadata, images: Sequence[Path], hashes: Sequence[str]) -> None:
-    for role, manifest in metadata.manifests.items():
-        seen = manifest.overlap(hashes)
-        if role != "calibration" and seen.any():
-            files = [path for path, is_seen in zip(images, seen, strict=True) if is_seen]
-            raise CalibrationError(
-                f"{len(files)} of {len(images)} calibration images are {role} images of this "
-                f"classifier: {shown_names(files)}",
-                hint="calibrate with ID images that took no part in training",
-            )
 
 
 def _store(

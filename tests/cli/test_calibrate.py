@@ -6,6 +6,7 @@ from pathlib import Path
 
 import onnx
 import pytest
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from edge_ood.artifact.device import Device, this_device
@@ -132,6 +133,26 @@ def test_a_threshold_of_ones_own_needs_no_images(artefact: Path) -> None:
         line.split() for line in done.stdout.splitlines()
     ]
     assert before == Scorer(artefact).metadata
+
+
+def test_a_folder_of_unknown_images_is_asked_about(artefact: Path) -> None:
+    """Thresholds that they set would let them pass, so only `--force` takes them."""
+    folder, before = Path("grey images"), artefact.read_bytes()
+    folder.mkdir()
+    for level in range(40):
+        Image.new("RGB", (16, 16), (5 * level, 5 * level, 5 * level)).save(folder / f"{level}.png")
+    flagged = int(Scorer(artefact).score_files(find_images(folder)).is_ood.sum())
+    assert flagged > 21  # halfway between 5 and 100 %
+
+    refused = run(artefact, folder)
+
+    assert 1 == refused.exit_code
+    assert f"{flagged} of 40 calibration images are out-of-distribution" in refused.stderr
+    assert "is this the right folder?" in refused.stderr
+    assert "--force" in refused.stderr
+    assert before == artefact.read_bytes()
+    assert 0 == run(artefact, folder, "--force").exit_code
+    assert 40 == Scorer(artefact).metadata.calibration.n
 
 
 def test_another_file_can_be_written(artefact: Path, colours: Path) -> None:
