@@ -33,6 +33,7 @@ __all__ = [
 _DISTRIBUTIONS = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
 _LOG_FATAL_ONLY = 4
 _LONGEST_REASON = 300
+_OF_A_RUN = ("config.json", "splits.json")
 _READS = "this onnxruntime reads up to"
 _PLAINER: Mapping[str, str | Callable[[re.Match[str]], str]] = {  # what onnxruntime says
     r".*model IR version: (\d+), max[^:]*: (\d+).*": rf"it has IR version \1, {_READS} \2",
@@ -150,9 +151,17 @@ def check_model_file(path: Path) -> None:
     """
     if is_file(path):
         return
-    if os.path.exists(path) and not is_folder(path):  # noqa: PTH110  # see edge_ood.files.paths
+    if is_folder(path):
+        raise ArtifactError(f"'{path}' is a folder, expected an ONNX file", hint=_hint_for(path))
+    if os.path.exists(path):  # noqa: PTH110  # see edge_ood.files.paths
         raise ArtifactError(f"'{path}' is not a regular file", hint="copy it into one")
     raise ArtifactError(f"no file '{path}'", hint="check the path")
+
+
+def _hint_for(folder: Path) -> str:
+    if all(is_file(folder / name) for name in _OF_A_RUN):
+        return f"it is a run of 'edge-ood train': 'edge-ood export {folder}' makes the file"
+    return "name the file first, folders of images after it"
 
 
 def provider_name(session: "onnxruntime.InferenceSession") -> str:

@@ -26,6 +26,7 @@ LAYERS = (
     ("report",),
     ("api",),
     ("cli",),
+    ("__main__",),
 )
 MOST_TOP_MODULES = 5
 ROW = {name: row for row, names in enumerate(LAYERS) for name in names}
@@ -174,10 +175,13 @@ def test_imports_never_point_down_the_table() -> None:
 
 
 def test_the_top_level_holds_rooms() -> None:
-    """Beside its packages `edge_ood` has at most five modules, so that it is seen at a glance."""
-    root = package_folder("edge_ood")
+    """Beside its packages `edge_ood` has at most five modules, so that it is seen at a glance.
 
-    assert len(list(root.glob("*.py"))) <= MOST_TOP_MODULES
+    Python itself wants another there, for `python -m edge_ood`.
+    """
+    modules = {path.name for path in package_folder("edge_ood").glob("*.py")}
+
+    assert len(modules - {"__main__.py"}) <= MOST_TOP_MODULES
 
 
 def test_imports_have_no_cycle() -> None:

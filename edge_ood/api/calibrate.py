@@ -9,6 +9,7 @@ from edge_ood.calibration.guarantee import Changes
 from edge_ood.errors import UsageError
 from edge_ood.files.output import check_output
 from edge_ood.images.folders import find_images
+from edge_ood.onnx_session import check_model_file
 from edge_ood.report.leave import renew_export_page
 from edge_ood.runtime.calibrate import (
     calibrate_artifact,
@@ -75,6 +76,7 @@ def calibrate(
     if not undo and images is None and not thresholds_alone:
         raise UsageError("give a folder of ID images, or --threshold or --undo alone")
     source, target = Path(artifact), path_or_none(output)
+    check_model_file(source)
     # Replacing the artefact itself is the purpose, so only another file needs `force`.
     check_output(target or source, force=force or target is None)
     if images is None and changes.thresholds:

@@ -10,7 +10,7 @@ from edge_ood.errors import InputError, MissingDependencyError
 from edge_ood.evaluation.csv_table import csv_table
 from edge_ood.evaluation.evaluation import Evaluation
 from edge_ood.evaluation.plan import Plan
-from edge_ood.files.output import atomic_output, check_output
+from edge_ood.files.output import atomic_output, check_output, check_page_name
 from edge_ood.report.figure_folder import check_figure_folder, write_figures
 from edge_ood.report.leave import PAGE_LIBRARIES
 
@@ -50,6 +50,7 @@ class EvaluationFiles:
             check_figure_folder(self.figures, force=force)
             _check_installed("--figures", "matplotlib")
         if self.report is not None:
+            check_page_name(self.report)
             _check_installed("--report", *PAGE_LIBRARIES)
 
     def write(self, evaluation: Evaluation, plan: Plan, on_step: Callable[[str], None]) -> None:

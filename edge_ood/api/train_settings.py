@@ -112,7 +112,9 @@ def settled(
 
 
 def _check_used(chosen: Mapping[str, Any], settings: Settings) -> None:
-    """Refuse a number that nothing would read."""
+    """Refuse a number that nothing would read, and a rate at which nothing is learnt."""
+    if chosen["learning_rate"] == 0:
+        raise InputError("--lr 0 learns nothing, expected more than 0", hint="such as --lr 0.01")
     for name, option, use, is_used, hint in (
         (
             "shuffled_share",

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from edge_ood.errors import ArtifactError
 from edge_ood.files.regular import read_regular
+from edge_ood.onnx_session import check_model_file
 
 __all__ = ["ModelFile", "check_model_bytes"]
 
@@ -45,6 +46,7 @@ _HOLDS: Mapping[str, Mapping[int, str]] = {
 _OPERATOR, _NODE_DOMAIN, _OPSET_DOMAIN, _EXTERNAL_DATA, _DATA_LOCATION = 4, 7, 1, 13, 14
 _OWN_DOMAINS = ("", "ai.onnx")
 _LOOPS = ("Loop", "Scan")
+_NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 @dataclass(frozen=True)
@@ -192,9 +194,9 @@ def _refused(source: str, what: str) -> ArtifactError:
 def _read(path: Path) -> bytes:
     try:
         return read_regular(path)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        raise ArtifactError(f"no file '{path}'", hint="check the path") from error
     except OSError as error:
+        if isinstance(error, _NO_FILE):
+            check_model_file(path)
         raise ArtifactError(
             f"cannot read '{path}': {error.strerror}", hint="check the path and its permissions"
         ) from error

@@ -18,6 +18,7 @@ __all__ = [
     "attached_path",
     "check_artifact",
     "check_output",
+    "check_page_name",
     "check_writable",
     "discard",
     "locked_folder",
@@ -52,12 +53,31 @@ def check_output(path: Path, *, force: bool) -> None:
     check_writable(path)
 
 
+def check_page_name(path: Path) -> None:
+    """Refuse a page whose name says that it is something else.
+
+    Raises:
+        InputError: If it ends neither in .html nor in .htm.
+    """
+    if path.suffix.lower() not in {".html", ".htm"}:
+        raise InputError(
+            f"'{path}' is to be a page, and does not end in .html",
+            hint=f"{path.with_suffix('.html').name}; browsers print it as PDF",
+        )
+
+
 def check_artifact(path: Path, *, force: bool) -> None:
     """As `check_output`, for an artefact with the parity report and the page beside it.
 
     Raises:
-        InputError: As `check_output` does, naming the one of them that is meant.
+        InputError: As `check_output` does, naming the one of them that is meant; or if it does not
+            end in .onnx.
     """
+    if path.suffix.lower() != ".onnx":
+        raise InputError(
+            f"'{path}' is to be an ONNX file, and does not end in .onnx",
+            hint=f"{path.with_suffix('.onnx').name}",
+        )
     for output in (path, report_path(path), page_path(path)):
         check_output(output, force=force)
 

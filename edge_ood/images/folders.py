@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.errors import DataError
-from edge_ood.files.paths import is_folder
+from edge_ood.files.paths import is_file, is_folder
 from edge_ood.files.text import valid_text
 from edge_ood.files.walk import walk
 from edge_ood.images.class_names import check_distinct, match_folders
@@ -58,14 +58,25 @@ class ImageSet:
         return ImageSet(tuple(self.paths[i] for i in index), labels, self.classes, hashes)
 
 
+def _check_folder(root: Path) -> None:
+    if is_folder(root):
+        return
+    if is_file(root):
+        is_model = root.suffix.lower() == ".onnx"
+        raise DataError(
+            f"'{root}' is a file, expected a folder of images",
+            hint="are two arguments swapped?" if is_model else "name the folder that it is in",
+        )
+    raise DataError(f"no folder '{root}'", hint="check the path")
+
+
 def find_images(root: Path) -> list[Path]:
     """All image files below a folder, by suffix, in sorted order; see `edge_ood.files.walk`.
 
     Raises:
         DataError: If the folder is missing, holds no image or a folder that cannot be entered.
     """
-    if not is_folder(root):
-        raise DataError(f"no folder '{root}'", hint="check the path")
+    _check_folder(root)
     files = walk(root, leave_out=lambda path: path.name.startswith("."), on_closed=_refuse)
     found = sorted(path for path in files if path.name.lower().endswith(_TAKEN))
     if not found:

@@ -250,13 +250,19 @@ def read_metrics(path: Path) -> tuple[EpochReport, ...]:
     return epochs
 
 
+def _hint_for(path: Path) -> str:
+    if path.suffix.lower() == ".onnx":
+        return "'edge-ood attach' takes a classifier as ONNX, whatever trained it"
+    return "a run directory is made by 'edge-ood train DATA -o RUN'"
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         document = parse_json(read_regular(path))
     except OSError as error:
         raise ArtifactError(
             f"'{path.parent}' is not a run directory: no readable {path.name}",
-            hint="a run directory is made by 'edge-ood train DATA -o RUN'",
+            hint=_hint_for(path.parent),
         ) from error
     except ValueError as error:
         raise _damaged(path, str(error)) from error

@@ -41,7 +41,7 @@ def assert_refused(path: Path, message: str) -> None:
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     """A path that leads nowhere, or to a folder, is no artefact."""
     assert_refused(tmp_path / "missing.onnx", "no file")
-    assert_refused(tmp_path, "no file")
+    assert_refused(tmp_path, "is a folder, expected an ONNX file")
 
 
 @pytest.mark.parametrize("content", [b"", b"path,status\n", bytes(9), b"\x08\x07:\xff"])
