@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from edge_ood.errors import DataError
 from edge_ood.files.text import printable
 
 if TYPE_CHECKING:
     from edge_ood.artifact.outputs import Row
     from edge_ood.report.gallery import Gallery
     from edge_ood.tables.formats import SavedRow
+    from edge_ood.tables.shards import Shard
 
 __all__ = ["Tally"]
+
+_OF_IMAGES = ("ok", "not-finite")
 
 
 class Tally:
@@ -52,6 +56,15 @@ class Tally:
         self.flagged += row.is_ood
         if self._gallery is not None:
             self._gallery.take_over(row)
+
+    def check_images(self, shard: "Shard") -> None:
+        """Refuse a whole run in which no file was an image; other shards may have some.
+
+        Raises:
+            DataError: If that is so.
+        """
+        if shard.count == 1 and not any(self._statuses[status] for status in _OF_IMAGES):
+            raise DataError("not one of these files is an image", hint="their status says what is")
 
     def progress(
         self, rows: "Iterator[Row]", total: int

@@ -123,7 +123,6 @@ def score(
     if output is None:
         expect_standard_output()
     chosen = format_of(output, table_format)
-    part = Shard.parse(shard)
     target = None if output is None else ScoreOutput(output, chosen)
     if target is not None:
         target.check(resume=resume, force=force)
@@ -137,7 +136,7 @@ def score(
     is_single = batch_size == 1 or (len(roots) == 1 and not is_folder(roots[0]))
     scorer = Scorer(artifact, provider=provider, heads=heads, threads=threads if is_single else 1)
     _warn_about_device(scorer)
-    files = ShardFiles(everything, part, batch_size)
+    files = ShardFiles(everything, Shard.parse(shard), batch_size)
     tally, latencies = Tally(page.begin(scorer.metadata)), Latencies()
     stream = partial(
         scorer.stream,
@@ -154,6 +153,7 @@ def score(
     if batch_size == 1 and latencies:
         say(latencies.summary(), err=True)
     page.finish(artifact)
+    tally.check_images(files.shard)
     if fail_on_ood and tally.flagged:
         raise typer.Exit(_FLAGGED)
 

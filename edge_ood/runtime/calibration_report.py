@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edge_ood.artifact.calibration_record import Calibration
 from edge_ood.artifact.guarantee_text import guarantee_text
 from edge_ood.artifact.metadata import Metadata
 from edge_ood.artifact.outputs import Scores
+from edge_ood.calibration.combination import COMBINED
 from edge_ood.calibration.decision import Decision
 from edge_ood.files.plain_table import data_frame, format_table
 from edge_ood.files.text import printable
@@ -44,6 +47,7 @@ class CalibrationReport:
         return "\n".join(
             [
                 format_table(("head", "threshold before", "threshold now"), rows),
+                *self._by_class(),
                 f"{self.path}: calibrated on {after.n} images, of which "
                 f"{after.guarantee.needed_images} are needed at least",
                 guarantee_text(self.metadata),
@@ -77,6 +81,20 @@ class CalibrationReport:
         """
         heads = self.to_dict()["heads"]
         return data_frame([{"head": name, **values} for name, values in heads.items()])
+
+    def _by_class(self) -> list[str]:
+        """A table of the thresholds that decide, where classes have their own."""
+        if not self.after.per_class:
+            return []
+        names, primary = self.metadata.classes, self.metadata.primary
+        of_both = self.after.class_counts, self.after.combined_class_counts
+        counts = of_both[primary == COMBINED]
+        limits = self.decision.limits(primary, np.arange(len(names)))
+        rows = [
+            (printable(name), str(images), f"{limit:.6g}")
+            for name, images, limit in zip(names, counts, limits, strict=True)
+        ]
+        return [format_table(("predicted class", "images", f"threshold of {primary}"), rows)]
 
     def _thresholds(self) -> list[tuple[str, float | None, float]]:
         before = self.before.thresholds

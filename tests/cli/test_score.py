@@ -254,8 +254,8 @@ def test_fail_on_ood_is_exit_code_3(artefact: str, folder: Path, image: str, exp
 
 
 def test_an_unreadable_file_is_not_out_of_distribution(artefact: str, folder: Path) -> None:
-    """Nothing is known of it, so --fail-on-ood has nothing to say."""
-    assert 0 == run(artefact, folder / "notes.txt", "--fail-on-ood").exit_code
+    """Nothing is known of it, so --fail-on-ood has nothing to say; alone it is no image."""
+    assert 1 == run(artefact, folder / "notes.txt", "--fail-on-ood").exit_code
 
 
 def test_a_device_that_is_off_is_warned_about(artefact: str, folder: Path, tmp_path: Path) -> None:

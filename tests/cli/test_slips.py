@@ -61,6 +61,23 @@ def test_a_slip_is_named_and_what_was_meant_is_said(command: str, error: str, hi
     assert lines[-1].startswith("hint: ")
 
 
+@pytest.mark.usefixtures("desk")
+def test_a_folder_without_one_image_is_an_error_and_has_its_rows() -> None:
+    """The table is whole; of a shard nothing is expected, as others may have the images."""
+    Path("texts").mkdir()
+    for name in ("a.jpg", "b.png"):
+        Path("texts", name).write_text("no image", "utf-8")
+    command = ["score", "x.onnx", "texts", "-o"]
+
+    alone = CliRunner().invoke(app, [*command, "t.csv"])
+    shard = CliRunner().invoke(app, [*command, "s.csv", "--shard", "1/2"])
+    with_image = CliRunner().invoke(app, [*command, "i.csv", "images"])
+
+    assert [1, 0, 0] == [alone.exit_code, shard.exit_code, with_image.exit_code]
+    assert "error: not one of these files is an image" in alone.stderr
+    assert 2 == Path("t.csv").read_text("utf-8").count("not-an-image")
+
+
 def test_the_package_is_a_command() -> None:
     """As `python -m edge_ood`, too."""
     done = subprocess.run(
