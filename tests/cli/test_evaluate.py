@@ -299,7 +299,7 @@ def test_a_missing_library_is_named_first(folders, monkeypatch, option, module):
     )
     monkeypatch.setattr(edge_ood.evaluation.artifacts, "Scorer", None)
 
-    result = run("--id", "known", option, "made")
+    result = run("--id", "known", option, "made.html")
 
     assert (result.exit_code, result.stdout) == (1, "")
     assert f"error: {option} needs {module}" in result.stderr

@@ -116,7 +116,7 @@ def test_a_run_has_a_page(
 
 def test_a_run_that_learned_nothing_has_a_page(tiny_images: Path, tmp_path: Path) -> None:
     """The command fails, and the page helps to see why."""
-    result = train(tiny_images, tmp_path / "run", "--lr=0", "--final-lr=0")
+    result = train(tiny_images, tmp_path / "run", "--lr=1e-30", "--final-lr=0")
 
     assert 1 == result.exit_code
     assert "no better than chance" in result.stderr
@@ -128,7 +128,7 @@ def test_the_export_of_a_run_that_learned_nothing_says_so(
     tiny_images: Path, tmp_path: Path
 ) -> None:
     """The sentence that ended training, as a note and on the page; a run that learned has none."""
-    train(tiny_images, tmp_path / "run", "--lr=0", "--final-lr=0")
+    train(tiny_images, tmp_path / "run", "--lr=1e-30", "--final-lr=0")
     metrics = tmp_path / "run" / "metrics.csv"
     options = ("--scores=energy", "--provider=cpu", "--force")
 
