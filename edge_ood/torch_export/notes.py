@@ -11,12 +11,12 @@ from edge_ood.training.settings import Settings
 __all__ = ["smoothing_note", "unfit_head_note"]
 
 
-def unfit_head_note(settings: Settings, primary: str) -> str:
+def unfit_head_note(settings: Settings, primary: str | None) -> str:
     """About a chosen head that reads what the objective does not train; empty for others.
 
     Args:
         settings: Of the run.
-        primary: What was asked for.
+        primary: What was asked for, if anything.
     """
     objective = settings.objective.name
     # This edge-ood may not have the objective of an older run.
