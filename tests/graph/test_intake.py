@@ -117,7 +117,7 @@ def test_what_is_no_model_is_refused(kind: str, foreign_network: Network, tmp_pa
     elif kind != "missing":
         path.write_bytes({"text": b"hello", "empty": b"", "truncated": content[:-40]}[kind])
 
-    with pytest.raises(ArtifactError, match=r"no file|is a folder|is not a valid ONNX model") as caught:
+    with pytest.raises(ArtifactError, match=r"no file|is a folder|is not a valid") as caught:
         read_model(path)
 
     assert caught.value.hint
