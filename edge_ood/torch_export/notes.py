@@ -40,8 +40,7 @@ def smoothing_note(settings: Settings, metadata: Metadata) -> str:
         return ""
     deciding: Sequence[str] = (metadata.primary,)
     if metadata.primary == COMBINED:
-        together = metadata.calibration.combined_of
-        deciding = together or [head.name for head in metadata.heads]
+        deciding = metadata.calibration.guarantee.members([head.name for head in metadata.heads])
     reading = [name for name in deciding if "logits" in HEADS.get(name).inputs]
     if not reading:
         return ""
