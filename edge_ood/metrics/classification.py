@@ -8,13 +8,14 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edge_ood.errors import InputError, ShapeError
+from edge_ood.errors import DataError, InputError, ShapeError
 from edge_ood.metrics.checks import checked_marks, checked_vector, fraction
 
 __all__ = [
     "RELIABILITY_BINS",
     "accuracy",
     "chance_level",
+    "check_better_than_chance",
     "expected_calibration_error",
     "max_probability",
     "reliability",
@@ -52,6 +53,30 @@ def chance_level(labels: ArrayLike) -> float:
     if not len(classes):
         raise InputError("no labels, expected at least one")
     return float(np.bincount(classes).max() / len(classes))
+
+
+def check_better_than_chance(accuracy: float, labels: ArrayLike, images: str, hint: str) -> None:
+    """Refuse a classifier that knows nothing of the classes of some images.
+
+    Nothing else shows that class folders are in another order than its outputs, or that it was
+    trained with another normalisation.
+
+    Args:
+        accuracy: Share in [0, 1] of the images that it classifies correctly.
+        labels: Their classes (N,).
+        images: What they are, `training images`.
+        hint: What may be wrong, and what to do.
+
+    Raises:
+        DataError: If always naming the commonest class is as good.
+    """
+    chance = chance_level(labels)
+    if accuracy <= chance:
+        raise DataError(
+            f"{accuracy:.1%} of {len(np.asarray(labels))} {images} are classified correctly, no "
+            f"better than chance ({chance:.1%})",
+            hint=hint,
+        )
 
 
 def max_probability(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from edge_ood.errors import ArtifactError, DataError
+from edge_ood.errors import ArtifactError
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import decode_all
 from edge_ood.images.splits import evenly_spread
-from edge_ood.metrics.classification import chance_level
+from edge_ood.metrics.classification import check_better_than_chance
 from edge_ood.models import (
     Classifier,
     WholeNetworks,
@@ -96,9 +96,6 @@ def load_network(source: NetworkSource, classes: int) -> Loaded:
 def check_accuracy(loaded: Loaded, training: ImageSet) -> float:
     """Share in [0, 1] of at most 128 training images that the network classifies correctly.
 
-    Nothing else shows that the class folders are in another order than the outputs, or that the
-    network was trained with another normalisation.
-
     Args:
         loaded: A trained network.
         training: Its labelled training images.
@@ -115,14 +112,13 @@ def check_accuracy(loaded: Loaded, training: ImageSet) -> float:
             for batch in torch.split(torch.from_numpy(pixels), _IMAGES_AT_ONCE)
         ]
     accuracy = float((torch.cat(found).numpy() == chosen.labels).mean())
-    chance = chance_level(chosen.labels)
-    if accuracy <= chance:
-        raise DataError(
-            f"{accuracy:.1%} of {len(chosen)} training images are classified correctly, no better "
-            f"than chance ({chance:.1%})",
-            hint="the class folders, sorted, must be in the order of the outputs; check --mean, "
-            "--std and --image-size, too",
-        )
+    check_better_than_chance(
+        accuracy,
+        chosen.labels,
+        "training images",
+        "the class folders, sorted, must be in the order of the outputs; check --mean, --std and "
+        "--image-size, too",
+    )
     return accuracy
 
 

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from edge_ood.errors import DataError
-from edge_ood.metrics.classification import chance_level
+from edge_ood.metrics.classification import check_better_than_chance
 from edge_ood.objectives import logits_by_head
 from edge_ood.scores import Outputs
 from edge_ood.training.batches import normalised
@@ -43,9 +42,6 @@ def evaluate(session: Session) -> tuple[float, float, float]:
 def check_kept_head(session: Session) -> None:
     """Refuse a last layer of other origin that knows nothing of the classes.
 
-    Nothing else shows that the class folders are in another order than its outputs, or that the
-    network was trained with another normalisation.
-
     Raises:
         DataError: If of at most 128 training images no more are classified correctly than by
             always naming the commonest class.
@@ -61,14 +57,13 @@ def check_kept_head(session: Session) -> None:
         ).unsqueeze(1),
         columns=1,
     )
-    chance = chance_level(wanted.cpu().numpy())
-    if accuracy <= chance:
-        raise DataError(
-            f"the last layer of these weights classifies {accuracy:.1%} of {len(wanted)} training "
-            f"images correctly, no better than chance ({chance:.1%})",
-            hint="--new-head starts it afresh; to keep it, the class folders, sorted, must be in "
-            "the order of its outputs, and --mean and --std as in its training",
-        )
+    check_better_than_chance(
+        accuracy,
+        wanted.cpu().numpy(),
+        "training images, by the last layer of these weights,",
+        "--new-head starts it afresh; to keep it, the class folders, sorted, must be in the order "
+        "of its outputs, and --mean and --std as in its training",
+    )
 
 
 def mean_output(session: Session, split: str, function: Callable[[Outputs], Tensor]) -> float:

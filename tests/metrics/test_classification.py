@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 
-from edge_ood.errors import InputError
+from edge_ood.errors import DataError, InputError
 from edge_ood.metrics import classification
 
 ROUNDING = 1e-12  # both sides sum at most a few hundred float64 ratios
@@ -34,6 +34,16 @@ def test_chance_level_of_nothing_is_refused():
     """Without labels there is no most frequent class."""
     with pytest.raises(InputError, match="no labels, expected at least one"):
         classification.chance_level([])
+
+
+def test_no_better_than_the_commonest_class_is_refused_with_both_shares():
+    """Three of five labels are alike: as many right answers are refused, one more is not."""
+    classification.check_better_than_chance(0.8, [2, 0, 2, 3, 2], "images", "look")
+
+    with pytest.raises(DataError, match=r"^60.0% of 5 images .* chance \(60.0%\)$") as caught:
+        classification.check_better_than_chance(0.6, [2, 0, 2, 3, 2], "images", "look")
+
+    assert "look" == caught.value.hint
 
 
 def test_max_probability_by_hand():
