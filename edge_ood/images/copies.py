@@ -116,7 +116,7 @@ def copies_note(paths: Sequence[Path], counted: NDArray[np.bool_], role: str) ->
         return ()
     first = shown_path(paths[int(counted.argmin())])
     return (
-        f"left out, as copies within the {role} images: {copies} of {len(paths)},"
+        f"left out, as copies among the {role} images: {copies} of {len(paths)},"
         f" the first is '{first}'",
     )
 

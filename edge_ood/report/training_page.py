@@ -153,11 +153,9 @@ def _folder(run: Run, split: str) -> str:
 def _origin(run: Run) -> Iterator[tuple[str, str]]:
     """Where the weights come from, and what they were trained with."""
     start, preprocess = run.config.start, run.config.preprocess
+    yield "started from", run.config.first_weights
     if start is not None:
-        yield "started from", start.run or start.source
         yield "its weights", f"sha256 {start.weights}"
-    else:
-        yield "started from", f"random weights, drawn with seed {run.config.settings.seed}"
     yield "input", str(preprocess)
     for name in ("mean", "std"):
         yield f"{name} of pixels", ", ".join(map(numbers.number, getattr(preprocess, name)))

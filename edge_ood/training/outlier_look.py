@@ -5,21 +5,17 @@ another codec teach it that, and it then knows nothing of sharp photographs of s
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy.ndimage import laplace
 
-from edge_ood.files.regular import open_regular
-from edge_ood.images.decoding.signatures import DECODED_FORMATS
+from edge_ood.training.headers import read_headers, spread
 from edge_ood.training.training_set import TrainingSet
 
 __all__ = ["outliers_note", "sharpness"]
 
-_LOOKED_AT = 64
 _MUCH = 2.0
 """Between medians: a blur of a pixel and an enlargement by two are beyond, other scenes are not."""
 
@@ -60,9 +56,7 @@ def sharpness(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def _other_files(images: TrainingSet) -> Iterator[str]:
-    known, others = (
-        _headers(_spread(images.splits[split].paths)) for split in ("training", "outliers")
-    )
+    known, others = (read_headers(images.splits[split].paths) for split in ("training", "outliers"))
     if not (known and others):
         return
     sides = [float(np.median([min(size) for _, size in each])) for each in (known, others)]
@@ -73,32 +67,12 @@ def _other_files(images: TrainingSet) -> Iterator[str]:
         yield f"most are {codecs[1]}, not {codecs[0]}"
 
 
-def _headers(paths: Sequence[Path]) -> list[tuple[str, tuple[int, int]]]:
-    """Format and size of files, by their headers; of those that have one."""
-    found = []
-    for path in paths:
-        try:
-            with open_regular(path) as file, Image.open(file, formats=DECODED_FORMATS) as image:
-                found.append((image.format or "", image.size))
-        except OSError:  # decoded a moment ago, and gone now
-            continue
-    return found
-
-
 def _other_sharpness(images: TrainingSet) -> Iterator[str]:
     known, others = (
-        float(np.median(sharpness(images.pixels[split][_rows(len(images.pixels[split]))])))
+        float(np.median(sharpness(images.pixels[split][spread(len(images.pixels[split]))])))
         for split in ("training", "outliers")
     )
     if known > 0 and others / known < 1 / _MUCH:
         yield f"at the network's size they have {others / known:.0%} of the sharpness"
     elif others > _MUCH * known:
         yield f"at the network's size they are {others / max(known, 1e-9):.1f} times as sharp"
-
-
-def _rows(count: int) -> NDArray[np.int64]:
-    return np.linspace(0, count - 1, min(count, _LOOKED_AT)).astype(np.int64)
-
-
-def _spread(paths: Sequence[Path]) -> list[Path]:
-    return [paths[row] for row in _rows(len(paths))]

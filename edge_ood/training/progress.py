@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class Progress:
 
     Attributes:
         on_start: Once, with what is going to be trained on what, before the first step.
+        on_summary: Once, after that: classes, images, network and training, a line each by name.
         on_image: Images decoded so far, and in total.
         on_step: At most four times a second.
         on_epoch: After each epoch's validation.
@@ -43,6 +44,7 @@ class Progress:
     """
 
     on_start: Callable[[Run], None] = lambda run: None
+    on_summary: Callable[[Mapping[str, str]], None] = lambda lines: None
     on_image: Callable[[int, int], None] = lambda done, total: None
     on_step: Callable[[StepReport], None] = lambda report: None
     on_epoch: Callable[[EpochReport], None] = lambda report: None

@@ -96,6 +96,15 @@ class RunConfig:
         """All parameters of the objective, the measured ones included."""
         return {**self.settings.objective.parameters, **self.measured}
 
+    @property
+    def first_weights(self) -> str:
+        """Where they come from, as `from ...` would have it."""
+        if self.start is not None:
+            return f"the weights of {self.start.run or self.start.source}"
+        if ":" in self.settings.model.name:  # code of the user's, which may load some
+            return f"the weights that {self.settings.model.name} makes"
+        return f"random weights, drawn with seed {self.settings.seed}"
+
     def to_json(self) -> dict[str, Any]:
         """A document that `from_json` reads."""
         return {"format": _FORMAT, **asdict(self), "settings": self.settings.to_json()}

@@ -53,6 +53,7 @@ from edge_ood.training.session import Session, start_session
 from edge_ood.training.settings import BEST, Settings
 from edge_ood.training.step_outliers import batch_at
 from edge_ood.training.store import Reading, stored
+from edge_ood.training.summary import summary
 from edge_ood.training.targets import with_targets
 from edge_ood.training.training_set import Folders, read_training_set, with_splits
 
@@ -141,6 +142,8 @@ def train(
             progress.on_note(note)
 
         session = start_session(fabric, run.config, images, first)
+        parameters = sum(weights.numel() for weights in session.classifier.parameters())
+        progress.on_summary(summary(run, parameters, session.batches.steps_per_epoch))
         if first.is_somebody_elses and first.heads:
             check_kept_head(session)
 

@@ -151,8 +151,8 @@ def test_copies_count_once(tiny_images: Path, tmp_path: Path) -> None:
 
     assert (48, 20) == (len(found.deciding), len(found.calibration))
     assert [
-        "left out, as copies within the training images: 1 of 49",
-        "left out, as copies within the calibration images: 1 of 21",
+        "left out, as copies among the training images: 1 of 49",
+        "left out, as copies among the calibration images: 1 of 21",
     ] == [note.partition(", the first")[0] for note in found.notes]
 
 

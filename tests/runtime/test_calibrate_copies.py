@@ -44,7 +44,7 @@ def test_copies_move_no_threshold(artifact: Path, colours: Path, tmp_path: Path)
     found, notes = calibrated(artifact, images)
 
     assert (60, alone.thresholds) == (found.n, found.thresholds)
-    expected = "left out, as copies within the calibration images: 30 of 90, the first is"
+    expected = "left out, as copies among the calibration images: 30 of 90, the first is"
     assert f"{expected} '{first.with_name(f'{first.stem}b00.png')}'" in notes
 
 

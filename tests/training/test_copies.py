@@ -48,7 +48,7 @@ def test_a_copy_counts_once_in_its_role(
     assert images == len(found.splits[role])
     assert expected == found.splits[role].paths
     assert (
-        f"left out, as copies within the {role} images: 1 of {images + 1},"
+        f"left out, as copies among the {role} images: 1 of {images + 1},"
         f" the first is '{folder / 'copy.png'}'",
     ) == found.notes
 
@@ -115,7 +115,7 @@ def test_a_finished_network_has_learnt_from_both_labels(folders: Folders) -> Non
     splits = read_splits(replace(folders, validation=None), on_note=notes.append)
 
     assert 49 == len(splits["training"])
-    assert ["trained on, as one image under two labels", "left out, as copies within"] == [
+    assert ["trained on, as one image under two labels", "left out, as copies among"] == [
         note.partition(":")[0].partition(" the training")[0] for note in notes
     ]
 
