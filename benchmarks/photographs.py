@@ -8,6 +8,9 @@ and are enlarged to 160, as the network was made for 224. For each seed a networ
 EfficientNet-Lite0 unless `--model` and its `--mean` and `--std` say otherwise, by `--recipe
 fine-tune`, is exported with everything at its default, and evaluated: the decision as shipped.
 
+`--from-scratch EPOCHS` takes random weights instead, by `--recipe photographs-from-scratch` in
+batches as large as those of `fine-tune`. The line below the mean is its 95 % interval over seeds.
+
 `--peer` trains the same network from the same weights, for as many epochs and in the same batches,
 by the loop of torchvision's references (`references/classification`): a DataLoader of its
 transforms, the same optimiser, a cosine. `--quick` is one seed of one epoch.
@@ -28,6 +31,7 @@ from typing import Any
 from machine import machine
 from photographs_peer import trained_by_references
 from promises import Promise
+from scipy import stats
 
 import edge_ood
 from edge_ood.errors import ChanceLevelError
@@ -42,7 +46,7 @@ MODEL = "networks:efficientnet_lite0"
 MEAN, STD = 127 / 255, 128 / 255
 GOALS = {"accuracy": 92.0, "near AUROC": 84.0, "far AUROC": 98.0}
 MINUTES_GOAL = 10.0
-EPOCHS = RECIPES.get("fine-tune").options["epochs"].value
+FINE_TUNE = RECIPES.get("fine-tune").options
 WITHIN = 1.0  # point of accuracy, of the peer
 
 
@@ -65,18 +69,19 @@ def fine_tuned(seed: int, folder: Path, arguments: argparse.Namespace) -> dict[s
     """Percentages on the test images of the file as shipped, and what training took."""
     run, file = folder / f"seed{seed}", folder / f"seed{seed}.onnx"
     started = time.monotonic()
-    options = {"epochs": 1} if arguments.quick else {}
+    options = {name: getattr(arguments, name) for name in ("weights", "recipe", "mean", "std")}
+    if arguments.from_scratch:
+        options = {"recipe": "photographs-from-scratch", "epochs": arguments.from_scratch}
+        options["batch_size"] = FINE_TUNE["batch_size"].value
+    if arguments.quick:
+        options["epochs"] = 1
     try:
         report = edge_ood.train(
             folder / "train",
             run,
             model=arguments.model,
-            weights=arguments.weights,
-            recipe=arguments.recipe,
             outliers=arguments.outliers,
             image_size=SIDE_PX,
-            mean=arguments.mean,
-            std=arguments.std,
             seed=seed,
             force=True,
             **options,
@@ -107,6 +112,12 @@ def of_evaluation(found: edge_ood.Evaluation) -> dict[str, float]:
     return {"accuracy": 100 * model.id.accuracy, **aurocs}
 
 
+def half_width(values: Sequence[float]) -> float:
+    """Of the 95 % interval of the mean, by Student's t."""
+    quantile = stats.t.ppf(0.975, len(values) - 1)
+    return float(quantile * statistics.stdev(values) / len(values) ** 0.5)
+
+
 def epoch_seconds(epochs: Sequence[Any]) -> float:
     """Of the median epoch, without the first, in which less may learn."""
     return statistics.median(epoch.seconds for epoch in epochs[1:] or epochs)
@@ -124,6 +135,11 @@ def rows(arguments: argparse.Namespace, folder: Path) -> Iterator[str]:
         yield f"{seed:4}  " + "  ".join(f"{value:10.2f}" for value in found[-1].values())
     mean = {name: statistics.mean(each[name] for each in found) for name in found[0]}
     yield "mean  " + "  ".join(f"{value:10.2f}" for value in mean.values())
+    if len(found) > 1:
+        half = {name: half_width([each[name] for each in found]) for name in mean}
+        yield " +/-  " + "  ".join(f"{value:10.2f}" for value in half.values())
+    if arguments.from_scratch:
+        return
     for name, goal in GOALS.items():
         yield str(Promise(name, f"{mean[name]:.2f} %", f">={goal} %", mean[name] >= goal))
     minutes = mean["minutes"]
@@ -139,7 +155,7 @@ def against_peer(
     """Accuracy and time of an epoch of the other loop, beside the means."""
     peer = trained_by_references(
         folder, arguments.weights, side_px=SIDE_PX, mean=arguments.mean, std=arguments.std,
-        epochs=1 if arguments.quick else EPOCHS,
+        epochs=1 if arguments.quick else FINE_TUNE["epochs"].value,
     )  # fmt: skip
     yield f"peer: accuracy {peer.accuracy:.2f} %, an epoch {peer.epoch_s:.1f} s"
     behind = peer.accuracy - mean["accuracy"]
@@ -154,7 +170,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("data", type=Path, help="folder of the image sets")
-    parser.add_argument("--weights", type=Path, required=True, help="of the network")
+    start = parser.add_mutually_exclusive_group(required=True)
+    start.add_argument("--weights", type=Path, help="of the network")
+    start.add_argument("--from-scratch", type=int, metavar="EPOCHS", help="random weights")
     parser.add_argument("--model", default=MODEL, help="of edge-ood, that they belong to")
     parser.add_argument("--mean", type=float, default=MEAN, help="of pixels, that they expect")
     parser.add_argument("--std", type=float, default=STD, help="of pixels, that they expect")

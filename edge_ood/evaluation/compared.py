@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from statistics import fmean
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -86,12 +85,16 @@ def compare(
     return Compared(metrics, rates, {h: {**ranked[h], _FLAGGED: flagged[h]} for h in pairs})
 
 
-def mean_intervals(sets: Sequence[Compared], level: float) -> dict[str, dict[str, Interval]]:
-    """By head and rate, of the mean over sets; a single set is its own mean."""
+def mean_intervals(
+    sets: Sequence[Compared], level: float, weights: Sequence[float] = (1.0,)
+) -> dict[str, dict[str, Interval]]:
+    """By head and rate, of the mean over sets by weights that add up to 1."""
     names = [field.name for field in fields(GroupMetrics)]
     return {
         head: intervals_of(
-            (name, _mean_bounds(sets, head, name, level)) for name in names if name in rates
+            (name, _mean_bounds(sets, weights, head, name, level))
+            for name in names
+            if name in rates
         )
         for head, rates in sets[0].replicates.items()
     }
@@ -123,13 +126,15 @@ def intervals_of(bounds: Iterable[tuple[str, Bounds]]) -> dict[str, Interval]:
     return {name: Interval(*ends) for name, ends in bounds if not math.isnan(sum(ends))}
 
 
-def _mean_bounds(sets: Sequence[Compared], head: str, name: str, level: float) -> Bounds:
+def _mean_bounds(
+    sets: Sequence[Compared], weights: Sequence[float], head: str, name: str, level: float
+) -> Bounds:
     if len(sets) == 1:
         return sets[0].bounds(head, name, level)
-    rate = fmean(one.rate(head, name) for one in sets)
-    means = np.mean([one.replicates[head][name] for one in sets], axis=0)
+    rate = float(np.dot(weights, [one.rate(head, name) for one in sets]))
+    means = np.average([one.replicates[head][name] for one in sets], axis=0, weights=weights)
     alone = np.array([one.sampled(head, name, level) for one in sets])
     least = np.array([one.bounds(head, name, level) for one in sets])
-    below, above = np.maximum((alone - least) * (1, -1), 0).mean(axis=0)
+    below, above = np.array(weights) @ np.maximum((alone - least) * (1, -1), 0)
     low, high = sampled(name, rate, means, level)
     return max(low - below, 0.0), min(high + above, _MOST.get(name, 1.0))

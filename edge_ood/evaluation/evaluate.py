@@ -13,9 +13,9 @@ from importlib.metadata import version
 from edge_ood.evaluation.artifacts import OpenArtifact
 from edge_ood.evaluation.corrupted import measure_corruption
 from edge_ood.evaluation.evaluation import Evaluation
+from edge_ood.evaluation.groups import deciding_groups, group_results
 from edge_ood.evaluation.intervals import AurocReplicates, with_intervals
 from edge_ood.evaluation.measure import (
-    group_results,
     measure_id,
     measure_ood,
     measure_shifted,
@@ -23,7 +23,7 @@ from edge_ood.evaluation.measure import (
 )
 from edge_ood.evaluation.pairs import pair_sentence
 from edge_ood.evaluation.plan import ID_SET, Plan, Task
-from edge_ood.evaluation.recommendation import deciding_groups, heads_with_gradient, recommend
+from edge_ood.evaluation.recommendation import heads_with_gradient, recommend
 from edge_ood.evaluation.results import ArtifactResult, Bootstrap, CorruptionResult, Recommendation
 from edge_ood.evaluation.scored import Scored, score
 from edge_ood.files.text import valid_text
@@ -120,7 +120,7 @@ def _with_pair(
     sentence = pair_sentence(
         recommendation.head,
         {head: {n: said.scores[head] for n, said in sets.items()} for head in found.inside.scores},
-        deciding_groups(results),
+        deciding_groups([result.ood for result in results]),
         halves_by_hash(plan.id_images.hashes),
         bootstrap,
     )

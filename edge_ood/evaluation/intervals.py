@@ -99,7 +99,10 @@ def with_intervals(
         },
         groups={
             name: replace(
-                group, intervals=mean_intervals([alone[member] for member in group.sets], level)
+                group,
+                intervals=mean_intervals(
+                    [alone[member] for member in group.sets], level, group.weights
+                ),
             )
             for name, group in artifact.groups.items()
         },

@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
-from statistics import fmean
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +11,6 @@ from edge_ood.evaluation.curves import histogram, pvalue_curve, threshold_curve
 from edge_ood.evaluation.results import (
     ClassAlarms,
     FullSpectrum,
-    GroupMetrics,
-    GroupResult,
     HeadOnId,
     HeadOnShifted,
     IdResult,
@@ -27,7 +24,7 @@ from edge_ood.images.folders import ImageSet
 from edge_ood.metrics import classification, detection
 from edge_ood.metrics.detection import Misclassification
 
-__all__ = ["group_results", "measure_id", "measure_ood", "measure_shifted", "true_labels"]
+__all__ = ["measure_id", "measure_ood", "measure_shifted", "true_labels"]
 
 _EXAMPLES = 12
 _UNKNOWN = -1
@@ -151,32 +148,6 @@ def measure_shifted(
             for name, s in outside.items()
         },
     )
-
-
-def group_results(ood: Mapping[str, OodResult]) -> dict[str, GroupResult]:
-    """Macro means over the near sets, the far sets and all sets, as far as there are such."""
-    members = {
-        "near": [name for name, result in ood.items() if result.group == "near"],
-        "far": [name for name, result in ood.items() if result.group == "far"],
-        "all": list(ood),
-    }
-    return {
-        group: GroupResult(
-            sets=tuple(names),
-            metrics={
-                head: _macro_mean([ood[name] for name in names], head)
-                for head in ood[names[0]].metrics
-            },
-        )
-        for group, names in members.items()
-        if names
-    }
-
-
-def _macro_mean(results: Sequence[OodResult], head: str) -> GroupMetrics:
-    rows = [asdict(result.metrics[head]) | {"flagged": result.flagged[head]} for result in results]
-    names = GroupMetrics.__dataclass_fields__
-    return GroupMetrics(**{name: fmean(row[name] for row in rows) for name in names})
 
 
 def _head_on_id(scored: Scored, head: str, thresholds: tuple[float, ...]) -> HeadOnId:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from edge_ood.files.plain_table import format_table
 
 if TYPE_CHECKING:
-    from edge_ood.evaluation.results import Interval
+    from edge_ood.evaluation.results import ArtifactResult, Interval
 
 __all__ = ["heads_table", "percent", "percent_range", "rate_rows"]
 
@@ -50,7 +50,7 @@ def rate_rows(
 
 
 def heads_table(
-    primary: str,
+    model: "ArtifactResult",
     columns: Mapping[str, str],
     rates: Mapping[str, Mapping[str, float]],
     intervals: "Mapping[str, Mapping[str, Interval]]",
@@ -59,15 +59,16 @@ def heads_table(
     """One row per head, below it one with its intervals where there are any.
 
     Args:
-        primary: The head that is marked.
+        model: Whose heads they are: the primary one is marked, the best one on top.
         columns: Headings by the name of a rate.
         rates: By head and name.
         intervals: By head and name.
         level: Confidence of the intervals.
     """
     rows = []
-    for head, of_head in rates.items():
-        marked = f"{head} *" if head == primary else head
+    for head in (head for head in model.ranked_heads if head in rates):
+        of_head = rates[head]
+        marked = f"{head} *" if head == model.primary else head
         found = intervals.get(head, {})
         rows += rate_rows(
             (marked,),

@@ -6,7 +6,8 @@
    groups, so that five far sets do not drown one near set.
 3. The difference of two means has a bootstrap interval, over draws that both share. A head whose
    interval reaches 0 is not told apart from the best.
-4. Of those that are not, the primary head of an artefact comes first, for it already decides; then
+4. A head that may be no better than chance counts only where no other is better.
+5. Of those that are left, the primary head of an artefact comes first, for it already decides; then
    one without a gradient, for that costs a second pass; then the larger mean.
 
 Without bootstrap the largest mean is taken, and the sentences say so. The choice is a choice on
@@ -22,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from edge_ood.artifact.metadata import Metadata
 from edge_ood.calibration.combination import COMBINED
+from edge_ood.evaluation.groups import deciding_groups
 from edge_ood.evaluation.intervals import AurocReplicates
 from edge_ood.evaluation.results import ArtifactResult, Interval, OodResult, Recommendation, Rival
 from edge_ood.files.text import printable
@@ -29,8 +31,9 @@ from edge_ood.metrics.bootstrap import logit_interval, percentile_interval
 from edge_ood.metrics.exact_intervals import ranking_bounds
 from edge_ood.scores import perturbs
 
-__all__ = ["deciding_groups", "heads_with_gradient", "recommend"]
+__all__ = ["heads_with_gradient", "recommend"]
 
+_CHANCE = 0.5
 _FEW_IMAGES = 100
 _MOST_NAMES = 2
 _NO_INTERVAL = Interval(math.nan, math.nan)
@@ -61,7 +64,7 @@ def recommend(
     Returns:
         None if there is no OOD set that all artefacts have, or no head with an AUROC on all.
     """
-    groups = deciding_groups(artifacts)
+    groups = deciding_groups([artifact.ood for artifact in artifacts])
     candidates = [
         _Candidate(
             artifact=artifact,
@@ -79,6 +82,7 @@ def recommend(
     if not ranked:
         return None
     alike = [c for c in ranked if not ranked[0].is_above(c, level)]
+    alike = [c for c in alike if c.bounds(level).low > _CHANCE] or alike
     chosen = min(alike, key=lambda c: (not c.is_primary, c.has_gradient, -c.mean))
     others = [c for c in ranked if c is not chosen]
     return Recommendation(
@@ -92,6 +96,7 @@ def recommend(
         ),
         sentences=(
             _what(chosen, ranked, alike, level),
+            *_upside_down(ranked, level),
             _limits(artifacts[0], [name for group in groups for name in group]),
         ),
     )
@@ -139,6 +144,10 @@ class _Candidate:
         below, above = self._macro({name: self._hidden(name, level) for name in self.sets})
         return Interval(max(low + float(below), 0.0), min(high + float(above), 1.0))
 
+    def bounds(self, level: float) -> Interval:
+        """The interval of the mean; without bootstrap the mean itself."""
+        return self.interval(level) if self.replicates else Interval(self.mean, self.mean)
+
     def difference(self, other: "_Candidate", level: float) -> Interval:
         """Of the mean of this one minus that of another."""
         if not self.replicates or not other.replicates:
@@ -166,23 +175,6 @@ class _Candidate:
         values = {name: np.asarray(value, np.float64) for name, value in by_set.items()}
         means = [np.mean([values[name] for name in group], axis=0) for group in self.groups]
         return np.asarray(np.mean(means, axis=0))
-
-
-def deciding_groups(artifacts: Sequence[ArtifactResult]) -> list[list[str]]:
-    """Names of the sets that count, by group; those of the first artefact that all others have.
-
-    Args:
-        artifacts: At least one.
-    """
-    shared = {
-        name: result
-        for name, result in artifacts[0].ood.items()
-        if all(name in artifact.ood for artifact in artifacts)
-    }
-    groups: dict[str, list[str]] = {}
-    for name, result in (_files(shared) or shared).items():
-        groups.setdefault(result.group, []).append(name)
-    return list(groups.values())
 
 
 def _files(ood: Mapping[str, OodResult]) -> dict[str, OodResult]:
@@ -216,6 +208,19 @@ def _what(
     if not chosen.replicates:
         return f"{lead}, but without bootstrap its lead over {ranked[1].title} may be chance."
     return f"{lead}, and leads {ranked[1].title} by more than chance in these images explains."
+
+
+def _upside_down(ranked: Sequence[_Candidate], level: float) -> list[str]:
+    """The sentence that names heads by which OOD images look more known than ID images."""
+    found = [c for c in ranked if c.bounds(level).high < _CHANCE]
+    if not found:
+        return []
+    one, *more = [f"{c.title} ({c.mean:.2%})" for c in found]
+    heads = f"heads {', '.join([one, *more])} rank" if more else f"head {one} ranks"
+    return [
+        f"The {heads} upside down here: OOD images get smaller scores than ID images, so nothing "
+        "should be decided by that."
+    ]
 
 
 def _limits(artifact: ArtifactResult, sets: Sequence[str]) -> str:

@@ -165,11 +165,13 @@ class GroupResult:
 
     Attributes:
         sets: Their names.
+        weights: Of the sets, 1 in total.
         metrics: By head.
         intervals: By head, of the fields of its `metrics`.
     """
 
     sets: tuple[str, ...]
+    weights: tuple[float, ...]
     metrics: Mapping[str, GroupMetrics]
     intervals: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
 
@@ -222,7 +224,8 @@ class ArtifactResult:
         objective: How the classifier was trained, with all parameters; empty where unknown.
         id: The ID set.
         ood: By name of the OOD set.
-        groups: `near`, `far` and `all` (every OOD set), as far as they have sets.
+        groups: `near`, `far` and `all` (every set that a recommendation counts), as far as they
+            have sets.
         corruptions: In the order asked for.
         shifted: By name of the shifted set.
         temperature: Of its class probabilities, `softmax(logits / temperature)`.
@@ -243,6 +246,14 @@ class ArtifactResult:
     corruptions: tuple[CorruptionResult, ...] = ()
     shifted: Mapping[str, ShiftedResult] = field(default_factory=dict)
     temperature: float = 1.0
+
+    @property
+    def ranked_heads(self) -> tuple[str, ...]:
+        """The heads, that with the largest mean AUROC first; as they are without OOD images."""
+        if "all" not in self.groups:
+            return self.heads
+        metrics = self.groups["all"].metrics
+        return tuple(sorted(self.heads, key=lambda head: -metrics[head].auroc))
 
     @property
     def distinct_groups(self) -> tuple[str, ...]:

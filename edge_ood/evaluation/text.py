@@ -121,7 +121,7 @@ def _id_block(model: "ArtifactResult", level: float) -> str:
         *_objective(model),
         *_quality(model),
         "",
-        heads_table(model.primary, _ON_ID, rates, intervals, level),
+        heads_table(model, _ON_ID, rates, intervals, level),
     ]
     return "\n".join(lines)
 
@@ -163,7 +163,7 @@ def _ood_block(model: "ArtifactResult", name: str, result: "OodResult", level: f
         *_objective(model),
         f"mean probability of the predicted class {percent(result.mean_max_probability)} %",
         "",
-        heads_table(model.primary, _METRICS, rates, result.intervals, level),
+        heads_table(model, _METRICS, rates, result.intervals, level),
     ]
     return "\n".join(lines)
 
@@ -172,11 +172,12 @@ def _group_block(model: "ArtifactResult", name: str, level: float) -> str:
     group = model.groups[name]
     rates = {head: asdict(found) for head, found in group.metrics.items()}
     title = f"MEAN over {'all' if name == 'all' else f'the {name}'} OOD sets: "
+    weighted = "" if len(set(group.weights)) == 1 else "; near and far weigh the same"
     return "\n".join(
         [
-            title + ", ".join(map(printable, group.sets)),
+            title + ", ".join(map(printable, group.sets)) + weighted,
             "",
-            heads_table(model.primary, _METRICS, rates, group.intervals, level),
+            heads_table(model, _METRICS, rates, group.intervals, level),
         ]
     )
 
@@ -205,7 +206,7 @@ def _shifted_block(
         *(accuracy if result.is_labelled else [_NOT_LABELLED]),
         f"mean probability of the predicted class {_rate(result, 'mean_max_probability')}",
         "",
-        heads_table(model.primary, _SHIFTED, rates, intervals, level),
+        heads_table(model, _SHIFTED, rates, intervals, level),
     ]
     return "\n".join(lines)
 

@@ -86,7 +86,7 @@ class ClassAlarms:
 
 @dataclass(frozen=True)
 class GroupMetrics:
-    """Macro means over the OOD sets of a group, each set with equal weight; see `PairMetrics`."""
+    """Means over the OOD sets of a group, by their weights; see `PairMetrics`."""
 
     auroc: float
     aupr_in: float

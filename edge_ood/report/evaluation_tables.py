@@ -101,7 +101,7 @@ def _pair(cells: Cells, m: int, place: str, name: str) -> Table:
             cells.head(m, head),
             *(cells.metric(at, head, c.metric, is_best=head in best[c.metric]) for c in _PAIR),
         ]
-        for head in cells.evaluation.models[m].heads
+        for head in cells.evaluation.models[m].ranked_heads
     ]
     caption = f"All heads on {name}" if place == "ood" else f"All heads, mean of group {name}"
     return Table(caption, ("head", *(cells.heading(column.title) for column in _PAIR)), rows)
@@ -127,7 +127,7 @@ def _on_id(cells: Cells, m: int) -> Table:
     if on_id.is_labelled:
         headings += ["accuracy of accepted", "wrong vs right AUROC"]
         headings += ["AUPR, wrong positive", "AUPR, right positive"]
-    for head in on_id.heads:
+    for head in cells.evaluation.models[m].ranked_heads:
         at: Path = ("models", m, "id", "heads", head)
         row = [cells.head(m, head), cells.rate((*at, "realised_tpr")), cells.promised(m)]
         if on_id.is_labelled:

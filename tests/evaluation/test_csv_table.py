@@ -9,8 +9,8 @@ import pytest
 
 from edge_ood.evaluation.csv_table import COLUMNS, csv_table
 from edge_ood.evaluation.evaluation import Evaluation
+from edge_ood.evaluation.groups import group_results
 from edge_ood.evaluation.measure import (
-    group_results,
     measure_id,
     measure_ood,
     measure_shifted,
@@ -172,12 +172,12 @@ def test_numbers_are_those_of_the_document(artifact: ArtifactResult) -> None:
 
 
 def test_groups_and_corruptions_have_their_own_numbers(artifact: ArtifactResult) -> None:
-    """A group counts its sets; a corrupted set has strength, accuracy and the head's rates."""
+    """A group counts its sets, here that of files; a corrupted set has strength, accuracy and the head's rates."""
     by_key = {(row["set"], row["head"]): row for row in rows(artifact)}
 
     everything, blurred = by_key["all", "energy"], by_key["blur", "energy"]
     assert artifact.groups["all"].metrics["energy"].auroc == float(everything["auroc"])
-    assert "2" == everything["n"]
+    assert "1" == everything["n"]
     assert ("3", "4", "0.5", "0.1", "0.3") == tuple(
         blurred[name] for name in ("strength", "n", "accuracy", "flagged", "auroc")
     )

@@ -9,9 +9,9 @@ import pytest
 from scipy import stats
 
 from edge_ood.evaluation.evaluation import Evaluation
+from edge_ood.evaluation.groups import group_results
 from edge_ood.evaluation.intervals import with_intervals
 from edge_ood.evaluation.measure import (
-    group_results,
     measure_id,
     measure_ood,
     measure_shifted,

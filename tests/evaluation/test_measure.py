@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from edge_ood.evaluation.measure import group_results, measure_id, measure_ood, true_labels
+from edge_ood.evaluation.groups import group_results
+from edge_ood.evaluation.measure import measure_id, measure_ood, true_labels
 from edge_ood.evaluation.results import GroupMetrics, IdResult
 from edge_ood.evaluation.scored import Scored
 from edge_ood.images.folders import ImageSet
@@ -158,6 +159,29 @@ def test_groups_are_means_in_which_every_set_counts_once() -> None:
         assert np.mean(each) == pytest.approx(getattr(found["all"].metrics["energy"], name))
     assert {} == group_results({})
     assert {"far", "all"} == set(group_results({"one": replace(one, group="far")}))
+
+
+def test_near_and_far_weigh_the_same_in_the_mean_over_all() -> None:
+    """One near set counts as much as two far ones together, and made images not at all."""
+    answers = {"near": [0.5], "far one": [1.5], "far two": [2.5], "made": [9]}
+    ood = {
+        name: measure_ood(
+            INSIDE,
+            scored([0], scores, [0.4]),
+            group=name.partition(" ")[0] if name != "made" else "",
+            kind="synthetic" if name == "made" else "files",
+            overlap={},
+        )
+        for name, scores in answers.items()
+    }
+
+    found = group_results(ood)["all"]
+
+    assert ("near", "far one", "far two") == found.sets
+    assert (0.5, 0.25, 0.25) == found.weights
+    aurocs = [ood[name].metrics["energy"].auroc for name in found.sets]
+    expected = (aurocs[0] + (aurocs[1] + aurocs[2]) / 2) / 2
+    assert expected == pytest.approx(found.metrics["energy"].auroc)
 
 
 @pytest.mark.parametrize(

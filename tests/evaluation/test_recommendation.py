@@ -327,8 +327,8 @@ def test_without_bootstrap_the_largest_mean_is_taken():
 
 def test_a_handful_of_replicates_tells_nothing_apart():
     """Two draws that agree are no evidence against the primary head."""
-    only = artifact({"svhn": ood({"energy": 0.5, "msp": 0.9})})
-    aurocs = {"oe": {"svhn": {"energy": np.full(2, 0.5), "msp": np.array([0.9, 0.91])}}}
+    only = artifact({"svhn": ood({"energy": 0.6, "msp": 0.9})})
+    aurocs = {"oe": {"svhn": {"energy": np.full(2, 0.6), "msp": np.array([0.9, 0.91])}}}
 
     assert "energy" == recommend([only], aurocs, {}, level=LEVEL).head
 
@@ -367,3 +367,25 @@ def test_heads_with_gradient_are_those_that_perturb():
     assert {"odin", "combined"} == found(HeadRecord("energy"), odin, still)
     assert set() == found(HeadRecord("energy"), still)
     assert {"odin"} == found(HeadRecord("energy"), odin, still, of=("energy", "mahalanobis"))
+
+
+def test_a_head_that_ranks_upside_down_is_named():
+    """By a head below one half OOD images look more known than ID images; others are not named."""
+    only = artifact({"svhn": ood({"energy": 0.9, "mahalanobis": 0.3, "msp": 0.55})})
+
+    said = " ".join(recommend([only], replicates([only]), {}, level=LEVEL).sentences)
+
+    assert "The head 'mahalanobis' (30.00%) ranks upside down here" in said
+    assert "'msp' (" not in said
+
+
+def test_a_primary_head_that_may_be_chance_is_not_recommended_by_a_tie():
+    """With this few images nothing is told apart, but only one of both is surely of use."""
+    only = artifact({"svhn": ood({"energy": 0.52, "msp": 0.6})})
+    drawn = replicates([only], deviation=0.05)
+    drawn["oe"]["svhn"]["msp"] = 0.6 + (drawn["oe"]["svhn"]["msp"] - 0.6) / 5
+
+    found = recommend([only], drawn, {}, level=LEVEL)
+
+    assert found.rivals[0].interval.low < 0
+    assert "msp" == found.head

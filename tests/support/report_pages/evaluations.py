@@ -172,6 +172,7 @@ class EvaluationMaker:
         """Means over sets."""
         return GroupResult(
             sets=tuple(sets),
+            weights=(1 / len(sets),) * len(sets),
             metrics={
                 # More than half is flagged, so that no remark depends on chance.
                 head: GroupMetrics(*(self.rate() for _ in PAIR_METRICS[:-1]), 0.5 + self.rate() / 2)
