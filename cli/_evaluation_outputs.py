@@ -9,7 +9,7 @@ from edge_ood.cli._bundles import bundle
 from edge_ood.cli._say import say
 from edge_ood.cli._streams import expect_standard_output
 from edge_ood.errors import UsageError
-from edge_ood.evaluation.text import evaluation_text
+from edge_ood.evaluation.text import brief_text, evaluation_text
 
 if TYPE_CHECKING:
     from edge_ood.evaluation.evaluation import Evaluation
@@ -46,6 +46,11 @@ class Outputs:
         ),
     ] = None
 
+    brief: Annotated[
+        bool,
+        typer.Option("--brief", help="Print no tables: what is recommended, and the verdict."),
+    ] = False
+
     def check(self) -> None:
         """Refuse two outputs on standard output, and those that cannot go there.
 
@@ -76,4 +81,4 @@ class Outputs:
         elif self.csv_file == _STDOUT:
             typer.echo(csv_table(evaluation), nl=False)
         else:
-            say(evaluation_text(evaluation))
+            say(brief_text(evaluation) if self.brief else evaluation_text(evaluation))

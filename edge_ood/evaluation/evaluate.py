@@ -18,6 +18,7 @@ from edge_ood.evaluation.intervals import AurocReplicates, with_intervals
 from edge_ood.evaluation.measure import (
     measure_id,
     measure_ood,
+    measure_operating_points,
     measure_shifted,
     true_labels,
 )
@@ -26,6 +27,7 @@ from edge_ood.evaluation.plan import ID_SET, Plan, Task
 from edge_ood.evaluation.recommendation import heads_with_gradient, recommend
 from edge_ood.evaluation.results import ArtifactResult, Bootstrap, CorruptionResult, Recommendation
 from edge_ood.evaluation.scored import Scored, score
+from edge_ood.evaluation.verdict import verdict
 from edge_ood.files.text import valid_text
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.splits import halves_by_hash
@@ -179,9 +181,15 @@ def _measure(
         corruptions=answers.corruptions,
         shifted=shifted,
         temperature=metadata.temperature,
+        operating_points=measure_operating_points(inside, answers.outside),
     )
     return with_intervals(
-        result, inside, answers.outside, answers.shifted, bootstrap=bootstrap, on_set=on_set
+        replace(result, verdict=verdict(result)),
+        inside,
+        answers.outside,
+        answers.shifted,
+        bootstrap=bootstrap,
+        on_set=on_set,
     )
 
 

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from edge_ood.evaluation.curves import histogram, pvalue_curve, threshold_curve
 from edge_ood.evaluation.results import (
     ClassAlarms,
+    ClassQuality,
     FullSpectrum,
     HeadOnId,
     HeadOnShifted,
     IdResult,
     OodResult,
+    OperatingPoint,
     Reliability,
     ShiftedResult,
 )
@@ -24,9 +26,19 @@ from edge_ood.images.folders import ImageSet
 from edge_ood.metrics import classification, detection
 from edge_ood.metrics.detection import Misclassification
 
-__all__ = ["measure_id", "measure_ood", "measure_shifted", "true_labels"]
+__all__ = [
+    "measure_id",
+    "measure_ood",
+    "measure_operating_points",
+    "measure_shifted",
+    "true_labels",
+]
 
 _EXAMPLES = 12
+_MOST_SHOWN = 30
+"""Classes of a confusion matrix that somebody would look at."""
+
+_ALPHAS = (0.01, 0.02, 0.05, 0.1, 0.2)
 _UNKNOWN = -1
 
 
@@ -72,6 +84,7 @@ def measure_id(
     confidence, is_right = scored.confidence, scored.is_right
     if is_right is None:
         return unlabelled
+    confusion = _confusion(scored)
     bins = classification.reliability(confidence, is_right)
     before = confidence if scored.confidence_before is None else scored.confidence_before
     return replace(
@@ -84,6 +97,31 @@ def measure_id(
         rms_calibration_error=classification.rms_calibration_error(confidence, is_right),
         calibration_error_before=classification.expected_calibration_error(before, is_right),
         reliability=Reliability(*(tuple(column.tolist()) for column in bins)),
+        classes=_class_qualities(scored.classes, confusion),
+        confusion=tuple(map(tuple, confusion.tolist())) if len(confusion) <= _MOST_SHOWN else (),
+    )
+
+
+def measure_operating_points(
+    inside: Scored, outside: Mapping[str, Scored]
+) -> tuple[OperatingPoint, ...]:
+    """What deciding at each of five false-alarm rates would do.
+
+    Args:
+        inside: What the artefact says about the ID images.
+        outside: What it says about each OOD set.
+    """
+
+    def flagged(scored: Scored, alpha: float) -> dict[str, float]:
+        return {head: float((values <= alpha).mean()) for head, values in scored.pvalues.items()}
+
+    return tuple(
+        OperatingPoint(
+            alpha=alpha,
+            refused=flagged(inside, alpha),
+            caught={name: flagged(scored, alpha) for name, scored in outside.items()},
+        )
+        for alpha in _ALPHAS
     )
 
 
@@ -148,6 +186,24 @@ def measure_shifted(
             for name, s in outside.items()
         },
     )
+
+
+def _confusion(scored: Scored) -> NDArray[np.int64]:
+    """Counts (K, K) by true and by predicted class, of labelled images."""
+    assert scored.labels is not None
+    k = len(scored.classes)
+    cells = np.bincount(scored.labels * k + scored.label_index, minlength=k * k)
+    return cells.reshape(k, k)
+
+
+def _class_qualities(
+    classes: Sequence[str], confusion: NDArray[np.int64]
+) -> tuple[ClassQuality, ...]:
+    right, n_true, n_predicted = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+    with np.errstate(invalid="ignore"):  # a class without images is 0 / 0, NaN
+        rates = (right / n_predicted).tolist(), (right / n_true).tolist()
+    columns = (classes, n_true.tolist(), n_predicted.tolist(), *rates)
+    return tuple(ClassQuality(*row) for row in zip(*columns, strict=True))
 
 
 def _head_on_id(scored: Scored, head: str, thresholds: tuple[float, ...]) -> HeadOnId:

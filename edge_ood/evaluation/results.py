@@ -28,10 +28,12 @@ from edge_ood.evaluation.shifted_results import FullSpectrum, HeadOnShifted, Shi
 from edge_ood.evaluation.values import (
     Bootstrap,
     ClassAlarms,
+    ClassQuality,
     Example,
     GroupMetrics,
     Histogram,
     Interval,
+    OperatingPoint,
     PValueCurve,
     Recommendation,
     Reliability,
@@ -44,6 +46,7 @@ __all__ = [
     "ArtifactResult",
     "Bootstrap",
     "ClassAlarms",
+    "ClassQuality",
     "CorruptedResult",
     "CorruptionResult",
     "Example",
@@ -56,6 +59,7 @@ __all__ = [
     "IdResult",
     "Interval",
     "OodResult",
+    "OperatingPoint",
     "PValueCurve",
     "Recommendation",
     "Reliability",
@@ -109,6 +113,9 @@ class IdResult:
         heads: By head.
         calibration_error_before: The expected calibration error at temperature 1, where the
             artefact's probabilities have another; NaN without labels.
+        classes: K classes, in the artefact's order; empty without labels.
+        confusion: Images of each true class (row) by predicted class (column); empty without labels
+            and beyond 30 classes.
     """
 
     n: int
@@ -124,6 +131,8 @@ class IdResult:
     intervals: Mapping[str, Interval]
     heads: Mapping[str, HeadOnId]
     calibration_error_before: float = math.nan
+    classes: tuple[ClassQuality, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -229,6 +238,8 @@ class ArtifactResult:
         corruptions: In the order asked for.
         shifted: By name of the shifted set.
         temperature: Of its class probabilities, `softmax(logits / temperature)`.
+        operating_points: Of the false-alarm rates 1, 2, 5, 10 and 20 %.
+        verdict: What it does as it ships, in counts of 100 images.
     """
 
     name: str
@@ -246,6 +257,8 @@ class ArtifactResult:
     corruptions: tuple[CorruptionResult, ...] = ()
     shifted: Mapping[str, ShiftedResult] = field(default_factory=dict)
     temperature: float = 1.0
+    operating_points: tuple[OperatingPoint, ...] = ()
+    verdict: str = ""
 
     @property
     def ranked_heads(self) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         ShiftedResult,
     )
 
-__all__ = ["evaluation_text"]
+__all__ = ["brief_text", "evaluation_text"]
 
 _NOT_LABELLED = (
     "No accuracy: that needs every image below a folder named after one of the artefact's classes."
@@ -74,7 +74,7 @@ _WIDTH = 100
 
 
 def evaluation_text(evaluation: "Evaluation") -> str:
-    """Tables of every artefact, artefacts side by side, a legend, and what is recommended.
+    """Tables of every artefact, artefacts side by side, a legend, a recommendation, a verdict.
 
     For each artefact one block for the ID images and one per OOD set, each with the training
     objective, then means over groups of sets, shifted and corrupted images where there are any;
@@ -84,10 +84,18 @@ def evaluation_text(evaluation: "Evaluation") -> str:
     blocks = [block for model in models for block in _model_blocks(evaluation, model)]
     if len(models) > 1:
         blocks.append(side_by_side(models, evaluation.bootstrap.level))
-    blocks.append(_legend(evaluation))
-    if evaluation.recommendation is not None:
-        blocks.append(textwrap.fill(" ".join(evaluation.recommendation.sentences), _WIDTH))
-    return "\n\n".join(blocks)
+    return "\n\n".join([*blocks, _legend(evaluation), brief_text(evaluation)])
+
+
+def brief_text(evaluation: "Evaluation") -> str:
+    """What is recommended, and last of all what each artefact does as it ships."""
+    best, several = evaluation.recommendation, len(evaluation.models) > 1
+    paragraphs = [] if best is None else [" ".join(best.sentences)]
+    paragraphs += [
+        f"{printable(model.name) + ': ' if several else ''}{model.verdict}"
+        for model in evaluation.models
+    ]
+    return "\n\n".join(textwrap.fill(paragraph, _WIDTH) for paragraph in paragraphs)
 
 
 def _model_blocks(evaluation: "Evaluation", model: "ArtifactResult") -> Iterator[str]:
@@ -172,7 +180,7 @@ def _group_block(model: "ArtifactResult", name: str, level: float) -> str:
     group = model.groups[name]
     rates = {head: asdict(found) for head, found in group.metrics.items()}
     title = f"MEAN over {'all' if name == 'all' else f'the {name}'} OOD sets: "
-    weighted = "" if len(set(group.weights)) == 1 else "; near and far weigh the same"
+    weighted = "" if len(set(group.weights)) == 1 else "; groups weigh the same"
     return "\n".join(
         [
             title + ", ".join(map(printable, group.sets)) + weighted,

@@ -1,15 +1,18 @@
 """The small values that the results of an evaluation are made of; see `results`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 __all__ = [
     "SYNTHETIC",
     "Bootstrap",
     "ClassAlarms",
+    "ClassQuality",
     "Example",
     "GroupMetrics",
     "Histogram",
     "Interval",
+    "OperatingPoint",
     "PValueCurve",
     "Recommendation",
     "Reliability",
@@ -82,6 +85,40 @@ class ClassAlarms:
     flagged_true: float
     n_predicted: int
     flagged_predicted: float
+
+
+@dataclass(frozen=True)
+class ClassQuality:
+    """How well one class is told from the others, on labelled ID images.
+
+    Attributes:
+        name: The class.
+        n_true: Images of this class.
+        n_predicted: Images predicted as this class.
+        precision: Fraction of those predicted as it that are of it; NaN without any.
+        recall: Fraction of those of it that are predicted as it; NaN without any.
+    """
+
+    name: str
+    n_true: int
+    n_predicted: int
+    precision: float
+    recall: float
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """What deciding at a false-alarm rate does: p-values of at most `alpha` are flagged.
+
+    Attributes:
+        alpha: The rate, in (0, 1).
+        refused: By head, the fraction of ID images flagged.
+        caught: By OOD set and head, the fraction of its images flagged.
+    """
+
+    alpha: float
+    refused: Mapping[str, float]
+    caught: Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,12 @@ _CLASS = (
     ("flagged", "percent", "flagged_true"),
     *_PREDICTED_CLASS,
 )
+_QUALITY = (
+    ("n_true", "count"),
+    ("n_predicted", "count"),
+    ("precision", "percent"),
+    ("recall", "percent"),
+)
 _OF_CORRUPTED = ("accuracy", "mean_max_probability", "expected_calibration_error")
 _FULL_SPECTRUM = tuple(c for c in _BRIEF if c.metric != "flagged")
 _DIGITS = 4
@@ -54,8 +60,8 @@ _DIGITS = 4
 def tables(cells: Cells) -> dict[str, Callable[..., Table]]:
     """The tables by name, for a template."""
     found = (
-        *(_artifacts, _rivals, _pair, _on_id, _classes, _confidence),
-        *(_shifted, _full_spectrum, _corrupted),
+        *(_artifacts, _operating_points, _rivals, _pair, _on_id, _classes, _confidence),
+        *(_qualities, _confusion, _shifted, _full_spectrum, _corrupted),
     )
     return {make.__name__.removeprefix("_"): partial(make, cells) for make in found}
 
@@ -78,6 +84,21 @@ def _artifacts(cells: Cells) -> Table:
         for head in shown_heads(evaluation, artifact)
     ]
     return Table("Artefacts and heads", ["artefact", "accuracy", "ID accepted", *headings], rows)
+
+
+def _operating_points(cells: Cells, m: int) -> Table:
+    """What the primary head would refuse and catch at each false-alarm rate."""
+    artifact, rows = cells.evaluation.models[m], []
+    sets = list(artifact.ood)
+    for i, _ in enumerate(artifact.operating_points):
+        at: Path = ("models", m, "operating_points", i)
+        row = [cells.show("whole", (*at, "alpha"))]
+        row.append(cells.show("whole", (*at, "refused", artifact.primary)))
+        row += [cells.show("whole", (*at, "caught", name, artifact.primary)) for name in sets]
+        rows.append(row)
+    names = [cells.show("name", "models", m, "ood", name) for name in sets]
+    headings = ["p-value at most", "ID refused", *(cells.below(name, "caught") for name in names)]
+    return Table("Where else the line could be drawn", headings, rows)
 
 
 def _rivals(cells: Cells) -> Table:
@@ -150,6 +171,29 @@ def _classes(cells: Cells, m: int, head: str) -> Table:
         rows.append([cells.show("text", at, "name"), *numbers])
     headings = ("class", *(title for title, _, _ in columns))
     return Table(f"False alarms of {head} by class", headings, rows)
+
+
+def _qualities(cells: Cells, m: int) -> Table:
+    """Precision and recall of each class."""
+    at: Path = ("models", m, "id", "classes")
+    rows = [
+        [cells.show("text", at, c, "name"), *(cells.show(kind, at, c, of) for of, kind in _QUALITY)]
+        for c, _ in enumerate(cells.evaluation.models[m].id.classes)
+    ]
+    headings = ("class", "images", "predicted as it", "precision", "recall")
+    return Table("Precision and recall by class", headings, rows)
+
+
+def _confusion(cells: Cells, m: int) -> Table:
+    """Images by true class (row) and predicted class (column)."""
+    on_id = cells.evaluation.models[m].id
+    at: Path = ("models", m, "id")
+    names = [cells.show("text", at, "classes", c, "name") for c, _ in enumerate(on_id.confusion)]
+    rows = [
+        [name, *(cells.show("count", at, "confusion", c, k) for k, _ in enumerate(names))]
+        for c, name in enumerate(names)
+    ]
+    return Table("Images of a class (row) by what they are predicted as", ("", *names), rows)
 
 
 def _confidence(cells: Cells, m: int) -> Table:

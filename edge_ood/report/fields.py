@@ -103,5 +103,6 @@ _KINDS: dict[str, Callable[[Any], str]] = {
     "pvalue": _or_nan(numbers.pvalue),
     "tail": _tail,
     "text": str,
+    "whole": _or_nan(numbers.whole),
 }
 """How a value of the document is written, by the name of the way."""

@@ -2,7 +2,16 @@
 
 import math
 
-__all__ = ["count", "duration", "megabytes", "number", "percent", "percent_range", "pvalue"]
+__all__ = [
+    "count",
+    "duration",
+    "megabytes",
+    "number",
+    "percent",
+    "percent_range",
+    "pvalue",
+    "whole",
+]
 
 _NOTHING = "n/a"
 _SMALLEST_PVALUE = 1e-4
@@ -13,6 +22,11 @@ _MINUTE_S = 60
 def percent(rate: float) -> str:
     """A rate in [0, 1] as `12.34%`; `n/a` for NaN."""
     return _NOTHING if math.isnan(rate) else f"{rate:.2%}"
+
+
+def whole(rate: float) -> str:
+    """A rate in [0, 1] as `12%`; `n/a` for NaN."""
+    return _NOTHING if math.isnan(rate) else f"{rate:.0%}"
 
 
 def percent_range(low: float, high: float) -> str:

@@ -150,13 +150,24 @@ def test_intervals_stand_below_their_rates(folders):
     assert "(50 resamples)" in output
 
 
-def test_the_recommendation_comes_last(folders):
-    """Both sentences of the JSON, wrapped."""
+def test_the_recommendation_and_the_verdict_come_last(folders):
+    """The sentences of the JSON, wrapped."""
     output = run("--id", "known", "--ood", "far", "--json", "found").stdout
 
-    sentences = json.loads((folders / "found").read_text())["recommendation"]["sentences"]
-    assert output.replace("\n", " ").endswith(f"  {' '.join(sentences)} ")
+    document = json.loads((folders / "found").read_text())
+    sentences, verdict = document["recommendation"]["sentences"], document["models"][0]["verdict"]
+    assert output.replace("\n", " ").endswith(f"  {' '.join(sentences)}  {verdict} ")
     assert "'energy'" in sentences[0]
+
+
+def test_a_brief_answer_has_no_tables(folders):
+    """What is recommended and the verdict, and nothing else."""
+    whole = run("--id", "known", "--ood", "far").stdout
+
+    brief = run("--id", "known", "--ood", "far", "--brief").stdout
+
+    assert brief.startswith("The head 'energy' has the highest mean AUROC")
+    assert whole.endswith(f"\n\n{brief}")
 
 
 @pytest.mark.parametrize(("manual", "said"), [((), "95.00 % promised"), (("energy",), "no rate")])
@@ -426,7 +437,7 @@ def test_groups_are_reported(folders):
         "FAR OOD far: 2 images against 4 of ID",
         "FAR OOD more: 2 images against 4 of ID",
         "MEAN over the far OOD sets: far, more",
-        "MEAN over all OOD sets: rest, near, far, more",
+        "MEAN over all OOD sets: rest, near, far, more; groups weigh the same",
     ]
 
 

@@ -172,7 +172,7 @@ def test_numbers_are_those_of_the_document(artifact: ArtifactResult) -> None:
 
 
 def test_groups_and_corruptions_have_their_own_numbers(artifact: ArtifactResult) -> None:
-    """A group counts its sets, here that of files; a corrupted set has strength, accuracy and the head's rates."""
+    """A group counts its sets, here that of files; a corrupted set has its own rates."""
     by_key = {(row["set"], row["head"]): row for row in rows(artifact)}
 
     everything, blurred = by_key["all", "energy"], by_key["blur", "energy"]

@@ -5,10 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
 from edge_ood.evaluation.groups import group_results
-from edge_ood.evaluation.measure import measure_id, measure_ood, true_labels
+from edge_ood.evaluation.measure import (
+    measure_id,
+    measure_ood,
+    measure_operating_points,
+    true_labels,
+)
 from edge_ood.evaluation.results import GroupMetrics, IdResult
 from edge_ood.evaluation.scored import Scored
 from edge_ood.images.folders import ImageSet
@@ -58,6 +63,51 @@ def test_mean_probabilities_of_right_and_wrong_predictions(on_id: IdResult) -> N
     assert 0.7 == pytest.approx(on_id.mean_max_probability)
     assert (0.9 + 0.8 + 0.6) / 3 == pytest.approx(on_id.mean_max_probability_right)
     assert (0.7 + 0.5) / 2 == pytest.approx(on_id.mean_max_probability_wrong)
+
+
+def test_classes_are_confused_as_scikit_learn_counts(on_id: IdResult) -> None:
+    """The matrix, and precision and recall of each class, all of which occur."""
+    true, predicted = LABELLED.labels, LABELLED.label_index
+    precision, recall, _, counts = precision_recall_fscore_support(true, predicted)
+
+    assert confusion_matrix(true, predicted).tolist() == [list(row) for row in on_id.confusion]
+    assert list(CLASSES) == [quality.name for quality in on_id.classes]
+    assert counts.tolist() == [quality.n_true for quality in on_id.classes]
+    assert [1, 2, 2] == [quality.n_predicted for quality in on_id.classes]
+    assert precision.tolist() == [quality.precision for quality in on_id.classes]
+    assert recall.tolist() == [quality.recall for quality in on_id.classes]
+
+
+def test_a_class_that_nobody_names_has_no_precision_and_many_classes_no_matrix() -> None:
+    """Of 31 classes one is named; the others are undefined, and nobody would read 961 cells."""
+    names = tuple(f"c{k}" for k in range(31))
+    answers = replace(
+        INSIDE, classes=names, label_index=np.zeros(5, int), labels=np.array([0, 0, 0, 0, 1])
+    )
+    limits = dict.fromkeys(THRESHOLDS, (0.5,) * 31)
+
+    found = measure_id(answers, limits, overlap={})
+
+    assert (0.8, 1.0) == (found.classes[0].precision, found.classes[0].recall)
+    assert math.isnan(found.classes[1].precision)
+    assert 0 == found.classes[1].recall
+    assert math.isnan(found.classes[2].recall)
+    assert () == found.confusion
+
+
+def test_operating_points_flag_p_values_of_at_most_their_rate() -> None:
+    """Of p-values 0.01, 0.04 and 0.3 a rate of 1 % flags one, 5 % two, and 20 % no more."""
+    three = np.float32([0.01, 0.04, 0.3])
+    outside = replace(
+        scored([0, 0, 0], [1, 1, 1], [0.5] * 3), pvalues={"energy": three, "msp": three}
+    )
+
+    found = measure_operating_points(INSIDE, {"far": outside})
+
+    assert [0.01, 0.02, 0.05, 0.1, 0.2] == [point.alpha for point in found]
+    shares = [point.caught["far"]["energy"] for point in found]
+    assert [1 / 3, 1 / 3, 2 / 3, 2 / 3, 2 / 3] == pytest.approx(shares)
+    assert all(0 == point.refused["energy"] for point in found)
 
 
 def test_the_calibration_error_without_the_temperature() -> None:

@@ -18,6 +18,7 @@ FIELD_KINDS = {
     "pvalue": lambda value: f"{value:.4f}",
     "tail": lambda path: "/".join(path.split("/")[-2:]),
     "text": str,
+    "whole": lambda rate: f"{100 * rate:.0f}%",
 }
 """How each kind of number is written, said again here."""
 

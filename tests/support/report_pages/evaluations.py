@@ -22,10 +22,12 @@ from edge_ood.evaluation.results import (
 from edge_ood.evaluation.values import (
     Bootstrap,
     ClassAlarms,
+    ClassQuality,
     Example,
     GroupMetrics,
     Histogram,
     Interval,
+    OperatingPoint,
     PValueCurve,
     Reliability,
     Rival,
@@ -103,6 +105,31 @@ class EvaluationMaker:
             reliability=Reliability(bins, bins, tuple(range(15))) if is_labelled else Reliability(),
             intervals={"accuracy": self.interval()} if is_labelled else {},
             heads={head: self.head_on_id(classes) for head in heads},
+            classes=tuple(
+                ClassQuality(name, 50 + k, 60 + k, self.rate(), self.rate())
+                for k, name in enumerate(classes)
+            )
+            if is_labelled
+            else (),
+            confusion=tuple(
+                tuple(100 * (k + 1) + j for j, _ in enumerate(classes))
+                for k, _ in enumerate(classes)
+            )
+            if is_labelled
+            else (),
+        )
+
+    def operating_points(
+        self, heads: Sequence[str], sets: Sequence[str]
+    ) -> tuple[OperatingPoint, ...]:
+        """Two rates."""
+        return tuple(
+            OperatingPoint(
+                alpha,
+                {head: self.rate() for head in heads},
+                {name: {head: self.rate() for head in heads} for name in sets},
+            )
+            for alpha in (0.01, 0.2)
         )
 
     def ood(self, heads: Sequence[str], group: str) -> OodResult:
@@ -229,6 +256,8 @@ class EvaluationMaker:
             shifted={
                 one: self.shifted(heads, list(sets), is_labelled=is_labelled) for one in shifted
             },
+            operating_points=self.operating_points(heads, list(sets)),
+            verdict=f"Of 100 ID images {100 * self.rate():.0f} pass.",
         )
 
 
