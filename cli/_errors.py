@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import functools
 import os
 import signal
 import sys
@@ -27,21 +28,23 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class OneLineErrors(TyperGroup):
-    """Turn `EdgeOodError` into an `error:` and a `hint:` line; bugs keep their traceback."""
+    """Turn errors into an `error:` and a `hint:` line; bugs keep their traceback."""
+
+    def make_context(self, *args: Any, **settings: Any) -> Any:
+        """Read the words before the command, reporting wrong ones in the same two lines."""
+        with _usage_errors():
+            return super().make_context(*args, **settings)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, reporting library errors on stderr."""
         try:
-            return super().invoke(ctx)
+            with _usage_errors():
+                return super().invoke(ctx)
         except EdgeOodError as error:
             say(f"error: {printable(str(error))}", err=True)
             if error.hint:
                 say(f"hint: {printable(error.hint)}", err=True)
             raise typer.Exit(error.exit_code) from error
-        except _USAGE_ERROR as error:
-            # It quotes words of the command line, which shells take from names of files.
-            error.message = printable(error.message)
-            raise
         except KeyboardInterrupt as stop:
             say(": ".join(["interrupted", *map(str, stop.args)]), err=True)
             code = _TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED
@@ -52,6 +55,25 @@ class OneLineErrors(TyperGroup):
             raise typer.Exit(0) from None
         except OSError as error:
             raise typer.Exit(report_full_disk(error)) from error
+
+
+@contextlib.contextmanager
+def _usage_errors() -> Iterator[None]:
+    """Have wrong words of the command line shown as all other errors are."""
+    try:
+        yield
+    except _USAGE_ERROR as error:
+        if type(error).show is _USAGE_ERROR.show:  # not the one that shows the help
+            error.show = functools.partial(_show_usage_error, error)
+        raise
+
+
+def _show_usage_error(error: Any, **_: object) -> None:
+    # It quotes words of the command line, which shells take from names of files.
+    message = printable(error.format_message()).removesuffix(".")
+    say(f"error: {message[:1].lower()}{message[1:]}", err=True)
+    if error.ctx is not None:
+        say(f"hint: {error.ctx.command_path} --help", err=True)
 
 
 def report_full_disk(error: OSError) -> int:

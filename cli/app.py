@@ -77,7 +77,7 @@ app = typer.Typer(
     cls=_Group,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    **_PLAIN,
+    **{**_PLAIN, "add_completion": True},
 )
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pty
 import subprocess
 import sys
 from importlib import metadata
@@ -69,6 +70,70 @@ def test_a_command_imports_no_other() -> None:
 
     loaded = {name.rpartition(".")[2] for name in done.stdout.splitlines()[-1].split()}
     assert {"heads"} == loaded & set(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "command"),
+    [
+        (["trian"], "no such command 'trian'. Did you mean 'train'?", "edge-ood"),
+        (["--foo"], "no such option: --foo", "edge-ood"),
+        (["check"], "missing argument 'FILE.onnx'", "edge-ood check"),
+        (["heads", "--foo"], "no such option: --foo", "edge-ood heads"),
+    ],
+)
+def test_wrong_words_are_errors_as_all_others(words: list[str], message: str, command: str) -> None:
+    """An `error:` and a `hint:` line, and exit code 2 as other programs have it."""
+    result = CliRunner().invoke(app, words, prog_name="edge-ood")
+
+    assert 2 == result.exit_code
+    assert [f"error: {message}", f"hint: {command} --help"] == result.stderr.splitlines()
+
+
+def test_shells_complete_commands_and_options() -> None:
+    """As bash asks for them, by variables."""
+    found = [
+        CliRunner()
+        .invoke(
+            app,
+            prog_name="edge-ood",
+            env={
+                "_EDGE_OOD_COMPLETE": "complete_bash",
+                "COMP_WORDS": words,
+                "COMP_CWORD": str(len(words.split()) - 1),
+            },
+        )
+        .stdout
+        for words in ("edge-ood eval", "edge-ood evaluate --boo")
+    ]
+
+    assert ["evaluate\n", "--bootstrap\n"] == found
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"TERM": "xterm"}, b"\x1b[31m\x1b[1merror\x1b[0m: no such"),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, b"error: no such"),
+        ({"TERM": "dumb"}, b"error: no such"),
+    ],
+    ids=["terminal", "NO_COLOR", "dumb"],
+)
+def test_errors_have_a_colour_on_terminals_that_want_one(
+    settings: dict[str, str], expected: bytes
+) -> None:
+    """A pseudo-terminal in place of standard error."""
+    ours, theirs = pty.openpty()
+    inherited = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    subprocess.run(
+        [sys.executable, "-Im", "edge_ood", "trian"],
+        stderr=theirs,
+        env={**inherited, **settings},
+        check=False,
+    )
+
+    assert os.read(ours, 1000).startswith(expected)
+    os.close(ours)
+    os.close(theirs)
 
 
 def test_no_command_shows_the_help() -> None:

@@ -146,7 +146,7 @@ def test_an_output_that_exists_is_kept(network: Path, colours: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        ("x.onnx -o y.onnx", 2, "Missing option '--calibration'"),
+        ("x.onnx -o y.onnx", 2, "missing option '--calibration'"),
         ("x.onnx --calibration c -o y.onnx --mean 1,2 --std 1", 2, "--mean is '1,2', expected"),
         ("x.onnx --calibration c -o y.onnx --mean 1", 1, "mean and std belong together"),
         ("x.onnx --calibration c -o y.onnx --pixels float", 1, "pixels 'float', expected one of"),

@@ -62,7 +62,7 @@ def test_a_word_of_the_command_line_is_shown() -> None:
     result = CliRunner().invoke(app.app, ["heads", f"--{ESCAPE}\udcff"])
 
     assert 2 == result.exit_code
-    assert f"No such option: --{SHOWN}\\xff" in result.stderr
+    assert f"error: no such option: --{SHOWN}\\xff" in result.stderr
 
 
 @pytest.mark.parametrize("command", ["check", "inspect"])
