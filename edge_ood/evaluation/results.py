@@ -244,6 +244,11 @@ class ArtifactResult:
     shifted: Mapping[str, ShiftedResult] = field(default_factory=dict)
     temperature: float = 1.0
 
+    def __repr__(self) -> str:
+        heads, sets = ", ".join(self.heads), ", ".join(self.ood) or "none"
+        primary = f"primary {self.primary}"
+        return f"ArtifactResult({self.name!r}, heads {heads}, {primary}, OOD sets {sets})"
+
     @property
     def distinct_groups(self) -> tuple[str, ...]:
         """The groups, without one that has the same sets as an earlier one."""
