@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluation_html"]
 
-_COLUMNS = {"auroc": "AUROC", "fpr95_id_positive": "FPR95", "flagged": "flagged"}
+_COLUMNS = {"auroc": "AUROC", "fpr95_id_positive": "FPR95 ID-pos.", "flagged": "flagged"}
 _HEADINGS = ("set", "images", "head", *_COLUMNS.values())
 
 _Rates = tuple[Mapping[str, float], Mapping[str, Interval]]
