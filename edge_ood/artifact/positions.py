@@ -58,9 +58,9 @@ def positions_of(wanted: Any, length: int) -> NDArray[np.int64]:
             f"images chosen by an array {chosen.shape}, expected a mask ({length},), or numbers",
             hint="scores.is_ood is such a mask, numpy.flatnonzero(scores.is_ood) are such numbers",
         )
-    if chosen.dtype == np.bool_:
-        return everything[chosen]
-    outside = chosen[(chosen < -length) | (chosen >= length)]
-    if len(outside):
-        position_of(outside[0], length, "image")
-    return everything[chosen]
+    if chosen.dtype != np.bool_:
+        outside = chosen[(chosen < -length) | (chosen >= length)]
+        if len(outside):
+            position_of(outside[0], length, "image")
+    taken: NDArray[np.int64] = everything[chosen]
+    return taken

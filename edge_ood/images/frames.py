@@ -91,7 +91,7 @@ def _channels_last(array: NDArray[Any]) -> NDArray[Any]:
     return np.moveaxis(array, -3, -1)
 
 
-def _rounded(frames: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+def _rounded(frames: NDArray[Any]) -> NDArray[np.uint8]:
     low, high = frames.min(), frames.max()
     # Written so that NaN is refused, too.
     if not (low >= 0 and high <= 1):
@@ -100,9 +100,9 @@ def _rounded(frames: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
             f"pixels are {frames.dtype} {found}, expected [0, 1] of floats",
             hint=_range_hint(float(low), float(high)),
         )
-    # In half precision a level of 255 would be an eighth wide.
-    scaled = frames.astype(np.promote_types(frames.dtype, np.float32), copy=False) * _WHITE
-    return np.rint(scaled, out=scaled).astype(np.uint8)
+    scaled = frames * _WHITE
+    levels: NDArray[np.uint8] = np.rint(scaled, out=scaled).astype(np.uint8)
+    return levels
 
 
 def _range_hint(low: float, high: float) -> str:

@@ -70,12 +70,12 @@ def test_a_number_gives_the_verdict_of_an_image() -> None:
     """From either end, with the numbers of all heads."""
     found = scores(6)
 
-    for number in (4, -2, np.int64(4)):
+    for number in (3, -3, np.int64(3)):
         verdict = found[number]
-        assert ("cat", True, 4.0) == (verdict.label, verdict.is_ood, verdict.pvalue)
-        assert {"energy": 104.0, "msp": 204.0} == verdict.scores
-        assert {"energy": 1004.0, "msp": 2004.0} == verdict.pvalues
-        assert {"energy": True, "msp": True} == verdict.decisions
+        assert ("dog", False, 3.0) == (verdict.label, verdict.is_ood, verdict.pvalue)
+        assert {"energy": 103.0, "msp": 203.0} == verdict.scores
+        assert {"energy": 1003.0, "msp": 2003.0} == verdict.pvalues
+        assert {"energy": False, "msp": False} == verdict.decisions
 
 
 def test_iterating_gives_every_verdict_in_order() -> None:

@@ -40,8 +40,10 @@ def test_a_name_is_in_it(evaluation: Evaluation) -> None:
 
 def test_an_unknown_name_is_answered_with_the_closest(evaluation: Evaluation) -> None:
     """It is a lookup error of Python, too."""
-    with pytest.raises(LookupError, match="unknown artefact of this evaluation 'basline'") as found:
-        evaluation["basline"]
+    with pytest.raises(
+        LookupError, match="unknown artefact of this evaluation 'baselin-e'"
+    ) as found:
+        evaluation["baselin-e"]
 
     assert isinstance(found.value, UnknownNameError)
     assert "did you mean 'baseline'?" == found.value.hint

@@ -32,8 +32,10 @@ def test_bytes_are_not_copied(pixels: NDArray[np.uint8]) -> None:
 def test_floats_of_bytes_are_the_bytes(dtype: type) -> None:
     """Each of the 256 levels comes back, in half precision, too."""
     levels = LEVELS.reshape(16, 16, 1).repeat(3, axis=2)
+    floats = levels.astype(dtype) / dtype(255)
+    floats.flags.writeable = False
 
-    assert np.array_equal(levels[None], frames_of(levels.astype(dtype) / dtype(255)))
+    assert np.array_equal(levels[None], frames_of(floats))
 
 
 def test_floats_between_two_levels_are_the_nearer_one() -> None:
