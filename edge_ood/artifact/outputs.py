@@ -80,8 +80,13 @@ class Scores:
         )
 
     @classmethod
-    def joined(cls, parts: "Sequence[Scores]", hashes: Sequence[str] = ()) -> "Scores":
-        """The results of one or more inferences, one after the other."""
+    def joined(
+        cls,
+        parts: "Sequence[Scores]",
+        hashes: Sequence[str] = (),
+        images: Iterable[NDArray[np.uint8]] = (),
+    ) -> "Scores":
+        """The results of one or more inferences, one after the other, with what is kept of all."""
 
         def by_head(arrays: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
             return {head: np.concatenate([a[head] for a in arrays]) for head in arrays[0]}
@@ -96,6 +101,7 @@ class Scores:
             pvalues=by_head([part.pvalues for part in parts]),
             decisions=by_head([part.decisions for part in parts]),
             hashes=tuple(hashes),
+            images=tuple(images),
         )
 
     def __len__(self) -> int:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from edge_ood.errors import InputError
-from edge_ood.files.html_table import html_table
 from edge_ood.files.plain_table import format_table
 from edge_ood.files.text import printable
 
@@ -34,6 +33,8 @@ def scores_text(scores: "Scores") -> str:
 
 def scores_html(scores: "Scores") -> str:
     """The first images with label, decision, p-value and score of each head; flagged ones bold."""
+    from edge_ood.files.html_table import html_table  # noqa: PLC0415  # as below
+
     own = ("path", "label", "is_ood", "pvalue", *scores.scores)
     columns = {name: values for name, values in scores.to_dict().items() if name in own}
     marked = [i for i, is_ood in enumerate(scores.is_ood[:_MOST_ROWS]) if is_ood]

@@ -141,7 +141,7 @@ class Scorer:
         chunks = (chunk for _, group in same_size for chunk in batched(group, batch_size))
         joined = (np.concatenate(c) if len(c) > 1 else c[0] for c in chunks)
         parts = [self.score_arrays(stack, batch_size=batch_size) for stack in joined]
-        return replace(Scores.joined(parts), images=tuple(chain.from_iterable(stacks)))
+        return Scores.joined(parts, images=chain.from_iterable(stacks))
 
     def score_arrays(self, images: NDArray[Any], *, batch_size: int = BATCH) -> Scores:
         """Score decoded RGB frames (N, H, W, 3) of any size; the graph resizes them.
