@@ -1,7 +1,7 @@
 """A classifier that knows when an image is not something it was trained for, as one ONNX file.
 
 What the commands do, functions of the same names do: `train`, `export`, `attach`, `evaluate` and
-`calibrate`; `Scorer` runs an artefact on paths and arrays.
+`calibrate`; `Scorer` runs an artefact on paths and pictures.
 """
 
 import importlib
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edge_ood.api.export import export
     from edge_ood.api.train import train
     from edge_ood.artifact.outputs import Row, Scores
+    from edge_ood.artifact.verdict import Verdict
     from edge_ood.attachment.attached import Attached
     from edge_ood.errors import EdgeOodError
     from edge_ood.evaluation.evaluation import Evaluation
@@ -32,6 +33,7 @@ __all__ = [
     "Scorer",
     "Scores",
     "TrainReport",
+    "Verdict",
     "attach",
     "calibrate",
     "evaluate",
@@ -48,6 +50,7 @@ _HOMES = {
     "Scorer": "runtime.scorer",
     "Scores": "artifact.outputs",
     "TrainReport": "training.progress",
+    "Verdict": "artifact.verdict",
     "attach": "api.attach",
     "calibrate": "api.calibrate",
     "evaluate": "api.evaluate",

@@ -4,6 +4,7 @@ EdgeOodError                 base; `exit_code = 1`, of usage 2; optional `hint`
 |- InputError (ValueError)           an argument or array the caller passed is unusable
 |  |- ShapeError                     wrong rank, size or dtype
 |  |- UnknownNameError (LookupError) no such head, model or objective; carries the closest name
+|  |- OutOfRangeError (IndexError)   a result has no image or artefact of this number
 |  `- UsageError                     options contradict each other, or one is missing
 |- DataError                         images or labels on disk are missing, empty or unreadable
 |  `- ChanceLevelError               a classifier has learned nothing from them
@@ -28,6 +29,7 @@ __all__ = [
     "ExportError",
     "InputError",
     "MissingDependencyError",
+    "OutOfRangeError",
     "ShapeError",
     "UnknownNameError",
     "UsageError",
@@ -76,6 +78,10 @@ class UnknownNameError(InputError, LookupError):
         separator = " " if self.closest else "; "
         hint = f"{advice}{separator}{listing}" if listing else advice
         super().__init__(f"unknown {kind} {name!r}", hint=hint)
+
+
+class OutOfRangeError(InputError, IndexError):
+    """A result has no image or artefact of this number."""
 
 
 class UsageError(InputError):

@@ -1,27 +1,38 @@
 """What an artefact says about images: the typed result, and the rows of a table."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import compress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from edge_ood.artifact.contract import contract_outputs, decision_of, pvalue_of
+from edge_ood.artifact.positions import is_number, position_of, positions_of
+from edge_ood.artifact.shown import scores_html, scores_line, scores_sheet, scores_text
+from edge_ood.artifact.verdict import Verdict
 from edge_ood.errors import ArtifactError
-from edge_ood.files.plain_table import data_frame, format_table
+from edge_ood.files.plain_table import data_frame
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 __all__ = ["Row", "Scores", "check_labels"]
 
-_MOST_SHOWN = 10
 _NOT_FINITE = "a score or logit is not a finite number"
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What the artefact says about N images.
+    """What the artefact says about N images, and a sequence of what it says about each.
+
+        for verdict in scores:
+            print(verdict.label, verdict.is_ood, verdict.pvalue)
+        scores[scores.is_ood].show()
+
+    A whole number gives the `Verdict` of one image; a slice, a mask (N,) or an array of whole
+    numbers the `Scores` of several, in that order.
 
     Attributes:
         classes: K class names.
@@ -35,6 +46,8 @@ class Scores:
         decisions: bool (N,) by head.
         hashes: Content hashes of the N files; empty for arrays.
         paths: The N files; empty for arrays.
+        images: uint8 (H, W, 3) each, for `show`: what was scored where it was no files, in the
+            memory in which it was given; empty for files, and not pickled.
     """
 
     classes: tuple[str, ...]
@@ -47,6 +60,7 @@ class Scores:
     decisions: Mapping[str, NDArray[np.bool_]]
     hashes: tuple[str, ...] = ()
     paths: tuple[Path, ...] = ()
+    images: tuple[NDArray[np.uint8], ...] = field(default=(), compare=False)
 
     @classmethod
     def of_outputs(
@@ -66,8 +80,13 @@ class Scores:
         )
 
     @classmethod
-    def joined(cls, parts: "Sequence[Scores]", hashes: Sequence[str] = ()) -> "Scores":
-        """The results of one or more inferences, one after the other."""
+    def joined(
+        cls,
+        parts: "Sequence[Scores]",
+        hashes: Sequence[str] = (),
+        images: Iterable[NDArray[np.uint8]] = (),
+    ) -> "Scores":
+        """The results of one or more inferences, one after the other, with what is kept of all."""
 
         def by_head(arrays: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
             return {head: np.concatenate([a[head] for a in arrays]) for head in arrays[0]}
@@ -82,16 +101,31 @@ class Scores:
             pvalues=by_head([part.pvalues for part in parts]),
             decisions=by_head([part.decisions for part in parts]),
             hashes=tuple(hashes),
+            images=tuple(images),
         )
 
     def __len__(self) -> int:
         return len(self.label_index)
 
-    def subset(self, chosen: NDArray[np.bool_]) -> "Scores":
-        """The results for the images of a mask (N,)."""
+    def __iter__(self) -> Iterator[Verdict]:
+        return map(self._verdict, range(len(self)))
+
+    @overload
+    def __getitem__(self, wanted: int) -> Verdict: ...
+
+    @overload
+    def __getitem__(self, wanted: slice | ArrayLike) -> "Scores": ...
+
+    def __getitem__(self, wanted: Any) -> "Verdict | Scores":
+        if is_number(wanted):
+            return self._verdict(position_of(wanted, len(self), "image"))
+        chosen = positions_of(wanted, len(self))
 
         def of(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
             return {head: values[chosen] for head, values in arrays.items()}
+
+        def each(items: tuple[Any, ...]) -> tuple[Any, ...]:
+            return tuple(items[i] for i in chosen) if items else ()
 
         return Scores(
             classes=self.classes,
@@ -102,9 +136,24 @@ class Scores:
             scores=of(self.scores),
             pvalues=of(self.pvalues),
             decisions=of(self.decisions),
-            hashes=tuple(compress(self.hashes, chosen)),
-            paths=tuple(compress(self.paths, chosen)),
+            hashes=each(self.hashes),
+            paths=each(self.paths),
+            images=each(self.images),
         )
+
+    def _verdict(self, position: int) -> Verdict:
+        return Verdict(
+            label=self.classes[self.label_index[position]],
+            is_ood=bool(self.is_ood[position]),
+            pvalue=self.pvalue[position],
+            scores={head: values[position] for head, values in self.scores.items()},
+            pvalues={head: values[position] for head, values in self.pvalues.items()},
+            decisions={head: bool(values[position]) for head, values in self.decisions.items()},
+            path=self.paths[position] if self.paths else None,
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "images": ()}
 
     @property
     def label(self) -> list[str]:
@@ -118,11 +167,28 @@ class Scores:
         return np.asarray(np.isfinite(values).all(axis=1))
 
     def __str__(self) -> str:
-        flagged = f"{int(self.is_ood.sum())} of {len(self)} flagged as out-of-distribution"
-        shown = {name: values[:_MOST_SHOWN] for name, values in self.to_dict().items()}
-        rows = [[_shown(cell) for cell in row] for row in zip(*shown.values(), strict=True)]
-        more = f"\n{len(self) - len(rows)} more" if len(rows) < len(self) else ""
-        return f"{format_table(list(shown), rows)}{more}\n{flagged}"
+        return scores_text(self)
+
+    def __repr__(self) -> str:
+        return scores_line(self)
+
+    def _repr_html_(self) -> str:
+        return scores_html(self)
+
+    def show(self, most: int = 24) -> "Image.Image":
+        """The first images with label, decision and p-value, as one picture.
+
+        Notebooks display it when it is the last value of a cell; `.save(path)` writes it. Flagged
+        images have a frame of another colour.
+
+        Args:
+            most: Images to draw at most, 1 or more.
+
+        Raises:
+            InputError: If `most` is less than 1, or the images are not kept: results of
+                `score_arrays`, and those that were pickled, have none.
+        """
+        return scores_sheet(self, most)
 
     def to_dict(self) -> dict[str, list[Any]]:
         """The columns of a score table, as lists of N plain values; paths where there are any."""
@@ -137,9 +203,8 @@ class Scores:
             MissingDependencyError: If pandas is not installed.
         """
         columns = self.to_dict()
-        return data_frame(
-            [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-        )
+        rows = zip(*columns.values(), strict=True)
+        return data_frame([dict(zip(columns, row, strict=True)) for row in rows], list(columns))
 
     def _columns(self) -> dict[str, Iterable[Any]]:
         by_column: dict[str, Iterable[Any]] = {
@@ -185,10 +250,6 @@ class Row:
         """The cells by column, as plain values."""
         values = {name: np.asarray(value).tolist() for name, value in self.values.items()}
         return {"path": str(self.path), "status": self.status, "error": self.error, **values}
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def check_labels(labels: NDArray[np.int64], classes: Sequence[str], source: Path) -> None:

@@ -1,9 +1,13 @@
 """`Evaluation`: the typed result of measuring artefacts, whole."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from edge_ood.artifact.positions import is_number, position_of
+from edge_ood.errors import InputError, UnknownNameError
 from edge_ood.evaluation.csv_table import table_rows
+from edge_ood.evaluation.html import evaluation_html
 from edge_ood.evaluation.results import ArtifactResult, Bootstrap, Recommendation
 from edge_ood.evaluation.text import evaluation_text
 from edge_ood.files.document import plain_values
@@ -17,6 +21,8 @@ _FORMAT = 1
 @dataclass(frozen=True)
 class Evaluation:
     """Artefacts on one ID set and any number of OOD sets; `print` shows what the command shows.
+
+    It is a sequence of its artefacts, which also have names: `evaluation["oe"]`, `evaluation[0]`.
 
     Attributes:
         version: edge-ood that measured.
@@ -39,8 +45,37 @@ class Evaluation:
         fields: dict[str, Any] = plain_values(asdict(self))
         return {"format": _FORMAT, **fields}
 
+    def __len__(self) -> int:
+        return len(self.models)
+
+    def __iter__(self) -> Iterator[ArtifactResult]:
+        return iter(self.models)
+
+    def __contains__(self, wanted: object) -> bool:
+        return any(wanted in (model, model.name) for model in self.models)
+
+    def __getitem__(self, wanted: str | int) -> ArtifactResult:
+        if is_number(wanted):
+            return self.models[position_of(int(wanted), len(self), "artefact")]
+        by_name = {model.name: model for model in self.models}
+        if not isinstance(wanted, str):
+            raise InputError(
+                f"an artefact chosen by {wanted!r}, expected a name or a number",
+                hint=f"one of {', '.join(by_name)}; evaluation.models is a tuple of them",
+            )
+        if wanted not in by_name:
+            raise UnknownNameError("artefact of this evaluation", wanted, by_name)
+        return by_name[wanted]
+
+    def __repr__(self) -> str:
+        models = ", ".join(map(repr, self.models))
+        return f"Evaluation(id_folder={self.id_folder!r}, models=({models}))"
+
     def __str__(self) -> str:
         return evaluation_text(self)
+
+    def _repr_html_(self) -> str:
+        return evaluation_html(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The same document as `to_json`."""

@@ -268,6 +268,11 @@ class ArtifactResult:
         metrics = self.groups["all"].metrics
         return tuple(sorted(self.heads, key=lambda head: -metrics[head].auroc))
 
+    def __repr__(self) -> str:
+        heads, sets = ", ".join(self.heads), ", ".join(self.ood) or "none"
+        primary = f"primary {self.primary}"
+        return f"ArtifactResult({self.name!r}, heads {heads}, {primary}, OOD sets {sets})"
+
     @property
     def distinct_groups(self) -> tuple[str, ...]:
         """The groups, without one that has the same sets as an earlier one."""

@@ -29,8 +29,12 @@ def format_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, left
     return "\n".join(_line(cells, widths, left) for cells in [*top, rule, *shown])
 
 
-def data_frame(rows: Sequence[Mapping[str, Any]]) -> Any:
+def data_frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> Any:
     """A `pandas.DataFrame` of rows by column name.
+
+    Args:
+        rows: Cells by column.
+        columns: Names in their order, also where there is no row; None for those of the rows.
 
     Raises:
         MissingDependencyError: If pandas is not installed; nothing else needs it.
@@ -39,7 +43,7 @@ def data_frame(rows: Sequence[Mapping[str, Any]]) -> Any:
         import pandas  # noqa: PLC0415  # optional and slow
     except ModuleNotFoundError as error:
         raise MissingDependencyError("a data frame", "pandas", "pandas") from error
-    return pandas.DataFrame(list(rows))
+    return pandas.DataFrame(list(rows), columns=columns)
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], left: int) -> str:

@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from edge_ood.errors import DataError
-from edge_ood.images.decoding.image_file import image_payload
-from edge_ood.images.decoding.open_image import opened_rgb
+from edge_ood.images.small_pictures import fitted, small_picture
 
 __all__ = ["Thumb", "thumbnail", "thumbnail_of"]
 
@@ -40,30 +38,13 @@ def thumbnail(path: Path, *, side_px: int = _SIDE_PX) -> str | None:
 
     None where the file is no image that is decoded, or is gone.
     """
-    try:
-        with (
-            image_payload(path) as payload,
-            opened_rgb(payload, f"'{path}'", draft_px=side_px) as image,
-        ):
-            return _data_uri(_fitted(image, side_px))
-    except DataError:
-        return None
+    image = small_picture(path, side_px)
+    return None if image is None else _data_uri(image)
 
 
 def thumbnail_of(pixels: NDArray[np.uint8], *, side_px: int = _SIDE_PX) -> str:
     """The same of pixels, uint8 (H, W, 3), RGB."""
-    return _data_uri(_fitted(Image.fromarray(pixels), side_px))
-
-
-def _fitted(image: Image.Image, side_px: int) -> Image.Image:
-    longest = max(image.size)
-    if longest <= side_px:
-        # A browser would blur the pixels of a tiny picture.
-        factor = side_px // longest
-        width, height = image.size
-        return image.resize((factor * width, factor * height), Image.Resampling.NEAREST)
-    size = [max(1, round(side * side_px / longest)) for side in image.size]
-    return image.resize((size[0], size[1]), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    return _data_uri(fitted(Image.fromarray(pixels), side_px))
 
 
 def _data_uri(image: Image.Image) -> str:

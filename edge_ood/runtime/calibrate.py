@@ -77,7 +77,7 @@ def calibrate_artifact(
     refuse_trained_on(metadata, images, scores.hashes)
     counted = first_of_each(scores.hashes)
     refuse_copies(guarantee, counted)
-    scores = scores.subset(counted)
+    scores = scores[counted]
     decision, calibration = _fitted(metadata, scores, guarantee, changes.thresholds)
     if not changes.although_flagged:
         refuse_mostly_flagged(metadata, scores)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,10 @@ from PIL import Image
 from edge_ood.artifact.metadata import Metadata
 from edge_ood.artifact.model_file import ModelFile
 from edge_ood.artifact.outputs import Row, Scores
-from edge_ood.errors import ArtifactError, DataError, InputError, ShapeError
+from edge_ood.errors import ArtifactError, DataError, InputError
 from edge_ood.files.paths import is_folder
-from edge_ood.images.decoding.upright_rgb import upright_rgb
 from edge_ood.images.folders import find_images
+from edge_ood.images.frames import frames_of, is_picture
 from edge_ood.runtime.artifact_session import ArtifactSession
 from edge_ood.runtime.pipeline import FileBatch, Schedule, check_batch_size, run_files
 from edge_ood.threads import available_cores, batched, slices
@@ -104,45 +104,58 @@ class Scorer:
 
     def __call__(
         self,
-        images: str | os.PathLike[str] | NDArray[np.uint8] | Image.Image | Iterable[Any],
+        images: str | os.PathLike[str] | NDArray[Any] | Image.Image | Iterable[Any],
         *,
         batch_size: int = BATCH,
     ) -> Scores:
         """Score files, folders or decoded frames.
 
         Args:
-            images: A path, a Pillow image, a uint8 array (or CPU tensor) (H, W, 3) or
-                (N, H, W, 3) in RGB, or several of one kind; a folder stands for all image files
-                below it, and frames may differ in size.
+            images: A path, a Pillow image of any mode, an RGB array (H, W, 3) or (N, H, W, 3), or
+                a tensor in memory, which may also be (3, H, W) or (N, 3, H, W), of uint8 or of
+                floats in [0, 1]; or several of these. A folder stands for all image files below
+                it; sizes and kinds of pictures may differ, but paths and pictures are not mixed.
             batch_size: Images per inference, 1 or more.
 
         Returns:
-            The scores, in the order of the input.
+            The scores, in the order of the input. They hold on to pictures for `show`, which
+            share the memory of uint8 ones; `score_arrays` keeps none.
 
         Raises:
             DataError: If a file is no readable image (it is named), or there is none.
-            InputError: If an item is neither path nor array, or both kinds are mixed.
+            InputError: If an item is neither path nor picture, both are mixed, or floats are
+                beyond [0, 1].
             ShapeError: If an array has another shape or dtype.
         """
-        items = [_frame_or_path(item) for item in _items(images)]
-        if items and all(isinstance(item, np.ndarray) for item in items):
-            check_batch_size(batch_size)
-            stacks = [_checked_frames(item) for item in items]
-            same_size = groupby(stacks, key=lambda stack: stack.shape[1:])
-            chunks = (chunk for _, group in same_size for chunk in batched(group, batch_size))
-            joined = (np.concatenate(c) if len(c) > 1 else c[0] for c in chunks)
-            return Scores.joined([self.score_arrays(j, batch_size=batch_size) for j in joined])
+        items = _items(images)
+        if items and all(map(is_picture, items)):
+            return self._score_pictures(items, batch_size)
         paths = [found for item in items for found in _expanded(item)]
         return self.score_files(paths, batch_size=batch_size)
 
-    def score_arrays(self, images: NDArray[np.uint8], *, batch_size: int = BATCH) -> Scores:
-        """Score decoded RGB frames uint8 (N, H, W, 3) of any size; the graph resizes them.
+    def _score_pictures(self, pictures: Iterable[Any], batch_size: int) -> Scores:
+        """Stacks of one size that follow each other are joined up to a batch."""
+        check_batch_size(batch_size)
+        stacks = [frames_of(picture) for picture in pictures]
+        same_size = groupby(stacks, key=lambda stack: stack.shape[1:])
+        chunks = (chunk for _, group in same_size for chunk in batched(group, batch_size))
+        joined = (np.concatenate(c) if len(c) > 1 else c[0] for c in chunks)
+        parts = [self.score_arrays(stack, batch_size=batch_size) for stack in joined]
+        return Scores.joined(parts, images=chain.from_iterable(stacks))
+
+    def score_arrays(self, images: NDArray[Any], *, batch_size: int = BATCH) -> Scores:
+        """Score decoded RGB frames (N, H, W, 3) of any size; the graph resizes them.
+
+        Args:
+            images: Of uint8, or of floats in [0, 1].
+            batch_size: Images per inference, 1 or more.
 
         Raises:
+            InputError: If floats are beyond [0, 1].
             ShapeError: If the array has another shape or dtype.
         """
         check_batch_size(batch_size)
-        frames = _checked_frames(images)
+        frames = frames_of(images)
         return Scores.joined(
             [self._artifact.run(frames[part]) for part in slices(len(frames), batch_size)]
         )
@@ -216,39 +229,15 @@ class Scorer:
         return run_files(paths, self.metadata.preprocess, run, schedule, hashing=hashing)
 
 
-def _checked_frames(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The array as (N, H, W, 3)."""
-    frames = images[None] if images.ndim == 3 else images
-    if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or not frames.size:
-        raise ShapeError(
-            f"images are {images.dtype} {images.shape}, expected uint8 (N, H, W, 3), RGB",
-            hint="convert to 8-bit RGB, channels last; no side may be 0",
-        )
-    return frames
-
-
 def _items(images: Any) -> list[Any]:
     """One thing or several, as a list."""
-    if isinstance(images, str | os.PathLike | Image.Image) or hasattr(images, "__array__"):
+    if getattr(images, "ndim", 0) == 1:  # a column of a data frame, an array of paths
+        return list(images)
+    if isinstance(images, str | os.PathLike) or is_picture(images):
         return [images]
     if isinstance(images, bytes | bytearray | Mapping) or not isinstance(images, Iterable):
         raise _unusable(images)
     return list(images)
-
-
-def _frame_or_path(item: Any) -> Any:
-    """An array of pixels, or a path."""
-    if isinstance(item, Image.Image):
-        return np.asarray(upright_rgb(item, "the image"))
-    if not hasattr(item, "__array__"):
-        return item
-    try:
-        return np.asarray(item)
-    except (TypeError, ValueError, RuntimeError) as error:  # a tensor elsewhere, or with a gradient
-        raise InputError(
-            f"cannot score this {type(item).__name__}: {str(error).partition(chr(10))[0]}",
-            hint="tensor.detach().cpu() is an array in memory",
-        ) from error
 
 
 def _expanded(item: Any) -> list[Path]:
@@ -260,7 +249,7 @@ def _expanded(item: Any) -> list[Path]:
 
 def _unusable(item: Any) -> InputError:
     return InputError(
-        f"cannot score a {type(item).__name__}, expected paths, uint8 arrays or Pillow images, "
+        f"cannot score a {type(item).__name__}, expected paths, or arrays and Pillow images, "
         "not mixed",
-        hint="numpy.asarray(image.convert('RGB')) makes an array of a Pillow image",
+        hint="PIL.Image.open(path) makes a Pillow image of a file",
     )

@@ -16,6 +16,7 @@ PUBLIC = [
     "Scorer",
     "Scores",
     "TrainReport",
+    "Verdict",
     "attach",
     "calibrate",
     "evaluate",

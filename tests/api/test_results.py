@@ -203,7 +203,7 @@ def test_images_in_memory_are_scored_as_their_files(colour_artifact: Path, colou
         ([7, "a.png"], "cannot score a int"),
         (Tensor(np.zeros((4, 4, 3), np.uint8), device="cuda"), "cannot score this Tensor: can't"),
         (np.zeros((4, 4), np.uint8), r"images are uint8 \(4, 4\)"),
-        (np.zeros((4, 4, 3), np.float32), r"images are float32 \(4, 4, 3\)"),
+        (np.full((4, 4, 3), 255.0), r"pixels are float64 from 255 to 255, expected \[0, 1\]"),
     ],
     ids=["none", "bytes", "number", "dict", "list", "mixed", "gpu", "grey", "float"],
 )

@@ -128,23 +128,73 @@ def test_the_graph_resizes_as_pillow_does(scorer: Scorer, size: tuple[int, int])
     np.testing.assert_allclose(by_graph.logits, by_pillow.logits, atol=GREY_LEVEL)
 
 
+@pytest.mark.parametrize("kind", ["floats", "pillow", "tensor", "tensors", "objects"])
+def test_pictures_of_every_kind_are_scored_alike(
+    kind: str, scorer: Scorer, frames: NDArray[np.uint8]
+) -> None:
+    """Bit for bit as their bytes are."""
+    torch = pytest.importorskip("torch")
+    several = np.empty(len(frames), object)
+    several[:] = list(frames)
+    tensor = torch.from_numpy(frames).permute(0, 3, 1, 2)
+    given: dict[str, Any] = {
+        "floats": frames / 255,
+        "pillow": [Image.fromarray(frame) for frame in frames],
+        "tensor": tensor.float() / 255,
+        "tensors": list(tensor),
+        "objects": several,
+    }
+
+    assert_equal(scorer(frames), scorer(given[kind]))
+
+
+def test_pillow_images_of_any_size_are_scored_in_order(scorer: Scorer) -> None:
+    """Each as if alone."""
+    sizes = [(16, 16), (40, 30), (9, 20)]
+    images = [Image.radial_gradient("L").resize(size) for size in sizes]
+
+    alone = [scorer(image) for image in images]
+
+    assert_equal(Scores.joined(alone), scorer(images), tolerance=BATCH_TOLERANCE)
+
+
+def test_a_column_of_paths_is_scored_as_a_list(scorer: Scorer, colours: Path) -> None:
+    """Such as of the data frame that another result gave."""
+    pandas = pytest.importorskip("pandas")
+    paths = find_images(colours / "test")
+    column = pandas.DataFrame({"path": list(map(str, paths))})["path"]
+
+    assert_equal(scorer(paths), scorer(column))
+
+
+def test_pictures_stay_with_their_scores(scorer: Scorer, frames: NDArray[np.uint8]) -> None:
+    """Whatever they were, without a copy of bytes; files are read when they are shown."""
+    mixed = [Image.fromarray(frames[0]), frames[1:3], frames[3] / 255]
+
+    found = scorer(mixed)
+
+    assert np.array_equal(frames[:4], np.stack(found.images))
+    assert np.shares_memory(frames, found.images[1])
+    assert (40, ()) == (len(scorer(frames).images), scorer.score_arrays(frames).images)
+
+
 @pytest.mark.parametrize(
     "images",
     [
-        np.zeros((16, 16, 3)),
+        np.zeros((16, 16, 3), np.int64),
         np.zeros((16, 16), np.uint8),
         np.zeros((16, 16, 4), np.uint8),
         np.zeros((3, 16, 16), np.uint8),
         np.zeros((1, 1, 16, 16, 3), np.uint8),
         np.zeros((0, 16, 16, 3), np.uint8),
         np.zeros((1, 0, 16, 3), np.uint8),
-        [np.zeros((16, 16, 3), np.uint8), np.zeros((16, 16, 3), np.float32)],
+        [np.zeros((16, 16, 3), np.uint8), np.zeros((16, 16, 3), np.bool_)],
     ],
     ids=lambda images: str(getattr(images, "shape", "list")),
 )
 def test_arrays_of_another_kind_are_refused(scorer: Scorer, images: Any) -> None:
     """Dtype and shape are named, and what was expected."""
-    with pytest.raises(ShapeError, match=r"images are \w+ \(.*\), expected uint8 \(N, H, W, 3\)"):
+    with pytest.raises(ShapeError, match=r"images are \w+ \(.*\), expected \(N, H, W, 3\)"):
         scorer(images)
 
 
@@ -155,7 +205,7 @@ def test_arrays_of_another_kind_are_refused(scorer: Scorer, images: Any) -> None
 )
 def test_items_that_are_neither_path_nor_array_are_refused(scorer: Scorer, images: Any) -> None:
     """The type is named, and how to make an array of an image."""
-    with pytest.raises(InputError, match=r"cannot score a .*, expected paths, uint8 arrays or"):
+    with pytest.raises(InputError, match=r"cannot score a .*, expected paths, or arrays and"):
         scorer(images)
 
 
