@@ -46,14 +46,14 @@ far = ["textures", "scenes"]
 allow-seen = true
 ```
 
-Words on the command line win over the file; a list of the file is replaced by them, not made longer.
+Words on the command line win over the file; they replace a list of the file and do not add to it.
 Options that may be repeated are lists, switches are `true` or `false`, and options that take a word
 or a number take either. Paths are as on the command line, relative to the working directory and not
 to the file, and `~` is not expanded. What has no name, such as the folder to train on, stays on the
 command line. An option of the file counts as given: a recipe does not override it.
 
 `--print-config` prints all options that have a value as such a table, those of `--config` included,
-and does nothing else; so `edge-ood train --print-config > train.toml` begins a file, and `>>` adds the
+and does nothing else: `edge-ood train --print-config > train.toml` begins a file, and `>>` adds the
 table of another command. A file can do what the command line can, such as name code to run by
 `model` or `trust`: read those of others before you use them.
 """
