@@ -63,6 +63,7 @@ _LISTS = {
     "edge_ood.objectives": "[listed with the objectives](objectives.md)",
     "edge_ood.models": "[listed with the models](models.md)",
     "edge_ood.recipes": "[listed with the recipes](recipes.md)",
+    "edge_ood.training.loggers": "[a logger](training.md#loggers)",
     "edge_ood.synthetic": "[listed with the synthetic images](synthetic-images.md)",
     "edge_ood.corruptions": "[listed with the corruptions](corruptions.md)",
 }
