@@ -30,6 +30,8 @@ _KINDS: Mapping[str, tuple[tuple[type, ...], str]] = {
 }
 """By type of an option: what TOML may have for it, and how messages call that."""
 
+_OLDER_NAMES = {"integer": "int", "text": "str"}  # of Click, which Typer brought before 0.26
+
 
 class ConfigurableCommand(TyperCommand):
     """A command with `--config` and `--print-config`, which none of its code hears of."""
@@ -64,7 +66,8 @@ class ConfigurableCommand(TyperCommand):
             UsageError: If what it says is no option of the command, or no value of it.
         """
         given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
-        if not given.get("help"):
+        asked = self.get_help_option(ctx)
+        if asked is None or not given.get(asked.name):
             if given.get("config") is not None:
                 ctx.default_map = _read(Path(given["config"]), self, ctx)
             if given.get("print_config"):
@@ -154,7 +157,8 @@ def _parsed(path: Path) -> dict[str, Any]:
 def _checked(path: Path, key: str, value: Any, command: TyperCommand, ctx: Any) -> tuple[str, Any]:
     """The name of the parameter that a key stands for, and the value as Click takes it."""
     option = _option(path, key, command)
-    kinds, expected = _KINDS[option.type.name.removesuffix(" range")]
+    kind = option.type.name.removesuffix(" range")
+    kinds, expected = _KINDS[_OLDER_NAMES.get(kind, kind)]
     several = option.multiple and isinstance(value, list)
     items = value if several else [value]
     if not all(_fits(item, kinds) for item in items):
@@ -163,8 +167,7 @@ def _checked(path: Path, key: str, value: Any, command: TyperCommand, ctx: Any) 
             f"{key} is {_shown(value)} in '{path}', expected {wanted}",
             hint=f"'edge-ood {command.name} --help' says what --{key} takes",
         )
-    texts = [item if option.type.name != "str" else str(item) for item in items]
-    taken = texts if option.multiple else texts[0]
+    taken = items if option.multiple else value
     try:
         option.type_cast_value(ctx, taken)
     except typer.BadParameter as error:

@@ -17,7 +17,10 @@ from edge_ood.cli.app import app
 
 COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]  # a group
 ODD_TEXT = "a \"b\" \\ 'c' = # é \U0001f600\n\x7f\u202e"
-VALUES = {"int": 2, "float": 0.5, "str": ODD_TEXT, "path": "some where/x"}
+VALUES = {
+    **{"int": 2, "float": 0.5, "str": ODD_TEXT, "path": "some where/x"},
+    **{"integer": 2, "text": ODD_TEXT},  # as Click calls them, with which Typer came before
+}
 
 
 @pytest.fixture
