@@ -12,6 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperOption
 
+from edge_ood.cli._say import say
 from edge_ood.cli._streams import expect_standard_output
 from edge_ood.errors import InputError, UnknownNameError, UsageError
 from edge_ood.files.regular import open_regular
@@ -67,23 +68,25 @@ class ConfigurableCommand(TyperCommand):
         """
         given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
         asked = self.get_help_option(ctx)
-        if asked is None or not given.get(asked.name):
+        if asked is None or not given.get(asked.name or ""):
             if given.get("config") is not None:
                 ctx.default_map = _read(Path(given["config"]), self, ctx)
             if given.get("print_config"):
-                _print(self, ctx, given)
+                expect_standard_output()
+                say(_document(self, ctx, given))
                 ctx.exit()
         return super().parse_args(ctx, args)
 
 
-def _print(command: TyperCommand, ctx: Any, given: Mapping[str, Any]) -> None:
-    expect_standard_output()
-    typer.echo(f"[{command.name}]")
+def _document(command: TyperCommand, ctx: Any, given: Mapping[str, Any]) -> str:
+    """A table of all options that have a value, as TOML."""
+    lines = [f"[{command.name}]"]
     for name, option in _options(command).items():
         found, _ = option.consume_value(ctx, given)
         value = option.type_cast_value(ctx, found)
         if value not in (None, ()):
-            typer.echo(f"{name} = {_toml(value, name)}")
+            lines.append(f"{name} = {_toml(value, name)}")
+    return "\n".join(lines)
 
 
 def _toml(value: Any, name: str) -> str:
@@ -111,7 +114,7 @@ def _read(path: Path, command: TyperCommand, ctx: Any) -> dict[str, Any]:
     document = _parsed(path)
     tables = {key: value for key, value in document.items() if isinstance(value, dict)}
     parent = ctx.parent
-    commands: list[str] = [command.name] if parent is None else parent.command.list_commands(parent)
+    commands = [command.name or ""] if parent is None else parent.command.list_commands(parent)
     for key in tables:
         if key not in commands:
             raise UsageError(
