@@ -18,8 +18,9 @@ from copy import copy
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, TypeVar, dataclass_transform, get_args, get_type_hints
 
-from typer.core import TyperCommand
 from typer.models import OptionInfo
+
+from edge_ood.cli._configuration import ConfigurableCommand
 
 __all__ = ["GroupedCommand", "bundle", "options_of", "with_bundles"]
 
@@ -71,7 +72,7 @@ def options_of(*bundles: Any) -> dict[str, Any]:
     }
 
 
-class GroupedCommand(TyperCommand):
+class GroupedCommand(ConfigurableCommand):
     """A command whose help has its own options first, and those of bundles under headings."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:

@@ -27,6 +27,7 @@ __all__ = ["train"]
 # Named here once more, because the packages themselves import torch.
 _OBJECTIVES = Registry("edge_ood.objectives", kind="", attribute="", separator="-").names()
 _FAMILIES = Registry("edge_ood.models", kind="", attribute="", separator=" ").names()
+_LOGGERS = Registry("edge_ood.training.loggers", kind="", attribute="", separator="-").names()
 _LIST = "list"
 
 
@@ -229,6 +230,10 @@ def train(
         bool, typer.Option("--resume", help="Continue a run that was interrupted.")
     ] = False,
     force: ForceOption = False,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help=f"Tell {' or '.join(_LOGGERS)} of each epoch."),
+    ] = None,
     images: Images,
     network: Network,
     optimisation: Optimisation,
@@ -266,6 +271,7 @@ def train(
             epochs=epochs,
             resume=resume,
             force=force,
+            log=log or (),
             **options_of(images, network, optimisation, targets, machine),
             progress=display.callbacks,
         )

@@ -28,6 +28,34 @@ same in a terminal. Results go to stdout, or where `-o` says, and everything els
 | 2 | the command line cannot be read |
 | 3 | `--fail-on-ood` was given, and an image was flagged |
 | 130, 143 | interrupted by Ctrl-C, or by SIGTERM |
+
+## Options from a file
+
+Every command reads options from a TOML file, `--config FILE.toml`, by their long names without
+dashes. What stands at the top is for every command that reads the file; a table is for the command
+of its name, and wins over the top:
+
+```toml
+provider = "cpu"
+
+[export]
+alpha = 0.01
+
+[evaluate]
+far = ["textures", "scenes"]
+allow-seen = true
+```
+
+Words on the command line win over the file; they replace a list of the file and do not add to it.
+Options that may be repeated are lists, switches are `true` or `false`, and options that take a word
+or a number take either. Paths are as on the command line, relative to the working directory and not
+to the file, and `~` is not expanded. What has no name, such as the folder to train on, stays on the
+command line. An option of the file counts as given: a recipe does not override it.
+
+`--print-config` prints all options that have a value as such a table, those of `--config` included,
+and does nothing else: `edge-ood train --print-config > train.toml` begins a file, and `>>` adds the
+table of another command. A file can do what the command line can, such as name code to run by
+`model` or `trust`: read those of others before you use them.
 """
 
 _LISTS = {
@@ -35,6 +63,7 @@ _LISTS = {
     "edge_ood.objectives": "[listed with the objectives](objectives.md)",
     "edge_ood.models": "[listed with the models](models.md)",
     "edge_ood.recipes": "[listed with the recipes](recipes.md)",
+    "edge_ood.training.loggers": "[a logger](training.md#loggers)",
     "edge_ood.synthetic": "[listed with the synthetic images](synthetic-images.md)",
     "edge_ood.corruptions": "[listed with the corruptions](corruptions.md)",
 }

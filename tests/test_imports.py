@@ -46,6 +46,7 @@ TORCH_PARTS = (
     "training.evaluation",
     "training.first_weights",
     "training.left_on_disk",
+    "training.loggers.tensorboard",
     "training.optimisation",
     "training.rows",
     "training.step_outliers",

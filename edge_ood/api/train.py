@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_ood.api.plain import PathLike, Words, path_or_none, rgb, spec
+from edge_ood.api.plain import PathLike, Words, path_or_none, rgb, spec, words
 from edge_ood.api.train_settings import augmentations, check_start, outlier_source, settled
 from edge_ood.errors import ChanceLevelError, InputError, MissingDependencyError
 from edge_ood.registry import Spec
 from edge_ood.report.leave import leave_training_page
 from edge_ood.training.cache import Cache, default_cache
+from edge_ood.training.loggers import chosen_loggers, telling
 from edge_ood.training.progress import SILENT, Progress
 from edge_ood.training.settings import PUBLISHED, SELF
 
@@ -76,6 +77,7 @@ def train(
     skip_broken: bool = False,
     resume: bool = False,
     force: bool = False,
+    log: Words = (),
     progress: Progress = SILENT,
 ) -> "TrainReport":
     """Train a classifier on image folders, and write a run directory.
@@ -150,6 +152,8 @@ def train(
         skip_broken: Go on without images that cannot be decoded, and record them in the run.
         resume: Continue a run that was interrupted; start it where there is none.
         force: Replace what is in `output`.
+        log: Where to tell of each epoch besides `metrics.csv`, as `["tensorboard"]` or `"mlflow"`:
+            event files in the folder `tensorboard` of the run, or MLflow's tracking URI.
         progress: Callbacks; the function itself prints nothing.
 
     Returns:
@@ -160,7 +164,7 @@ def train(
         DataError: If images are unusable, or the classifier is no better than chance, in which
             case the run is complete all the same.
         ArtifactError: If the run to resume or to start from is damaged or missing.
-        MissingDependencyError: If torch is not installed.
+        MissingDependencyError: If torch is not installed, or what `log` needs.
     """
     chosen = {
         "model": None if model is None else spec(model),
@@ -231,8 +235,10 @@ def train(
     launch = Launch(
         device, resume=resume, force=force, cache=_cache(cache), skip_broken=skip_broken
     )
+    loggers = chosen_loggers(words(log) if _is_first() else (), output if resume else None)
     try:
-        report = train_run(folders, settings, preprocess, output, launch=launch, progress=progress)
+        with telling(loggers, progress) as told:
+            report = train_run(folders, settings, preprocess, output, launch=launch, progress=told)
     except ChanceLevelError:  # the run is there all the same, and its page says what went wrong
         _leave_page(output, progress)
         raise
@@ -249,5 +255,10 @@ def _cache(given: PathLike | None) -> Cache | None:
 
 
 def _leave_page(run: Path, progress: Progress) -> None:
-    if os.environ.get("RANK", "0") == "0":  # torchrun starts many of us, and one writes
+    if _is_first():
         leave_training_page(run, progress.on_note)
+
+
+def _is_first() -> bool:
+    """Whether it is for this process to write: torchrun starts many of us."""
+    return os.environ.get("RANK", "0") == "0"

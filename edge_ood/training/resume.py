@@ -3,12 +3,14 @@
 import contextlib
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from edge_ood.errors import InputError
 from edge_ood.training.energies import ENERGIES_FILE
+from edge_ood.training.loggers import LOGGERS
 from edge_ood.training.run_directory import PAGE_FILE, SPLITS, Run, RunConfig, read_run
 
 __all__ = [
@@ -21,8 +23,9 @@ __all__ = [
     "prepare_directory",
 ]
 
+_CONFIG_FILE = "config.json"
 _RUN_FILES = (
-    "config.json",
+    _CONFIG_FILE,
     "splits.json",
     "metrics.csv",
     ENERGIES_FILE,
@@ -55,7 +58,9 @@ def prepare_directory(path: Path, *, resume: bool, force: bool, start: Path | No
         ) from error
     if not os.access(path, os.W_OK | os.X_OK):
         raise InputError(f"cannot write '{path}': no permission", hint="choose another with -o")
-    others = [name for name in entries if name not in _RUN_FILES and not name.endswith(".part")]
+    # A folder of a logger's name is one of a run only beside the run that it tells of.
+    expected = {*_RUN_FILES, *(LOGGERS.names() if _CONFIG_FILE in entries else ())}
+    others = [name for name in entries if name not in expected and not name.endswith(".part")]
     if others:
         raise InputError(
             f"'{path}' is not a run directory: it holds {others[0]!r}",
@@ -93,6 +98,10 @@ def locked_run(path: Path) -> Iterator[None]:
 
 def clear_run(path: Path, *, keep_run: bool) -> None:
     """Remove what a killed run left half-written, and an earlier run unless it goes on."""
+    logs = [path / name for name in LOGGERS.names()]  # first, for they stand beside config.json
+    for log in logs:
+        if log.is_dir() and not log.is_symlink() and not keep_run:
+            shutil.rmtree(log)
     for entry in path.iterdir():
         if entry.name.endswith(".part") or not keep_run:
             entry.unlink()
@@ -104,7 +113,7 @@ def find_run(path: Path) -> Run | None:
     Raises:
         ArtifactError: If the run is damaged.
     """
-    return read_run(path) if (path / "config.json").exists() else None
+    return read_run(path) if (path / _CONFIG_FILE).exists() else None
 
 
 def check_same_options(run: Run, config: RunConfig) -> None:

@@ -23,6 +23,7 @@ FILES = (
     "inspect SPECIAL",
     "check SPECIAL",
     "bench SPECIAL",
+    "heads --config SPECIAL",
     "attach SPECIAL --calibration {images} -o {folder}/made.onnx",
     ATTACH + " --id {train} --calibration {images} --classes SPECIAL",
     "export --model wrn-10-1 --weights SPECIAL --train {train} --calibration {images}",

@@ -74,7 +74,10 @@ def with_files(copy: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
 
 new_files = pytest.mark.parametrize(
     "with_files",
-    [("scores",), ("objectives", "models", "recipes", "synthetic", "corruptions")],
+    [
+        ("scores",),
+        ("objectives", "models", "recipes", "synthetic", "corruptions", "training/loggers"),
+    ],
     indirect=True,
     ids=["head", "others"],
 )

@@ -91,6 +91,29 @@ def test_clearing_removes_what_is_not_continued(
     assert left == sorted(entry.name for entry in tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("keep_run", [True, False])
+def test_a_log_goes_with_its_run(tmp_path: Path, keep_run: bool) -> None:
+    """The folder of a logger, with all that is in it."""
+    (tmp_path / "tensorboard").mkdir()
+    (tmp_path / "tensorboard" / "events").touch()
+
+    clear_run(tmp_path, keep_run=keep_run)
+
+    assert keep_run is (tmp_path / "tensorboard" / "events").exists()
+
+
+def test_a_link_to_a_log_alone_goes(tmp_path: Path) -> None:
+    """What lies elsewhere is not deleted."""
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "tensorboard").symlink_to(tmp_path / "elsewhere")
+
+    clear_run(tmp_path / "run", keep_run=False)
+
+    assert ["elsewhere", "run"] == sorted(path.name for path in tmp_path.iterdir())
+    assert [] == list((tmp_path / "run").iterdir())
+
+
 def test_a_run_killed_before_its_configuration_starts_anew(tmp_path: Path) -> None:
     """Without a configuration there is nothing to continue."""
     (tmp_path / "splits.json").touch()
