@@ -19,7 +19,7 @@ MADE := build dist demo runs exported
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s  %s\n", $$1, $$2 }' Makefile
 
-demo: $(INSTALLED) ## Train, export, score and evaluate on handwritten digits, into demo/
+demo: $(INSTALLED) ## Train, export, score and evaluate on photographs of surfaces, into demo/
 	$(BIN)/edge-ood demo -o demo --force $(ARGS)
 
 test: $(INSTALLED) ## Run the test suite; ARGS="-k energy" chooses tests
@@ -88,7 +88,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "error: edge-ood needs Python 3.11 or newer, '$(PYTHON)' is not" >&2; \
 		echo "hint: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
-	@echo "Installing into $(VENV): PyTorch is large, this takes a few minutes once."
-	test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	touch $(INSTALLED)
+	@echo "Installing into $(VENV): PyTorch is large, this takes about 4 minutes once."
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(INSTALLED)

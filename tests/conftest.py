@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from digit_images import write_images
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from PIL import Image
 
@@ -16,7 +17,6 @@ from edge_ood.artifact.calibration_record import Calibration, Probe
 from edge_ood.artifact.metadata import HeadRecord, Metadata, store_metadata
 from edge_ood.artifact.packed import Manifest
 from edge_ood.graph.assemble import assemble
-from edge_ood.images.demo import write_images
 from edge_ood.images.folders import read_class_folders
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import content_hash
@@ -50,8 +50,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def demo_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's image folders: train, outliers, test, near, far, mixed."""
+def digit_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Image folders of digits: train, outliers, test, near, far, mixed."""
     folder = tmp_path_factory.mktemp("images")
     write_images(folder)
     return folder
@@ -79,9 +79,9 @@ def tiny_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def image_folder(demo_images: Path) -> Path:
+def image_folder(digit_folders: Path) -> Path:
     """Held-out images of the artefact's classes, in class folders."""
-    return demo_images / "test"
+    return digit_folders / "test"
 
 
 @pytest.fixture(scope="session")
@@ -115,7 +115,7 @@ def traced_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def run_path(
-    traced_once: None, demo_images: Path, tmp_path_factory: pytest.TempPathFactory
+    traced_once: None, digit_folders: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A finished run: a small two-head network, Outlier Exposure, digits 0 to 7 at 8 px."""
     from edge_ood.images.preprocess import Preprocess
@@ -134,7 +134,7 @@ def run_path(
         batch_size=64,
         outlier_batch_size=64,
     )
-    folders = Folders(training=demo_images / "train", outliers=demo_images / "outliers")
+    folders = Folders(training=digit_folders / "train", outliers=digit_folders / "outliers")
     train(folders, settings, Preprocess(8), output, launch=Launch(device="cpu"))
     return output
 

@@ -1,6 +1,6 @@
-"""Real images for the demo, from scikit-learn: digits as classes, patches of photographs as OOD."""
+"""Real photographs for the demo, from scikit-image: three surfaces as classes, all else as OOD."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,80 +8,93 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edge_ood.errors import MissingDependencyError
-from edge_ood.images.splits import stratified_split
 
-__all__ = ["ID_DIGITS", "write_images"]
+__all__ = ["SURFACES", "write_images"]
 
-ID_DIGITS = 8
-"""Digits 0 to 7 are the classes; 8 and 9 are near OOD."""
+SURFACES = ("brick", "grass", "gravel")
+"""Photographs of 512 x 512 px, whose patches are the classes."""
 
-_SIDE_PX = 8
-_SIXTEENTHS = 16
-_TEST_SHARE = 0.25
-_PATCH_SIDES = (8, 16, 32, 64)
-_PATCHES = 1500
-_FAR = 400
+_NEAR = ("moon", "chelsea", "retina")
+_FAR = ("astronaut", "coffee", "rocket")
+_OUTLIERS = ("camera", "motorcycle_left", "ihc", "coins")
+_TILE_PX, _PATCH_PX = 64, 40
+_ROLES = {"train": (36, 400), "calibration": (14, 140), "test": (14, 100)}
+"""Tiles of each photograph, drawn by lot, and patches from them: no pixel has two roles."""
+
+_OUTLIERS_EACH, _OOD_EACH = 300, 100
 _MIXED_EACH = 60
 _SEED = 0
 
 
 def write_images(folder: Path) -> Mapping[str, int]:
-    """Write `train`, `outliers`, `test`, `near`, `far` and `mixed` as image folders of PNGs.
+    """Write `train`, `calibration`, `test`, `outliers`, `near`, `far` and `mixed` as PNG folders.
 
-    Patches of one photograph are auxiliary outliers, patches of the other far OOD. `mixed` has
-    copies of test, near and far images under one roof, named after where they come from.
+    Patches of brick, grass and gravel are the classes; tiles of each photograph train, calibrate,
+    or are tested. Patches of other surfaces are near OOD, of things far OOD, of four more
+    photographs auxiliary outliers; all are grey, as the classes are. `mixed` has some of test, near
+    and far under one roof, named after where they come from.
 
     Returns:
         Number of images by folder.
 
     Raises:
-        MissingDependencyError: If scikit-learn is not installed.
+        MissingDependencyError: If scikit-image is not installed.
     """
-    try:
-        from sklearn.datasets import load_digits, load_sample_image  # noqa: PLC0415  # optional
-    except ImportError as error:
-        raise MissingDependencyError("the demo", "scikit-learn", "train") from error
-    digits = load_digits()
-    images = (digits.images * (255 / _SIXTEENTHS)).round().astype(np.uint8)
-    is_id = digits.target < ID_DIGITS
-    is_test = np.zeros(len(images), np.bool_)
-    is_test[is_id] = stratified_split(digits.target[is_id], _TEST_SHARE, _SEED)
-    sets = {
-        "train": (images[is_id & ~is_test], digits.target[is_id & ~is_test]),
-        "test": (images[is_test], digits.target[is_test]),
-        "near": (images[~is_id], digits.target[~is_id]),
-        "outliers": (_patches(load_sample_image("china.jpg"), _PATCHES), None),
-        "far": (_patches(load_sample_image("flower.jpg"), _FAR), None),
-    }
-    for name, (pixels, labels) in sets.items():
-        _write(folder / name, pixels, labels)
-    _write_mixed(folder / "mixed", {name: sets[name][0] for name in ("test", "near", "far")})
-    return {name: len(pixels) for name, (pixels, _) in sets.items()} | {"mixed": 3 * _MIXED_EACH}
-
-
-def _patches(photograph: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
-    """Square patches of several sizes, in grey like the digits, scaled to their size."""
     generator = np.random.default_rng(_SEED)
-    grey = Image.fromarray(photograph).convert("L")
-    patches = []
+    counts = {role: count * len(SURFACES) for role, (_, count) in _ROLES.items()}
+    for surface in SURFACES:
+        tiles = generator.permutation(_tiles(surface))
+        for role, (share, count) in _ROLES.items():
+            own, tiles = tiles[:share], tiles[share:]
+            _write(folder / role / surface, surface, _patches(own, count, generator))
+    for name, sources, count in (
+        ("outliers", _OUTLIERS, _OUTLIERS_EACH),
+        ("near", _NEAR, _OOD_EACH),
+        ("far", _FAR, _OOD_EACH),
+    ):
+        for source in sources:
+            _write(folder / name, source, _patches(_tiles(source), count, generator))
+        counts[name] = count * len(sources)
+    for name in ("test", "near", "far"):
+        _write_mixed(folder / "mixed", name, sorted((folder / name).rglob("*.png")))
+    return {**counts, "mixed": 3 * _MIXED_EACH}
+
+
+def _tiles(name: str) -> NDArray[np.uint8]:
+    """A photograph in grey, cut into tiles (N, T, T)."""
+    grey = _photograph(name)
+    rows, columns = (side // _TILE_PX for side in grey.shape)
+    cut = grey[: rows * _TILE_PX, : columns * _TILE_PX]
+    apart = cut.reshape(rows, _TILE_PX, columns, _TILE_PX).swapaxes(1, 2)
+    return apart.reshape(-1, _TILE_PX, _TILE_PX)
+
+
+def _patches(
+    tiles: NDArray[np.uint8], count: int, generator: np.random.Generator
+) -> Iterator[NDArray[np.uint8]]:
+    """Square patches, from one tile after the other, each somewhere in it."""
     for index in range(count):
-        side = _PATCH_SIDES[index % len(_PATCH_SIDES)]
-        left = int(generator.integers(0, grey.width - side + 1))
-        top = int(generator.integers(0, grey.height - side + 1))
-        box = (left, top, left + side, top + side)
-        patches.append(np.asarray(grey.crop(box).resize((_SIDE_PX, _SIDE_PX))))
-    return np.stack(patches)
+        left, top = generator.integers(0, _TILE_PX - _PATCH_PX + 1, 2)
+        yield tiles[index % len(tiles)][top : top + _PATCH_PX, left : left + _PATCH_PX]
 
 
-def _write(folder: Path, images: NDArray[np.uint8], labels: NDArray[np.int64] | None) -> None:
-    for index, image in enumerate(images):
-        target = folder if labels is None else folder / str(labels[index])
-        target.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(target / f"{index:04d}.png")
+def _photograph(name: str) -> NDArray[np.uint8]:
+    try:
+        from skimage import data  # noqa: PLC0415  # optional
+    except ImportError as error:
+        raise MissingDependencyError("the demo", "scikit-image", "demo") from error
+    found = sorted(Path(data.__file__).parent.glob(f"{name}.*"))
+    with Image.open(found[0]) as image:
+        return np.asarray(image.convert("L"))
 
 
-def _write_mixed(folder: Path, sets: Mapping[str, NDArray[np.uint8]]) -> None:
+def _write(folder: Path, name: str, patches: Iterator[NDArray[np.uint8]]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for name, images in sets.items():
-        for index, image in enumerate(images[:: len(images) // _MIXED_EACH][:_MIXED_EACH]):
-            Image.fromarray(image).save(folder / f"{name}_{index:02d}.png")
+    for index, patch in enumerate(patches):
+        Image.fromarray(patch).save(folder / f"{name}_{index:03d}.png")
+
+
+def _write_mixed(folder: Path, name: str, paths: Sequence[Path]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in paths[:: len(paths) // _MIXED_EACH][:_MIXED_EACH]:
+        (folder / f"{name}_{path.name}").write_bytes(path.read_bytes())

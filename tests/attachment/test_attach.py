@@ -275,11 +275,11 @@ def test_default_heads_are_those_whose_inputs_exist(request_: Request) -> None:
 
 
 def test_all_that_took_part_in_training_is_on_record(
-    request_: Request, demo_images: Path, tmp_path: Path
+    request_: Request, digit_folders: Path, tmp_path: Path
 ) -> None:
     """The artefact knows the images of every further role, and none can calibrate it."""
     options = Options(heads=parse_specs("energy"), provider="cpu")
-    paths = read_images(demo_images / "near").paths[:20]
+    paths = read_images(digit_folders / "near").paths[:20]
     pool = ImageSet(paths, hashes=tuple(content_hash(path.read_bytes()) for path in paths))
     others = {"unlabelled": pool, "pretraining": ImageSet(())}
 

@@ -465,9 +465,9 @@ def test_one_artefact_twice_is_refused(folders):
     assert "'y.onnx' is the same file as './x.onnx'" in result.stderr
 
 
-def test_corrupted_images_are_reported(artifact_path, demo_images):
+def test_corrupted_images_are_reported(artifact_path, digit_folders):
     """Accuracy, alarms and AUROC of the primary head at five strengths, with the counts."""
-    folder = str(demo_images / "test")
+    folder = str(digit_folders / "test")
 
     result = CliRunner().invoke(
         app,
@@ -581,12 +581,12 @@ def test_what_cannot_be_a_shifted_set_is_one_line(night, given, error):
     assert "hint: " in result.stderr
 
 
-def test_command_on_an_artefact(artifact_path, demo_images):
+def test_command_on_an_artefact(artifact_path, digit_folders):
     """The command on real images prints tables and ends well."""
-    sets = [f"--ood={demo_images / name}" for name in ("near", "far")]
+    sets = [f"--ood={digit_folders / name}" for name in ("near", "far")]
 
     result = CliRunner().invoke(
-        app, ["evaluate", str(artifact_path), f"--id={demo_images / 'test'}", *sets]
+        app, ["evaluate", str(artifact_path), f"--id={digit_folders / 'test'}", *sets]
     )
 
     assert result.exit_code == 0

@@ -27,14 +27,14 @@ def run(*arguments: object) -> None:
 
 @pytest.fixture(scope="module")
 def tables(
-    artifact_path: Path, demo_images: Path, tmp_path_factory: pytest.TempPathFactory
+    artifact_path: Path, digit_folders: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Table]:
     """The columns that `score` writes for the ID images and for each OOD set."""
     folder = tmp_path_factory.mktemp("tables")
     found = {}
     for name in ("test", *SETS):
         output = folder / f"{name}.csv"
-        run("score", artifact_path, demo_images / name, "--output", output)
+        run("score", artifact_path, digit_folders / name, "--output", output)
         with output.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         found[name] = {column: np.array([row[column] for row in rows]) for column in rows[0]}
@@ -43,12 +43,12 @@ def tables(
 
 @pytest.fixture(scope="module")
 def document(
-    artifact_path: Path, demo_images: Path, tmp_path_factory: pytest.TempPathFactory
+    artifact_path: Path, digit_folders: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
     """What `evaluate --json` says about the artefact."""
     output = tmp_path_factory.mktemp("evaluated") / "evaluation.json"
-    sets = [argument for name in SETS for argument in (f"--{name}", demo_images / name)]
-    run("evaluate", artifact_path, "--id", demo_images / "test", *sets, "--json", output)
+    sets = [argument for name in SETS for argument in (f"--{name}", digit_folders / name)]
+    run("evaluate", artifact_path, "--id", digit_folders / "test", *sets, "--json", output)
     model: dict[str, Any] = json.loads(output.read_text("utf-8"))["models"][0]
     return model
 

@@ -16,7 +16,7 @@ from edge_ood.tables.formats import SavedRow
 
 ESCAPE = "\x1b[2J"
 SHOWN = r"\x1b[2J"
-DATA = {"typer.echo()", "typer.echo(json_text(evaluation), nl=False)"} | {
+DATA = {"typer.echo()", "typer.echo(picture)", "typer.echo(json_text(evaluation), nl=False)"} | {
     "typer.echo(csv_table(evaluation), nl=False)"
 }
 """What is printed for programs, as it is."""

@@ -95,10 +95,10 @@ def test_calibrate_fits_new_thresholds(
 
 
 def test_evaluate_tells_known_from_foreign(
-    torch_free: Program, artifact_path: Path, demo_images: Path, tmp_path: Path
+    torch_free: Program, artifact_path: Path, digit_folders: Path, tmp_path: Path
 ) -> None:
     """Metrics come out on the device, with every head in them."""
-    folders = ("--id", demo_images / "test", "--ood", demo_images / "far")
+    folders = ("--id", digit_folders / "test", "--ood", digit_folders / "far")
 
     done = torch_free("edge-ood", "evaluate", artifact_path, *folders, "--json", tmp_path / "e")
 

@@ -121,13 +121,13 @@ def test_artefacts_may_know_other_classes():
     assert [True, False] == [artifact.id.is_labelled for artifact in result.models]
 
 
-def test_artefact_on_real_images(artifact_path, demo_images):
+def test_artefact_on_real_images(artifact_path, digit_folders):
     """The whole way: scikit-learn on the artefact's own scores gives the same AUROC."""
     (artifact,) = open_artifacts([artifact_path])
     scorer = artifact.scorer
-    id_images = read_images(demo_images / "test", scorer.metadata.classes)
-    sets = {name: read_images(demo_images / name) for name in ("near", "far")}
-    ood = parse_sets([], [str(demo_images / "near")], [str(demo_images / "far")])
+    id_images = read_images(digit_folders / "test", scorer.metadata.classes)
+    sets = {name: read_images(digit_folders / name) for name in ("near", "far")}
+    ood = parse_sets([], [str(digit_folders / "near")], [str(digit_folders / "far")])
 
     (result,) = evaluate(plan_evaluation([artifact], "test", id_images, ood)).models
 
@@ -148,11 +148,11 @@ def test_artefact_on_real_images(artifact_path, demo_images):
         np.testing.assert_array_equal(inside.decisions[head], flagged)
 
 
-def test_artefact_knows_its_training_images(artifact_path, demo_images):
+def test_artefact_knows_its_training_images(artifact_path, digit_folders):
     """Images that the artefact was trained or calibrated with are refused, or counted by role."""
     artifacts = open_artifacts([artifact_path])
-    used = read_images(demo_images / "train").subset(np.arange(0, 1000, 20))
-    outliers = read_images(demo_images / "outliers").subset(np.arange(9))
+    used = read_images(digit_folders / "train").subset(np.arange(0, 1000, 20))
+    outliers = read_images(digit_folders / "outliers").subset(np.arange(9))
     sets = [Files("aux", outliers)]
 
     with pytest.raises(DataError, match=r"9 test images \(.*\) are among the outliers images"):

@@ -52,9 +52,9 @@ def model(run_path: Path) -> nn.Module:
 
 
 @pytest.fixture(scope="module")
-def images(demo_images: Path, draft: Unfinished) -> NDArray[np.uint8]:
+def images(digit_folders: Path, draft: Unfinished) -> NDArray[np.uint8]:
     """ID and OOD images in turn, uint8 (64, 8, 8, 3)."""
-    known, far = (read_images(demo_images / name).paths[:32] for name in ("test", "far"))
+    known, far = (read_images(digit_folders / name).paths[:32] for name in ("test", "far"))
     paths = [path for pair in zip(known, far, strict=True) for path in pair]
     return decode_all(paths, draft.request.preprocess)[0]
 

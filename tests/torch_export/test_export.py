@@ -220,7 +220,7 @@ def test_two_heads_are_needed_for_their_discrepancy(tmp_path: Path, one_head_run
 
 
 @pytest.fixture(scope="module")
-def one_head_run(demo_images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def one_head_run(digit_folders: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished one-head run of two classes whose names need care, trained with cross-entropy."""
     from edge_ood.images.preprocess import Preprocess
     from edge_ood.registry import Spec
@@ -230,7 +230,7 @@ def one_head_run(demo_images: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
     root = tmp_path_factory.mktemp("two classes")
     for digit, name in (("0", "null \N{FRACTION SLASH} zéro"), ("1", "一 =1+1")):
-        shutil.copytree(demo_images / "train" / digit, root / "images" / name)
+        shutil.copytree(digit_folders / "train" / digit, root / "images" / name)
     settings = Settings(
         model=Spec("wrn-10-1"),
         objective=Spec("cross-entropy"),
