@@ -8,7 +8,6 @@ from typer.testing import CliRunner
 
 from edge_ood.cli.app import app
 
-
 SCORES = """\
 path,label,is_ood,pvalue
 ./images/mixed/test_grass_000.png,grass,false,0.5
