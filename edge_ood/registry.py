@@ -12,11 +12,12 @@ import math
 import pkgutil
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from edge_ood.errors import InputError, UnknownNameError
+from edge_ood.files.own_code import imported
 
 __all__ = [
     "Bound",
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 
+_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _FACTORY = re.compile(r"(?P<module>[^\W\d][\w.]*):[^\W\d]\w*\s*(?=[:,]|$)")
 
 
@@ -98,6 +100,7 @@ class Registry:
         self._attribute = attribute
         self._listing = listing
         self._separator = separator
+        self._added: dict[str, Any] = {}
 
     def names(self) -> list[str]:
         """Sorted names: the file names, their words joined by the package's `separator`.
@@ -108,7 +111,36 @@ class Registry:
         assert package is not None, self._package
         folders = package.submodule_search_locations
         files = (m.name for m in pkgutil.iter_modules(folders) if not m.name.startswith("_"))
-        return sorted(file.replace("_", self._separator) for file in files)
+        return sorted([*(file.replace("_", self._separator) for file in files), *self._added])
+
+    def take_in(self, spec: Spec) -> Spec:
+        """A name of this registry; `package.module:NAME` is imported, and is one from then on.
+
+        It runs the user's own code, so nothing but the user's own word is handed to it.
+
+        Raises:
+            InputError: If there is no such thing, it is something else, or its name is taken.
+        """
+        if ":" not in spec.name:
+            return spec
+        kind = type(self.get(self.names()[0]))
+        end = f"{self._attribute} = {kind.__name__}(...)"
+        found = imported(spec.name, self._kind, f"the {self._attribute} that it ends in")
+        if not isinstance(found, kind):
+            raise InputError(
+                f"{self._kind} {spec.name!r} is of type {type(found).__name__!r}, expected a "
+                f"{kind.__name__}",
+                hint=f"end the module with {end}",
+            )
+        known = self._added.get(found.name)
+        if not _NAME.fullmatch(found.name) or (found.name in self.names() and known is not found):
+            raise InputError(
+                f"{self._kind} {spec.name!r} is called {found.name!r}, expected a name of small "
+                "letters, digits and underscores that no other has",
+                hint=f"{end[:-4]}(name=...)",
+            )
+        self._added[found.name] = found
+        return replace(spec, name=found.name)
 
     def get(self, name: str) -> Any:
         """The object of that name; `-` and `_` are interchangeable.
@@ -116,6 +148,8 @@ class Registry:
         Raises:
             UnknownNameError: If no file has that name; the hint carries the closest.
         """
+        if name in self._added:
+            return self._added[name]
         known = self.names()
         module_name = name.replace("-", "_")
         if module_name.replace("_", self._separator) not in known:
@@ -129,18 +163,22 @@ class Registry:
 def parse_specs(text: str) -> list[Spec]:
     """Parse `energy,odin:temperature=1000,epsilon=0.0014` into names with parameters.
 
-    A piece with `=` and no `:` before it belongs to the name on its left.
+    A piece with `=` and no `:` before it belongs to the name on its left. A name may be that of the
+    user's own code, `package.module:NAME`, its parameters behind a further colon: a word after a
+    colon that no `=` follows is no parameter.
 
     Raises:
         InputError: If a piece is empty, a parameter stands before any name, or one repeats.
     """
     specs: list[tuple[str, dict[str, str]]] = []
     for piece in (part.strip() for part in text.split(",")):
-        name, colon, rest = piece.partition(":")
+        factory = _FACTORY.match(piece)
+        module = f"{factory['module']}:" if factory else ""
+        name, colon, rest = piece.removeprefix(module).partition(":")
         if "=" in name:
             name, colon, rest = "", "", piece
         if name:
-            specs.append((name.strip(), {}))
+            specs.append((module + name.strip(), {}))
         if not piece or not specs or (colon and not (name and rest)):
             raise InputError(
                 f"cannot read {text!r}: empty name or parameter",
@@ -152,17 +190,11 @@ def parse_specs(text: str) -> list[Spec]:
 
 
 def parse_spec(text: str) -> Spec:
-    """Parse exactly one name with parameters.
-
-    The name may be that of a function of the user's own, `package.module:function`, its parameters
-    behind a further colon: a word after a colon that no `=` follows is no parameter.
-    """
-    factory = _FACTORY.match(text.strip())
-    module = f"{factory['module']}:" if factory else ""
-    specs = parse_specs(text.strip().removeprefix(module))
+    """Parse exactly one name with parameters, as `parse_specs` does."""
+    specs = parse_specs(text)
     if len(specs) != 1:
         raise InputError(f"expected one name, got {len(specs)} in {text!r}")
-    return Spec(module + specs[0].name, specs[0].parameters)
+    return specs[0]
 
 
 def _add_parameter(parameters: dict[str, str], piece: str, text: str) -> None:

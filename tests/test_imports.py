@@ -14,7 +14,8 @@ import pytest
 # A room imports from rooms in rows above its own, never from its own row or from rows below.
 LAYERS = (
     ("errors", "threads"),
-    ("files", "metrics", "registry"),
+    ("files",),
+    ("metrics", "registry"),
     ("calibration", "images", "onnx_session"),
     ("artifact", "corruptions", "scores"),
     ("graph", "models", "objectives", "tables"),

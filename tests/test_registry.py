@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import Literal
 
 import pytest
@@ -139,7 +140,7 @@ def test_empty_names_and_parameters_are_refused(text):
     assert "write NAME,NAME:parameter=value,parameter=value" == caught.value.hint
 
 
-@pytest.mark.parametrize("text", ["energy:x", "energy:=1", "energy:x=", "energy,=1"])
+@pytest.mark.parametrize("text", ["energy:=1", "energy:x=", "energy,=1"])
 def test_half_parameters_are_refused(text):
     """A parameter needs a name and a value."""
     with pytest.raises(InputError, match="expected parameter=value"):
@@ -288,3 +289,82 @@ def test_the_edges_of_a_range_are_accepted():
     assert {"width": 1e-9, "step": 0.0, "by": "max"} == bind_parameters(
         bounded, {"width": "1e-9", "step": "0", "by": "max"}, owner="it"
     )
+
+
+class Thing:
+    """What a registry offers."""
+
+    def __init__(self, name):
+        self.name = name
+
+
+@pytest.fixture
+def things(package, tmp_path, monkeypatch):
+    """A registry with one thing, and a module of the user's own in the working directory."""
+    monkeypatch.setitem(sys.modules, "things", SimpleNamespace(Thing=Thing))
+    (tmp_path / package / "energy.py").write_text(
+        "from things import Thing\nTHING = Thing('energy')\n"
+    )
+    (tmp_path / f"own_{package}.py").write_text(
+        "from things import Thing\n"
+        "THING, TAKEN, ODD, OTHER = Thing('mine'), Thing('energy'), Thing('a b'), 7\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    return Registry(package, kind="piece", attribute="THING"), f"own_{package}"
+
+
+def test_code_of_the_users_is_taken_in_by_its_name(things):
+    """From then on it is a name as all others, with the parameters that were given."""
+    registry, module = things
+
+    found = registry.take_in(parse_spec(f"{module}:THING:power=2"))
+
+    assert Spec("mine", {"power": "2"}) == found
+    assert "mine" == registry.get("mine").name
+    assert "mine" in registry.names()
+    assert Spec("mine") == registry.take_in(Spec(f"{module}:THING"))
+
+
+def test_a_name_without_a_module_stays_what_it_is(things):
+    """Nothing is imported for it, known or not."""
+    registry, _ = things
+
+    assert Spec("nothing") == registry.take_in(Spec("nothing"))
+
+
+@pytest.mark.parametrize(
+    ("attribute", "message"),
+    [
+        ("NONE", "has no 'NONE'"),
+        ("OTHER", "is of type 'int', expected a Thing"),
+        ("TAKEN", "is called 'energy', expected a name .* that no other has"),
+        ("ODD", "is called 'a b', expected a name of small letters"),
+    ],
+)
+def test_code_that_is_no_piece_is_refused(things, attribute, message):
+    """Another type, another piece's name, and a name that could be no output's."""
+    registry, module = things
+
+    with pytest.raises(InputError, match=message):
+        registry.take_in(Spec(f"{module}:{attribute}"))
+
+    assert "a b" not in registry.names()
+
+
+def test_a_registry_never_imports_a_name_by_itself(things):
+    """Names that come from files are data, whatever they look like."""
+    registry, module = things
+
+    with pytest.raises(UnknownNameError):
+        registry.get(f"{module}:THING")
+
+
+def test_names_in_a_list_may_be_of_the_users_own():
+    """A word after a colon that no `=` follows belongs to the name."""
+    found = parse_specs("energy:temperature=2,my.heads:HEAD,other:HEAD:power=3,base=1")
+
+    assert [
+        Spec("energy", {"temperature": "2"}),
+        Spec("my.heads:HEAD"),
+        Spec("other:HEAD", {"power": "3", "base": "1"}),
+    ] == found

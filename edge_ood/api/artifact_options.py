@@ -9,6 +9,7 @@ from edge_ood.attachment.request import Options
 from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.errors import InputError
 from edge_ood.registry import Spec
+from edge_ood.scores import HEADS
 
 __all__ = ["ArtifactOptions", "artifact_options"]
 
@@ -22,7 +23,8 @@ class ArtifactOptions(TypedDict, total=False):
     """Options of `edge_ood.export` and `edge_ood.attach`.
 
     Attributes:
-        scores: Heads with parameters, such as `"energy,odin:epsilon=0.002"`, and `combined` for one
+        scores: Heads with parameters, such as `"energy,odin:epsilon=0.002"`, also of your own as
+            `"package.module:HEAD"`, and `combined` for one
             decision over all of them, or over some: `"combined:of=gen+knn"`; the default heads that
             fit by default.
         primary: The head behind `is_ood` and `pvalue`; if None, `combined` where scores name it or
@@ -63,7 +65,9 @@ def artifact_options(
     Raises:
         InputError: If a value is unknown or out of range, or two contradict each other.
     """
-    heads, combined = combining(specs(given.get("scores")), given.get("primary"))
+    heads, combined = combining(
+        [HEADS.take_in(head) for head in specs(given.get("scores"))], given.get("primary")
+    )
     guarantee = Guarantee(
         given.get("alpha", Guarantee.alpha),
         given.get("confidence") or 0.0,

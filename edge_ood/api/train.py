@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_ood.api.plain import PathLike, Words, path_or_none, rgb, spec, words
-from edge_ood.api.train_settings import augmentations, check_start, outlier_source, settled
+from edge_ood.api.train_settings import (
+    augmentations,
+    check_start,
+    outlier_source,
+    own_objective,
+    settled,
+)
 from edge_ood.errors import ChanceLevelError, InputError, MissingDependencyError
 from edge_ood.registry import Spec
 from edge_ood.report.leave import leave_training_page
@@ -109,7 +115,8 @@ def train(
         trust: Whether `start` may name code to run, if its network is a function of somebody's own
             and `model` does not name it again.
         recipe: Name of a published way to train.
-        objective: Name and parameters, such as `"outlier-exposure:weight=0.5"`.
+        objective: Name and parameters, such as `"outlier-exposure:weight=0.5"`, or
+            `"package.module:OBJECTIVE"` of your own.
         model: Name and parameters, or `"package.module:function"`, which runs your own code.
         heads: Linear heads, 1 or 2.
         image_size: Side of the network's input in pixels.
@@ -168,7 +175,7 @@ def train(
     """
     chosen = {
         "model": None if model is None else spec(model),
-        "objective": None if objective is None else spec(objective),
+        "objective": None if objective is None else own_objective(spec(objective)),
         "heads": heads,
         "augmentation": None if augmentation is None else augmentations(augmentation),
         "epochs": epochs,

@@ -23,7 +23,7 @@ from edge_ood.training.settings import (
     Settings,
 )
 
-__all__ = ["augmentations", "check_start", "outlier_source", "settled"]
+__all__ = ["augmentations", "check_start", "outlier_source", "own_objective", "settled"]
 
 _DEFAULTS: Mapping[str, Any] = {
     "model": Spec(DEFAULT_MODEL),
@@ -42,6 +42,19 @@ _OF_RUNS_TOO = {"--freeze", "--batch-norm"}
 _OF_WEIGHTS = "fine-tune"
 _IMAGE_SIZE_PX = 32
 _NO_AUGMENTATION = "none"
+
+
+def own_objective(objective: Spec) -> Spec:
+    """The name of an objective, which may be code that the user has named.
+
+    Raises:
+        InputError: If there is no such code, or it is no objective.
+    """
+    if ":" not in objective.name:
+        return objective
+    from edge_ood.objectives import OBJECTIVES  # noqa: PLC0415  # imports torch
+
+    return OBJECTIVES.take_in(objective)
 
 
 def check_start(

@@ -215,8 +215,8 @@ def _upside_down(ranked: Sequence[_Candidate], level: float) -> list[str]:
     found = [c for c in ranked if c.bounds(level).high < _CHANCE]
     if not found:
         return []
-    one, *more = [f"{c.title} ({c.mean:.2%})" for c in found]
-    heads = f"heads {', '.join([one, *more])} rank" if more else f"head {one} ranks"
+    *others, last = [f"{c.title} ({c.mean:.2%})" for c in found]
+    heads = f"heads {', '.join(others)} and {last} rank" if others else f"head {last} ranks"
     return [
         f"The {heads} upside down here: OOD images get smaller scores than ID images, so nothing "
         "should be decided by that."

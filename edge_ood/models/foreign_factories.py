@@ -6,17 +6,14 @@ given; those with a default that is a number, a truth value or text can be given
 module that maps normalised images (N, 3, S, S) to logits (N, K).
 """
 
-import contextlib
-import importlib
 import inspect
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
 
 from edge_ood.errors import InputError
+from edge_ood.files.own_code import imported, working_directory
 from edge_ood.models import ModelFamily, WholeNetworks
 from edge_ood.models._headless import HeadlessNetwork, check_headless
 from edge_ood.registry import bind_to
@@ -66,18 +63,8 @@ def _is_simple(parameter: inspect.Parameter) -> bool:
 
 
 def _found(name: str) -> Callable[..., Any]:
-    module, _, attribute = name.partition(":")
-    with _working_directory():
-        try:
-            factory = getattr(importlib.import_module(module), attribute, None)
-        except ModuleNotFoundError as error:
-            raise _missing(name, module, str(error.name)) from error
-    if factory is None:
-        origin = getattr(sys.modules[module], "__file__", None) or module
-        raise InputError(
-            f"model {name!r}: '{origin}' has no {attribute!r}",
-            hint="write the module, a colon, and a function of it that makes the network",
-        )
+    factory = imported(name, "model", "a function of it that makes the network")
+    module = name.partition(":")[0]
     if isinstance(factory, nn.Module) or not callable(factory):
         raise InputError(
             f"model {name!r} is of type {type(factory).__name__!r}, expected a function or class "
@@ -86,18 +73,6 @@ def _found(name: str) -> Callable[..., Any]:
         )
     made: Callable[..., Any] = factory
     return made
-
-
-def _missing(name: str, module: str, absent: str) -> InputError:
-    if f"{module}.".startswith(f"{absent}."):
-        return InputError(
-            f"model {name!r}: no module {absent!r} here or in the environment",
-            hint="run in the folder that holds it, or install it; a parameter is written with '='",
-        )
-    return InputError(
-        f"model {name!r} needs the module {absent!r}, which is not installed",
-        hint=f"pip install what provides {absent!r}",
-    )
 
 
 def _signature(name: str, factory: Callable[..., Any]) -> inspect.Signature:
@@ -119,7 +94,7 @@ def _made(name: str, arguments: Mapping[str, Any]) -> nn.Module:
             f"model {name!r} cannot be called with {', '.join(arguments) or 'nothing'}: {error}",
             hint=f"give every parameter but {_CLASSES} a default",
         ) from error
-    with _working_directory():
+    with working_directory():
         network = factory(**arguments)
     if not isinstance(network, nn.Module):
         raise InputError(
@@ -128,18 +103,6 @@ def _made(name: str, arguments: Mapping[str, Any]) -> nn.Module:
             hint="end the function with 'return network'",
         )
     return network
-
-
-@contextlib.contextmanager
-def _working_directory() -> Iterator[None]:
-    """Find modules in the working directory, too, as `python -m` does; the command does not."""
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        yield
-    finally:
-        if here in sys.path:
-            sys.path.remove(here)
 
 
 FAMILY = ModelFamily(
