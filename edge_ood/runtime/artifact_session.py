@@ -91,6 +91,11 @@ class ArtifactSession:
     def _checked_heads(self, wanted: Sequence[str]) -> tuple[str, ...]:
         """The heads in the file's order."""
         for name in wanted:
+            if not name:
+                raise InputError(
+                    f"an empty name among the scores {','.join(wanted)!r}",
+                    hint=f"one or more of {','.join(self.heads)}",
+                )
             if name not in self.heads:
                 raise UnknownNameError("score of this artefact", name, self.heads)
         primary = self.metadata.primary

@@ -147,6 +147,8 @@ def test_a_threshold_of_ones_own_needs_no_images(artefact: Path) -> None:
 
     assert [0, 0] == [done.exit_code, undone.exit_code]
     assert "energy, msp: a manual threshold decides, for which no rate is" in done.stdout
+    assert "\nthe other scores: at most 5 %" in done.stdout  # uniform_ce has its own still
+    assert "\nat most 5 %" not in done.stdout
     assert "energy, msp: a manual threshold decides" in shown
     assert ["msp", f"{before.calibration.thresholds['msp']:.6g}", "0.25"] in [
         line.split() for line in done.stdout.splitlines()

@@ -116,6 +116,7 @@ def test_a_file_without_declared_shapes_can_be_narrowed(path: Path, tmp_path: Pa
     ("heads", "error", "message"),
     [
         (["energy", "oddin"], UnknownNameError, "unknown score of this artefact 'oddin'"),
+        (["energy", ""], InputError, "an empty name among the scores 'energy,'"),
         (["msp"], InputError, "scores msp without 'energy', which decides"),
         ([], InputError, "without 'energy'"),
     ],
