@@ -89,7 +89,8 @@ def overlay(seen: NDArray[np.uint8], values: NDArray[np.float64]) -> NDArray[np.
 
 def _pictures(found: Explanation) -> Iterator[_Picture]:
     head, side = found.deciding.name, found.seen_px
-    yield _picture(_framed(found), "the whole image", "The image; what is pale was cut off.")
+    cut = "; what is pale was cut off" if _is_cut(found) else ""
+    yield _picture(_framed(found), "the whole image", f"The image{cut}.")
     seen = f"What the network saw, {side} x {side} px."
     yield _picture(found.seen, "what the network saw", seen)
     caption = (
@@ -106,6 +107,10 @@ def _pictures(found: Explanation) -> Iterator[_Picture]:
 
 def _picture(pixels: NDArray[np.uint8], name: str, caption: str) -> _Picture:
     return _Picture(thumbnail_of(pixels, side_px=_SIDE_PX), name, caption)
+
+
+def _is_cut(found: Explanation) -> bool:
+    return found.seen_box != (0, 0, *found.size_px)
 
 
 def _framed(found: Explanation) -> NDArray[np.uint8]:
