@@ -65,4 +65,6 @@ def _check_no_input(target: Path, artifact: Path, image: Any) -> None:
     """Refuse a page in place of what is explained, or of what explains it."""
     inputs = [artifact, image] if isinstance(image, str | os.PathLike) else [artifact]
     if os.path.realpath(target) in map(os.path.realpath, inputs):
-        raise UsageError(f"the page '{target}' is to replace what it explains")
+        raise UsageError(
+            f"the page '{target}' is to replace what it explains", hint="choose another name for it"
+        )

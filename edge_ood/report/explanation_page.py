@@ -12,6 +12,7 @@ from edge_ood.report.palette import ID_COLOUR, OOD_COLOUR
 from edge_ood.report.thumbnails import thumbnail_of
 from edge_ood.runtime import explanation_text as words
 from edge_ood.runtime.explanation import Explanation
+from edge_ood.scores import BoundHead, heads_where
 
 __all__ = ["explanation_page", "overlay"]
 
@@ -57,8 +58,13 @@ def explanation_page(found: Explanation) -> str:
         class_headings=words.class_headings(found),
         class_rows=[words.class_cells(answer) for answer in found.nearest],
         deciding=[i for i, head in enumerate(found.heads) if head.decides],
+        moving=heads_where(_moves_images)[::-1],
         pictures=list(_pictures(found)),
     )
+
+
+def _moves_images(bound: BoundHead) -> bool:
+    return bound.epsilon > 0
 
 
 def _sentence(words: str) -> str:

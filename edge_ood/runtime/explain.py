@@ -25,11 +25,11 @@ from edge_ood.images.small_pictures import fitted
 from edge_ood.runtime.explanation import ClassAnswer, Explanation, HeadAnswer
 from edge_ood.runtime.saliency import gradient_map, occlusion_map, outputs_of
 from edge_ood.runtime.scorer import Scorer
+from edge_ood.scores import BoundHead, heads_where
 
 __all__ = ["explain_image", "seen_box"]
 
 _CLASSES = 3
-_DISTANCE = "mahalanobis"
 _PICTURE_PX = 640
 
 
@@ -65,7 +65,8 @@ def explain_image(scorer: Scorer, image: Any) -> Explanation:
     run = {"provider": scorer.provider, "source": source}
     falls = occlusion_map(model, primary, look.resized, preprocess, **run)
     gradient, gradient_head = _gradient(model, heads, look.resized, run)
-    classes = _classes(scorer, model, scores, look.frame)
+    distances, nearest_head = _distances(scorer, model, look.frame)
+    classes = _classes(scorer, scores, distances)
     return Explanation(
         path=source,
         verdict=replace(scores[0], path=look.path),
@@ -73,6 +74,7 @@ def explain_image(scorer: Scorer, image: Any) -> Explanation:
         heads=heads,
         probable=tuple(sorted(classes, key=lambda c: -c.probability)[:_CLASSES]),
         nearest=tuple(sorted(classes, key=_remoteness)[:_CLASSES]),
+        nearest_head=nearest_head,
         size_px=look.size_px,
         seen_box=seen_box(preprocess, look.size_px),
         seen_px=preprocess.size_px,
@@ -165,12 +167,11 @@ def _gradient(
 
 
 def _classes(
-    scorer: Scorer, model: onnx.ModelProto, scores: Scores, frame: NDArray[np.uint8]
+    scorer: Scorer, scores: Scores, distances: NDArray[np.float32] | None
 ) -> list[ClassAnswer]:
     logits = scores.logits[0].astype(np.float64)
     powers = np.exp((logits - logits.max()) / scorer.metadata.temperature)
     probabilities = powers / powers.sum()
-    distances = _distances(scorer, model, frame)
     names = scorer.metadata.classes
     return [
         ClassAnswer(
@@ -185,13 +186,15 @@ def _classes(
 
 def _distances(
     scorer: Scorer, model: onnx.ModelProto, frame: NDArray[np.uint8]
-) -> NDArray[np.float32] | None:
-    """Squared Mahalanobis distances (K,), as the file measures them; None without that head."""
-    if _DISTANCE not in scorer.heads:
-        return None
-    made = with_chosen_class(model, _DISTANCE)
+) -> tuple[NDArray[np.float32] | None, str]:
+    """Distances to the classes (K,), as a head of the file measures them, and the head's name.
+
+    None and no name where no head does.
+    """
+    measuring = [head for head in heads_where(_is_distance) if head in scorer.heads]
+    made = with_chosen_class(model, measuring[0]) if measuring else None
     if made is None:
-        return None
+        return None, ""
     count = len(scorer.metadata.classes)
     feeds = {INPUT_NAME: frame[None], CLASS_INDEX: np.arange(count)}
     (distances,) = outputs_of(made, feeds, provider=scorer.provider, source=str(scorer.path))
@@ -200,7 +203,11 @@ def _distances(
             f"'{scorer.path}' gave distances of shape {distances.shape} to {count} classes",
             hint="export it again",
         )
-    return distances
+    return distances, measuring[0]
+
+
+def _is_distance(bound: BoundHead) -> bool:
+    return bound.head.nearest_class
 
 
 def _remoteness(answer: ClassAnswer) -> float:

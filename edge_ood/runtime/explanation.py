@@ -46,8 +46,8 @@ class ClassAnswer:
         name: Of the class.
         logit: Of the network.
         probability: In [0, 1], at the temperature of the file.
-        distance: Squared Mahalanobis distance to the class, the weighted sum over layers, as the
-            file itself computes it; None without that head.
+        distance: To the class, as a head of the file measures it, of `mahalanobis` the squared one,
+            a weighted sum over layers; None where no head does.
     """
 
     name: str
@@ -66,8 +66,9 @@ class Explanation:
         alpha: False-alarm rate; a p-value of at most this is flagged by a calibrated threshold.
         heads: All scores, the smallest p-value first.
         probable: The most probable classes, at most three.
-        nearest: The nearest classes, at most three: by `distance` where the file has the head
-            `mahalanobis`, else by `logit`.
+        nearest: The nearest classes, at most three: by `distance` where a head of the file, such as
+            `mahalanobis`, measures it, else by `logit`.
+        nearest_head: The head that measures distances; empty where none does.
         size_px: Width and height of the image.
         seen_box: Left, top, right and bottom of what the network sees of it, in its pixels.
         seen_px: Side of the square that the network gets of that.
@@ -85,6 +86,7 @@ class Explanation:
     heads: tuple[HeadAnswer, ...]
     probable: tuple[ClassAnswer, ...]
     nearest: tuple[ClassAnswer, ...]
+    nearest_head: str
     size_px: tuple[int, int]
     seen_box: tuple[float, float, float, float]
     seen_px: int
@@ -119,6 +121,7 @@ class Explanation:
             "heads": [asdict(head) for head in self.heads],
             "probable": [asdict(answer) for answer in self.probable],
             "nearest": [asdict(answer) for answer in self.nearest],
+            "nearest_head": self.nearest_head,
             "size_px": list(self.size_px),
             "seen_box": list(self.seen_box),
             "seen_px": self.seen_px,

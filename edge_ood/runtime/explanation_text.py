@@ -106,10 +106,10 @@ def nearness(found: "Explanation") -> str:
     """The nearest training class, and by what."""
     nearest = found.nearest[0]
     if nearest.distance is None:
-        return f"nearest class: {nearest.name}, by its logit; the file has no head mahalanobis"
+        return f"nearest class: {nearest.name}, by its logit, as no score measures distances"
     label = found.verdict.label
     other = "" if nearest.name == label else f", although the label is {label}"
-    return f"nearest class: {nearest.name}, by the Mahalanobis distance of its features{other}"
+    return f"nearest class: {nearest.name}, by the distance of {found.nearest_head}{other}"
 
 
 def probabilities(classes: Sequence["ClassAnswer"]) -> str:
@@ -124,7 +124,9 @@ def where(found: "Explanation") -> str:
         return f"covering no part of the image alone lowers the score of {head.name}"
     count = len(falls)
     row, column = (int(i) for i in np.unravel_index(int(falls.argmax()), falls.shape))
-    place = f"{_place(row, column, count)} (row {row + 1}, column {column + 1} of {count} x {count})"
+    place = (
+        f"{_place(row, column, count)} (row {row + 1}, column {column + 1} of {count} x {count})"
+    )
     without = found.score_without
     rest = f"from {head.score:.4g} to {without:.4g}"
     if head.is_ood:
@@ -142,7 +144,7 @@ def head_cells(head: "HeadAnswer") -> tuple[str, ...]:
 
 def class_headings(found: "Explanation") -> tuple[str, ...]:
     """Headings of the table of the nearest classes."""
-    by = "logit" if found.nearest[0].distance is None else "squared distance"
+    by = "logit" if found.nearest[0].distance is None else "distance"
     return "class", by, "probability"
 
 

@@ -125,7 +125,9 @@ def gradient_map(
     if made is None:
         return None
     found = outputs_of(made, {INPUT_NAME: resized[None]}, provider=provider, source=source)
-    sizes = [np.abs(np.nan_to_num(gradient[0].astype(np.float64))).sum(axis=0) for gradient in found]
+    sizes = [
+        np.abs(np.nan_to_num(gradient[0].astype(np.float64))).sum(axis=0) for gradient in found
+    ]
     return _to_one(np.mean([_to_one(size) for size in sizes], axis=0))
 
 

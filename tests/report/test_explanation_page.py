@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from PIL import Image
 pytest.importorskip("jinja2")
 
 from edge_ood.report.explanation_page import explanation_page, overlay
+from edge_ood.runtime.explain import explain_image
+from edge_ood.runtime.scorer import Scorer
 from report_pages.explanations import make_explanation
 
 VERMILION, BLUE = (181, 64, 11), (0, 114, 178)
@@ -49,7 +52,9 @@ def test_what_the_network_did_not_see_is_pale() -> None:
     """The image is 320 px wide, and its middle half was seen."""
     black = np.zeros((160, 320, 3), np.uint8)
 
-    picture = np.asarray(pictures(explanation_page(make_explanation(picture=black)))["the whole image"])
+    picture = np.asarray(
+        pictures(explanation_page(make_explanation(picture=black)))["the whole image"]
+    )
 
     assert picture[80, 160].max() < 10
     assert min(picture[80, 20].min(), picture[80, 300].min()) > 100
@@ -80,7 +85,7 @@ def test_a_gradient_is_drawn_where_it_is_largest() -> None:
 
 def test_a_page_without_a_gradient_says_how_to_get_one() -> None:
     """And one with it does not."""
-    hint = "edge-ood export RUN --scores energy,odin:epsilon=0.001"
+    hint = "edge-ood export RUN --scores odin:epsilon=0.001"
     shown = make_explanation(gradient=np.eye(16), gradient_head="odin")
 
     assert hint in explanation_page(make_explanation())
@@ -93,3 +98,17 @@ def test_the_row_of_the_deciding_score_stands_out() -> None:
 
     (row,) = re.findall(r'<tr class="marked">\s*<th scope="row"><span>(\w+)</span>', page)
     assert "energy" == row
+
+
+def test_an_exported_file_is_explained(exported: Path, colours: Path) -> None:
+    """By distances of its own, of which the smallest is the score; on a page with its name."""
+    image = min((colours / "test" / "red apple").iterdir())
+
+    found = explain_image(Scorer(exported, provider="cpu"), image)
+
+    (score,) = (head.score for head in found.heads if head.name == "mahalanobis")
+    distances = [answer.distance for answer in found.nearest]
+    assert ("red apple", "mahalanobis") == (found.nearest[0].name, found.nearest_head)
+    assert sorted(distances) == distances
+    assert score == pytest.approx(distances[0], rel=1e-5)
+    assert image.name in explanation_page(found)

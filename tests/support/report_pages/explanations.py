@@ -24,7 +24,7 @@ CLASSES = (
 
 
 def make_explanation(**changes: Any) -> Explanation:
-    """A flagged image of 40 x 20 px; the energy of its patch in row 2, column 7 is what flags it."""
+    """A flagged image of 40 x 20 px; its patch in row 2, column 7 raises the energy by 3."""
     heads = changes.get("heads", HEADS)
     (deciding,) = (head for head in heads if head.decides)
     falls = np.zeros((8, 8))
@@ -46,6 +46,7 @@ def make_explanation(**changes: Any) -> Explanation:
         "heads": heads,
         "probable": CLASSES,
         "nearest": CLASSES,
+        "nearest_head": "mahalanobis",
         "size_px": (40, 20),
         "seen_box": (10.0, 0.0, 30.0, 20.0),
         "seen_px": 16,
