@@ -196,7 +196,7 @@ def _distances(
     if made is None:
         return None, ""
     count = len(scorer.metadata.classes)
-    feeds = {INPUT_NAME: frame[None], CLASS_INDEX: np.arange(count)}
+    feeds: dict[str, NDArray[Any]] = {INPUT_NAME: frame[None], CLASS_INDEX: np.arange(count)}
     (distances,) = outputs_of(made, feeds, provider=scorer.provider, source=str(scorer.path))
     if distances.shape != (count,):
         raise ArtifactError(

@@ -92,7 +92,9 @@ def occlusion_map(
             for part in slices(len(variants), _BATCH)
         ]
     scores = np.concatenate(parts).astype(np.float64)
-    falls = np.nan_to_num(scores[0] - scores[1:], nan=0.0, posinf=0.0, neginf=0.0)
+    falls: NDArray[np.float64] = np.nan_to_num(
+        scores[0] - scores[1:], nan=0.0, posinf=0.0, neginf=0.0
+    )
     falls[np.abs(falls) <= _ROUNDING * np.abs(scores[0])] = 0
     return falls.reshape(count, count)
 
