@@ -17,6 +17,7 @@ _COMMANDS = (
     "train",
     "export",
     "score",
+    "explain",
     "merge",
     "evaluate",
     "calibrate",

@@ -1,7 +1,7 @@
 """A classifier that knows when an image is not something it was trained for, as one ONNX file.
 
-What the commands do, functions of the same names do: `train`, `export`, `attach`, `evaluate` and
-`calibrate`; `Scorer` runs an artefact on paths and pictures.
+What the commands do, functions of the same names do: `train`, `export`, `attach`, `explain`,
+`evaluate` and `calibrate`; `Scorer` runs an artefact on paths and pictures.
 """
 
 import importlib
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from edge_ood.api.attach import attach
     from edge_ood.api.calibrate import calibrate
     from edge_ood.api.evaluate import evaluate
+    from edge_ood.api.explain import explain
     from edge_ood.api.export import export
     from edge_ood.api.train import train
     from edge_ood.artifact.outputs import Row, Scores
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from edge_ood.errors import EdgeOodError
     from edge_ood.evaluation.evaluation import Evaluation
     from edge_ood.runtime.calibration_report import CalibrationReport
+    from edge_ood.runtime.explanation import Explanation
     from edge_ood.runtime.scorer import Scorer
     from edge_ood.training.progress import TrainReport
 
@@ -29,6 +31,7 @@ __all__ = [
     "CalibrationReport",
     "EdgeOodError",
     "Evaluation",
+    "Explanation",
     "Row",
     "Scorer",
     "Scores",
@@ -37,6 +40,7 @@ __all__ = [
     "attach",
     "calibrate",
     "evaluate",
+    "explain",
     "export",
     "train",
 ]
@@ -46,6 +50,7 @@ _HOMES = {
     "CalibrationReport": "runtime.calibration_report",
     "EdgeOodError": "errors",
     "Evaluation": "evaluation.evaluation",
+    "Explanation": "runtime.explanation",
     "Row": "artifact.outputs",
     "Scorer": "runtime.scorer",
     "Scores": "artifact.outputs",
@@ -54,6 +59,7 @@ _HOMES = {
     "attach": "api.attach",
     "calibrate": "api.calibrate",
     "evaluate": "api.evaluate",
+    "explain": "api.explain",
     "export": "api.export",
     "train": "api.train",
 }

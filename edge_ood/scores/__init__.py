@@ -97,6 +97,7 @@ class ScoreHead:
         too_few: `too_few(counts, widths, **parameters)`, of images by class and of the widths of
             features by layer, says why so many images give no statistics worth having; empty if
             they do. None where any number does.
+        nearest_class: Whether it is a distance to the nearest class, found by `argmin` by layer.
         reads_probabilities: Whether class probabilities, rounded to float32, are enough: their
             logarithms stand for the logits, and what rounds to zero for the least. Other scores
             tell images apart by what a softmax loses.
@@ -118,6 +119,7 @@ class ScoreHead:
     fits_moved: bool = False
     layer_weights: str | None = None
     too_few: Callable[..., str] | None = None
+    nearest_class: bool = False
     reads_probabilities: bool = False
     is_probability: bool = False
     reads_linear: bool = False

@@ -243,5 +243,6 @@ HEAD = ScoreHead(
     summary=kept_variance,
     perturbation=own_distances,
     layer_weights="weights",
+    nearest_class=True,
     too_few=too_few_images,
 )

@@ -12,6 +12,7 @@ PUBLIC = [
     "CalibrationReport",
     "EdgeOodError",
     "Evaluation",
+    "Explanation",
     "Row",
     "Scorer",
     "Scores",
@@ -20,6 +21,7 @@ PUBLIC = [
     "attach",
     "calibrate",
     "evaluate",
+    "explain",
     "export",
     "train",
 ]
@@ -52,8 +54,8 @@ def test_no_package_hides_a_function() -> None:
         "import edge_ood.training.progress, edge_ood.api.train, edge_ood.api.export\n"
         "import edge_ood.runtime.calibrate, edge_ood.evaluation.evaluate, edge_ood\n"
         "print(*(callable(getattr(edge_ood, n)) for n in "
-        "('train', 'export', 'attach', 'evaluate', 'calibrate')))"
+        "('train', 'export', 'attach', 'evaluate', 'explain', 'calibrate')))"
     )
     done = subprocess.run([sys.executable, "-Ic", code], capture_output=True, text=True, check=True)
 
-    assert "True True True True True" == done.stdout.strip()
+    assert "True True True True True True" == done.stdout.strip()

@@ -18,7 +18,7 @@ from edge_ood.cli.app import app, main
 from edge_ood.errors import DataError, EdgeOodError
 
 COMMANDS = [
-    *("train", "export", "score", "merge", "evaluate", "calibrate"),
+    *("train", "export", "score", "explain", "merge", "evaluate", "calibrate"),
     *("attach", "check", "bench", "inspect", "heads", "demo"),
 ]
 

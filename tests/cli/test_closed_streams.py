@@ -24,6 +24,7 @@ def run(
     "arguments",
     [
         ["score", "FILE", "images"],
+        ["explain", "FILE", "images/grey.png"],
         ["inspect", "FILE"],
         ["bench", "FILE", "--json"],
         ["evaluate", "FILE", "--id", "images"],

@@ -20,6 +20,8 @@ FILES = (
     "score SPECIAL {images}",
     "evaluate SPECIAL --id {images} --ood {images}",
     "calibrate SPECIAL {images}",
+    "explain SPECIAL {images}",
+    "explain {artefact} SPECIAL",
     "inspect SPECIAL",
     "check SPECIAL",
     "bench SPECIAL",

@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::edge_ood.metrics.detection.UndefinedMetricWarning"),
 ]
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
-FUNCTIONS = ("attach", "calibrate", "evaluate", "export", "train")
+FUNCTIONS = ("attach", "calibrate", "evaluate", "explain", "export", "train")
 
 
 def test_the_code_of_the_page_runs(

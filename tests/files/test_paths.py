@@ -17,6 +17,8 @@ COMMANDS = (
     "score {artefact} PATH",
     "score PATH {images}",
     "score {artefact} {images} -o PATH --format csv",
+    "explain {artefact} PATH",
+    "explain PATH {images}",
     "evaluate {artefact} --id PATH --ood {images}",
     "evaluate {artefact} --id {images} --ood PATH",
     "evaluate {artefact} --id {images} --ood name=PATH",

@@ -146,3 +146,12 @@ def export_page(hostile_export: Path) -> str:
     from edge_ood.report.export_page import export_page as page_of
 
     return page_of(hostile_export)
+
+
+@pytest.fixture(scope="session")
+def explanation_page() -> str:
+    """The page about an image with hostile names."""
+    from edge_ood.report.explanation_page import explanation_page as page_of
+    from report_pages.explanations import hostile_explanation
+
+    return page_of(hostile_explanation())
