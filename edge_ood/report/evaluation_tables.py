@@ -1,6 +1,6 @@
 """The tables of an evaluation's page; artefacts, sets and heads are named as in the document."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -54,7 +54,7 @@ _QUALITY = (
 )
 _OF_CORRUPTED = ("accuracy", "mean_max_probability", "expected_calibration_error")
 _FULL_SPECTRUM = tuple(c for c in _BRIEF if c.metric != "flagged")
-_DIGITS = 4
+_DIGITS = 3
 
 
 def tables(cells: Cells) -> dict[str, Callable[..., Table]]:
@@ -113,8 +113,10 @@ def _rivals(cells: Cells) -> Table:
     return Table("Behind the recommended head", ("head", "mean AUROC, difference"), rows)
 
 
-def _pair(cells: Cells, m: int, place: str, name: str) -> Table:
-    """All heads on an OOD set (`place` is `ood`) or on a group (`groups`)."""
+def _pair(
+    cells: Cells, m: int, place: str, name: str, heads: Collection[str] | None = None
+) -> Table:
+    """All heads, or some, on an OOD set (`place` is `ood`) or on a group (`groups`)."""
     at: Path = ("models", m, place, name)
     best = {column.metric: _best(cells, at, column) for column in _PAIR}
     rows = [
@@ -123,8 +125,10 @@ def _pair(cells: Cells, m: int, place: str, name: str) -> Table:
             *(cells.metric(at, head, c.metric, is_best=head in best[c.metric]) for c in _PAIR),
         ]
         for head in cells.evaluation.models[m].ranked_heads
+        if heads is None or head in heads
     ]
-    caption = f"All heads on {name}" if place == "ood" else f"All heads, mean of group {name}"
+    who = "All heads" if heads is None else "What decides, and the best"
+    caption = f"{who} on {name}" if place == "ood" else f"{who}, mean of group {name}"
     return Table(caption, ("head", *(cells.heading(column.title) for column in _PAIR)), rows)
 
 

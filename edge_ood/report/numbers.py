@@ -20,8 +20,8 @@ _MINUTE_S = 60
 
 
 def percent(rate: float) -> str:
-    """A rate in [0, 1] as `12.34%`; `n/a` for NaN."""
-    return _NOTHING if math.isnan(rate) else f"{rate:.2%}"
+    """A rate in [0, 1] as `12.3%`; `n/a` for NaN."""
+    return _NOTHING if math.isnan(rate) else f"{rate:.1%}"
 
 
 def whole(rate: float) -> str:
@@ -30,8 +30,8 @@ def whole(rate: float) -> str:
 
 
 def percent_range(low: float, high: float) -> str:
-    """Two rates in [0, 1], such as the ends of an interval, as `12.34 to 13.10%`."""
-    return _NOTHING if math.isnan(low + high) else f"{100 * low:.2f} to {percent(high)}"
+    """Two rates in [0, 1], such as the ends of an interval, as `12.3 to 13.1%`."""
+    return _NOTHING if math.isnan(low + high) else f"{100 * low:.1f} to {percent(high)}"
 
 
 def count(n: int) -> str:

@@ -110,7 +110,7 @@ def test_tables_have_each_number_in_its_place(
         rates = [getattr(pair, name) for name in (*fields, "detection_error")]
         assert row[0].split()[0] == head
         for rate, cell in zip([*rates, result.flagged[head]], row[1:], strict=True):
-            assert cell.strip().startswith(f"{100 * rate:.2f}%")
+            assert cell.strip().startswith(f"{100 * rate:.1f}%")
 
 
 def test_every_metric_is_on_the_page(evaluation: Evaluation, page: Any) -> None:
@@ -153,9 +153,9 @@ def test_the_best_of_a_column_is_marked(evaluation: Evaluation, html: str) -> No
 @pytest.mark.parametrize(
     ("aurocs", "best"),
     [
-        ((0.91234, 0.91231, 0.5), {"energy", "msp"}),
-        ((0.91234, 0.91221, 0.5), {"energy"}),
-        ((0.91234, 0.91231, math.nan), set()),
+        ((0.91234, 0.91219, 0.5), {"energy", "msp"}),
+        ((0.91234, 0.91121, 0.5), {"energy"}),
+        ((0.91234, 0.91219, math.nan), set()),
         ((math.nan, 0.7, 0.5), {"msp"}),
     ],
 )
@@ -257,7 +257,7 @@ def test_the_calibration_error_is_there_before_and_after(
     html = evaluation_page(replace(made, models=(artifact,)))
 
     fields = contents(html).fields
-    assert is_said == (("#/models/0/id/calibration_error_before", "percent", "12.34%") in fields)
+    assert is_said == (("#/models/0/id/calibration_error_before", "percent", "12.3%") in fields)
     assert is_said == (("#/models/0/temperature", "number", "1.75") in fields)
 
 
@@ -410,3 +410,17 @@ def test_pictures_are_asked_for_once(make_evaluation: Callable[..., Evaluation])
     assert [(m, "noise", f"#{i}") for m in range(2) for i in range(2)] == sorted(
         one for one in asked if one[2].startswith("#")
     )
+
+
+def test_heads_that_do_not_decide_are_folded(make_evaluation: Callable[..., Evaluation]) -> None:
+    """Outside of what is folded stand the primary head and the recommended one, of three."""
+    made = make_evaluation(heads=("energy", "gen", "msp"))
+    assert made.recommendation is not None
+    html = evaluation_page(made)
+    unfolded = re.sub(r"<details.*?</details>", "", html, flags=re.DOTALL)
+
+    def heads(page: str) -> set[str]:
+        return set(re.findall(r'data-key="#/models/0/ood/cats/metrics/(\w+)/auroc"', page))
+
+    assert {"energy", "gen", "msp"} == heads(html)
+    assert {made.models[0].primary, made.recommendation.head} == heads(unfolded)

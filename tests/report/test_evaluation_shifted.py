@@ -86,7 +86,7 @@ def test_each_number_has_its_place(
         found, accepted = night.heads[head], artifact.id.heads[head].realised_tpr
         rates = [found.flagged, 1 - accepted, artifact.alpha, found.accepted_accuracy]
         assert row[0].startswith(head)
-        assert all(c.startswith(f"{r:.2%}") for c, r in zip(row[1:], rates, strict=True))
+        assert all(c.startswith(f"{r:.1%}") for c, r in zip(row[1:], rates, strict=True))
     headings = ["AUROC", "AUROC of ID alone"]
     headings += ["FPR95 ID-positive", "FPR95 ID-positive of ID alone"]
     assert ["head", *headings] == spectrum[0]
@@ -96,7 +96,7 @@ def test_each_number_has_its_place(
         both = night.full_spectrum["cats"].metrics[head]
         alone = artifact.ood["cats"].metrics[head]
         rates = [getattr(p, m) for m in ("auroc", "fpr95_id_positive") for p in (both, alone)]
-        assert all(c.startswith(f"{r:.2%}") for c, r in zip(row[1:], rates, strict=True))
+        assert all(c.startswith(f"{r:.1%}") for c, r in zip(row[1:], rates, strict=True))
 
 
 def test_flags_have_dots_beside_those_of_id(evaluation: Evaluation) -> None:

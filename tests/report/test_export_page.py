@@ -282,12 +282,12 @@ CHOSEN = {
         (
             CHOSEN,
             "the one at which",
-            {"temperature": "1.75", "images": "321", "ece_before": "4.11%", "ece_after": "1.25%"},
+            {"temperature": "1.75", "images": "321", "ece_before": "4.1%", "ece_after": "1.2%"},
         ),
         (
             {**CHOSEN, "why": "do not tell <b> from it"},
             "images do not tell &lt;b&gt; from it",
-            {"temperature": "1.75", "images": "321", "ece_before": "4.11%"},
+            {"temperature": "1.75", "images": "321", "ece_before": "4.1%"},
         ),
         ({"chosen_on": "", "asked_for": True}, "It was asked for", {"temperature": "1.75"}),
         ({"chosen_on": "", "asked_for": False}, "Nothing was chosen", {"temperature": "1.75"}),
@@ -395,7 +395,7 @@ def test_what_decides_is_shown_with_the_reason(
     for head, row in aurocs.items():
         for group, value in row.items():
             pointer = f"#/choices/energy/primary/auroc/{head}/{group}"
-            assert f"{value:.2%}" == texts[pointer]
+            assert f"{value:.1%}" == texts[pointer]
 
 
 @pytest.mark.usefixtures("no_figures")

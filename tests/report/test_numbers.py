@@ -10,10 +10,10 @@ from edge_ood.report import numbers
 @pytest.mark.parametrize(
     ("expected", "shown"),
     [
-        ("95.00%", numbers.percent(0.95)),
-        ("0.00%", numbers.percent(0.0)),
+        ("95.0%", numbers.percent(0.95)),
+        ("0.0%", numbers.percent(0.0)),
         ("n/a", numbers.percent(math.nan)),
-        ("94.10 to 95.95%", numbers.percent_range(0.941, 0.9595)),
+        ("94.1 to 95.9%", numbers.percent_range(0.941, 0.959)),
         ("n/a", numbers.percent_range(math.nan, 1.0)),
         ("1,234,567", numbers.count(1234567)),
         ("-12.35", numbers.number(-12.3456)),

@@ -233,7 +233,7 @@ def test_what_was_kept_is_shown(
     assert best == (f"epoch {kept} was the best, and was kept" in text)
     assert best == (str(kept) in [re.sub("<.*?>", "", row).strip() for row in rows])
     if options.get("validation", 1) != 0:
-        assert f"and classifies {100 * accuracies[kept - 1]:.2f}% of" in text
+        assert f"and classifies {100 * accuracies[kept - 1]:.1f}% of" in text
     assert (2 if best else 0) == len(re.findall(">kept<", page))
 
 

@@ -7,14 +7,14 @@ from urllib.parse import unquote
 from report_pages.html import VOID
 
 FIELD_KINDS = {
-    "complement": lambda rate: f"{100 * (1 - rate):.2f}%",
+    "complement": lambda rate: f"{100 * (1 - rate):.1f}%",
     "count": lambda n: f"{n:,}",
     "duration": lambda seconds: spelled(round(seconds)) if seconds >= 60 else f"{seconds:.1f} s",
     "hash": lambda digits: digits[:12],
-    "interval": lambda ends: f"{100 * ends['low']:.2f} to {100 * ends['high']:.2f}%",
+    "interval": lambda ends: f"{100 * ends['low']:.1f} to {100 * ends['high']:.1f}%",
     "megabytes": lambda n: f"{n / 1e6:.2f} MB",
     "number": lambda value: f"{value:.4g}",
-    "percent": lambda rate: f"{100 * rate:.2f}%",
+    "percent": lambda rate: f"{100 * rate:.1f}%",
     "pvalue": lambda value: f"{value:.4f}",
     "tail": lambda path: "/".join(path.split("/")[-2:]),
     "text": str,
