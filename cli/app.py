@@ -1,6 +1,8 @@
 """The command line: wiring only, one file per command."""
 
 import importlib
+import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
@@ -10,6 +12,7 @@ from edge_ood.cli._bundles import GroupedCommand
 from edge_ood.cli._errors import INTERRUPTED, OneLineErrors, report_full_disk
 from edge_ood.cli._say import say
 from edge_ood.cli._streams import open_standard_streams
+from edge_ood.files.plain_table import WIDTH
 
 __all__ = ["app", "main"]
 
@@ -107,6 +110,8 @@ def root(
 def main() -> None:
     """Entry point of the `edge-ood` command."""
     open_standard_streams()
+    if sys.stdout.isatty():
+        WIDTH.set(shutil.get_terminal_size().columns)
     try:
         app()
     except KeyboardInterrupt:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["score"]
 
 _FLAGGED = 3
-_PATH_COLUMNS = 48
+_PATH_COLUMNS, _FEWEST_COLUMNS, _OTHER_COLUMNS = 48, 12, 43
 
 
 def score(
@@ -276,17 +276,19 @@ def _warn_about_device(scorer: "Scorer") -> None:
 def _show(rows: "Iterable[Row]", primary: str) -> None:
     """A table for eyes, row by row."""
     from edge_ood.files.paths import shown_path
+    from edge_ood.files.plain_table import WIDTH
 
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a TextIOWrapper
-    say(f"{'path':<{_PATH_COLUMNS}}  {'decision':<12}  {'p':>7}  {primary:>10}  label")
+    columns = int(min(_PATH_COLUMNS, max(_FEWEST_COLUMNS, WIDTH.get() - _OTHER_COLUMNS)))
+    say(f"{'path':<{columns}}  {'decision':<12}  {'p':>7}  {primary:>10}  label")
     for row in rows:
         path = printable(shown_path(row.path))
-        if len(path) > _PATH_COLUMNS:
-            path = "..." + path[-(_PATH_COLUMNS - 3) :]
+        if len(path) > columns:
+            path = "..." + path[-(columns - 3) :]
         decision = row.status
         rest = printable(row.error)
         if row.values:
             decision = "OOD" if row.values["is_ood"] else "ID"
             numbers = f"{row.values['pvalue']:7.4f}  {row.values[primary]:10.4g}"
             rest = f"{numbers}  {printable(row.values['label'])}"
-        say(f"{path:<{_PATH_COLUMNS}}  {decision:<12}  {rest}")
+        say(f"{path:<{columns}}  {decision:<12}  {rest}")

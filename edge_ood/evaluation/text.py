@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edge_ood.evaluation.rates import heads_table, percent, percent_range, rate_rows
 from edge_ood.evaluation.side_by_side import side_by_side
-from edge_ood.files.plain_table import format_table
+from edge_ood.files.plain_table import WIDTH, format_table
 from edge_ood.files.text import printable
 
 if TYPE_CHECKING:
@@ -95,7 +95,8 @@ def brief_text(evaluation: "Evaluation") -> str:
         f"{printable(model.name) + ': ' if several else ''}{model.verdict}"
         for model in evaluation.models
     ]
-    return "\n\n".join(textwrap.fill(paragraph, _WIDTH) for paragraph in paragraphs)
+    width = int(min(_WIDTH, WIDTH.get()))
+    return "\n\n".join(textwrap.fill(paragraph, width) for paragraph in paragraphs)
 
 
 def _model_blocks(evaluation: "Evaluation", model: "ArtifactResult") -> Iterator[str]:

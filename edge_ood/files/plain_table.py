@@ -1,12 +1,19 @@
 """Rows as a table: plain text for eyes, a data frame for pandas."""
 
+import math
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 from edge_ood.errors import MissingDependencyError
 from edge_ood.files.text import printable
 
-__all__ = ["data_frame", "format_table"]
+__all__ = ["WIDTH", "data_frame", "format_table"]
+
+WIDTH: ContextVar[float] = ContextVar("WIDTH", default=math.inf)
+"""Columns of letters that a table may have; whoever prints to a terminal sets it."""
+
+_GAP = 2
 
 
 def format_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
@@ -18,7 +25,8 @@ def format_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, left
         left: How many columns are aligned on the left.
 
     Returns:
-        Lines without trailing spaces, joined by line breaks: headings, a rule, the rows.
+        Lines without trailing spaces, joined by line breaks: headings, a rule, the rows. Columns
+        beyond `WIDTH` stand in further tables below, each with those on the left again.
     """
     stacks = [list(map(printable, heading.split("\n"))) for heading in headings]
     height = max(len(stack) for stack in stacks)
@@ -26,7 +34,14 @@ def format_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, left
     shown = [list(map(printable, row)) for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*top, *shown, strict=True)]
     rule = ["-" * width for width in widths]
-    return "\n".join(_line(cells, widths, left) for cells in [*top, rule, *shown])
+    parts = [
+        "\n".join(
+            _line([cells[i] for i in columns], [widths[i] for i in columns], left)
+            for cells in [*top, rule, *shown]
+        )
+        for columns in _fitting(widths, left)
+    ]
+    return "\n\n".join(parts)
 
 
 def data_frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> Any:
@@ -44,6 +59,19 @@ def data_frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None 
     except ModuleNotFoundError as error:
         raise MissingDependencyError("a data frame", "pandas", "pandas") from error
     return pandas.DataFrame(list(rows), columns=columns)
+
+
+def _fitting(widths: Sequence[int], left: int) -> list[list[int]]:
+    """Which columns stand together; one of them at least beside those on the left."""
+    limit, parts = WIDTH.get(), [list(range(left))]
+    for column in range(left, len(widths)):
+        together = [*parts[-1], column]
+        taken = sum(widths[i] for i in together) + _GAP * (len(together) - 1)
+        if taken > limit and len(parts[-1]) > left:
+            parts.append([*range(left), column])
+        else:
+            parts[-1].append(column)
+    return parts
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], left: int) -> str:

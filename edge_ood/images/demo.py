@@ -14,7 +14,7 @@ __all__ = ["SURFACES", "write_images"]
 SURFACES = ("brick", "grass", "gravel")
 """Photographs of 512 x 512 px, whose patches are the classes."""
 
-_NEAR = ("moon", "chelsea", "retina")
+_NEAR = ("moon", "chelsea", "hubble_deep_field")
 _FAR = ("astronaut", "coffee", "rocket")
 _OUTLIERS = ("camera", "motorcycle_left", "ihc", "coins")
 _TILE_PX, _PATCH_PX = 64, 40

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge_ood.files.plain_table import format_table
+from edge_ood.files.plain_table import WIDTH, format_table
 
 
 def test_columns_are_aligned():
@@ -36,3 +36,32 @@ def test_row_with_a_missing_cell_is_a_bug():
     """A row must have as many cells as there are headings."""
     with pytest.raises(ValueError, match="zip"):
         format_table(["a", "b"], [["1", "2"], ["3"]])
+
+
+def test_columns_that_do_not_fit_stand_below() -> None:
+    """With room for ten letters, the second and the third column have tables of their own."""
+    rows = [("ab", "12345", "678"), ("c", "9", "1")]
+    whole = format_table(("name", "one", "two"), rows)
+    token = WIDTH.set(11)
+    try:
+        found = format_table(("name", "one", "two"), rows)
+    finally:
+        WIDTH.reset(token)
+
+    assert 16 == len(whole.splitlines()[0])
+    assert found == (
+        "name    one\n----  -----\nab    12345\nc         9\n"
+        "\n"
+        "name  two\n----  ---\nab    678\nc       1"
+    )
+
+
+def test_a_column_that_fits_nowhere_stands_alone() -> None:
+    """Nothing is cut: a terminal wraps it."""
+    token = WIDTH.set(3)
+    try:
+        found = format_table(("name", "one"), [("ab", "12345")])
+    finally:
+        WIDTH.reset(token)
+
+    assert "name    one\n----  -----\nab    12345" == found
