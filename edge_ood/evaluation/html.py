@@ -33,8 +33,9 @@ def _table(model: "ArtifactResult") -> str:
     rows: list[tuple[str, ...]] = []
     marked = []
     for name, count, by_head in _sets(model):
-        for head, (rates, intervals) in by_head.items():
-            is_first = head == model.heads[0]
+        for place, head in enumerate(h for h in model.ranked_heads if h in by_head):
+            rates, intervals = by_head[head]
+            is_first = not place
             is_primary = head == model.primary
             marked += [len(rows)] * is_primary
             about = (name, count) if is_first else ("", "")

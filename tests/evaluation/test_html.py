@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from edge_ood.evaluation.evaluation import Evaluation
-from edge_ood.evaluation.measure import group_results, measure_id, measure_ood, measure_shifted
+from edge_ood.evaluation.groups import group_results
+from edge_ood.evaluation.measure import measure_id, measure_ood, measure_shifted
 from edge_ood.evaluation.results import ArtifactResult, Bootstrap, Interval, Recommendation
 from edge_ood.evaluation.scored import Scored
 
