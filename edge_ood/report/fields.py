@@ -101,6 +101,7 @@ _KINDS: dict[str, Callable[[Any], str]] = {
     "number": _or_nan(numbers.number),
     "percent": _or_nan(numbers.percent),
     "pvalue": _or_nan(numbers.pvalue),
+    "rounded": _or_nan(numbers.rounded),
     "tail": _tail,
     "text": str,
     "whole": _or_nan(numbers.whole),

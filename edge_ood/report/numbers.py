@@ -10,9 +10,11 @@ __all__ = [
     "percent",
     "percent_range",
     "pvalue",
+    "rounded",
     "whole",
 ]
 
+_TEN = 9.95  # which would be written with two digits before the point
 _NOTHING = "n/a"
 _SMALLEST_PVALUE = 1e-4
 _MEGABYTE = 1e6
@@ -22,6 +24,13 @@ _MINUTE_S = 60
 def percent(rate: float) -> str:
     """A rate in [0, 1] as `12.3%`; `n/a` for NaN."""
     return _NOTHING if math.isnan(rate) else f"{rate:.1%}"
+
+
+def rounded(value: float) -> str:
+    """A count that is a mean, as `48` or `4.8`; `n/a` for NaN."""
+    if math.isnan(value):
+        return _NOTHING
+    return f"{value:,.0f}" if value >= _TEN else f"{value:.1f}"
 
 
 def whole(rate: float) -> str:

@@ -10,6 +10,12 @@ from edge_ood.report import numbers
 @pytest.mark.parametrize(
     ("expected", "shown"),
     [
+        ("48", numbers.rounded(47.85)),
+        ("9.9", numbers.rounded(9.94)),
+        ("10", numbers.rounded(9.96)),
+        ("n/a", numbers.rounded(math.nan)),
+        ("6%", numbers.whole(0.0601)),
+        ("n/a", numbers.whole(math.nan)),
         ("95.0%", numbers.percent(0.95)),
         ("0.0%", numbers.percent(0.0)),
         ("n/a", numbers.percent(math.nan)),

@@ -16,6 +16,7 @@ FIELD_KINDS = {
     "number": lambda value: f"{value:.4g}",
     "percent": lambda rate: f"{100 * rate:.1f}%",
     "pvalue": lambda value: f"{value:.4f}",
+    "rounded": lambda value: f"{value:.0f}" if value >= 9.95 else f"{value:.1f}",
     "tail": lambda path: "/".join(path.split("/")[-2:]),
     "text": str,
     "whole": lambda rate: f"{100 * rate:.0f}%",
