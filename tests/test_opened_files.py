@@ -27,6 +27,12 @@ ALLOWED = {
     ("tables", "output.open(self.record, resume=False, keep=False)"): "a table, no file",
     ("cli", "target.open(record, resume=resume)"): "a table, no file",
     ("cli", "os.open(os.devnull, os.O_WRONLY)"): "to write",
+    (
+        "cli",
+        "(output / 'scores.csv').open(newline='', encoding='utf-8')",
+    ): "written a moment ago, by the demo",
+    ("cli", "Image.open(path)"): "made here, by the demo",
+    ("images", "Image.open(found[0])"): "a file of scikit-image",
     ("training", "path.open('w+b')"): "made here, for pixels",
     ("training", "path.open('r+b')"): "an entry of the cache, as it is made",
     ("training", "(made / _INDEX).open('w', encoding='utf-8')"): "as the last",

@@ -1,5 +1,6 @@
 """Real photographs for the demo, from scikit-image: three surfaces as classes, all else as OOD."""
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -97,4 +98,4 @@ def _write(folder: Path, name: str, patches: Iterator[NDArray[np.uint8]]) -> Non
 def _write_mixed(folder: Path, name: str, paths: Sequence[Path]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for path in paths[:: len(paths) // _MIXED_EACH][:_MIXED_EACH]:
-        (folder / f"{name}_{path.name}").write_bytes(path.read_bytes())
+        shutil.copyfile(path, folder / f"{name}_{path.name}")

@@ -29,6 +29,7 @@ def shown(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_a_terminal_shows_how_many_images_are_done(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each pass has a bar of its own, which ends before anything else is said."""
+    monkeypatch.setenv("NO_COLOR", "1")
     text = shown(Terminal(), monkeypatch)
 
     assert text.startswith("fitting statistics")
