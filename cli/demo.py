@@ -32,7 +32,7 @@ def demo(
     ] = Path("demo"),
     force: ForceOption = False,
 ) -> None:
-    """Run the whole job on photographs of surfaces, in about a minute.
+    """Run the whole job on photographs, in about a minute.
 
     Trains, exports, scores and evaluates. Patches of brick, grass and gravel are ID, of other
     surfaces near-OOD, of things far-OOD. Every command that runs is printed first, so that

@@ -120,11 +120,13 @@ def test_attach_makes_an_artefact(
     assert ("energy", "mahalanobis", "odin") == Scorer(tmp_path / "x.onnx", provider="cpu").heads
 
 
-@pytest.mark.parametrize("line", ["train photos -o run", "export run", "demo"])
-def test_what_needs_torch_names_the_extra(torch_free: Program, line: str) -> None:
+@pytest.mark.parametrize(
+    ("line", "extra"), [("train photos -o run", "train"), ("export run", "train"), ("demo", "demo")]
+)
+def test_what_needs_torch_names_the_extra(torch_free: Program, line: str, extra: str) -> None:
     """Training on a device ends in one line and the command that mends it."""
     done = torch_free("edge-ood", *line.split())
 
     assert 1 == done.returncode
     assert done.stderr.startswith("error: ")
-    assert "hint: pip install 'edge-ood[train]'" in done.stderr
+    assert f"hint: pip install 'edge-ood[{extra}]'" in done.stderr
