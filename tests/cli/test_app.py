@@ -75,7 +75,7 @@ def test_a_command_imports_no_other() -> None:
 @pytest.mark.parametrize(
     ("words", "message", "command"),
     [
-        (["trian"], "no such command 'trian'. Did you mean 'train'?", "edge-ood"),
+        (["expoort"], "no such command 'expoort'. Did you mean 'export'?", "edge-ood"),
         (["--foo"], "no such option: --foo", "edge-ood"),
         (["check"], "missing argument 'FILE.onnx'", "edge-ood check"),
         (["heads", "--foo"], "no such option: --foo", "edge-ood heads"),
@@ -125,7 +125,7 @@ def test_errors_have_a_colour_on_terminals_that_want_one(
     ours, theirs = pty.openpty()
     inherited = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     subprocess.run(
-        [sys.executable, "-Im", "edge_ood", "trian"],
+        [sys.executable, "-Im", "edge_ood", "expoort"],
         stderr=theirs,
         env={**inherited, **settings},
         check=False,
