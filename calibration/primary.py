@@ -20,6 +20,7 @@ measured on three published CIFAR-10 networks: rank correlations of .96 to .97 a
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ from edge_ood.metrics.resamples import Resamples
 __all__ = ["PrimaryChoice", "check_evidence", "choose_primary"]
 
 _FEWEST_JUDGING = 100
+_CHANCE = 0.5
 _GAIN = 0.01
 _LEVEL = 0.95
 _REPLICATES, _SEED = 1000, 0
@@ -54,6 +56,18 @@ class PrimaryChoice:
     default: str
     why: str
     auroc: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """A sentence that names the candidates below chance, as a mean over groups; or nothing."""
+        means = {name: fmean(by_group.values()) for name, by_group in self.auroc.items()}
+        below = [f"{name!r} ({mean:.1%})" for name, mean in means.items() if mean < _CHANCE]
+        if not below:
+            return ()
+        return (
+            f"upside down, by the images that choose: {', '.join(below)}; OOD images get smaller "
+            "scores than ID images, so nothing should be decided by that",
+        )
 
 
 def check_evidence(what: str, count: int) -> None:

@@ -188,7 +188,9 @@ def choose_what_decides(unfinished: Unfinished) -> Unfinished:
     choice = chosen_primary(request, unfinished.on_progress)
     request = replace(request, options=replace(request.options, primary=choice.primary))
     choices = with_choice(unfinished.choices, choice)
-    return replace(_with_decided(unfinished, request), choices=choices, notes=(choice.why,))
+    return replace(
+        _with_decided(unfinished, request), choices=choices, notes=(choice.why, *choice.warnings)
+    )
 
 
 def assemble_file(unfinished: Unfinished) -> Unfinished:

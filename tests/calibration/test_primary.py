@@ -129,3 +129,13 @@ def test_too_few_images_are_no_evidence() -> None:
 
     with pytest.raises(CalibrationError, match="99 outliers are left to choose by, expected 100"):
         check_evidence("outliers", 99)
+
+
+def test_candidates_that_rank_upside_down_are_named() -> None:
+    """By the mean over groups: 0.45 is below chance, 0.55 is not; without evidence nobody is."""
+    auroc = {"energy": {"near": 0.3, "far": 0.6}, "msp": {"near": 0.3, "far": 0.8}}
+
+    (said,) = PrimaryChoice("msp", "msp", "why", auroc).warnings
+
+    assert "upside down, by the images that choose: 'energy' (45.0%);" in said
+    assert () == PrimaryChoice("msp", "msp", "why").warnings
