@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from edge_ood.cli._say import may_colour
+
 __all__ = ["side_by_side"]
 
 _SIDE = 24
@@ -20,7 +22,7 @@ def side_by_side(paths: Sequence[Path]) -> str:
     Args:
         paths: Images that Pillow reads.
     """
-    if not _shows_colours():
+    if os.environ.get("COLORTERM") not in ("truecolor", "24bit") or not may_colour(sys.stdout):
         return ""
     import numpy as np
     from PIL import Image
@@ -37,11 +39,6 @@ def side_by_side(paths: Sequence[Path]) -> str:
         ]
         lines.append(f"{_RESET}   ".join(parts) + _RESET)
     return "\n".join(lines)
-
-
-def _shows_colours() -> bool:
-    can = os.environ.get("COLORTERM") in ("truecolor", "24bit")
-    return can and not os.environ.get("NO_COLOR") and sys.stdout.isatty()
 
 
 def _block(upper: Sequence[int], lower: Sequence[int]) -> str:

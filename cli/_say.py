@@ -3,12 +3,13 @@
 import os
 import re
 import sys
+from typing import TextIO
 
 import typer
 
 from edge_ood.files.text import printable
 
-__all__ = ["say"]
+__all__ = ["may_colour", "say"]
 
 _COLOURS = {"error": "red", "hint": "cyan", "warning": "yellow", "note": "blue"}
 _LABEL = re.compile(rf"^(?:{'|'.join(_COLOURS)})(?=: )")
@@ -22,15 +23,14 @@ def say(text: str, *, err: bool = False) -> None:
     warning or a note has a colour, unless NO_COLOR is set (no-color.org) or TERM is `dumb`.
     """
     shown = "\n".join(map(printable, text.split("\n")))
-    if err and _has_colours():
+    if err and os.environ.get("TERM") != "dumb" and may_colour(sys.stderr):
         shown = _LABEL.sub(_coloured, shown)
     typer.echo(shown, err=err)
 
 
-def _has_colours() -> bool:
-    return (
-        not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and sys.stderr.isatty()
-    )
+def may_colour(stream: TextIO) -> bool:
+    """Whether it is a terminal, and nobody set NO_COLOR (no-color.org)."""
+    return not os.environ.get("NO_COLOR") and stream.isatty()
 
 
 def _coloured(label: re.Match[str]) -> str:

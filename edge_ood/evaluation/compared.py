@@ -131,10 +131,11 @@ def _mean_bounds(
 ) -> Bounds:
     if len(sets) == 1:
         return sets[0].bounds(head, name, level)
-    rate = float(np.dot(weights, [one.rate(head, name) for one in sets]))
+    rate = float(np.average([one.rate(head, name) for one in sets], weights=weights))
     means = np.average([one.replicates[head][name] for one in sets], axis=0, weights=weights)
     alone = np.array([one.sampled(head, name, level) for one in sets])
     least = np.array([one.bounds(head, name, level) for one in sets])
-    below, above = np.array(weights) @ np.maximum((alone - least) * (1, -1), 0)
+    beyond = np.maximum((alone - least) * (1, -1), 0)
+    below, above = np.average(beyond, axis=0, weights=weights)
     low, high = sampled(name, rate, means, level)
     return max(low - below, 0.0), min(high + above, _MOST.get(name, 1.0))

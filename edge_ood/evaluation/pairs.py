@@ -9,12 +9,12 @@ It is the best of many, which flatters it more than a head.
 
 import itertools
 from collections.abc import Mapping, Sequence
-from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.calibration.combination import COMBINED, fit_combination
+from edge_ood.evaluation.groups import macro_mean
 from edge_ood.evaluation.plan import ID_SET
 from edge_ood.evaluation.results import Bootstrap
 from edge_ood.files.text import printable
@@ -91,7 +91,8 @@ def _surprises(known: NDArray[np.float32], by_set: _BySet) -> dict[str, NDArray[
 
 
 def _mean_auroc(by_set: _BySet, groups: Sequence[Sequence[str]]) -> float:
-    return fmean(fmean(auroc_of_pair(by_set[ID_SET], by_set[name]) for name in g) for g in groups)
+    found = {n: auroc_of_pair(by_set[ID_SET], by_set[n]) for group in groups for n in group}
+    return float(macro_mean(found, groups))
 
 
 def _lead(
@@ -107,5 +108,5 @@ def _lead(
         drawn = pair_replicates(both, draws(ID_SET), draws(name))
         return drawn["pair"]["auroc"] - drawn["rival"]["auroc"]
 
-    means = [np.mean([difference(name) for name in group], axis=0) for group in groups]
-    return percentile_interval(np.mean(means, axis=0), bootstrap.level)
+    drawn = macro_mean({name: difference(name) for group in groups for name in group}, groups)
+    return percentile_interval(drawn, bootstrap.level)

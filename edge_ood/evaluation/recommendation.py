@@ -19,13 +19,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from edge_ood.artifact.metadata import Metadata
 from edge_ood.calibration.combination import COMBINED
-from edge_ood.evaluation.groups import deciding_groups
+from edge_ood.evaluation.groups import deciding_groups, file_sets, macro_mean
 from edge_ood.evaluation.intervals import AurocReplicates
-from edge_ood.evaluation.results import ArtifactResult, Interval, OodResult, Recommendation, Rival
+from edge_ood.evaluation.results import ArtifactResult, Interval, Recommendation, Rival
 from edge_ood.files.text import printable
 from edge_ood.metrics.bootstrap import logit_interval, percentile_interval
 from edge_ood.metrics.exact_intervals import ranking_bounds
@@ -125,7 +125,7 @@ class _Candidate:
 
     @property
     def mean(self) -> float:
-        return float(self._macro({name: self.auroc(name) for name in self.sets}))
+        return float(macro_mean({name: self.auroc(name) for name in self.sets}, self.groups))
 
     @property
     def sets(self) -> list[str]:
@@ -141,7 +141,9 @@ class _Candidate:
         low = high = self.mean
         if self.mean not in (0, 1):
             low, high = logit_interval(self.mean, self._drawn(), level)
-        below, above = self._macro({name: self._hidden(name, level) for name in self.sets})
+        below, above = macro_mean(
+            {name: self._hidden(name, level) for name in self.sets}, self.groups
+        )
         return Interval(max(low + float(below), 0.0), min(high + float(above), 1.0))
 
     def bounds(self, level: float) -> Interval:
@@ -164,21 +166,14 @@ class _Candidate:
         return difference.low > 0
 
     def _drawn(self) -> NDArray[np.float64]:
-        return self._macro({name: self.replicates[name][self.head] for name in self.sets})
+        return macro_mean(
+            {name: self.replicates[name][self.head] for name in self.sets}, self.groups
+        )
 
     def _hidden(self, name: str, level: float) -> tuple[float, float]:
         pair = self.artifact.ood[name].metrics[self.head]
         bounds = ranking_bounds("auroc", pair.auroc, n_id=pair.n_id, n_ood=pair.n_ood, level=level)
         return (bounds[0] - pair.auroc, bounds[1] - pair.auroc) if bounds else (0.0, 0.0)
-
-    def _macro(self, by_set: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
-        values = {name: np.asarray(value, np.float64) for name, value in by_set.items()}
-        means = [np.mean([values[name] for name in group], axis=0) for group in self.groups]
-        return np.asarray(np.mean(means, axis=0))
-
-
-def _files(ood: Mapping[str, OodResult]) -> dict[str, OodResult]:
-    return {name: result for name, result in ood.items() if result.kind == "files"}
 
 
 def _what(
@@ -229,9 +224,9 @@ def _limits(artifact: ArtifactResult, sets: Sequence[str]) -> str:
     n_ood = sum(result.n for result in deciding)
     rests = f"It was chosen on these test images, {artifact.id.n:,} of ID and {n_ood:,} of OOD"
     reasons = []
-    if not _files(artifact.ood):
+    if not file_sets(artifact.ood):
         reasons.append("all OOD images are synthetic")
-    elif len(_files(artifact.ood)) < len(artifact.ood):
+    elif len(file_sets(artifact.ood)) < len(artifact.ood):
         rests += " (synthetic ones did not count)"
     if min(artifact.id.n, *(result.n for result in deciding)) < _FEW_IMAGES:
         reasons.append(f"a set has fewer than {_FEW_IMAGES} images")

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from artefact_answers import HEADS, answers
 
 from edge_ood.evaluation.csv_table import COLUMNS, csv_table
 from edge_ood.evaluation.evaluation import Evaluation
@@ -22,23 +23,6 @@ from edge_ood.evaluation.results import (
     CorruptionResult,
     Interval,
 )
-from edge_ood.evaluation.scored import Scored
-
-HEADS = ("energy", "msp")
-
-
-def answers(scores: list[float]) -> Scored:
-    """An artefact's answers with these scores for both heads."""
-    values = dict.fromkeys(HEADS, np.float32(scores))
-    return Scored(
-        names=tuple(map(str, scores)),
-        classes=("ant", "bee"),
-        label_index=np.arange(len(scores)) % 2,
-        confidence=np.linspace(0.6, 0.9, len(scores)),
-        scores=values,
-        pvalues=values,
-        decisions={head: found > 0.5 for head, found in values.items()},
-    )
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from html import unescape
 
 import numpy as np
 import pytest
+from artefact_answers import HEADS, answers
 
 from edge_ood.evaluation.evaluation import Evaluation
 from edge_ood.evaluation.groups import group_results
@@ -13,29 +14,18 @@ from edge_ood.evaluation.measure import measure_id, measure_ood, measure_shifted
 from edge_ood.evaluation.results import ArtifactResult, Bootstrap, Interval, Recommendation
 from edge_ood.evaluation.scored import Scored
 
-HEADS = ("energy", "msp")
 HOSTILE = "<script>alert(1)</script>"
 
 
-def answers(scores: list[float]) -> Scored:
-    """An artefact's answers with these scores for both heads, flagged above 0.5."""
-    values = dict.fromkeys(HEADS, np.float32(scores))
-    return Scored(
-        names=tuple(map(str, scores)),
-        classes=("ant", "bee"),
-        label_index=np.arange(len(scores)) % 2,
-        confidence=np.linspace(0.6, 0.9, len(scores)),
-        scores=values,
-        pvalues=values,
-        decisions={head: found > 0.5 for head, found in values.items()},
-        labels=np.zeros(len(scores), np.int64),
-    )
+def labelled(scores: list[float]) -> Scored:
+    """The same, of images that are all of the first class."""
+    return replace(answers(scores), labels=np.zeros(len(scores), np.int64))
 
 
 @pytest.fixture
 def artifact() -> ArtifactResult:
     """Four ID images, two OOD sets of which one has an interval, a shifted set."""
-    inside, outside = answers([0.1, 0.2, 0.3, 0.6]), answers([0.4, 0.7])
+    inside, outside = labelled([0.1, 0.2, 0.3, 0.6]), labelled([0.4, 0.7])
     near = measure_ood(inside, outside, group="far", kind="files", overlap={})
     ood = {
         HOSTILE: replace(near, intervals={"msp": {"auroc": Interval(0.25, 0.75)}}),
@@ -56,7 +46,7 @@ def artifact() -> ArtifactResult:
         id=replace(on_id, heads={**on_id.heads, "msp": on_head}),
         ood=ood,
         groups=group_results(ood),
-        shifted={"night": measure_shifted(inside, answers([0.3, 0.55, 0.9]), {}, overlap={})},
+        shifted={"night": measure_shifted(inside, labelled([0.3, 0.55, 0.9]), {}, overlap={})},
     )
 
 

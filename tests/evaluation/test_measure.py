@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
-from edge_ood.evaluation.groups import group_results
+from edge_ood.evaluation.groups import group_results, macro_mean
 from edge_ood.evaluation.measure import (
     measure_id,
     measure_ood,
@@ -209,6 +209,13 @@ def test_groups_are_means_in_which_every_set_counts_once() -> None:
         assert np.mean(each) == pytest.approx(getattr(found["all"].metrics["energy"], name))
     assert {} == group_results({})
     assert {"far", "all"} == set(group_results({"one": replace(one, group="far")}))
+
+
+def test_the_mean_of_ones_is_one() -> None:
+    """Of seven sets, whose weights do not add up to one: intervals at 1 have their own form."""
+    names = [str(index) for index in range(7)]
+
+    assert 1.0 == macro_mean(dict.fromkeys(names, 1.0), [names])
 
 
 def test_near_and_far_weigh_the_same_in_the_mean_over_all() -> None:
