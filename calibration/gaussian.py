@@ -27,6 +27,12 @@ images apart; squared distances along it are off by no more than a few per cent.
 _ROWS_AT_ONCE = 1024
 """Rows that wait for one matrix product; with 64 at a time it takes three times as long."""
 
+_LONG = 1 << 16
+"""Numbers in a matrix that a file should hold in two bytes each."""
+
+_ADDED_VARIANCE = 0.01
+"""Of a whitened coordinate, where it is one, that rounding to two bytes may add."""
+
 
 class ClassGaussian:
     """Streaming class means and shared covariance of features (N, D)."""
@@ -151,11 +157,11 @@ class ClassGaussian:
             (1 - shrinkage) * covariance + shrinkage * identity, least=least
         )
         kept = slice(rank or None)
-        whitening = vectors[:, kept] / np.sqrt(variance[kept])
+        whitening = _in_halves(vectors[:, kept] / np.sqrt(variance[kept]), covariance)
         whole = {"centre": centre, "whitening": whitening, "means": means @ whitening}
         if not 0 < rank < len(variance):
             return whole
-        projected = means @ vectors[:, kept] @ vectors[:, kept].T
+        projected = (means @ whitening * variance[kept]) @ whitening.T
         return {
             **whole,
             "variance": variance[kept],
@@ -213,3 +219,18 @@ def _principal(
             hint="use more, and different, training images",
         )
     return values[kept][::-1].copy(), vectors[:, kept][:, ::-1].copy()
+
+
+def _in_halves(
+    whitening: NDArray[np.float64], covariance: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The matrix (D, R) as float16 holds it, if it is long and no direction suffers."""
+    if whitening.size < _LONG:
+        return whitening
+    with np.errstate(over="ignore"):
+        rounded = whitening.astype(np.float16).astype(np.float64)
+    if not np.isfinite(rounded).all():
+        return whitening
+    errors = rounded - whitening
+    added = np.sum(errors * (covariance @ errors), axis=0)
+    return rounded if added.max() <= _ADDED_VARIANCE else whitening

@@ -414,3 +414,45 @@ def test_float16_costs_no_direction_that_it_can_tell() -> None:
     gaussian.update(features.astype(np.float16), np.zeros(3000, np.int64), roundoff=2.0**-11)
 
     assert (3, 3) == gaussian.finish()["whitening"].shape
+
+
+def wide_sample(smallest):
+    """Features (2,000, 300) whose standard deviations go down to the smallest, and labels."""
+    rng = np.random.default_rng(3)
+    labels = np.arange(2000) % CLASSES
+    rotation = np.linalg.qr(rng.normal(size=(300, 300)))[0]
+    features = (rng.normal(size=(2000, 300)) * np.geomspace(smallest, 1, 300)) @ rotation
+    return features + rng.normal(size=(CLASSES, 300))[labels], labels
+
+
+def mahalanobis_by_sklearn(features, labels):
+    """Squared distances (N, K) to the class means."""
+    means, fitted_covariance = reference(features, labels)
+    differences = features[:, None] - means
+    return np.einsum("nkd,de,nke->nk", differences, fitted_covariance.precision_, differences)
+
+
+@pytest.mark.parametrize("rank", [0, 250])
+def test_a_long_whitening_matrix_fits_in_two_bytes_a_number(rank):
+    """Distances are those of full precision up to what rounding may add."""
+    features, labels = wide_sample(0.05)
+
+    statistics = fitted((features, labels)).finish(rank=rank)
+
+    whitening = statistics["whitening"]
+    np.testing.assert_array_equal(whitening, whitening.astype(np.float16).astype(np.float64))
+    if not rank:
+        exact = mahalanobis_by_sklearn(features, labels)
+        np.testing.assert_allclose(distances(statistics, features), exact, rtol=0.01)
+
+
+def test_directions_that_rounding_would_drown_keep_all_digits():
+    """The smallest variance is a thousand millionth of the largest."""
+    features, labels = wide_sample(3e-5)
+
+    statistics = fitted((features, labels)).finish()
+
+    whitening = statistics["whitening"]
+    assert not np.array_equal(whitening, whitening.astype(np.float16).astype(np.float64))
+    exact = mahalanobis_by_sklearn(features, labels)
+    np.testing.assert_allclose(distances(statistics, features), exact, rtol=1e-5)
