@@ -5,7 +5,7 @@ import resource
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,6 @@ from edge_ood.scores import BoundHead, Outputs, bind_head
 __all__ = ["scores", "speed"]
 
 BATCH = 32
-TIMED = 1000  # images
-FITTED = 5000  # images whose peak memory is measured
 ROUNDS = 3
 WATCH_S = 0.005
 FASTER = 1.8
@@ -139,7 +137,8 @@ class _Loaded:
     """One network on both sides, and images."""
 
     def __init__(self, network: Network, data: Path, answers: Answers, most: int) -> None:
-        self.answers = answers
+        self.answers, self.data = answers, data
+        self.reader = assemble_reader(answers.classifier, answers.preprocess)
         images, self.labels = frames(data, network.train, most, answers.preprocess)
         self.frames = np.stack(images)
         mean, std = (np.array(c, np.float32).reshape(3, 1, 1) for c in network.colours)
@@ -161,20 +160,24 @@ class _Loaded:
             detector.fit(self.batches())
         return detector
 
-    def fit_ours(self, spec: str) -> BoundHead:
-        """The head, fitted in one pass through onnxruntime."""
-        head = bind_head(spec)
-        accumulator = head.accumulator(self.answers.num_classes, self.answers.linear)
-        if accumulator is None:
-            return head
-        reader = assemble_reader(self.answers.classifier, self.answers.preprocess)
-        session = open_session(reader.SerializeToString(), provider="cpu")
-        names = [output.name for output in session.get_outputs()]
-        for at in range(0, len(self.frames), BATCH):
-            arrays = session.run(names, {INPUT_NAME: self.frames[at : at + BATCH]})
-            outputs = Outputs.from_named(dict(zip(names, arrays, strict=True)))
-            accumulator.update(outputs, self.labels[at : at + BATCH])
-        return BoundHead(head.head, head.parameters, accumulator.finish())
+    def fit_ours(self, specs: Sequence[str]) -> list[BoundHead]:
+        """The heads, fitted in one pass through onnxruntime."""
+        heads = [bind_head(spec) for spec in specs]
+        linear = self.answers.linear
+        made = [head.accumulator(self.answers.num_classes, linear) for head in heads]
+        streams = [accumulator for accumulator in made if accumulator is not None]
+        if streams:
+            session = open_session(self.reader.SerializeToString(), provider="cpu")
+            names = [output.name for output in session.get_outputs()]
+            for at in range(0, len(self.frames), BATCH):
+                arrays = session.run(names, {INPUT_NAME: self.frames[at : at + BATCH]})
+                outputs = Outputs.from_named(dict(zip(names, arrays, strict=True)))
+                for accumulator in streams:
+                    accumulator.update(outputs, self.labels[at : at + BATCH])
+        return [
+            head if stream is None else BoundHead(head.head, head.parameters, stream.finish())
+            for head, stream in zip(heads, made, strict=True)
+        ]
 
     def predict_theirs(self, detector: Any) -> None:
         """All images, batch by batch."""
@@ -187,40 +190,62 @@ class _Loaded:
         for at in range(0, len(self.frames), BATCH):
             session.run(None, {INPUT_NAME: self.frames[at : at + BATCH]})
 
-    def session_of(self, head: BoundHead) -> Any:
-        """An artefact of this head alone."""
+    def session_of(self, heads: Sequence[BoundHead]) -> Any:
+        """An artefact of these heads alone."""
         model = assemble(
-            self.answers.classifier, self.answers.preprocess, [head], primary=head.name
+            self.answers.classifier, self.answers.preprocess, heads, primary=heads[0].name
         )
         return open_session(model.SerializeToString(), provider="cpu")
 
 
 def speed(network: Network, data: Path, answers: Answers) -> list[Promise]:
-    """Print seconds per 1,000 images and peak memory of fitting, by head."""
-    loaded = _Loaded(network, data, answers, TIMED)
-    goals = []
-    print("\nSeconds per 1,000 images, and MiB that fitting 5,000 adds: pytorch-ood, edge-ood")
+    """Print seconds per 1,000 images and peak memory of fitting, by head and of all together."""
+    loaded = _Loaded(network, data, answers, network.timed)
+    goals, detectors, total = [], {}, 0.0
+    print(f"\nSeconds per 1,000 images, and MiB that fitting {network.fitted} adds: "
+          "pytorch-ood, edge-ood")  # fmt: skip
     print("\n| head | fit | fit | score | score | times | fit MiB | fit MiB |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for spec in NAMES:
-        fit = {}
-        detector, fit["pytorch-ood"] = _timed(lambda spec=spec: loaded.fit_theirs(spec))
+        detector, fit = _timed(lambda spec=spec: loaded.fit_theirs(spec))
         try:
-            head, fit["edge-ood"] = _timed(lambda spec=spec: loaded.fit_ours(spec))
+            heads, own_fit = _timed(lambda spec=spec: loaded.fit_ours([spec]))
         except Exception as error:  # a refusal is a row
             print(f"| {spec} | refused: {error} |")
             continue
-        session = loaded.session_of(head)
-        theirs, ours = _interleaved(
-            lambda detector=detector: loaded.predict_theirs(detector),
-            lambda session=session: loaded.predict_ours(session),
-        )
-        peaks = [_peak(side, spec, network, data, answers) for side in ("pytorch-ood", "edge-ood")]
-        cells = (fit["pytorch-ood"], fit["edge-ood"], theirs, ours, theirs / ours)
-        row = " | ".join(f"{value:.2f}" for value in cells)
-        print(f"| {spec} | {row} | {peaks[0]} | {peaks[1]} |", flush=True)
-        goals.append(at_least(f"{network.name}, {spec}: scored", theirs / ours, FASTER))
+        detectors[spec], total = detector, total + fit
+        goals += _compared(loaded, network, [spec], {spec: detector}, heads, (fit, own_fit))
+    heads, own_fit = _timed(lambda: loaded.fit_ours(list(detectors)))
+    goals += _compared(loaded, network, list(detectors), detectors, heads, (total, own_fit))
     return goals
+
+
+def _compared(
+    loaded: _Loaded,
+    network: Network,
+    specs: Sequence[str],
+    detectors: Mapping[str, Any],
+    heads: Sequence[BoundHead],
+    fits: tuple[float, float],
+) -> Iterator[Promise]:
+    """One row: of a head, or of all of them, which a file computes in one pass."""
+    session = loaded.session_of(heads)
+
+    def theirs() -> None:
+        for detector in detectors.values():
+            loaded.predict_theirs(detector)
+
+    seconds = _interleaved(theirs, lambda: loaded.predict_ours(session))
+    name = specs[0] if len(specs) == 1 else f"all {len(specs)}"
+    cells = [1000 / len(loaded.frames) * value for value in (*fits, *seconds)]
+    peaks = [
+        _peak(side, specs, network, loaded.data, loaded.answers)
+        for side in ("pytorch-ood", "edge-ood")
+    ]
+    times = seconds[0] / seconds[1]
+    row = " | ".join(f"{value:.2f}" for value in (*cells, times))
+    print(f"| {name} | {row} | {peaks[0]} | {peaks[1]} |", flush=True)
+    yield at_least(f"{network.name}, {name}: scored", times, FASTER)
 
 
 def _timed(task: Callable[[], Any]) -> tuple[Any, float]:
@@ -239,16 +264,21 @@ def _interleaved(*tasks: Callable[[], None]) -> list[float]:
     return [statistics.median(kept) for kept in times]
 
 
-def _peak(side: str, spec: str, network: Network, data: Path, answers: Answers) -> int:
+def _peak(side: str, specs: Sequence[str], network: Network, data: Path, answers: Answers) -> int:
     """MiB that fitting adds to a process of its own."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
-        return pool.apply(_fit_alone, (side, spec, network, data, answers))
+        return pool.apply(_fit_alone, (side, specs, network, data, answers))
 
 
-def _fit_alone(side: str, spec: str, network: Network, data: Path, answers: Answers) -> int:
-    loaded = _Loaded(network, data, answers, FITTED)
-    fit = loaded.fit_theirs if side == "pytorch-ood" else loaded.fit_ours
+def _fit_alone(
+    side: str, specs: Sequence[str], network: Network, data: Path, answers: Answers
+) -> int:
+    loaded = _Loaded(network, data, answers, network.fitted)
+    fits: Mapping[str, Callable[[], Any]] = {
+        "pytorch-ood": lambda: [loaded.fit_theirs(spec) for spec in specs],
+        "edge-ood": lambda: loaded.fit_ours(specs),
+    }
     before = most = _resident()
     done = threading.Event()
 
@@ -259,7 +289,7 @@ def _fit_alone(side: str, spec: str, network: Network, data: Path, answers: Answ
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    fit(spec)
+    fits[side]()
     done.set()
     watcher.join()
     return (max(most, _resident()) - before) >> 20

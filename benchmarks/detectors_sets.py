@@ -49,6 +49,8 @@ class Network:
         near: Sets that resemble the classes.
         far: Sets that do not; names of `edge_ood.synthetic` are made.
         most: Training images for statistics, evenly over the classes.
+        timed: Images of which seconds are measured.
+        fitted: Images of whose fit the memory is measured.
     """
 
     name: str
@@ -63,12 +65,14 @@ class Network:
     near: Sequence[str] = ("cifar100_test",)
     far: Sequence[str] = (*FAR, *NOISE)
     most: int = 50000
+    timed: int = 320
+    fitted: int = 1000
 
 
 NETWORKS = {
     network.name: network
     for network in (
-        Network("resnet20", "resnet20_cifar10", "8.27 %", IMAGENET),
+        Network("resnet20", "resnet20_cifar10", "8.27 %", IMAGENET, timed=1000, fitted=5000),
         Network("resnet56", "resnet56_cifar10", "6.61 %", IMAGENET, most=20000),
         Network("densenet_bc_100_12", "densenet_bc_100_12_cifar10", "4.81 %", OF_ODIN, most=10000),
         Network(
