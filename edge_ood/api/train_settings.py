@@ -164,10 +164,10 @@ def _recipe(name: str | None, start: Path | None, weights: PathLike | None) -> R
             f"recipe {found.name!r} fine-tunes a trained network, got no --weights",
             hint=f"--model NAME --weights {PUBLISHED}, or a file",
         )
-    if found.starts_from and start is None:
+    if found.starts_from and start is None and weights is None:
         raise InputError(
-            f"recipe {found.name!r} fine-tunes a finished run, got none",
-            hint=f"--from RUN, trained with --recipe {found.starts_from}",
+            f"recipe {found.name!r} fine-tunes a trained network, got none",
+            hint=f"--from RUN, trained with --recipe {found.starts_from}; or --weights FILE",
         )
     return found
 

@@ -34,6 +34,12 @@ class Trunk(nn.Module):
     known_within: str = ""
     end: str = ""
 
+    def see_first(self, images: Tensor) -> None:
+        """Set what is not learnt but read off training images (N, 3, S, S), before the first step.
+
+        Most networks have nothing of the kind.
+        """
+
 
 class IndependentHeads(nn.Module):
     """One or two linear heads, each with its own random weights."""

@@ -47,8 +47,8 @@ class Recipe:
         source: Paper, and the repository that `options` quote.
         options: Values by the field of `Settings` that they set; the others keep their defaults.
         needs_outliers: Whether `--outliers` must be given.
-        starts_from: The recipe whose finished run `--from` must name, which also decides the
-            network; empty to train from other weights.
+        starts_from: The recipe whose finished run `--from` names, which also decides the network,
+            if no `--weights` of somebody's take its place; empty to train from random ones.
         needs_weights: Whether it fine-tunes somebody's network, which `--weights` must name.
         deviations: What differs from the source, one sentence each.
     """

@@ -20,6 +20,7 @@ from edge_ood.training.augmentation import (
 from edge_ood.training.balance import BalancedOrder
 from edge_ood.training.rows import Images, taken, to_device
 from edge_ood.training.settings import (
+    ALTERNATE_FLIP,
     BALANCED_SAMPLING,
     CROP,
     DIVERSE,
@@ -45,7 +46,8 @@ _CROP_SHARE = 8  # the random crop shifts by up to an eighth of the side: 4 px a
     _UNLABELLED_AUGMENTATION,
     _BALANCED_ORDER,
     MIXTURE,
-) = range(9)
+    _FIRST_FLIPS,
+) = range(10)
 
 
 @dataclass(frozen=True)
@@ -114,8 +116,12 @@ class Batches:
             chosen = self._balanced.rows(epoch)[chosen]
         rows = self.share.of(torch.from_numpy(chosen))
         labels = taken(self.labels, rows)
+        draw = (self.settings.seed, _AUGMENTATION, step)
+        flips = None
+        if ALTERNATE_FLIP in self.settings.augmentation:
+            flips = torch.from_numpy(self._first_flips[chosen] ^ bool(epoch % 2))
         return Batch(
-            self._augmented(taken(self.images, rows), (self.settings.seed, _AUGMENTATION, step)),
+            self._augmented(taken(self.images, rows), draw, flips),
             to_device(labels, self.device),
             self._outliers_at(step) if len(self.outliers) else None,
             self.prior,
@@ -125,6 +131,12 @@ class Batches:
     @cached_property
     def _balanced(self) -> BalancedOrder:
         return BalancedOrder(self.labels.cpu().numpy(), (self.settings.seed, _BALANCED_ORDER))
+
+    @cached_property
+    def _first_flips(self) -> NDArray[np.bool_]:
+        """Whether each training image (N,) is mirrored in the first epoch."""
+        generator = np.random.default_rng((self.settings.seed, _FIRST_FLIPS))
+        return generator.integers(0, 2, len(self.images)).astype(np.bool_)
 
     def _outliers_at(self, step: int) -> Tensor:
         each = CANDIDATES if self.settings.outlier_sampling == DIVERSE else 1
@@ -155,8 +167,10 @@ class Batches:
         )
         return taken(images, self.share.of(torch.from_numpy(chosen)))
 
-    def _augmented(self, images: Tensor, draw: tuple[int, ...]) -> Tensor:
-        """Augment and normalise, by draws for the joined batch."""
+    def _augmented(
+        self, images: Tensor, draw: tuple[int, ...], flips: Tensor | None = None
+    ) -> Tensor:
+        """Augment and normalise, by draws for the joined batch, mirrored as told or by chance."""
         images, names = to_device(images, self.device), self.settings.augmentation
         joined = len(images) * self.share.processes
         seeds = self.share.of(image_seeds(draw, joined))
@@ -164,23 +178,25 @@ class Batches:
             images = resized_crops(images, seeds, self.preprocess.size_px)
         else:
             images = _as_decoded(images, self.preprocess)
-        if CROP in names or FLIP in names:
-            images = self._shifted(images, draw, joined)
+        if {CROP, FLIP, ALTERNATE_FLIP} & set(names):
+            images = self._shifted(images, draw, joined, flips)
         images = augmented_each(images, seeds, names)
         if RESIZED_CROP not in names:
             images = _seen(images, self.preprocess)
         batch = _scaled(images, self.preprocess)
         return erased_each(batch, seeds) if ERASE in names else batch
 
-    def _shifted(self, images: Tensor, draw: tuple[int, ...], joined: int) -> Tensor:
+    def _shifted(
+        self, images: Tensor, draw: tuple[int, ...], joined: int, flips: Tensor | None
+    ) -> Tensor:
         """Crop and flip, by draws for the joined batch."""
         names = self.settings.augmentation
         padding = images.shape[1] // _CROP_SHARE if CROP in names else 0
         generator = np.random.default_rng(draw)
         shifts = torch.from_numpy(generator.integers(0, 2 * padding + 1, (joined, 2)))
-        flips = torch.from_numpy(generator.integers(0, 2, joined)).bool()
-        if FLIP not in names:
-            flips = torch.zeros_like(flips)
+        if flips is None:
+            by_chance = FLIP in names or ALTERNATE_FLIP in names
+            flips = torch.from_numpy(generator.integers(0, 1 + by_chance, joined)).bool()
         return _crop_and_flip(
             images,
             to_device(self.share.of(shifts), self.device),

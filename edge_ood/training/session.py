@@ -16,12 +16,12 @@ from edge_ood.objectives import Model, head_factor_of, needs_of
 from edge_ood.scores import Outputs
 from edge_ood.training.averaging import averaged_copy
 from edge_ood.training.batch_statistics import let_statistics_follow
-from edge_ood.training.batches import Batches, Share
+from edge_ood.training.batches import Batches, Share, normalised
 from edge_ood.training.compilation import compiled
 from edge_ood.training.first_weights import RANDOM, FirstWeights
 from edge_ood.training.freezing import as_it_was
 from edge_ood.training.optimisation import make_optimizer
-from edge_ood.training.rows import Images, Rows
+from edge_ood.training.rows import Images, Rows, taken
 from edge_ood.training.run_directory import RunConfig
 from edge_ood.training.settings import EMA, Settings
 from edge_ood.training.training_set import DECODED_SPLITS, TrainingSet
@@ -29,6 +29,7 @@ from edge_ood.training.training_set import DECODED_SPLITS, TrainingSet
 __all__ = ["Session", "start_session"]
 
 _MOST_OBSERVED = 1_000  # images of a split: enough for a picture
+_MOST_SEEN_FIRST = 5_000  # training images, by what need not be learnt
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,13 @@ def start_session(
     fabric: Fabric, config: RunConfig, training_set: TrainingSet, first: FirstWeights = RANDOM
 ) -> Session:
     """Draw a network, fill in the first weights, and put everything where it is needed."""
-    classifier = _first_classifier(config, first)
-    model, optimizer = _set_up(classifier, fabric, config.settings)
     sets = {name: _on_device(training_set, name, fabric.device) for name in DECODED_SPLITS}
+    classifier = _first_classifier(config, first)
+    if not first.trunk:
+        pixels = sets["training"][0]
+        seen = taken(pixels, torch.arange(0, len(pixels), -(-len(pixels) // _MOST_SEEN_FIRST)))
+        classifier.trunk.see_first(normalised(seen, config.preprocess))
+    model, optimizer = _set_up(classifier, fabric, config.settings)
     batches = _batches(sets, config, fabric)
     let_statistics_follow(classifier, batches.steps_per_epoch)
     return Session(

@@ -12,6 +12,7 @@ from edge_ood.registry import Spec
 __all__ = [
     "ADAMW",
     "ALL",
+    "ALTERNATE_FLIP",
     "AUGMENTATIONS",
     "BALANCED_LOSS",
     "BALANCED_SAMPLING",
@@ -46,7 +47,8 @@ __all__ = [
 
 CROP, FLIP, RESIZED_CROP, COLOR = "crop", "flip", "resized-crop", "color"
 ROTATE, BLUR, ERASE, TRIVIAL = "rotate", "blur", "erase", "trivial"
-AUGMENTATIONS = (CROP, FLIP, RESIZED_CROP, COLOR, ROTATE, BLUR, ERASE, TRIVIAL)
+ALTERNATE_FLIP = "alternate-flip"
+AUGMENTATIONS = (CROP, FLIP, ALTERNATE_FLIP, RESIZED_CROP, COLOR, ROTATE, BLUR, ERASE, TRIVIAL)
 DEFAULT_AUGMENTATION = (CROP, FLIP)
 PRECISIONS = ("fp32", "bf16", "auto")
 SGD, ADAMW = OPTIMIZERS = ("sgd", "adamw")

@@ -100,7 +100,7 @@ def test_fine_tuning_with_adamw_is_gentler(tiny_images: Path, tmp_path: Path) ->
 
 def test_a_recipe_needs_its_run(tiny_images: Path, tmp_path: Path) -> None:
     """What fine-tunes cannot begin from nothing."""
-    with pytest.raises(InputError, match="fine-tunes a finished run, got none"):
+    with pytest.raises(InputError, match="fine-tunes a trained network, got none"):
         edge_ood.train(tiny_images / "train", tmp_path / "run", recipe="oe-tuned-cifar10")
 
 

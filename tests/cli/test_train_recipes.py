@@ -116,7 +116,7 @@ def test_a_fine_tuning_recipe_asks_for_its_start(tiny_images: Path, tmp_path: Pa
     result = train(tiny_images, tmp_path / "run", *SMALL, *options)
 
     assert 1 == result.exit_code
-    assert "error: recipe 'oe-tuned-cifar10' fine-tunes a finished run" in error_lines(result)
+    assert "error: recipe 'oe-tuned-cifar10' fine-tunes a trained network" in error_lines(result)
     assert "--from RUN, trained with --recipe baseline-cifar10" in error_lines(result)
     assert not (tmp_path / "run").exists()
 

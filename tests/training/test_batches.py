@@ -82,6 +82,45 @@ def test_a_batch_is_a_function_of_seed_and_step(step: int) -> None:
     assert not torch.equal(here.images, elsewhere.images)
 
 
+def test_alternate_flips_show_both_sides_in_two_epochs() -> None:
+    """An image is mirrored in every second epoch, by chance from the first or the second on."""
+    batches = make_batches(batch_size=10, augmentation=("alternate-flip",))
+    plain = make_batches(batch_size=10)
+
+    def by_label(which: Batches, epoch: int) -> dict[int, torch.Tensor]:
+        batch = which.at(epoch)
+        return dict(zip(batch.labels.tolist(), batch.images, strict=True))
+
+    as_it_is = by_label(plain, 0)
+    mirrored = np.array(
+        [
+            [torch.equal(by_label(batches, e)[label], image.flip(-1)) for e in range(4)]
+            for label, image in as_it_is.items()
+        ]
+    )
+    kept = np.array(
+        [
+            [torch.equal(by_label(batches, e)[label], image) for e in range(4)]
+            for label, image in as_it_is.items()
+        ]
+    )
+    assert (mirrored ^ kept).all()
+    assert (mirrored[:, 0] ^ mirrored[:, 1]).all()
+    np.testing.assert_array_equal(mirrored[:, :2], mirrored[:, 2:])
+    assert 0 < mirrored[:, 0].sum() < 10
+
+
+def test_outliers_are_flipped_by_chance() -> None:
+    """They need not come round again, so they have no turns."""
+    options = {"outliers": 5, "outlier_batch_size": 5}
+    alternate = make_batches(augmentation=("alternate-flip",), **options).at(2).outliers
+    by_chance = make_batches(augmentation=("flip",), **options).at(2).outliers
+
+    assert alternate is not None
+    assert by_chance is not None
+    assert torch.equal(alternate, by_chance)
+
+
 def test_few_images_make_one_small_batch() -> None:
     """A batch size above the number of images takes all of them, once."""
     batches = make_batches(count=3, batch_size=128)
