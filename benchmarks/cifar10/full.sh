@@ -1,14 +1,11 @@
 #!/bin/sh
-# All rows at full scale with three seeds, in steps of at most ten minutes each. Start it again at
-# any time: what is done is skipped, and an interrupted step goes on where it was.
-set -u
-here=$(dirname "$0")
-python=${PYTHON:-python}
-[ -f runs/cifar10/full/data/sets.json ] || "$python" "$here/prepare.py" --scale full || exit
-while :; do
-    "$python" "$here/run.py" all --scale full --seed 0 1 2 --budget-s 540
+# The WRN-40-2 rows with three seeds, on a GPU, in steps of at most ten minutes. Start it again at any
+# time: what is done is skipped, and an interrupted step goes on where it was.
+here=$(dirname "$0") python=${PYTHON:-python} code=75
+[ -f runs/cifar10/data/sets.json ] || "$python" "$here/prepare.py" || exit
+while [ "$code" -eq 75 ]; do
+    "$python" "$here/run.py" wrn --seed 0 1 2 --budget-s 540
     code=$?
-    [ "$code" -eq 75 ] || break
 done
 [ "$code" -eq 0 ] && "$python" "$here/table.py"
 exit "$code"

@@ -1,12 +1,16 @@
 """Unpack the image packs beside the project into the folders that the CIFAR-10 rows use.
 
-    python benchmarks/cifar10/prepare.py [DEST] [--scale full|small] [--packs FILE]
+    python benchmarks/cifar10/prepare.py [DEST] [--packs FILE]
 
-writes DEST/SCALE/data with `train`, `calibration`, `validation` and `test` of CIFAR-10, `exposure`
-and `ood/<set>`, and last `sets.json`: how many images each has and a fingerprint of their pixels.
+writes DEST/data with `train`, `calibration`, `validation` and `test` of CIFAR-10, `exposure` and
+`ood/<set>`, and last `sets.json`: how many images each has and a fingerprint of their pixels; and
+DEST/weights, a link to the published weights.
 
-- `calibration` and `validation` come from CIFAR-10's training images, so that no test image decides
-  anything.
+- `train` is all 50,000 training images, as published networks have seen them all. `calibration`
+  and `validation` are 1,000 and 500 test images, which set thresholds and are looked at; scores are
+  measured on the other 8,500.
+- `ood/tiny-crop` and `ood/tiny-resize` are Tiny ImageNet's validation images, a random square of 32
+  px of each and all of it scaled to 32 px, as in the ODIN paper.
 - `exposure` is Tiny ImageNet without the classes that CIFAR-10 has or that resemble one. Its JPEG
   files are cropped to a random square of 44 to 63 of their 64 px and scaled to 32 px, antialiased:
   CIFAR-10 is lossless, and a codec's 8 px grid must not tell ID from OOD images.
@@ -27,7 +31,7 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from rows import SCALES, Folders, Scale
+from rows import TINY, Folders
 
 from edge_ood.threads import ordered_map
 
@@ -41,16 +45,21 @@ PACKED_OOD = {
 }
 SIDE_PX = 32
 CROP_PX = (44, 64)
+HELD_OUT = (1000, 500)
+NOISE_IMAGES = 2000
 SEED = 0
 
 
-def prepare(data: Path, packs: Path, scale: Scale) -> dict[str, dict[str, object]]:
-    """Write all folders of a scale; an earlier attempt is replaced.
+def prepare(
+    data: Path, packs: Path, *, held_out: tuple[int, int] = HELD_OUT, most: int | None = None
+) -> dict[str, dict[str, object]]:
+    """Write all folders; an earlier attempt is replaced.
 
     Args:
         data: Where to.
         packs: The script that unpacks, beside the packs and the table of Tiny ImageNet's classes.
-        scale: How many images.
+        held_out: Test images that calibrate and that validate.
+        most: Images of each pack that are taken; None for all.
 
     Returns:
         Images and fingerprint by set.
@@ -60,34 +69,37 @@ def prepare(data: Path, packs: Path, scale: Scale) -> dict[str, dict[str, object
     data.mkdir(parents=True)
     with tempfile.TemporaryDirectory(dir=data) as scratch:
         unpacked = Path(scratch)
-        unpack("cifar10_train", unpacked / "train", scale.training)
-        hold_out(unpacked / "train", data, scale.held_out)
-        unpack("cifar10_test", data / "test", scale.test)
-        unpack("tinyimagenet_train", unpacked / "exposure", None)
+        unpack("cifar10_train", data / "train", most)
+        unpack("cifar10_test", unpacked / "test", most)
+        hold_out(unpacked / "test", data, held_out)
+        unpack("tinyimagenet_train", unpacked / "exposure", most)
         unrelated = unrelated_classes(packs.parent / "tinyimagenet_classes.csv")
-        write_exposure(unpacked / "exposure", data / "exposure", unrelated, scale.exposure)
+        write_exposure(unpacked / "exposure", data / "exposure", unrelated)
         for name, pack in PACKED_OOD.items():
-            unpack(pack, data / "ood" / name, scale.ood)
-    for name, images in noise(scale.ood).items():
+            unpack(pack, data / "ood" / name, most)
+        unpack("tinyimagenet_val", unpacked / "tiny", most)
+        write_tiny(unpacked / "tiny", data / "ood")
+    for name, images in noise(NOISE_IMAGES if most is None else most).items():
         write_images(images, data / "ood" / name)
     sets = describe(data)
     (data / "sets.json").write_text(json.dumps(sets, indent=2) + "\n", encoding="utf-8")
     return sets
 
 
-def hold_out(unpacked: Path, data: Path, count: int) -> None:
-    """Move class folders to `train`, the first files of each to `calibration` and `validation`.
+def hold_out(unpacked: Path, data: Path, counts: tuple[int, int]) -> None:
+    """Move class folders to `test`, the first files of each to `calibration` and `validation`.
 
     Args:
         unpacked: `<class>/<file>`.
         data: Gets the three folders.
-        count: Images of each of the two, over all classes.
+        counts: Images of those two, over all classes.
     """
     folders = sorted(folder for folder in unpacked.iterdir() if folder.is_dir())
-    each = count // len(folders)
+    calibrates, validates = (count // len(folders) for count in counts)
     for folder in folders:
         for index, path in enumerate(sorted(folder.iterdir())):
-            split = ("calibration", "validation")[index // each] if index < 2 * each else "train"
+            is_held = index < calibrates + validates
+            split = ("calibration", "validation")[index >= calibrates] if is_held else "test"
             target = data / split / folder.name / path.name
             target.parent.mkdir(parents=True, exist_ok=True)
             path.rename(target)
@@ -99,28 +111,44 @@ def unrelated_classes(table: Path) -> set[str]:
         return {row["wnid"] for row in csv.DictReader(lines) if row["cifar10_relation"] == "none"}
 
 
-def write_exposure(unpacked: Path, target: Path, classes: set[str], count: int | None) -> None:
+def write_exposure(unpacked: Path, target: Path, classes: set[str]) -> None:
     """Crop and scale images of some classes into one flat folder.
 
     Args:
         unpacked: `<wnid>/<file>`.
         target: Gets PNG files.
         classes: Which ids may pass.
-        count: How many images at most, drawn over all of them; None for all.
     """
     paths = sorted(path for path in unpacked.rglob("*") if path.parent.name in classes)
     generator = np.random.default_rng(SEED)
-    chosen = generator.permutation(len(paths))[:count]
     target.mkdir()
-    for index in sorted(chosen):
-        with Image.open(paths[index]) as image:
-            pixels = image.convert("RGB")
+    for path in paths:
         side = int(generator.integers(*CROP_PX))
-        left, top = (int(n) for n in generator.integers(0, CROP_PX[1] - side + 1, 2))
-        small = pixels.resize(
-            (SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS, (left, top, left + side, top + side)
-        )
-        small.save(target / f"{paths[index].stem}.png")
+        box = _square(generator, side)
+        _cut(path, box).save(target / f"{path.stem}.png")
+
+
+def write_tiny(unpacked: Path, target: Path) -> None:
+    """Tiny ImageNet's images (64 px) as OOD sets: a random square of each, and all of it scaled."""
+    generator = np.random.default_rng(SEED)
+    cropped, resized = (target / name for name in TINY)
+    for folder in (cropped, resized):
+        folder.mkdir(parents=True)
+    for path in sorted(path for path in unpacked.rglob("*") if path.is_file()):
+        _cut(path, _square(generator, SIDE_PX)).save(cropped / f"{path.stem}.png")
+        _cut(path, (0, 0, CROP_PX[1], CROP_PX[1])).save(resized / f"{path.stem}.png")
+
+
+def _square(generator: np.random.Generator, side: int) -> tuple[int, int, int, int]:
+    left, top = (int(n) for n in generator.integers(0, CROP_PX[1] - side + 1, 2))
+    return (left, top, left + side, top + side)
+
+
+def _cut(path: Path, box: tuple[int, int, int, int]) -> Image.Image:
+    """A part of an image at 32 px, antialiased."""
+    with Image.open(path) as image:
+        pixels = image.convert("RGB")
+    return pixels.resize((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS, box)
 
 
 def noise(count: int) -> dict[str, NDArray[np.uint8]]:
@@ -188,15 +216,17 @@ def _load(packs: Path) -> ModuleType:
 
 
 def main() -> None:
-    """Prepare the folders of one scale."""
+    """Prepare the folders."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("dest", nargs="?", type=Path, default=Path("runs/cifar10"))
-    parser.add_argument("--scale", choices=SCALES, default="small")
     parser.add_argument("--packs", type=Path, default=Path("../shared/data/packs.py"))
     args = parser.parse_args()
-    sets = prepare(Folders(args.dest / args.scale).data, args.packs, SCALES[args.scale])
+    sets = prepare(Folders(args.dest).data, args.packs)
+    weights = args.dest / "weights"
+    weights.unlink(missing_ok=True)
+    weights.symlink_to((args.packs.parent / "weights").resolve())
     for name, found in sets.items():
         print(f"{found['images']:6d}  {name}")
 

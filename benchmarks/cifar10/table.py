@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rows import OOD_SETS, ROWS, SCALES, STAGES
+from ranking import correlations, draw, ranked, ranking_table
+from rows import FAR, GROUPS, NEAR, OOD_SETS, PUBLISHED, ROWS, STAGES, TINY, network_of
 
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- tables: made by table.py -->", "<!-- end of tables -->"
@@ -21,19 +22,33 @@ MEASURES = {
     "FPR95 OOD-positive": "fpr95_ood_positive",
     "detection error": "detection_error",
 }
+SHOWN = ("msp", "energy", "gen", "mahalanobis", "knn", "combined", "mcd_l1")
+"""Scores in a column of their own; results.jsonl has all."""
+
+OF_ODIN = {
+    ("densenet-bc-100-12", "uniform"): (23.5, 0.0),
+    ("densenet-bc-100-12", "gaussian"): (12.3, 0.0),
+}
+"""FPR95 of `msp` and of `odin` in its authors' code, from the same weights."""
 
 Result = Mapping[str, Any]
+ByRow = Mapping[str, Sequence[Result]]
 
 
 def tables(results: Sequence[Result]) -> str:
-    """All tables as Markdown, by scale; rows without results are left out."""
-    blocks = []
-    for scale in SCALES:
-        found = [result for result in results if result["scale"] == scale]
-        by_row = {row: [r for r in found if r["row"] == row] for row in ROWS}
-        by_row = {row: of_row for row, of_row in by_row.items() if of_row}
-        if by_row:
-            blocks += [f"### {scale.capitalize()} scale", *_scale(scale, by_row)]
+    """All tables as Markdown, by group; rows without results are left out."""
+    found = {row: [r for r in results if r["row"] == row] for row in ROWS}
+    blocks: list[str] = []
+    for group, title in GROUPS.items():
+        by_row = {row: found[row] for row in ROWS if STAGES[row].group == group and found[row]}
+        if not by_row:
+            continue
+        blocks.append(f"### {title}")
+        if group == "published":
+            blocks += _published(by_row)
+        else:
+            starts = {s: found[s] for s in map(network_of, by_row) if s and found[s]}
+            blocks += _trained({**starts, **by_row})
     return "\n\n".join(blocks)
 
 
@@ -49,17 +64,75 @@ def read_results(path: Path) -> list[Result]:
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
-def _scale(scale: str, by_row: Mapping[str, Sequence[Result]]) -> Iterator[str]:
+def _published(by_row: ByRow) -> Iterator[str]:
+    """Per network a table of all scores on all sets."""
     first = next(iter(by_row.values()))[0]
-    scores = sorted({s for found in by_row.values() for r in found for s in r["results"]["scores"]})
-    counts = first["results"]["n"]
-    yield SCALES[scale].remark
+    yield _images_of(first, by_row)
+    yield _table(
+        ["network", "ID error", "published", "attached to as ONNX, points apart"],
+        [
+            [row, f"{of[0]['results']['id_error']:.2f}", f"{PUBLISHED[row].error:.2f}",
+             f"{of[0]['reproduced']:.2f}"]
+            for row, of in by_row.items()
+        ],
+    )  # fmt: skip
+    odin = [
+        [row, name, f"{theirs[0]:.1f} -> {theirs[1]:.1f}",
+         " -> ".join(f"{_mean(s, 'fpr95_id_positive', [name])(by_row[row][0]):.1f}"
+                     for s in ("msp", "odin"))]
+        for (row, name), theirs in OF_ODIN.items()
+        if row in by_row
+    ]  # fmt: skip
+    if odin:
+        yield "FPR95 of `msp` -> `odin` (T = 1000, eps 0.0014), as published and here:"
+        yield _table(["network", "set", "published", "here"], odin)
+    found = ranked([result for of in by_row.values() for result in of])
     yield (
-        f"{_images(first, 'train')} training and {_images(first, 'exposure')} exposure images;"
-        f" evaluated on {counts['id']} ID images and, of each OOD set, on "
-        + ", ".join(f"{counts[name]} ({name})" for name in OOD_SETS)
-        + f". {_hardware(by_row)}"
+        "#### The order of scores, beside OpenOOD's leaderboard\n\n![Ranks](ranking.svg)\n\n"
+        "AUROC and rank, means over these networks and the sets above, beside OpenOOD v1.5"
+        " (CIFAR-10, ResNet-18, its own sets). Spearman's rank correlation: "
+        + ", ".join(f"{group} {value:.2f}" for group, value in correlations(found).items())
+        + "."
     )
+    yield _table(
+        ["score", "near here", "rank", "there", "rank", "far here", "rank", "there", "rank"],
+        ranking_table(found),
+    )
+    for row, (result, *_) in by_row.items():
+        yield f"#### {row}"
+        yield (
+            "AUROC, and below it FPR95 with ID / with OOD images as the positives; scores by the"
+            " mean AUROC of near (CIFAR-100) and far sets, which do not count Tiny ImageNet."
+        )
+        yield _of_network(result)
+
+
+def _of_network(result: Result) -> str:
+    sets = [*OOD_SETS, *TINY]
+    scores = sorted(result["results"]["scores"], key=lambda s: -_near_and_far(result, s))
+    lines = []
+    for score in scores:
+        of = result["results"]["scores"][score]["ood"]
+        cells = [
+            f"{of[n]['auroc']:.1f}<br>{of[n]['fpr95_id_positive']:.0f} /"
+            f" {of[n]['fpr95_ood_positive']:.0f}"
+            for n in sets
+        ]
+        lines.append([f"`{score}`", f"{_near_and_far(result, score):.1f}", *cells])
+    return _table(["score", "mean", *sets], lines)
+
+
+def _near_and_far(result: Result, score: str) -> float:
+    near, far = (_mean(score, "auroc", sets)(result) for sets in (NEAR, FAR))
+    return (near + far) / 2
+
+
+def _trained(by_row: ByRow) -> Iterator[str]:
+    """What training did, by score, by set, and in all measures."""
+    first = next(iter(by_row.values()))[0]
+    there = {s for found in by_row.values() for r in found for s in r["results"]["scores"]}
+    scores = [score for score in SHOWN if score in there]
+    yield _images_of(first, by_row)
     yield (
         "FPR95 ID-positive / AUROC by score, means over the eight OOD sets; bold: the score that"
         " the row's paper detects with."
@@ -72,7 +145,7 @@ def _scale(scale: str, by_row: Mapping[str, Sequence[Result]]) -> Iterator[str]:
             for row, found in by_row.items()
         ],
     )
-    yield "FPR95 ID-positive / AUROC by OOD set, with the paper's score."
+    yield "FPR95 ID-positive / AUROC by OOD set, with that score."
     yield _table(
         ["row", *OOD_SETS],
         [
@@ -81,27 +154,28 @@ def _scale(scale: str, by_row: Mapping[str, Sequence[Result]]) -> Iterator[str]:
         ],
     )
     yield (
-        "All measures with the paper's score, means over the eight sets; the ID images accepted"
-        f" by the artefact's own threshold, of {first['results']['promised_tpr']:g} promised."
+        "All measures with that score, means over the eight sets; the ID images accepted by the"
+        f" artefact's own threshold, of {first['results']['promised_tpr']:g} promised."
     )
     yield _table(
-        ["row", "score", *MEASURES, "accepted", "seeds", "training, s"],
+        ["row", "score", *MEASURES, "accepted", "seeds", "training, min"],
         [_all_measures(row, found) for row, found in by_row.items()],
     )
     for row, found in by_row.items():
-        if "second_head_accuracy" in found[0]["training"][row]["last_epoch"]:
+        if "second_head_accuracy" in found[0]["training"].get(row, {}).get("last_epoch", {}):
             yield f"Validation accuracy of the two heads of `{row}`: {_heads(row, found)}."
 
 
 def _all_measures(row: str, found: Sequence[Result]) -> list[str]:
     score = STAGES[row].score
+    seconds = [sum(stage["seconds"] for stage in r["training"].values()) for r in found]
     return [
         row,
         f"`{score}`",
         *(_over_seeds(found, _mean(score, key, OOD_SETS)) for key in MEASURES.values()),
         _over_seeds(found, lambda r: r["results"]["scores"][score]["realised_tpr"]),
         str(len(found)),
-        f"{statistics.mean(r['training'][row]['seconds'] for r in found):.0f}",
+        f"{statistics.mean(seconds) / 60:.0f}",
     ]
 
 
@@ -147,12 +221,19 @@ def _over_seeds(found: Sequence[Result], value: Callable[[Result], float]) -> st
     return f"{shown} ± {statistics.stdev(values):.2f}" if len(values) > 1 else shown
 
 
-def _images(result: Result, name: str) -> int:
-    count: int = result["images"][name]["images"]
-    return count
+def _images_of(first: Result, by_row: ByRow) -> str:
+    counts = first["results"]["n"]
+    exposed = any(STAGES[row].outliers for row in by_row)
+    exposure = f" and {first['images']['exposure']['images']} exposure" if exposed else ""
+    return (
+        f"{first['images']['train']['images']} training{exposure} images; evaluated on"
+        f" {counts['id']} ID images and, of each OOD set, on "
+        + ", ".join(f"{count} ({name})" for name, count in counts.items() if name != "id")
+        + f". {_hardware(by_row)}"
+    )
 
 
-def _hardware(by_row: Mapping[str, Sequence[Result]]) -> str:
+def _hardware(by_row: ByRow) -> str:
     """What the rows were computed on, each once."""
     names = {
         result["hardware"].get("accelerator")
@@ -170,8 +251,10 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def main() -> None:
     """Bring README.md up to the results file."""
-    page = HERE / "README.md"
-    made = tables(read_results(HERE / "results.jsonl"))
+    page, results = HERE / "README.md", read_results(HERE / "results.jsonl")
+    made = tables(results)
+    if any(result["row"] in PUBLISHED for result in results):
+        draw(ranked(results), HERE / "ranking.svg")
     page.write_text(replace_tables(page.read_text("utf-8"), made), encoding="utf-8")
 
 
