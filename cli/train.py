@@ -128,8 +128,9 @@ class Network:
     batch_norm: Annotated[
         str | None,
         typer.Option(
-            metavar="learned|frozen",
+            metavar="learned|frozen|synchronized",
             help="frozen keeps the statistics that --weights or --from bring, for few photographs; "
+            "synchronized counts the images of all processes, so that many train as one does; "
             "default: learned, or as the recipe has it.",
         ),
     ] = None

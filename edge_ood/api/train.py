@@ -20,7 +20,7 @@ from edge_ood.report.leave import leave_training_page
 from edge_ood.training.cache import Cache, default_cache
 from edge_ood.training.loggers import chosen_loggers, telling
 from edge_ood.training.progress import SILENT, Progress
-from edge_ood.training.settings import PUBLISHED, SELF
+from edge_ood.training.settings import FROZEN, PUBLISHED, SELF
 
 if TYPE_CHECKING:
     from edge_ood.training.progress import TrainReport
@@ -110,7 +110,8 @@ def train(
         freeze: How many of the first epochs the trunk of `weights` or `start` keeps its values, or
             `"all"`, for a linear probe.
         batch_norm: `frozen` keeps the statistics of batch normalisation that came with `weights` or
-            `start`; `learned` takes those of each batch.
+            `start`; `learned` takes those of each batch, by each process of its own share;
+            `synchronized` those over all processes.
         head_lr: Learning rate of the heads, as a multiple of `lr`.
         trust: Whether `start` may name code to run, if its network is a function of somebody's own
             and `model` does not name it again.
@@ -208,7 +209,8 @@ def train(
     }
     colours: dict[str, Any] = {"mean": rgb("--mean", mean), "std": rgb("--std", std)}
     said = {"--mean": mean, "--std": std, "--new-head": new_head}
-    check_start(start, weights, {**said, "--freeze": freeze, "--batch-norm": batch_norm})
+    frozen = batch_norm if batch_norm == FROZEN else None
+    check_start(start, weights, {**said, "--freeze": freeze, "--batch-norm": frozen})
     settings, preprocess = settled(path_or_none(start), weights, recipe, chosen, trust=trust)
     given: dict[str, Any] = {
         "size_px": image_size,

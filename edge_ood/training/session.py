@@ -23,7 +23,8 @@ from edge_ood.training.freezing import as_it_was
 from edge_ood.training.optimisation import make_optimizer
 from edge_ood.training.rows import Images, Rows, taken
 from edge_ood.training.run_directory import RunConfig
-from edge_ood.training.settings import EMA, Settings
+from edge_ood.training.settings import EMA, SYNCHRONIZED, Settings
+from edge_ood.training.synchronized import synchronize
 from edge_ood.training.training_set import DECODED_SPLITS, TrainingSet
 
 __all__ = ["Session", "start_session"]
@@ -143,6 +144,8 @@ def _first_classifier(config: RunConfig, first: FirstWeights) -> Classifier:
     torch.manual_seed(settings.seed)
     classifier = build_classifier(settings.model, len(config.classes), heads=settings.heads)
     first.fill(classifier, head_factor=head_factor_of(settings.objective))
+    if settings.batch_norm == SYNCHRONIZED:
+        synchronize(classifier.trunk)
     return classifier.to(memory_format=torch.channels_last)
 
 

@@ -41,6 +41,7 @@ __all__ = [
     "SCHEDULES",
     "SELF",
     "SGD",
+    "SYNCHRONIZED",
     "TRIVIAL",
     "Settings",
 ]
@@ -61,7 +62,7 @@ FOLDER, SELF = "folder", "self"
 OUTLIER_SOURCES = (FOLDER, SELF)
 
 ALL = "all"
-LEARNED, FROZEN = BATCH_NORMS = ("learned", "frozen")
+LEARNED, FROZEN, SYNCHRONIZED = BATCH_NORMS = ("learned", "frozen", "synchronized")
 PUBLISHED = "pretrained"
 """What stands in place of a file for the weights that a network's publisher has trained."""
 
@@ -122,7 +123,8 @@ class Settings:
         precision: Of the forward pass: `fp32`, `bf16`, or `auto`, which is settled before training.
         compile: Whether `torch.compile` writes the network's kernels; the last bits differ then.
         freeze: How many of the first epochs the trunk keeps its weights, or `all`.
-        batch_norm: Statistics of batch normalisation: `learned` of each batch, or `frozen`.
+        batch_norm: Statistics of batch normalisation: `learned` of each batch, by each process of
+            its own share; `synchronized` over the shares of all; or `frozen`.
         head_rate: Learning rate of the heads, as a multiple.
         new_head: Whether a last layer that came with the first weights starts afresh, even where
             it tells as many classes apart as there are.

@@ -1,6 +1,7 @@
 """Two CPU processes under torchrun are one process with the joined batch."""
 
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -62,6 +63,43 @@ GRADIENTS = """
         if fabric.is_global_zero:
             name = f"{way}{objective.name}-{fabric.world_size}.safetensors"
             (output / name).write_bytes(safetensors.torch.save(gradients))
+    end_processes()
+"""
+# One step of training with statistics of the joined batch, and the averages after it.
+SYNCHRONIZED = """
+    import sys
+    from pathlib import Path
+    import safetensors.torch
+    from edge_ood.objectives import OBJECTIVES, bind_objective
+    from edge_ood.images.preprocess import Preprocess
+    from edge_ood.registry import Spec
+    from edge_ood.training.devices import end_processes, start_fabric
+    from edge_ood.training.run_directory import RunConfig
+    from edge_ood.training.settings import Settings
+    from edge_ood.training.session import start_session
+    from edge_ood.training.training_set import Folders, read_training_set
+
+    images, output = Path(sys.argv[1]), Path(sys.argv[2])
+    settings = Settings(
+        Spec("wrn-10-1", {"dropout": 0.0}), bind_objective("cross-entropy"), batch_size=14,
+        batch_norm="synchronized",
+    )
+    fabric = start_fabric("cpu", settings)
+    folders = Folders(images / "train", None, images / "calibration", images / "validation")
+    training_set = read_training_set(folders, Preprocess(8), 0, output)
+    config = RunConfig(settings, training_set.splits["training"].classes, Preprocess(8))
+    session = start_session(fabric, config, training_set)
+    session.classifier.train()
+    (loss,) = OBJECTIVES.get("cross-entropy").losses(session.model, session.batches.at(3))
+    fabric.backward(loss)
+    found = {
+        f"gradient of {name}": parameter.grad.contiguous()
+        for name, parameter in session.classifier.named_parameters()
+    }
+    found |= {name: buffer.contiguous() for name, buffer in session.classifier.named_buffers()}
+    if fabric.is_global_zero:
+        name = f"{fabric.world_size}.safetensors"
+        (output / name).write_bytes(safetensors.torch.save(found))
     end_processes()
 """
 # What one process computes at once is cut to 4 images, so that both have some.
@@ -140,6 +178,60 @@ def test_two_processes_have_the_gradients_of_the_joined_batch(
     for key, gradient in one.items():
         scale = gradient.abs().max().item()
         torch.testing.assert_close(two[key], gradient, rtol=1e-4, atol=1e-5 * scale)
+
+
+def test_synchronized_processes_train_as_one_does(tiny_images: Path, tmp_path: Path) -> None:
+    """Gradients and averages are those of the joined batch in layers of torch itself."""
+    script = tmp_path / "synchronized.py"
+    script.write_text(textwrap.dedent(SYNCHRONIZED), "utf-8")
+
+    for launcher in ((sys.executable, "-I"), TORCHRUN):
+        run(*launcher, str(script), str(tiny_images), str(tmp_path))
+
+    one, two = (safetensors.torch.load_file(tmp_path / f"{n}.safetensors") for n in (1, 2))
+    assert one.keys() == two.keys()
+    assert any("running_var" in name for name in one)
+    for name, value in one.items():
+        scale = value.abs().max().item()
+        torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-5 * scale, msg=name)
+
+
+NODES = textwrap.dedent(
+    """
+    import subprocess, sys
+    rendezvous = ("--nnodes", "2", "--nproc-per-node", "1", "--master-addr", "127.0.0.1",
+                  "--master-port", sys.argv[1])
+    started = [
+        subprocess.Popen([sys.executable, "-Im", "torch.distributed.run", *rendezvous,
+                          "--node-rank", str(rank), *sys.argv[2:]])
+        for rank in (0, 1)
+    ]
+    sys.exit(max(each.wait() for each in started))
+    """
+)
+
+
+def test_two_nodes_find_each_other(tiny_images: Path, tmp_path: Path) -> None:
+    """Static rendezvous, one process a node: the first node writes; one process goes on with it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    output = tmp_path / "run"
+    command = ["train", str(tiny_images / "train"), "-o", str(output), "--device", "cpu"]
+    command += ["--calibration", str(tiny_images / "calibration")]
+    command += ["--validation", str(tiny_images / "validation")]
+    command += ["--model", "wrn-10-1:dropout=0", "--image-size", "8", "--batch-size", "14"]
+    command += ["--batch-norm", "synchronized", "--lr", "0.05", "--epochs", "2"]
+    program = ("-Ic", "from edge_ood.cli import main; main()")
+
+    trained = run(
+        sys.executable, "-Ic", NODES, port, "--no-python", sys.executable, *program, *command
+    )
+    (output / "model.safetensors").unlink()  # as if it had been stopped before the end
+    resumed = run(sys.executable, *program, *command, "--resume")
+
+    assert 1 == trained.stdout.count(f"wrote '{output}'")
+    assert "processes 2 and goes on with 1" in " ".join(resumed.stderr.split())
 
 
 def test_torchrun_trains_and_one_process_speaks(tiny_images: Path, tmp_path: Path) -> None:
