@@ -67,7 +67,7 @@ class Tally:
             raise DataError("not one of these files is an image", hint="their status says what is")
 
     def progress(
-        self, rows: "Iterator[Row]", total: int
+        self, rows: "Iterator[Row]", total: int | None
     ) -> "AbstractContextManager[Iterable[Row]]":
         """Pass the rows on under a progress bar with rate and time left."""
         bar = typer.progressbar(

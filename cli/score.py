@@ -1,7 +1,5 @@
 """`edge-ood score`: one row per file, whatever is in it, without torch."""
 
-import hashlib
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
@@ -11,23 +9,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_ood.cli._bundles import with_bundles
 from edge_ood.cli._errors import sigterm_interrupts
 from edge_ood.cli._gallery import GalleryPage
 from edge_ood.cli._options import ArtifactArgument, ForceOption, ProviderOption, ThreadsOption
 from edge_ood.cli._say import say
-from edge_ood.cli._streams import expect_standard_input, expect_standard_output
+from edge_ood.cli._score_inputs import ScoreInputs
+from edge_ood.cli._score_on_ray import ClusterRun, Engine
+from edge_ood.cli._streams import expect_standard_output
 from edge_ood.cli._tally import Tally
-from edge_ood.errors import DataError
-from edge_ood.files.text import printable, valid_text
+from edge_ood.files.text import printable
 
 if TYPE_CHECKING:
     from edge_ood.artifact.outputs import Row
+    from edge_ood.files.stored import AnyImage
     from edge_ood.runtime.scorer import Scorer
     from edge_ood.tables.run_record import RunRecord
     from edge_ood.tables.score_output import ScoreOutput
-    from edge_ood.tables.shards import ShardFiles
+    from edge_ood.tables.shards import ShardArchives, ShardFiles
 
-    Stream = Callable[[Iterable[Path]], Iterator[Row]]
+    Stream = Callable[[Iterable[AnyImage]], Iterator[Row]]
 
 __all__ = ["score"]
 
@@ -35,12 +36,15 @@ _FLAGGED = 3
 _PATH_COLUMNS, _FEWEST_COLUMNS, _OTHER_COLUMNS = 48, 12, 43
 
 
+@with_bundles
 def score(
     artifact: ArtifactArgument,
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATHS...", help="Files and folders; - reads a list of them, one a line."
+            metavar="PATHS...",
+            help="Files and folders; - reads a list of them, one a line. Or URLs (s3://, gs://, "
+            "abfs://), tar shards (train-{000..127}.tar) and Parquet tables with images.",
         ),
     ],
     *,
@@ -101,6 +105,7 @@ def score(
         int, typer.Option(min=1, help="How many images the gallery shows at most.")
     ] = 200,
     force: ForceOption = False,
+    engine: Engine,
 ) -> None:
     """Label, score and decide every file below PATHS, one row each.
 
@@ -110,14 +115,17 @@ def score(
 
     Example: edge-ood score exported/oe.onnx images -o scores.csv --resume
     """
-    from edge_ood.files.input_files import InputFiles
-    from edge_ood.files.paths import is_folder
     from edge_ood.runtime.latency import Latencies
     from edge_ood.runtime.scorer import Scorer
     from edge_ood.tables.formats import format_of
     from edge_ood.tables.score_output import ScoreOutput
-    from edge_ood.tables.shards import Shard, ShardFiles
+    from edge_ood.tables.shards import Shard
 
+    if engine.runs_elsewhere:
+        unsupported = {"--shard": shard != "1/1", "--gallery": gallery, "--threads": threads}
+        asked = ClusterRun(artifact, paths, output, table_format, scores, batch_size, provider)
+        flagged = asked.score(engine, resume=resume, force=force, unsupported=unsupported)
+        raise typer.Exit(_FLAGGED if fail_on_ood and flagged else 0)
     if resume and output is None:
         raise typer.BadParameter("--resume needs a table to go on with: -o FILE")
     if output is None:
@@ -129,14 +137,13 @@ def score(
     own_files = target.own_files if target else ()
     page = GalleryPage(gallery, gallery_size)
     page.check((artifact, *own_files), force=force, resume=resume)
-    roots, listed = _roots(paths)
-    everything = InputFiles(roots, skip=(*own_files, *page.own_files))
+    inputs = ScoreInputs(paths, skip=(*own_files, *page.own_files))
     heads = None if scores is None else [name.strip() for name in scores.split(",")]
     # One at a time, images want all threads for themselves.
-    is_single = batch_size == 1 or (len(roots) == 1 and not is_folder(roots[0]))
+    is_single = batch_size == 1 or inputs.is_single
     scorer = Scorer(artifact, provider=provider, heads=heads, threads=threads if is_single else 1)
     _warn_about_device(scorer)
-    files = ShardFiles(everything, Shard.parse(shard), batch_size)
+    files = inputs.of_shard(Shard.parse(shard), batch_size)
     tally, latencies = Tally(page.begin(scorer.metadata)), Latencies()
     stream = partial(
         scorer.stream,
@@ -147,64 +154,18 @@ def score(
     if target is None:
         _to_stdout(stream, files, tally, scorer, chosen if table_format else None)
     else:
-        record = _record(scorer, files, table_format=chosen, paths=paths, listed=listed)
+        record = inputs.record(scorer, files, chosen)
         _to_table(stream, files, tally, target, record=record, resume=resume)
-    say(tally.summary(), err=True)
-    if batch_size == 1 and latencies:
-        say(latencies.summary(), err=True)
+    said = (tally.summary(), latencies.summary() if batch_size == 1 and latencies else "")
+    say("\n".join(filter(None, said)), err=True)
     page.finish(artifact)
     tally.check_images(files.shard)
-    if fail_on_ood and tally.flagged:
-        raise typer.Exit(_FLAGGED)
-
-
-def _roots(names: list[str]) -> tuple[list[Path], str]:
-    """What is to be scored, and a hash of the list on standard input, if there is one.
-
-    A name on the command line that does not exist is a slip.
-    """
-    from edge_ood.files.input_files import read_list
-
-    given = [name for name in names if name != "-"]
-    for name in given:
-        if not os.path.lexists(name):
-            raise DataError(f"no file or folder '{name}'", hint="check the path")
-    if "-" not in names:
-        return list(map(Path, given)), ""
-    expect_standard_input()
-    content = sys.stdin.buffer.read()
-    return [*map(Path, given), *read_list(content)], hashlib.sha256(content).hexdigest()
-
-
-def _record(
-    scorer: "Scorer",
-    files: "ShardFiles",
-    *,
-    table_format: str,
-    paths: list[str],
-    listed: str,
-) -> "RunRecord":
-    """What makes the rows."""
-    from importlib import metadata
-
-    from edge_ood.tables.run_record import RunRecord
-
-    return RunRecord(
-        version=metadata.version("edge-ood"),
-        artifact=scorer.file.sha256,
-        provider=scorer.provider,
-        table=table_format,
-        scores=tuple(scorer.heads),
-        batch_size=files.batch_size,
-        paths=tuple(map(valid_text, paths)),
-        listed=listed,
-        shard=files.shard,
-    )
+    raise typer.Exit(_FLAGGED if fail_on_ood and tally.flagged else 0)
 
 
 def _to_table(
     stream: "Stream",
-    files: "ShardFiles",
+    files: "ShardFiles | ShardArchives",
     tally: Tally,
     target: "ScoreOutput",
     *,
@@ -216,7 +177,7 @@ def _to_table(
     if finished is not None:
         tally.take_over(finished)
         return
-    total = len(files)
+    total = files.count()
     table = None
     try:
         with sigterm_interrupts(), target.open(record, resume=resume) as table:
@@ -231,13 +192,14 @@ def _to_table(
     except KeyboardInterrupt as stop:
         if table is None or not table.saved_rows:
             raise
-        done = f"{table.saved_rows} of {total} files are done, and --resume goes on with the rest"
+        of_all = f" of {total}" if total else ""
+        done = f"{table.saved_rows}{of_all} files are done, and --resume goes on with the rest"
         raise type(stop)(done) from None
 
 
 def _to_stdout(
     stream: "Stream",
-    files: "ShardFiles",
+    files: "ShardFiles | ShardArchives",
     tally: Tally,
     scorer: "Scorer",
     table_format: str | None,
@@ -252,7 +214,9 @@ def _to_stdout(
     # Class names may be in any language, whatever the terminal's encoding is.
     sys.stdout.reconfigure(encoding="utf-8", newline="")  # type: ignore[union-attr]  # a TextIOWrapper
     write = write_to(sys.stdout, table_format or "jsonl", scorer.heads)
-    with nullcontext(rows) if sys.stdout.isatty() else tally.progress(rows, len(files)) as passing:
+    with (
+        nullcontext(rows) if sys.stdout.isatty() else tally.progress(rows, files.count()) as passing
+    ):
         for row in passing:
             write(row)
     sys.stdout.flush()

@@ -26,6 +26,7 @@ ALLOWED = {
     ("tables", "(self.folder / _RECORD).open('r+b')"): "as the last, to lock it",
     ("tables", "output.open(self.record, resume=False, keep=False)"): "a table, no file",
     ("cli", "target.open(record, resume=resume)"): "a table, no file",
+    ("runtime", "output.open(record, resume=False)"): "a table, no file",
     ("cli", "os.open(os.devnull, os.O_WRONLY)"): "to write",
     (
         "cli",
@@ -56,6 +57,7 @@ ALLOWED = {
     ("parity", "onnx.load(path)"): "written a moment ago",
     ("artifact", "_CPUINFO.open(errors='replace')"): "the kernel's own",
     ("artifact", "path.read_text(errors='replace')"): "the kernel's own",
+    ("sources", "tarfile.open(fileobj=file, mode='r|*')"): "a file that is open",
     ("images", "_GROUPS.read_text('ascii')"): "the kernel's own",
     ("images", "Path('/proc/self/statm').read_text('ascii')"): "the kernel's own",
     ("images", "path.read_text('ascii')"): "the kernel's own",

@@ -14,6 +14,7 @@ from edge_ood.artifact.shown import scores_html, scores_line, scores_sheet, scor
 from edge_ood.artifact.verdict import Verdict
 from edge_ood.errors import ArtifactError
 from edge_ood.files.plain_table import data_frame
+from edge_ood.files.stored import AnyImage
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -219,7 +220,7 @@ class Scores:
             by_column[decision_of(head)] = self.decisions[head].tolist()
         return by_column
 
-    def rows(self, paths: Sequence[Path]) -> "Iterator[Row]":
+    def rows(self, paths: Sequence[AnyImage]) -> "Iterator[Row]":
         """Table rows of the N files that these are the results of."""
         by_column = self._columns()
         cells = zip(*by_column.values(), strict=True)
@@ -241,7 +242,7 @@ class Row:
         values: The other columns, empty when there is no score.
     """
 
-    path: Path
+    path: AnyImage
     status: str
     error: str
     values: Mapping[str, Any]

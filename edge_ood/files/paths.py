@@ -11,10 +11,12 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from edge_ood.files.regular import open_regular
+from edge_ood.files.stored import AnyImage, StoredImage
 from edge_ood.files.text import valid_text
 
 __all__ = ["file_sha256", "is_file", "is_folder", "path_of", "shortest_name", "shown_path"]
 
+_URL = re.compile(r"[a-z][a-z0-9+]*://")
 _ESCAPED_BYTE = re.compile(r"\\x([89a-f][0-9a-f])")
 
 
@@ -34,9 +36,15 @@ def is_folder(path: Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112  # see above
 
 
-def shown_path(path: Path) -> str:
-    """A path as it stands in a table: absolute or relative to here, and always valid UTF-8."""
+def shown_path(path: AnyImage) -> str:
+    """A path as it stands in a table: absolute or relative to here, and always valid UTF-8.
+
+    What is no file of its own has its name, which begins like a path or a URL.
+    """
     text = valid_text(str(path))
+    if isinstance(path, StoredImage):
+        is_named = text.startswith(("/", "./", "../")) or _URL.match(text)
+        return text if is_named else f"./{text}"
     return text if path.is_absolute() or text.startswith("../") else f"./{text}"
 
 

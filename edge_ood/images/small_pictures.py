@@ -1,17 +1,16 @@
 """Pictures made small, to be looked at: whole, upright, and None for what is no image."""
 
-from pathlib import Path
-
 from PIL import Image
 
 from edge_ood.errors import DataError
+from edge_ood.files.stored import AnyImage
 from edge_ood.images.decoding.image_file import image_payload
 from edge_ood.images.decoding.open_image import opened_rgb
 
 __all__ = ["fitted", "small_picture"]
 
 
-def small_picture(path: Path, side_px: int) -> Image.Image | None:
+def small_picture(path: AnyImage, side_px: int) -> Image.Image | None:
     """The picture of a file, fitted; None where it is no image that is decoded, or is gone."""
     try:
         with (

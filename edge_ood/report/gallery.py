@@ -5,12 +5,12 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import takewhile
-from pathlib import Path
 from typing import NamedTuple
 
 from edge_ood.artifact.metadata import Metadata
 from edge_ood.artifact.outputs import Row
 from edge_ood.files.paths import path_of, shown_path
+from edge_ood.files.stored import AnyImage
 from edge_ood.report import numbers
 from edge_ood.report.page import render
 from edge_ood.report.thumbnails import Thumb, thumbnail
@@ -27,7 +27,7 @@ class _Suspect(NamedTuple):
     """A scored image; `file` is None where only its path in a table is known."""
 
     path: str
-    file: Path | None
+    file: AnyImage | None
     label: str
     is_ood: bool
     pvalue: float

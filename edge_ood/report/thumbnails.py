@@ -2,13 +2,13 @@
 
 import base64
 import io
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from edge_ood.files.stored import AnyImage
 from edge_ood.images.small_pictures import fitted, small_picture
 
 __all__ = ["Thumb", "thumbnail", "thumbnail_of"]
@@ -33,7 +33,7 @@ class Thumb(NamedTuple):
     is_marked: bool = False
 
 
-def thumbnail(path: Path, *, side_px: int = _SIDE_PX) -> str | None:
+def thumbnail(path: AnyImage, *, side_px: int = _SIDE_PX) -> str | None:
     """The whole picture, upright, as a data URI; its longer side is at most `side_px`.
 
     None where the file is no image that is decoded, or is gone.

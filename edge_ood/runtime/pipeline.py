@@ -10,7 +10,6 @@ each other as the threads of one batch do.
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from queue import SimpleQueue
 from threading import BoundedSemaphore
 from typing import Generic, TypeVar
@@ -19,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.errors import DataError, InputError
+from edge_ood.files.stored import AnyImage, image_batches
 from edge_ood.images.decoding.image_file import image_payload
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import content_hash
-from edge_ood.threads import batched, ordered_map
+from edge_ood.threads import ordered_map
 
 __all__ = ["FileBatch", "Schedule", "check_batch_size", "run_files"]
 
@@ -66,20 +66,20 @@ class FileBatch(Generic[R]):
         seconds: From reading the first file to the result.
     """
 
-    paths: Sequence[Path]
+    paths: Sequence[AnyImage]
     errors: Mapping[int, DataError]
     hashes: Sequence[str]
     result: R | None
     seconds: float
 
     @property
-    def readable(self) -> list[Path]:
+    def readable(self) -> list[AnyImage]:
         """The files that `result` is about."""
         return [path for i, path in enumerate(self.paths) if i not in self.errors]
 
 
 def run_files(
-    paths: Iterable[Path],
+    paths: Iterable[AnyImage],
     preprocess: Preprocess,
     run: Callable[[NDArray[np.uint8]], R],
     schedule: Schedule,
@@ -92,7 +92,8 @@ def run_files(
         paths: Files, read a bounded number ahead.
         preprocess: Decode rules and size S.
         run: The network, from uint8 (N, S, S, 3) to anything that does not share its memory.
-        schedule: Batches are of consecutive files, all of the same number but the last.
+        schedule: Batches are of consecutive files, all of the same number but the last, of each
+            archive where there are any.
         hashing: Compute content hashes, too.
 
     Raises:
@@ -104,7 +105,7 @@ def run_files(
         arrays.put(np.empty((schedule.batch_size, size, size, 3), np.uint8))
     gate = BoundedSemaphore(schedule.runs_at_once)
 
-    def work(chunk: Sequence[Path]) -> FileBatch[R]:
+    def work(chunk: Sequence[AnyImage]) -> FileBatch[R]:
         pixels = arrays.get()
         started = time.perf_counter()
         try:
@@ -122,7 +123,7 @@ def run_files(
             arrays.put(pixels)
         return FileBatch(chunk, errors, hashes, result, time.perf_counter() - started)
 
-    chunks = batched(paths, schedule.batch_size)
+    chunks = image_batches(paths, schedule.batch_size)
     yield from ordered_map(work, chunks, threads=schedule.workers, ahead=_BATCHES_AHEAD)
 
 
@@ -137,7 +138,7 @@ def check_batch_size(batch_size: int) -> None:
 
 
 def _decode_into(
-    out: NDArray[np.uint8], path: Path, preprocess: Preprocess, *, hashing: bool
+    out: NDArray[np.uint8], path: AnyImage, preprocess: Preprocess, *, hashing: bool
 ) -> str | DataError | None:
     """The content hash of the file if asked for, or what is wrong with the file."""
     try:

@@ -18,6 +18,7 @@ from edge_ood.artifact.model_file import ModelFile
 from edge_ood.artifact.outputs import Row, Scores
 from edge_ood.errors import ArtifactError, DataError, InputError
 from edge_ood.files.paths import is_folder
+from edge_ood.files.stored import AnyImage
 from edge_ood.images.folders import find_images
 from edge_ood.images.frames import frames_of, is_picture
 from edge_ood.runtime.artifact_session import ArtifactSession
@@ -189,7 +190,7 @@ class Scorer:
 
     def stream(
         self,
-        paths: Iterable[Path],
+        paths: Iterable[AnyImage],
         *,
         batch_size: int = BATCH,
         threads: int | None = None,
@@ -217,7 +218,12 @@ class Scorer:
                 yield Row(path, error.status, str(error), {}) if error else next(scored)
 
     def _batches(
-        self, paths: Iterable[Path], batch_size: int, threads: int | None, *, hashing: bool = False
+        self,
+        paths: Iterable[AnyImage],
+        batch_size: int,
+        threads: int | None,
+        *,
+        hashing: bool = False,
     ) -> Generator[FileBatch[Scores], None, None]:
         """Side by side as far as the threads of each inference leave cores for it."""
         workers = available_cores() if threads is None else threads

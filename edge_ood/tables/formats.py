@@ -11,6 +11,7 @@ class name in CSV. What has no value is an empty cell in CSV and null elsewhere;
 import csv
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,6 +30,7 @@ __all__ = [
     "FORMATS",
     "SavedRow",
     "TextFormat",
+    "archive_of_path",
     "cells_of",
     "format_of",
     "text_format",
@@ -39,6 +41,7 @@ FORMATS = {"csv": (".csv",), "jsonl": (".jsonl", ".ndjson"), "parquet": (".parqu
 """Table formats by the file name endings that choose them."""
 
 
+_MEMBER = re.compile(r"(\.tar)!.*|(\.parquet)#[0-9]+$", re.IGNORECASE | re.DOTALL)
 _QUOTED = set(',"\r\n')
 
 WriteRow = Callable[[Row], Any]
@@ -83,6 +86,11 @@ class TextFormat:
     line: Callable[[Row], str]
     is_whole: Callable[[bytes], bool]
     parse: Callable[[str], SavedRow | None]
+
+
+def archive_of_path(path: str) -> str:
+    """The archive of a row's image, from its path as it stands; the path itself where it is one."""
+    return _MEMBER.sub(r"\1\2", path, count=1)
 
 
 def format_of(path: Path | None, chosen: str | None) -> str:

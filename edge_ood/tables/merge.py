@@ -4,14 +4,15 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from edge_ood.errors import DataError, InputError
 from edge_ood.tables.run_record import Finished, RunRecord, read_record
 from edge_ood.tables.score_output import ScoreOutput, checked_rows
-from edge_ood.tables.shards import Shard
+from edge_ood.tables.shards import BY_ARCHIVE, BY_BATCH, Shard
 from edge_ood.tables.unfinished_table import record_path, unfinished_path
 from edge_ood.tables.writer import open_table
 
@@ -54,7 +55,7 @@ class Shards:
             DataError: If one is damaged.
         """
         rows = sum(1 for path, record in self._tables for _ in checked_rows(path, record))
-        if rows != self._finished.files:
+        if self.record.dealt == BY_BATCH and rows != self._finished.files:
             raise DataError(
                 f"the shards have {rows} rows, the run has {self._finished.files} files",
                 hint="score the shards again with --force",
@@ -74,14 +75,28 @@ class Shards:
             for block in self._blocks():
                 table.append(block)
             table.finish(self._finished.files, self._finished.files_hash)
-        return self._finished.files
+        assert table.finished is not None
+        return table.finished.rows
 
     def _blocks(self) -> Iterator[Any]:
         """A batch of each shard in turn, as the files were dealt out."""
         size = self.record.batch_size
+        if self.record.dealt == BY_ARCHIVE:
+            yield from self._archives(size)
+            return
         shares = [open_table(path, record).blocks(size) for path, record in self._tables]
         while dealt := [block for share in shares if (block := next(share, None)) is not None]:
             yield from dealt
+
+    def _archives(self, size: int) -> Iterator[Any]:
+        """All rows of an archive of each shard in turn."""
+        shares = [
+            groupby(open_table(path, record).archive_blocks(size), key=itemgetter(0))
+            for path, record in self._tables
+        ]
+        while dealt := [found for share in shares if (found := next(share, None)) is not None]:
+            for _, blocks in dealt:
+                yield from (block for _, block in blocks)
 
 
 def _read_finished(path: Path) -> tuple[RunRecord, Finished]:

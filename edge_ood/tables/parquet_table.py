@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import count
+from itertools import count, groupby
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from edge_ood.errors import MissingDependencyError
 from edge_ood.files.output import replacing
 from edge_ood.files.regular import open_regular
 from edge_ood.files.temporary import is_unfinished
-from edge_ood.tables.formats import SavedRow, cells_of
+from edge_ood.tables.formats import SavedRow, archive_of_path, cells_of
 
 __all__ = ["ParquetTable", "is_part"]
 
@@ -78,6 +78,16 @@ class ParquetTable:
             rest = rest.slice(whole)
         if len(rest):
             yield rest
+
+    def archive_blocks(self, size: int) -> Iterator[tuple[str, Any]]:
+        """The same, with the archive that the rows of a block are of."""
+        for block in self.blocks(size):
+            archives = [archive_of_path(path) for path in block["path"].to_pylist()]
+            start = 0
+            for archive, rows in groupby(archives):
+                length = len(list(rows))
+                yield archive, block.slice(start, length)
+                start += length
 
     def cut(self, rows: int) -> None:
         """Keep the first rows, of those that `saved` gives, and go on behind them."""

@@ -8,7 +8,7 @@ from edge_ood.errors import ArtifactError, InputError
 from edge_ood.files.document import Document, read_document
 from edge_ood.files.output import replacing
 from edge_ood.tables.formats import FORMATS
-from edge_ood.tables.shards import Shard
+from edge_ood.tables.shards import BY_ARCHIVE, BY_BATCH, Shard
 
 __all__ = ["Finished", "RunRecord", "read_record", "write_record"]
 
@@ -24,7 +24,7 @@ class Finished:
 
     Attributes:
         rows: Rows in the table.
-        files: Files of the whole run, of all shards together.
+        files: Files of the whole run, of all shards together; archives, if these were dealt out.
         files_hash: Hash of their paths, in order.
     """
 
@@ -47,6 +47,7 @@ class RunRecord:
         paths: What was to be scored, as it was given.
         listed: Hash of the list on standard input; empty without one.
         shard: Which share of the files.
+        dealt: By what files were dealt out to shards: one of `BY_BATCH` and `BY_ARCHIVE`.
         finished: None until the last row is written.
     """
 
@@ -59,6 +60,7 @@ class RunRecord:
     paths: tuple[str, ...]
     listed: str
     shard: Shard
+    dealt: str = BY_BATCH
     finished: Finished | None = None
 
     def check_same(self, now: "RunRecord", *, subject: str, hint: str) -> None:
@@ -93,7 +95,8 @@ class RunRecord:
 
 def write_record(path: Path, record: RunRecord) -> None:
     """Write the record as JSON, at once; for an `OSError` the caller has better words."""
-    fields = {_KEYS.get(k, k): value for k, value in asdict(record).items() if value is not None}
+    said = {k: v for k, v in asdict(record).items() if (k, v) != ("dealt", BY_BATCH)}
+    fields = {_KEYS.get(k, k): value for k, value in said.items() if value is not None}
     document = {"format": _FORMAT, **fields}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
@@ -129,6 +132,7 @@ def _record(document: Document) -> RunRecord:
         paths=tuple(document.each("paths", str)),
         listed=document.get("listed", str),
         shard=Shard(shard.get("index", int), shard.get("count", int)),
+        dealt=_dealt(document.get("dealt", str, BY_BATCH)),
         finished=_finished(Document(finished)) if finished else None,
     )
 
@@ -144,3 +148,9 @@ def _positive(document: Document, name: str) -> int:
     if value < 1:
         raise InputError(f"{name!r} is {value}, expected 1 or more")
     return value
+
+
+def _dealt(word: str) -> str:
+    if word not in (BY_BATCH, BY_ARCHIVE):
+        raise InputError(f"dealt by {word!r}, expected {BY_BATCH} or {BY_ARCHIVE}")
+    return word

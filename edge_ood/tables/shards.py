@@ -3,14 +3,17 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Protocol
 
 from edge_ood.errors import InputError
-from edge_ood.files.input_files import InputFiles
+from edge_ood.files.stored import AnyImage, StoredImage
 
-__all__ = ["Shard", "ShardFiles"]
+__all__ = ["BY_ARCHIVE", "BY_BATCH", "Archives", "Shard", "ShardArchives", "ShardFiles"]
+
+BY_BATCH, BY_ARCHIVE = "batch", "archive"
+"""How images are dealt out to shards."""
 
 
 @dataclass(frozen=True)
@@ -76,21 +79,69 @@ class ShardFiles:
         digest: Hash of their paths; two walks that found the same have the same.
     """
 
-    def __init__(self, files: InputFiles | Sequence[Path], shard: Shard, batch_size: int) -> None:
+    def __init__(self, files: Iterable[AnyImage], shard: Shard, batch_size: int) -> None:
         self.total = 0
         self.digest = ""
         self._files = files
         self.shard = shard
         self.batch_size = batch_size
 
-    def __iter__(self) -> Iterator[Path]:
+    dealt = BY_BATCH
+
+    def __iter__(self) -> Iterator[AnyImage]:
         digest, total = hashlib.sha256(), 0
         for position, path in enumerate(self._files):
-            digest.update(os.fsencode(path) + b"\0")
+            digest.update(os.fsencode(str(path)) + b"\0")
             total += 1
             if self.shard.holds(position, self.batch_size):
                 yield path
         self.digest, self.total = digest.hexdigest(), total
 
-    def __len__(self) -> int:
+    def count(self) -> int | None:
+        """How many there are in this shard; None where only a walk over a store would tell."""
+        if not isinstance(self._files, Sized):
+            return None
         return self.shard.size(len(self._files), self.batch_size)
+
+
+class Archives(Protocol):
+    """Archives of images, as `edge_ood.sources` opens them."""
+
+    def archives(self) -> list[str]:
+        """Their names, in order."""
+
+    def of_archives(self, first: int, step: int) -> Iterator[StoredImage]:
+        """Images of every `step`-th archive from one on; the others are not opened."""
+
+
+class ShardArchives:
+    """The images of one shard's archives: whole ones, so that each is read once by all shards.
+
+    Args:
+        archives: Of the whole run.
+        shard: Which of them to take: every `count`-th.
+        batch_size: Images per inference; no batch has images of two archives.
+
+    Attributes:
+        shard: As above.
+        batch_size: As above.
+        total: Number of archives of the whole run.
+        digest: Hash of their names.
+    """
+
+    dealt = BY_ARCHIVE
+
+    def __init__(self, archives: Archives, shard: Shard, batch_size: int) -> None:
+        names = archives.archives()
+        self.total = len(names)
+        self.digest = hashlib.sha256("".join(f"{name}\0" for name in names).encode()).hexdigest()
+        self._archives = archives
+        self.shard = shard
+        self.batch_size = batch_size
+
+    def __iter__(self) -> Iterator[StoredImage]:
+        return self._archives.of_archives(self.shard.index - 1, self.shard.count)
+
+    def count(self) -> int | None:
+        """Not known before all archives were read."""
+        return None

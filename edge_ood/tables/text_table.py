@@ -3,12 +3,12 @@
 import os
 from collections.abc import Iterator, Sequence
 from io import FileIO
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 
 from edge_ood.artifact.outputs import Row
 from edge_ood.files.regular import open_regular
-from edge_ood.tables.formats import SavedRow, text_format
+from edge_ood.tables.formats import SavedRow, archive_of_path, text_format
 from edge_ood.threads import batched
 
 __all__ = ["TextTable"]
@@ -56,6 +56,12 @@ class TextTable:
         """The same, as they stand in the file, `size` rows at a time."""
         records = (record for record, _ in self._records())
         yield from batched(records, size)
+
+    def archive_blocks(self, size: int) -> Iterator[tuple[str, list[bytes]]]:
+        """The same, with the archive that the rows of a block are of."""
+        for archive, rows in groupby(self._records(), key=_archive):
+            for block in batched((record for record, _ in rows), size):
+                yield archive, block
 
     def cut(self, rows: int) -> None:
         """Keep the first rows, of those that `saved` gives, and go on behind them."""
@@ -131,6 +137,10 @@ class TextTable:
             return self._text.parse(record.decode())
         except UnicodeDecodeError:
             return None
+
+
+def _archive(record: tuple[bytes, SavedRow]) -> str:
+    return archive_of_path(record[1].path)
 
 
 def _write(file: FileIO, content: memoryview) -> int:

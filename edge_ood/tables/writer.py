@@ -4,18 +4,18 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from edge_ood.artifact.outputs import Row
 from edge_ood.errors import DataError, InputError
 from edge_ood.files.paths import shown_path
+from edge_ood.files.stored import AnyImage, image_batches
 from edge_ood.tables.formats import SavedRow
 from edge_ood.tables.parquet_table import ParquetTable
 from edge_ood.tables.run_record import Finished, RunRecord
 from edge_ood.tables.text_table import TextTable
-from edge_ood.threads import batched
 
 __all__ = ["SAVE_EVERY_S", "TableWriter", "open_table"]
 
@@ -55,8 +55,8 @@ class TableWriter:
         return self._table.saved_rows
 
     def rest(
-        self, files: Iterable[Path], on_saved: Callable[[SavedRow], object] = lambda _: None
-    ) -> Iterator[Path]:
+        self, files: Iterable[AnyImage], on_saved: Callable[[SavedRow], object] = lambda _: None
+    ) -> Iterator[AnyImage]:
         """Go on behind the rows that are there: the files that have none yet.
 
         Rows are kept by whole batches, because the last bits of a score may depend on what else
@@ -71,16 +71,8 @@ class TableWriter:
             DataError: If the table cannot be written.
             InputError: If files came or went and this is a shard: others count on its place.
         """
-        paths, rows = iter(files), self._table.saved()
-        kept = 0
-        for batch in batched(rows, self._record.batch_size):
-            if len(batch) < self._record.batch_size:
-                break
-            for row in batch:
-                path = next(paths, None)
-                self.has_same_files &= path is not None and shown_path(path) == row.path
-                on_saved(row)
-            kept += len(batch)
+        rows, batches = self._table.saved(), image_batches(files, self._record.batch_size)
+        kept, following = self._kept(rows, batches, on_saved)
         if not self.has_same_files and self._record.shard.count > 1:
             raise InputError(
                 f"cannot resume '{self._path}': the files are not those that it began with",
@@ -88,7 +80,36 @@ class TableWriter:
             )
         with self._writing():
             self._table.cut(kept)
-        return paths if self.has_same_files else self._unsaved(files, kept)
+        if not self.has_same_files:
+            return self._unsaved(files, kept)
+        return chain(following, chain.from_iterable(batches))
+
+    def _kept(
+        self,
+        rows: Iterator[SavedRow],
+        batches: Iterable[list[AnyImage]],
+        on_saved: Callable[[SavedRow], object],
+    ) -> tuple[int, list[AnyImage]]:
+        """How many rows stay, and the files of the batch after them, which was begun."""
+        kept = 0
+        for batch in batches:
+            saved = list(islice(rows, len(batch)))
+            if len(saved) < len(batch):
+                return kept, batch
+            for path, row in zip(batch, saved, strict=True):
+                self.has_same_files &= shown_path(path) == row.path
+                on_saved(row)
+            kept += len(saved)
+        gone: list[SavedRow] = []  # rows of files that are there no more
+        for row in rows:
+            gone.append(row)
+            if (kept + len(gone)) % self._record.batch_size == 0:
+                self.has_same_files = False
+                kept += len(gone)
+                for each in gone:
+                    on_saved(each)
+                gone.clear()
+        return kept, []
 
     def write(self, row: Row) -> None:
         """Add a row.
@@ -122,7 +143,7 @@ class TableWriter:
             self._table.close()
         self.finished = Finished(self._table.saved_rows, files, files_hash)
 
-    def _unsaved(self, files: Iterable[Path], kept: int) -> Iterator[Path]:
+    def _unsaved(self, files: Iterable[AnyImage], kept: int) -> Iterator[AnyImage]:
         """The only case in which memory grows with the table, by the paths of its rows."""
         counts = Counter(row.path for row in islice(self._table.saved(), kept))
         for path in files:

@@ -29,15 +29,16 @@ class _Synchronized(nn.modules.batchnorm._BatchNorm):
         processes = torch.distributed.get_world_size()
         own, rest = [1, -1] + [1] * (input.dim() - 2), [0, *range(2, input.dim())]
         values = input.float()
-        mean = all_reduce(values.mean(rest)) / processes
+        mean = _summed(values.mean(rest)) / processes
         centred = values - mean.reshape(own)
-        variance = all_reduce((centred * centred).mean(rest)) / processes
+        variance = _summed((centred * centred).mean(rest)) / processes
         self._follow(mean.detach(), variance.detach(), processes * input.numel() // len(mean))
         scale = torch.rsqrt(variance + self.eps)
         scale = scale if self.weight is None else scale * self.weight
         scaled = centred * scale.reshape(own)
         shifted = scaled if self.bias is None else scaled + self.bias.reshape(own)
-        return shifted.to(input.dtype)
+        result: Tensor = shifted.to(input.dtype)
+        return result
 
     @torch.no_grad()
     def _follow(self, mean: Tensor, variance: Tensor, count: int) -> None:
@@ -72,6 +73,12 @@ def synchronize(network: nn.Module) -> None:
             setattr(network, name, _of(child))
         else:
             synchronize(child)
+
+
+def _summed(values: Tensor) -> Tensor:
+    """Over processes; its gradient is summed over them as well."""
+    total: Tensor = all_reduce(values)  # type: ignore[no-untyped-call]
+    return total
 
 
 def _of(layer: nn.modules.batchnorm._BatchNorm) -> _Synchronized:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge_ood.errors import DataError
 from edge_ood.files.regular import open_regular
+from edge_ood.files.stored import AnyImage, StoredImage
 from edge_ood.images.decoding.memory import FILES
 from edge_ood.images.decoding.signatures import SIGNATURE_BYTES, check_is_decoded
 
@@ -17,8 +18,12 @@ _MOST_BYTES = 2**30
 
 
 @contextmanager
-def image_payload(path: Path) -> Iterator[bytes]:
+def image_payload(path: AnyImage) -> Iterator[bytes]:
     """As `read_image_file`, with the bytes counted as memory in use as long as the block runs."""
+    if isinstance(path, StoredImage):
+        with _stored_payload(path) as payload:
+            yield payload
+        return
     with ExitStack() as held:
         with _refusals(path):
             _check_no_folder(path)
@@ -34,7 +39,19 @@ def image_payload(path: Path) -> Iterator[bytes]:
         yield payload
 
 
-def read_image_file(path: Path) -> bytes:
+@contextmanager
+def _stored_payload(image: StoredImage) -> Iterator[bytes]:
+    with ExitStack() as held:
+        with _refusals(image):
+            if image.size > _MOST_BYTES:
+                raise _too_large(image, f"{image.size} bytes, at most {_MOST_BYTES} are read")
+            held.enter_context(FILES.reserved(image.size))
+            payload = image.read()
+            check_is_decoded(payload[:SIGNATURE_BYTES], f"'{image}'")
+        yield payload
+
+
+def read_image_file(path: AnyImage) -> bytes:
     """The bytes of an image file; of what is no image only the beginning is read.
 
     Raises:
@@ -46,7 +63,7 @@ def read_image_file(path: Path) -> bytes:
 
 
 @contextmanager
-def _refusals(path: Path) -> Iterator[None]:
+def _refusals(path: AnyImage) -> Iterator[None]:
     """Turn what the system says about a file, or about memory for it, into a `DataError`."""
     try:
         yield
@@ -65,5 +82,5 @@ def _check_no_folder(path: Path) -> None:
         raise DataError(f"cannot read '{path}': {kind}", hint="check the file")
 
 
-def _too_large(path: Path, reason: str) -> DataError:
+def _too_large(path: AnyImage, reason: str) -> DataError:
     return DataError(f"'{path}' is too large: {reason}", hint="scale it down", status="too-large")

@@ -1,0 +1,45 @@
+"""An image that is no file of its own: an object, a member of an archive, a cell of a table."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+
+from edge_ood.threads import batched
+
+__all__ = ["AnyImage", "StoredImage", "archive_of", "image_batches"]
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """Its name, and how to come by its bytes.
+
+    Attributes:
+        name: As tables show it: a URL, `shard.tar!member`, `table.parquet#row`.
+        size: How many bytes `read` gives, as far as it is known before.
+        read: Gives them, in any thread, or raises `OSError`.
+        archive: What it lies in, as named; empty for an object that is the image alone.
+    """
+
+    name: str
+    size: int
+    read: Callable[[], bytes] = field(compare=False, repr=False)
+    archive: str = ""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+AnyImage = Path | StoredImage
+"""What a row of a score table is about."""
+
+
+def archive_of(image: AnyImage) -> str:
+    """What it lies in, together with others that are read with it; empty for a file of its own."""
+    return image.archive if isinstance(image, StoredImage) else ""
+
+
+def image_batches(images: Iterable[AnyImage], size: int) -> Iterator[list[AnyImage]]:
+    """Consecutive images, `size` of them or fewer at the end; none has images of two archives."""
+    for _, together in groupby(images, key=archive_of):
+        yield from batched(together, size)

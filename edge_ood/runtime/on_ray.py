@@ -1,0 +1,240 @@
+"""Scoring on a Ray cluster: the shards of a run, each written by whichever node has time for it.
+
+    the driver          deals the run into shards, as `--shard` does, and counts what comes back
+    Ray Data            one actor for each worker; what a lost node had, another one gets
+    an actor            a `Scorer`, which writes tables of shards with the local engine's writer
+
+A shard is finished when its table bears its name, so a shard that is scored twice is written with
+the same bytes, and what is finished is not scored again. Image files have to be where all nodes see
+them, at the same path; the artefact travels with the work.
+"""
+
+import contextlib
+import logging
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from edge_ood.errors import EdgeOodError, InputError, MissingDependencyError
+from edge_ood.files.regular import read_regular
+from edge_ood.runtime.scorer import Scorer
+from edge_ood.tables.score_output import ScoreOutput
+from edge_ood.tables.shard_tables import ShardTables, Tallied
+from edge_ood.tables.shards import Shard, ShardArchives, ShardFiles
+
+__all__ = ["SHARDS_PER_WORKER", "Cluster", "check_nodes", "score_on_ray", "workers_for"]
+
+SHARDS_PER_WORKER = 4
+"""More even out shards that take longer; fewer read a listing less often."""
+
+Files = Callable[[Shard, int], ShardFiles | ShardArchives]
+"""The images of a share of the run, listed where it is called."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where the work is done.
+
+    Attributes:
+        address: `auto` for the cluster that this machine is in, `local` for one that lives as long
+            as the run, `ray://HOST:PORT`, or a head's address.
+        workers: Actors; 0 for as many as there are cores for.
+        cores_per_worker: Of each.
+        provider: onnxruntime's, for all.
+    """
+
+    address: str = "auto"
+    workers: int = 0
+    cores_per_worker: int = 1
+    provider: str = "cpu"
+
+
+def score_on_ray(
+    artifact: Path,
+    files: Files,
+    tables: ShardTables,
+    cluster: Cluster,
+) -> Iterator[Tallied]:
+    """Score all shards that are not finished, and give what each came to, as it is done.
+
+    Args:
+        artifact: Read here, and sent to the nodes.
+        files: Of a shard; it is pickled, and called where the shard is scored.
+        tables: Where they go.
+        cluster: Whose nodes do the work.
+
+    Raises:
+        InputError: If a node lacks what it takes, or has another version of edge-ood.
+        MissingDependencyError: If Ray is not installed.
+    """
+    ray = _ray()
+    done = {tallied.shard for tallied in tables.finished()}
+    waiting = [index for index in range(1, tables.count + 1) if index not in done]
+    if not waiting:
+        return
+    with _connected(ray, cluster):
+        check_nodes(_versions(ray))
+        content = (ray.put(read_regular(artifact)),)  # inside a tuple it is not sent along
+        workers = cluster.workers or workers_for(ray.cluster_resources(), cluster)
+        scored = ray.data.from_items(
+            [{"shard": index} for index in waiting], override_num_blocks=len(waiting)
+        ).map_batches(
+            _ShardScorer,
+            fn_constructor_args=(content, files, tables, cluster, str(Path.cwd())),
+            batch_size=1,
+            concurrency=min(workers, len(waiting)),
+            num_cpus=cluster.cores_per_worker,
+            num_gpus=0 if cluster.provider == "cpu" else 1,
+            max_restarts=-1,
+            max_task_retries=-1,
+        )
+        for row in scored.iter_rows():
+            if row["error"]:
+                raise InputError(f"shard {row['shard']}: {row['error']}", hint=row["hint"])
+            statuses = dict(zip(row["statuses"], map(int, row["counts"]), strict=True))
+            yield Tallied(int(row["shard"]), statuses, int(row["flagged"]))
+
+
+def check_nodes(found: Mapping[str, str]) -> None:
+    """Refuse a cluster some of whose nodes cannot do the work, before it starts.
+
+    Args:
+        found: By node, its version of edge-ood, or what kept it from being imported.
+
+    Raises:
+        InputError: Naming the node, what it has, and what is here.
+    """
+    own = metadata.version("edge-ood")
+    for node, said in sorted(found.items()):
+        if said != own:
+            raise InputError(
+                f"node {node} has edge-ood {said}, this machine has {own}",
+                hint=f"pip install 'edge-ood[ray,cpu]=={own}' on every node",
+            )
+
+
+def workers_for(resources: Mapping[str, float], cluster: Cluster) -> int:
+    """As many as the cluster has cores or accelerators for, one at least."""
+    if cluster.provider != "cpu":
+        return max(1, int(resources.get("GPU", 0)))
+    return max(1, int(resources.get("CPU", 1)) // cluster.cores_per_worker)
+
+
+class _ShardScorer:
+    """An actor: opens the artefact once, and writes the table of one shard after another."""
+
+    def __init__(
+        self, artifact: tuple[Any], files: Files, tables: ShardTables, cluster: Cluster, folder: str
+    ) -> None:
+        os.chdir(folder)  # rows name files as the driver does
+        self._files, self._tables, self._cluster = files, tables, cluster
+        with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
+            file.write(_ray().get(artifact[0]))
+            file.flush()
+            self._scorer = Scorer(
+                file.name,
+                provider=cluster.provider,
+                threads=1,
+                heads=tables.record(1).scores,
+            )
+
+    def __call__(self, batch: Mapping[str, Sequence[int]]) -> dict[str, list[Any]]:
+        """One row that says what became of one shard."""
+        index = int(batch["shard"][0])
+        statuses: Counter[str] = Counter()
+        flagged, error, hint = 0, "", ""
+        try:
+            for row in self._rows(index):
+                statuses[row.status] += 1
+                flagged += bool(row.values.get("is_ood"))
+        except EdgeOodError as refused:  # would be tried for ever
+            error, hint = str(refused), refused.hint or "see the shard's table"
+        return {
+            "shard": [index],
+            "statuses": [list(statuses)],
+            "counts": [list(statuses.values())],
+            "flagged": [flagged],
+            "error": [error],
+            "hint": [hint],
+        }
+
+    def _rows(self, index: int) -> Iterator[Any]:
+        record = self._tables.record(index)
+        files = self._files(record.shard, record.batch_size)
+        output = ScoreOutput(self._tables.path(index), record.table)
+        with output.open(record, resume=False) as table:
+            rows = self._scorer.stream(
+                table.rest(files),
+                batch_size=record.batch_size,
+                threads=self._cluster.cores_per_worker,
+            )
+            for row in rows:
+                table.write(row)
+                yield row
+            table.finish(files.total, files.digest)
+
+
+@contextlib.contextmanager
+def _connected(ray: Any, cluster: Cluster) -> Iterator[None]:
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if cluster.address == "local":
+        options |= {"num_cpus": len(os.sched_getaffinity(0)), "include_dashboard": False}
+    else:
+        options |= {"address": cluster.address}
+    already = ray.is_initialized()
+    try:
+        if not already:
+            ray.init(**options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"no Ray cluster at '{cluster.address}': {reason}",
+            hint="--address local starts one here; 'ray start --head' one that stays",
+        ) from error
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        if not already:
+            ray.shutdown()
+
+
+def _versions(ray: Any) -> dict[str, str]:
+    """What each node answers."""
+    from ray.util.scheduling_strategies import (  # noqa: PLC0415  # optional
+        NodeAffinitySchedulingStrategy,
+    )
+
+    def asked(node: str) -> Any:
+        strategy = NodeAffinitySchedulingStrategy(node, soft=False)
+        return ray.remote(num_cpus=0)(_own_version).options(scheduling_strategy=strategy).remote()
+
+    alive = {each["NodeID"]: each["NodeManagerAddress"] for each in ray.nodes() if each["Alive"]}
+    answers = {node: asked(node) for node in alive}
+    return {f"{alive[node]} ({node[:8]})": ray.get(answer) for node, answer in answers.items()}
+
+
+def _own_version() -> str:
+    try:
+        import onnxruntime  # noqa: F401, PLC0415
+
+        return metadata.version("edge-ood")
+    except (ImportError, metadata.PackageNotFoundError) as error:
+        return f"missing: {error}"
+
+
+def _ray() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
+    try:
+        import ray  # noqa: PLC0415  # optional
+        import ray.data  # noqa: PLC0415  # optional
+    except ImportError as error:
+        raise MissingDependencyError("scoring on a cluster", "ray", "ray") from error
+    return ray

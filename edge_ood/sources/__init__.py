@@ -1,0 +1,28 @@
+"""Images that are no files of their own: in object stores, tar shards and Parquet tables; no torch.
+
+    s3://bucket/folder            every object below it, as of a local folder
+    s3://bucket/image.jpg         one object
+    shards/train-{000..255}.tar   members of WebDataset shards, streamed, never unpacked
+    s3://bucket/*.parquet         rows of tables with a column of images
+
+Stores are pyarrow's file systems: `s3://`, `gs://`, `abfs://`, `file://`, with endpoint and
+credentials from each store's usual variables. An archive has to be named as such, by itself or with
+a pattern; inside a folder it is one more file. Rows are named `shard.tar!member` and
+`table.parquet#row`, rows from 0.
+
+An archive file ends with `ARCHIVE = Archive(...)`, which says what endings it opens.
+"""
+
+from edge_ood.sources._archive import ARCHIVES, Archive, unreadable
+from edge_ood.sources._locations import Location, is_stored, locations
+from edge_ood.sources._stored_images import StoredImages
+
+__all__ = [
+    "ARCHIVES",
+    "Archive",
+    "Location",
+    "StoredImages",
+    "is_stored",
+    "locations",
+    "unreadable",
+]

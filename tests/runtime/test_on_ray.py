@@ -1,0 +1,210 @@
+"""Scoring on Ray: the local engine's table, whatever becomes of a node; refusals before work."""
+
+import contextlib
+import importlib.util
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from edge_ood.errors import InputError
+from edge_ood.files.input_files import InputFiles
+from edge_ood.runtime.on_ray import Cluster, check_nodes, score_on_ray, workers_for
+from edge_ood.runtime.scorer import Scorer
+from edge_ood.tables.merge import Shards
+from edge_ood.tables.run_record import RunRecord
+from edge_ood.tables.score_output import ScoreOutput
+from edge_ood.tables.shard_tables import ShardTables
+from edge_ood.tables.shards import Shard, ShardFiles
+
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="no ray here")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # Ray's own, of its options
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+BATCH = 4
+OWN = metadata.version("edge-ood")
+
+
+def files_of(folder: Path, shard: Shard, batch_size: int) -> ShardFiles:
+    return ShardFiles(InputFiles([folder]), shard, batch_size)
+
+
+def record_of(scorer: Scorer, table: str = "csv") -> RunRecord:
+    return RunRecord(
+        OWN, scorer.file.sha256, "cpu", table, scorer.heads, BATCH, ("images",), "", Shard()
+    )
+
+
+def score_here(scorer: Scorer, folder: Path, output: Path) -> None:
+    """The local engine, in this process."""
+    record, files = record_of(scorer), files_of(folder, Shard(), BATCH)
+    with ScoreOutput(output, "csv").open(record, resume=False) as table:
+        for row in scorer.stream(table.rest(files), batch_size=BATCH):
+            table.write(row)
+        table.finish(files.total, files.digest)
+
+
+def merge(tables: ShardTables, output: Path) -> None:
+    paths = [tables.path(index) for index in range(1, tables.count + 1)]
+    shards = Shards(paths)
+    shards.check()
+    shards.write(ScoreOutput(output, "csv"))
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """61 files, one of which is no image."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(60):
+        Image.new("RGB", (16, 16), (4 * number, 90, 250 - 4 * number)).save(
+            folder / f"{number:02}.png"
+        )
+    (folder / "notes.txt").write_text("no image")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"), [("0.0.1", "has edge-ood 0.0.1"), ("missing: No onnx", "missing: No onnx")]
+)
+def test_a_node_that_cannot_work_is_named(said: str, shown: str) -> None:
+    """What it has, what is here, and what to type."""
+    with pytest.raises(InputError, match="node 10") as refused:
+        check_nodes({"10.0.0.1": OWN, "10.0.0.2": said})
+
+    assert shown in str(refused.value)
+    assert OWN in str(refused.value)
+    assert f"edge-ood[ray,cpu]=={OWN}" in str(refused.value.hint)
+
+
+def test_nodes_of_one_version_may_work() -> None:
+    """Any number of them."""
+    check_nodes({f"10.0.0.{n}": OWN for n in range(9)})
+
+
+def test_workers_fill_the_cluster() -> None:
+    """By cores, or by accelerators."""
+    assert 5 == workers_for({"CPU": 11.0, "GPU": 2.0}, Cluster(cores_per_worker=2))
+    assert 2 == workers_for({"CPU": 11.0, "GPU": 2.0}, Cluster(provider="cuda"))
+    assert 1 == workers_for({}, Cluster(cores_per_worker=8))
+
+
+@pytest.fixture(scope="module")
+def local_ray() -> Iterator[Any]:
+    """Ray in processes of this machine, for all tests of the module."""
+    ray = pytest.importorskip("ray")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield ray
+    ray.shutdown()
+
+
+@needs_ray
+def test_shards_on_ray_make_the_local_table(
+    local_ray: Any, colour_artifact: Path, images: Path, tmp_path: Path
+) -> None:
+    """Byte for byte; what is finished stays, and only what is missing is scored again."""
+    scorer = Scorer(colour_artifact)
+    score_here(scorer, images, tmp_path / "whole.csv")
+    tables = ShardTables(tmp_path / "shards", record_of(scorer), 5)
+    tables.check(resume=False)
+    files = partial(files_of, images)
+
+    found = list(score_on_ray(colour_artifact, files, tables, Cluster("local", 2)))
+    kept = tables.path(2).stat().st_mtime_ns
+    tables.path(4).unlink()
+    again = list(score_on_ray(colour_artifact, files, tables, Cluster("local", 2)))
+    merge(tables, tmp_path / "merged.csv")
+
+    assert {1, 2, 3, 4, 5} == {tallied.shard for tallied in found}
+    assert 60 == sum(tallied.statuses["ok"] for tallied in found)
+    assert [4] == [tallied.shard for tallied in again]
+    assert kept == tables.path(2).stat().st_mtime_ns
+    for ending in ("", ".run.json"):
+        whole = (tmp_path / f"whole.csv{ending}").read_bytes()
+        assert whole == (tmp_path / f"merged.csv{ending}").read_bytes()
+
+
+@needs_ray
+def test_a_run_with_other_options_is_not_gone_on_with(
+    local_ray: Any, colour_artifact: Path, images: Path, tmp_path: Path
+) -> None:
+    """The number of shards is that of the run that was begun; the heads have to be."""
+    scorer = Scorer(colour_artifact)
+    tables = ShardTables(tmp_path / "shards", record_of(scorer), 3)
+    tables.check(resume=False)
+    list(score_on_ray(colour_artifact, partial(files_of, images), tables, Cluster("local", 1)))
+
+    assert 3 == ShardTables(tmp_path / "shards", record_of(scorer), 7).count
+    other = record_of(Scorer(colour_artifact, heads=[scorer.metadata.primary]))
+    with pytest.raises(InputError, match="--scores was"):
+        list(ShardTables(tmp_path / "shards", other, 3).finished())
+    with pytest.raises(InputError, match="exists"):
+        tables.check(resume=False)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_node_that_is_killed_costs_no_row(
+    colour_artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two nodes score 3,000 images; one is killed amid them: every row once, the same bytes."""
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster as Nodes
+
+    ray.shutdown()
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(3000):
+        colour = (number % 256, number // 256, 90)
+        Image.new("RGB", (16, 16), colour).save(folder / f"{number:04}.png")
+    scorer = Scorer(colour_artifact)
+    score_here(scorer, folder, tmp_path / "whole.csv")
+    tables = ShardTables(tmp_path / "shards", record_of(scorer), 30)
+    tables.check(resume=False)
+    nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 1})
+    lost = nodes.add_node(num_cpus=1)
+    processes = [info.process.pid for infos in lost.all_processes.values() for info in infos]
+    processes += [
+        info.process.pid for infos in nodes.head_node.all_processes.values() for info in infos
+    ]
+    try:
+        ray.init(address=nodes.address, log_to_driver=False, logging_level="ERROR")
+        found = []
+        for tallied in score_on_ray(
+            colour_artifact, partial(files_of, folder), tables, Cluster(nodes.address, 2)
+        ):
+            found.append(tallied)
+            if len(found) == 3:
+                lost.kill_raylet()
+        merge(tables, tmp_path / "merged.csv")
+    finally:
+        _end(ray, nodes, processes)
+
+    assert sorted(tallied.shard for tallied in found) == list(range(1, 31))
+    assert (tmp_path / "whole.csv").read_bytes() == (tmp_path / "merged.csv").read_bytes()
+
+
+def _end(ray: Any, nodes: Any, processes: list[int]) -> None:
+    """Ray's own shutdown may hang where a node was killed; so it gets a while."""
+
+    def shutdown() -> None:
+        with contextlib.suppress(Exception):
+            ray.shutdown()
+            nodes.shutdown()
+
+    thread = threading.Thread(target=shutdown, daemon=True)
+    thread.start()
+    thread.join(20)
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
