@@ -18,38 +18,62 @@ from edge_ood.files.text import printable
 from edge_ood.threads import available_cores
 
 if TYPE_CHECKING:
+    from edge_ood.runtime.on_ray import Cluster
     from edge_ood.tables.shard_tables import Tallied
 
-__all__ = ["ClusterRun", "Engine"]
+__all__ = ["ClusterRun", "Engine", "EngineAlone"]
 
 LOCAL, RAY = ENGINES = ("local", "ray")
 
 
+EngineOption = Annotated[
+    str,
+    typer.Option(
+        metavar="local|ray",
+        help="ray scores on the nodes of a cluster; needs edge-ood[ray] on all of them, and files "
+        "where all see them. 'score' writes a folder of tables then, which 'merge' joins.",
+    ),
+]
+AddressOption = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|local|ADDRESS",
+        help="auto: the cluster that this machine is in; local: one for this run, here; or that of "
+        "a head, such as ray://host:10001.",
+    ),
+]
+WorkersOption = Annotated[
+    int, typer.Option(min=0, help="Of the cluster; 0: as many as it has cores for.")
+]
+CoresOption = Annotated[int, typer.Option(min=1, help="Of each worker.")]
+
+
 @bundle("Past one machine")
-class Engine:
+class EngineAlone:
     """What does the work."""
 
-    engine: Annotated[
-        str,
-        typer.Option(
-            metavar="local|ray",
-            help="ray scores shards on the nodes of a cluster, into the folder OUTPUT, which "
-            "'edge-ood merge' joins; needs edge-ood[ray] on all nodes, and files where "
-            "all see them.",
-        ),
-    ] = LOCAL
-    address: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|local|ADDRESS",
-            help="auto: the cluster that this machine is in; local: one for this run, here; or "
-            "that of a head, such as ray://host:10001.",
-        ),
-    ] = "auto"
-    workers: Annotated[
-        int, typer.Option(min=0, help="Of the cluster; 0: as many as it has cores for.")
-    ] = 0
-    cores_per_worker: Annotated[int, typer.Option(min=1, help="Of each worker.")] = 1
+    engine: EngineOption = LOCAL
+    address: AddressOption = "auto"
+    workers: WorkersOption = 0
+    cores_per_worker: CoresOption = 1
+
+    def cluster(self, provider: str) -> "Cluster | None":
+        """Where it is done; None for this process."""
+        if not _runs_elsewhere(self.engine):
+            return None
+        from edge_ood.runtime.on_ray import Cluster
+
+        return Cluster(self.address, self.workers, self.cores_per_worker, provider)
+
+
+@bundle("Past one machine")
+class Engine:
+    """What does the work, and into how many tables."""
+
+    engine: EngineOption = LOCAL
+    address: AddressOption = "auto"
+    workers: WorkersOption = 0
+    cores_per_worker: CoresOption = 1
     shards: Annotated[
         int,
         typer.Option(min=0, help="Tables in OUTPUT, each the work of one worker; 0: 4 a worker."),
@@ -58,11 +82,7 @@ class Engine:
     @property
     def runs_elsewhere(self) -> bool:
         """Whether it is not this process that scores."""
-        if self.engine not in ENGINES:
-            raise InputError(
-                f"there is no engine {self.engine!r}", hint=f"one of {', '.join(ENGINES)}"
-            )
-        return self.engine == RAY
+        return _runs_elsewhere(self.engine)
 
 
 @dataclass(frozen=True)
@@ -139,6 +159,12 @@ class ClusterRun:
         if chosen not in FORMATS:
             raise InputError(f"unknown format {chosen!r}", hint=f"one of {', '.join(FORMATS)}")
         return self.output, chosen
+
+
+def _runs_elsewhere(engine: str) -> bool:
+    if engine not in ENGINES:
+        raise InputError(f"there is no engine {engine!r}", hint=f"one of {', '.join(ENGINES)}")
+    return engine == RAY
 
 
 def _tally(

@@ -4,10 +4,11 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from edge_ood.cli._bundles import with_bundles
 from edge_ood.cli._options import (
     ArtifactArgument,
     ConfidenceOption,
@@ -16,18 +17,20 @@ from edge_ood.cli._options import (
     print_note,
 )
 from edge_ood.cli._say import say
-
-if TYPE_CHECKING:
-    pass
+from edge_ood.cli._score_on_ray import EngineAlone
 
 __all__ = ["calibrate"]
 
 
+@with_bundles
 def calibrate(
     artifact: ArtifactArgument,
     images: Annotated[
-        Path | None,
-        typer.Argument(metavar="ID_IMAGES", help="Folder of ID images from this device."),
+        list[str] | None,
+        typer.Argument(
+            metavar="ID_IMAGES",
+            help="Folders of ID images from this device; or URLs and archives, as in score.",
+        ),
     ] = None,
     *,
     output: Annotated[
@@ -65,6 +68,7 @@ def calibrate(
             "--force", help="Overwrite what is there; take images that FILE.onnx mostly flags."
         ),
     ] = False,
+    engine: EngineAlone,
 ) -> None:
     """Fit thresholds anew on ID images of this device.
 
@@ -86,7 +90,7 @@ def calibrate(
     with _progress() as on_image:
         report = calibrate_file(
             artifact,
-            images,
+            images or None,
             output=output,
             alpha=alpha,
             confidence=confidence,
@@ -95,6 +99,7 @@ def calibrate(
             thresholds=manual,
             undo=undo,
             provider=provider,
+            cluster=engine.cluster("cpu" if provider == "auto" else provider),
             force=force,
             on_image=on_image,
             on_note=print_note,
@@ -110,7 +115,9 @@ def _progress() -> Iterator[Callable[[int], None]]:
 
         def on_image(total: int) -> None:
             if not bars:
-                bar = typer.progressbar(length=total, label="calibrating", file=sys.stderr)
+                bar = typer.progressbar(
+                    length=total or None, show_pos=not total, label="calibrating", file=sys.stderr
+                )
                 bars.append(stack.enter_context(bar))
             bars[0].update(1)
 

@@ -1,29 +1,37 @@
 """`edge_ood.calibrate`: thresholds anew, on the device, without torch."""
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_ood.api.plain import PathLike, path_or_none
 from edge_ood.calibration.guarantee import Changes
 from edge_ood.errors import UsageError
 from edge_ood.files.output import check_output
+from edge_ood.files.stored import AnyImage
 from edge_ood.images.folders import find_images
 from edge_ood.onnx_session import check_model_file
 from edge_ood.report.leave import renew_export_page
 from edge_ood.runtime.calibrate import (
+    Elsewhere,
     calibrate_artifact,
     set_thresholds,
     undo_calibration,
 )
 from edge_ood.runtime.calibration_report import CalibrationReport
+from edge_ood.sources import StoredImages, is_stored
+
+if TYPE_CHECKING:
+    from edge_ood.runtime.on_ray import Cluster
 
 __all__ = ["calibrate"]
 
 
 def calibrate(
     artifact: PathLike,
-    images: PathLike | None = None,
+    images: PathLike | Sequence[str] | None = None,
     *,
     output: PathLike | None = None,
     alpha: float | None = None,
@@ -33,6 +41,7 @@ def calibrate(
     thresholds: Mapping[str, float] | None = None,
     undo: bool = False,
     provider: str = "auto",
+    cluster: "Cluster | None" = None,
     force: bool = False,
     on_image: Callable[[int], None] = lambda total: None,
     on_note: Callable[[str], None] = lambda note: None,
@@ -43,8 +52,8 @@ def calibrate(
 
     Args:
         artifact: The artefact.
-        images: Folder of ID images that took no part in training; None only with `thresholds` or
-            `undo`.
+        images: Folder of ID images that took no part in training; or URLs and archives of them,
+            see `edge_ood.sources`; None only with `thresholds` or `undo`.
         output: Where to write; `artifact` is replaced, at once or not at all, if None.
         alpha: False-alarm rate on ID images, in (0, 1).
         confidence: Share of calibration sets for which the rate is held, in [0, 1).
@@ -53,8 +62,9 @@ def calibrate(
         thresholds: Manual thresholds by head, for which no rate is held.
         undo: Go back to the calibration before this one, to the bit.
         provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
+        cluster: Where images are scored, if not here: an `edge_ood.runtime.on_ray.Cluster`.
         force: Replace what is at `output`, and take images that the file mostly flags.
-        on_image: Called after each image with the number of all.
+        on_image: Called after each image with the number of all, 0 where nobody knows it.
         on_note: Called with sentences that you should read.
 
     Returns:
@@ -84,16 +94,34 @@ def calibrate(
     elif images is None:
         report = undo_calibration(source, output=target)
     else:
-        paths = find_images(Path(images))
+        found, total = _found(images, cluster)
         report = calibrate_artifact(
             source,
-            paths,
+            found,
             changes=replace(changes, although_flagged=force),
             output=target,
             provider=provider,
-            on_image=lambda: on_image(len(paths)),
+            on_image=lambda: on_image(total),
         )
     for note in report.notes:
         on_note(note)
     renew_export_page(target or source, on_note)
     return report
+
+
+def _found(
+    images: PathLike | Sequence[str], cluster: "Cluster | None"
+) -> tuple[Iterable[AnyImage] | Elsewhere, int]:
+    """The images, and how many they are, 0 where only reading them would tell."""
+    names = [str(images)] if isinstance(images, str | os.PathLike) else [str(i) for i in images]
+    files: Iterable[AnyImage]
+    if any(map(is_stored, names)):
+        files, total = StoredImages(names), 0
+    else:
+        files = [path for name in names for path in find_images(Path(name))]
+        total = len(files)
+    if cluster is None:
+        return files, total
+    from edge_ood.runtime.on_ray import ScoredOnRay  # noqa: PLC0415  # of an optional extra
+
+    return ScoredOnRay(files, cluster), 0

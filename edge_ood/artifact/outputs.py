@@ -60,7 +60,7 @@ class Scores:
     pvalues: Mapping[str, NDArray[np.float32]]
     decisions: Mapping[str, NDArray[np.bool_]]
     hashes: tuple[str, ...] = ()
-    paths: tuple[Path, ...] = ()
+    paths: tuple[AnyImage, ...] = ()
     images: tuple[NDArray[np.uint8], ...] = field(default=(), compare=False)
 
     @classmethod

@@ -1,5 +1,6 @@
 """An image that is no file of its own: an object, a member of an archive, a cell of a table."""
 
+import errno
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -29,9 +30,17 @@ class StoredImage:
     def __str__(self) -> str:
         return self.name
 
+    def name_alone(self) -> "StoredImage":
+        """The same without its bytes, where these are in memory."""
+        return StoredImage(self.name, self.size, _gone, self.archive)
+
 
 AnyImage = Path | StoredImage
 """What a row of a score table is about."""
+
+
+def _gone() -> bytes:
+    raise FileNotFoundError(errno.ENOENT, "its bytes were let go")
 
 
 def archive_of(image: AnyImage) -> str:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from edge_ood.errors import DataError
 from edge_ood.files.paths import shown_path
+from edge_ood.files.stored import AnyImage
 from edge_ood.images.folders import ImageSet
 
 __all__ = [
@@ -93,7 +94,7 @@ def refuse_trained_on(
         )
 
 
-def shown_names(paths: Sequence[Path]) -> str:
+def shown_names(paths: Sequence[AnyImage]) -> str:
     """The first of some files by name, and how many more there are."""
     return _first_few([f"'{shown_path(path)}'" for path in paths])
 
@@ -103,7 +104,9 @@ def _first_few(texts: Sequence[str]) -> str:
     return ", ".join(texts[:_SHOWN]) + more
 
 
-def copies_note(paths: Sequence[Path], counted: NDArray[np.bool_], role: str) -> tuple[str, ...]:
+def copies_note(
+    paths: Sequence[AnyImage], counted: NDArray[np.bool_], role: str
+) -> tuple[str, ...]:
     """What to say about copies that were left out, if there are any.
 
     Args:

@@ -1,9 +1,10 @@
 """The only route to a threshold that holds: ID images through the final file, in onnxruntime."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from edge_ood.calibration.decision import Decision, fit_combined, fit_decision
 from edge_ood.calibration.guarantee import Changes, Guarantee
 from edge_ood.errors import ArtifactError, InputError
 from edge_ood.files.output import atomic_output, locked_folder
+from edge_ood.files.stored import AnyImage
 from edge_ood.images.copies import copies_note, first_of_each
 from edge_ood.images.splits import halves_by_hash
 from edge_ood.images.thumbnails import thumbnails_note
@@ -32,16 +34,24 @@ from edge_ood.runtime.scorer import BATCH, Scorer
 from edge_ood.scores import perturbs
 from edge_ood.threads import image_batch
 
-__all__ = ["calibrate_artifact", "set_thresholds", "undo_calibration"]
+__all__ = ["Elsewhere", "calibrate_artifact", "set_thresholds", "undo_calibration"]
 
 _MOST_HISTORY = 10
 _MOST_HISTORY_BYTES = 1 << 22
 _NO_CHANGES = Changes()
 
 
+@runtime_checkable
+class Elsewhere(Protocol):
+    """Images that other processes score."""
+
+    def scores(self, scorer: Scorer, batch_size: int) -> Scores:
+        """What `score_files` gives for all of them: the same numbers in the same order."""
+
+
 def calibrate_artifact(
     path: Path,
-    images: Sequence[Path],
+    images: Iterable[AnyImage] | Elsewhere,
     *,
     changes: Changes = _NO_CHANGES,
     output: Path | None = None,
@@ -56,11 +66,11 @@ def calibrate_artifact(
 
     Args:
         path: An artefact.
-        images: ID image files that took no part in training.
+        images: ID image files that took no part in training; or what scores them elsewhere.
         changes: What is to be held, where that is not what the file holds now.
         output: Where to write; None replaces `path` atomically.
         provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
-        on_image: Called after each image, to show progress.
+        on_image: Called after each image that is scored here, to show progress.
 
     Raises:
         CalibrationError: If there are too few images for what is to be held, some were trained
@@ -72,9 +82,16 @@ def calibrate_artifact(
     metadata = scorer.metadata
     guarantee = changes.applied_to(metadata.calibration.guarantee)
     _check_combined(metadata, guarantee)
-    guarantee.check_images(len(images))
-    scores = scorer.score_files(images, batch_size=_batch_size(metadata), on_image=on_image)
-    refuse_trained_on(metadata, images, scores.hashes)
+    if isinstance(images, Sized):
+        guarantee.check_images(len(images))
+    batch_size = _batch_size(metadata)
+    if isinstance(images, Elsewhere):
+        scores = images.scores(scorer, batch_size)
+    else:
+        scores = scorer.score_files(images, batch_size=batch_size, on_image=on_image)
+    guarantee.check_images(len(scores))
+    paths = scores.paths
+    refuse_trained_on(metadata, paths, scores.hashes)
     counted = first_of_each(scores.hashes)
     refuse_copies(guarantee, counted)
     scores = scores[counted]
@@ -89,7 +106,8 @@ def calibrate_artifact(
         probe=make_probe(scorer, scores, metadata.probe.seed),
     )
     _store(scorer.file, output or path, changed, decision, archived=metadata)
-    notes = (*copies_note(images, counted, "calibration"), *thumbnails_note(images))
+    files = [path for path in paths if isinstance(path, Path)]
+    notes = (*copies_note(paths, counted, "calibration"), *thumbnails_note(files))
     return CalibrationReport(output or path, metadata.calibration, changed, scores, decision, notes)
 
 

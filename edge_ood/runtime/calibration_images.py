@@ -1,7 +1,6 @@
 """Which images must not set thresholds: copies, images that trained, those that it mostly flags."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +9,7 @@ from edge_ood.artifact.metadata import Metadata
 from edge_ood.artifact.outputs import Scores
 from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.errors import CalibrationError
+from edge_ood.files.stored import AnyImage
 from edge_ood.images.copies import shown_names
 
 __all__ = ["refuse_copies", "refuse_mostly_flagged", "refuse_trained_on"]
@@ -35,7 +35,9 @@ def refuse_copies(guarantee: Guarantee, counted: NDArray[np.bool_]) -> None:
         ) from error
 
 
-def refuse_trained_on(metadata: Metadata, images: Sequence[Path], hashes: Sequence[str]) -> None:
+def refuse_trained_on(
+    metadata: Metadata, images: Sequence[AnyImage], hashes: Sequence[str]
+) -> None:
     """Refuse images that the classifier knows, whatever its role for them, but for calibration.
 
     Args:

@@ -12,46 +12,32 @@ them, at the same path; the artefact travels with the work.
 import contextlib
 import logging
 import os
-import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from edge_ood.errors import EdgeOodError, InputError, MissingDependencyError
+from edge_ood.artifact.outputs import Scores
+from edge_ood.errors import DataError, InputError, MissingDependencyError
 from edge_ood.files.regular import read_regular
+from edge_ood.files.stored import AnyImage
+from edge_ood.runtime.ray_workers import BatchScorer, Cluster, Files, Place, ShardScorer
 from edge_ood.runtime.scorer import Scorer
-from edge_ood.tables.score_output import ScoreOutput
 from edge_ood.tables.shard_tables import ShardTables, Tallied
-from edge_ood.tables.shards import Shard, ShardArchives, ShardFiles
+from edge_ood.tables.shards import Shard
 
-__all__ = ["SHARDS_PER_WORKER", "Cluster", "check_nodes", "score_on_ray", "workers_for"]
+__all__ = [
+    "SHARDS_PER_WORKER",
+    "Cluster",
+    "ScoredOnRay",
+    "check_nodes",
+    "score_on_ray",
+    "workers_for",
+]
 
 SHARDS_PER_WORKER = 4
 """More even out shards that take longer; fewer read a listing less often."""
-
-Files = Callable[[Shard, int], ShardFiles | ShardArchives]
-"""The images of a share of the run, listed where it is called."""
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """Where the work is done.
-
-    Attributes:
-        address: `auto` for the cluster that this machine is in, `local` for one that lives as long
-            as the run, `ray://HOST:PORT`, or a head's address.
-        workers: Actors; 0 for as many as there are cores for.
-        cores_per_worker: Of each.
-        provider: onnxruntime's, for all.
-    """
-
-    address: str = "auto"
-    workers: int = 0
-    cores_per_worker: int = 1
-    provider: str = "cpu"
 
 
 def score_on_ray(
@@ -79,13 +65,13 @@ def score_on_ray(
         return
     with _connected(ray, cluster):
         check_nodes(_versions(ray))
-        content = (ray.put(read_regular(artifact)),)  # inside a tuple it is not sent along
+        place = Place((ray.put(read_regular(artifact)),), cluster, str(Path.cwd()))
         workers = cluster.workers or workers_for(ray.cluster_resources(), cluster)
         scored = ray.data.from_items(
             [{"shard": index} for index in waiting], override_num_blocks=len(waiting)
         ).map_batches(
-            _ShardScorer,
-            fn_constructor_args=(content, files, tables, cluster, str(Path.cwd())),
+            ShardScorer,
+            fn_constructor_args=(place, files, tables),
             batch_size=1,
             concurrency=min(workers, len(waiting)),
             num_cpus=cluster.cores_per_worker,
@@ -125,58 +111,46 @@ def workers_for(resources: Mapping[str, float], cluster: Cluster) -> int:
     return max(1, int(resources.get("CPU", 1)) // cluster.cores_per_worker)
 
 
-class _ShardScorer:
-    """An actor: opens the artefact once, and writes the table of one shard after another."""
+@dataclass(frozen=True)
+class ScoredOnRay:
+    """Images whose scores are wanted in one place, such as those that calibrate.
 
-    def __init__(
-        self, artifact: tuple[Any], files: Files, tables: ShardTables, cluster: Cluster, folder: str
-    ) -> None:
-        os.chdir(folder)  # rows name files as the driver does
-        self._files, self._tables, self._cluster = files, tables, cluster
-        with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
-            file.write(_ray().get(artifact[0]))
-            file.flush()
-            self._scorer = Scorer(
-                file.name,
-                provider=cluster.provider,
-                threads=1,
-                heads=tables.record(1).scores,
-            )
+    Attributes:
+        files: In order. They are pickled, so archives are named, and read where they are scored.
+        cluster: Whose nodes score them.
+    """
 
-    def __call__(self, batch: Mapping[str, Sequence[int]]) -> dict[str, list[Any]]:
-        """One row that says what became of one shard."""
-        index = int(batch["shard"][0])
-        statuses: Counter[str] = Counter()
-        flagged, error, hint = 0, "", ""
-        try:
-            for row in self._rows(index):
-                statuses[row.status] += 1
-                flagged += bool(row.values.get("is_ood"))
-        except EdgeOodError as refused:  # would be tried for ever
-            error, hint = str(refused), refused.hint or "see the shard's table"
-        return {
-            "shard": [index],
-            "statuses": [list(statuses)],
-            "counts": [list(statuses.values())],
-            "flagged": [flagged],
-            "error": [error],
-            "hint": [hint],
-        }
+    files: Iterable[AnyImage]
+    cluster: Cluster
 
-    def _rows(self, index: int) -> Iterator[Any]:
-        record = self._tables.record(index)
-        files = self._files(record.shard, record.batch_size)
-        output = ScoreOutput(self._tables.path(index), record.table)
-        with output.open(record, resume=False) as table:
-            rows = self._scorer.stream(
-                table.rest(files),
-                batch_size=record.batch_size,
-                threads=self._cluster.cores_per_worker,
-            )
-            for row in rows:
-                table.write(row)
-                yield row
-            table.finish(files.total, files.digest)
+    def scores(self, scorer: Scorer, batch_size: int) -> Scores:
+        """All scores, in the order of the files and with the bits of the local engine.
+
+        Raises:
+            DataError: If an image cannot be read.
+            InputError: If a node lacks what it takes.
+        """
+        ray = _ray()
+        with _connected(ray, self.cluster):
+            check_nodes(_versions(ray))
+            workers = self.cluster.workers or workers_for(ray.cluster_resources(), self.cluster)
+            place = Place((ray.put(read_regular(scorer.path)),), self.cluster, str(Path.cwd()))
+            actor = ray.remote(num_cpus=self.cluster.cores_per_worker)(BatchScorer)
+            shares = [
+                actor.remote(place).scores.remote(self.files, Shard(index + 1, workers), batch_size)
+                for index in range(workers)
+            ]
+            try:
+                found = [iter(deals) for deals in ray.get(shares)]
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from None
+        parts: list[Scores] = []
+        while dealt := [deal for share in found if (deal := next(share, None)) is not None]:
+            parts += dealt
+        if not parts:
+            raise DataError("no images to score", hint="check the path")
+        joined = Scores.joined(parts, [each for part in parts for each in part.hashes])
+        return replace(joined, paths=tuple(path for part in parts for path in part.paths))
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from edge_ood.artifact.model_file import ModelFile
 from edge_ood.artifact.outputs import Row, Scores
 from edge_ood.errors import ArtifactError, DataError, InputError
 from edge_ood.files.paths import is_folder
-from edge_ood.files.stored import AnyImage
+from edge_ood.files.stored import AnyImage, StoredImage
 from edge_ood.images.folders import find_images
 from edge_ood.images.frames import frames_of, is_picture
 from edge_ood.runtime.artifact_session import ArtifactSession
@@ -163,18 +163,22 @@ class Scorer:
 
     def score_files(
         self,
-        paths: Sequence[Path],
+        paths: Iterable[AnyImage],
         *,
         batch_size: int = BATCH,
         on_image: Callable[[], None] = lambda: None,
     ) -> Scores:
         """Score image files, all of which must be readable.
 
+        Args:
+            paths: Files, read a bounded number ahead; only names of stored images are kept.
+            batch_size: Images per inference, 1 or more.
+            on_image: Called after each image.
+
         Raises:
             DataError: At the first file that is no readable image, or if there is none.
         """
-        if not paths:
-            raise DataError("no images to score", hint="check the path")
+        read: list[AnyImage] = []
         parts: list[Scores] = []
         hashes: list[str] = []
         with closing(self._batches(paths, batch_size, None, hashing=True)) as batches:
@@ -184,9 +188,12 @@ class Scorer:
                 assert batch.result is not None  # no file of the batch failed
                 parts.append(batch.result)
                 hashes += batch.hashes
-                for _ in batch.paths:
+                for path in batch.paths:
+                    read.append(path.name_alone() if isinstance(path, StoredImage) else path)
                     on_image()
-        return replace(Scores.joined(parts, hashes), paths=tuple(paths))
+        if not read:
+            raise DataError("no images to score", hint="check the path")
+        return replace(Scores.joined(parts, hashes), paths=tuple(read))
 
     def stream(
         self,

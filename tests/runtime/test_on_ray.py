@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import os
 import signal
+import tarfile
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -14,8 +15,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from edge_ood.api.calibrate import calibrate
 from edge_ood.errors import InputError
 from edge_ood.files.input_files import InputFiles
+from edge_ood.images.folders import find_images
 from edge_ood.runtime.on_ray import Cluster, check_nodes, score_on_ray, workers_for
 from edge_ood.runtime.scorer import Scorer
 from edge_ood.tables.merge import Shards
@@ -149,6 +152,36 @@ def test_a_run_with_other_options_is_not_gone_on_with(
         list(ShardTables(tmp_path / "shards", other, 3).finished())
     with pytest.raises(InputError, match="exists"):
         tables.check(resume=False)
+
+
+@needs_ray
+def test_thresholds_of_a_cluster_are_those_of_one_machine(
+    local_ray: Any, colour_artifact: Path, colours: Path, tmp_path: Path
+) -> None:
+    """Equal, not close: of a folder, and of tar shards, each of which one worker reads."""
+    paths = find_images(colours / "calibration")
+    for number in range(3):
+        with tarfile.open(tmp_path / f"x-{number}.tar", "w") as shard:
+            for path in paths[number::3]:
+                shard.add(path, f"{path.parent.name}-{path.name}")
+    of_folder = {"images": colours / "calibration"}
+    of_shards = {"images": [str(tmp_path / "x-{0..2}.tar")]}
+
+    decisions = []
+    for number, (source, cluster) in enumerate(
+        [(of_folder, None), (of_folder, Cluster("local", 2)), (of_shards, None),
+         (of_shards, Cluster("local", 2))]
+    ):  # fmt: skip
+        output = tmp_path / f"{number}.onnx"
+        calibrate(colour_artifact, **source, output=output, cluster=cluster, provider="cpu")
+        metadata = Scorer(output).metadata
+        decisions.append(
+            (metadata.calibration.thresholds, metadata.manifests["calibration"].hashes)
+        )
+
+    assert decisions[0] == decisions[1]
+    assert decisions[2] == decisions[3]
+    assert decisions[0][1] == decisions[2][1]
 
 
 @needs_ray
