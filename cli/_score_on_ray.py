@@ -157,7 +157,7 @@ class ClusterRun:
             )
         chosen = self.table_format or "parquet"
         if chosen not in FORMATS:
-            raise InputError(f"unknown format {chosen!r}", hint=f"one of {', '.join(FORMATS)}")
+            raise InputError(f"there is no format {chosen!r}", hint=f"one of {', '.join(FORMATS)}")
         return self.output, chosen
 
 

@@ -115,7 +115,7 @@ def _progress() -> Iterator[Callable[[int], None]]:
 
         def on_image(total: int) -> None:
             if not bars:
-                bar = typer.progressbar(
+                bar: Any = typer.progressbar(
                     length=total or None, show_pos=not total, label="calibrating", file=sys.stderr
                 )
                 bars.append(stack.enter_context(bar))

@@ -177,8 +177,9 @@ def train(
     outliers: Annotated[
         str | None,
         typer.Option(
-            metavar="DIR|self",
-            help="Images of anything but the classes; self makes them, from each step's images.",
+            metavar="DIR|SHARDS|self",
+            help="Images of anything but the classes; x-{000..127}.tar streams archives, also of "
+            "object stores; self makes them, from each step's images.",
         ),
     ] = None,
     objective: Annotated[

@@ -57,7 +57,7 @@ ALLOWED = {
     ("parity", "onnx.load(path)"): "written a moment ago",
     ("artifact", "_CPUINFO.open(errors='replace')"): "the kernel's own",
     ("artifact", "path.read_text(errors='replace')"): "the kernel's own",
-    ("sources", "tarfile.open(fileobj=file, mode='r|*')"): "a file that is open",
+    ("sources", "tarfile.open(fileobj=file, mode='r|*', tarinfo=_Member)"): "a file that is open",
     ("images", "_GROUPS.read_text('ascii')"): "the kernel's own",
     ("images", "Path('/proc/self/statm').read_text('ascii')"): "the kernel's own",
     ("images", "path.read_text('ascii')"): "the kernel's own",

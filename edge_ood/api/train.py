@@ -17,6 +17,7 @@ from edge_ood.api.train_settings import (
 from edge_ood.errors import ChanceLevelError, InputError, MissingDependencyError
 from edge_ood.registry import Spec
 from edge_ood.report.leave import leave_training_page
+from edge_ood.sources import is_stored
 from edge_ood.training.cache import Cache, default_cache
 from edge_ood.training.loggers import chosen_loggers, telling
 from edge_ood.training.progress import SILENT, Progress
@@ -95,7 +96,9 @@ def train(
         data: Training images, `data/<class>/<file>`; or a folder of `train`, `val` and `test` that
             hold such images, of which `test` is left alone.
         output: The run directory.
-        outliers: Folder of images of anything but the classes; the word `self` for outliers that
+        outliers: Folder of images of anything but the classes; archives of them, which are read
+            while training goes on (`"train-{000..127}.tar"`, also of object stores, see
+            `edge_ood.sources`); the word `self` for outliers that
             are made of the training images of each step. A folder of that name is `./self`.
         calibration: Folder of images for thresholds alone; a stratified 10 % of `data` if None.
         validation: `validation/<class>/<file>`; if None, `data/val` where there is one, else a
@@ -233,9 +236,11 @@ def train(
     else:
         file = None if weights == PUBLISHED else Path(weights)
         beginning = NetworkSource(settings.model, file, **given, **colours)
+    archives = str(outliers) if outliers not in (None, SELF) and is_stored(str(outliers)) else ""
     folders = Folders(
         training=Path(data),
-        outliers=None if outliers == SELF else path_or_none(outliers),
+        outliers=None if outliers == SELF or archives else path_or_none(outliers),
+        outlier_archives=archives,
         calibration=path_or_none(calibration),
         validation=path_or_none(validation),
         unlabelled=path_or_none(unlabelled),

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edge_ood.artifact.contract import decision_of, pvalue_of
+from edge_ood.files.stored import AnyImage
 from edge_ood.files.text import printable
 
 __all__ = ["Verdict"]
@@ -33,7 +33,7 @@ class Verdict:
     scores: Mapping[str, np.float32]
     pvalues: Mapping[str, np.float32]
     decisions: Mapping[str, bool]
-    path: Path | None = None
+    path: AnyImage | None = None
 
     def __str__(self) -> str:
         decision = "flagged as out-of-distribution" if self.is_ood else "accepted"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edge_ood.errors import DataError
 from edge_ood.files.paths import file_sha256
+from edge_ood.files.stored import AnyImage
 from edge_ood.images.decoding.image_file import image_payload
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.preprocess import Preprocess
@@ -50,7 +51,7 @@ def with_hashes(images: ImageSet) -> ImageSet:
 
 
 def decode_stream(
-    paths: Iterable[Path], preprocess: Preprocess, *, threads: int | None = None
+    paths: Iterable[AnyImage], preprocess: Preprocess, *, threads: int | None = None
 ) -> Iterator[DecodedImage | DataError]:
     """Decode files in threads, yielding in order; a bad file yields its error.
 
@@ -109,7 +110,7 @@ def _hash_file(path: Path) -> str:
         raise DataError(f"cannot read '{path}': {error.strerror}", hint="check the file") from error
 
 
-def _decode_or_error(path: Path, preprocess: Preprocess) -> DecodedImage | DataError:
+def _decode_or_error(path: AnyImage, preprocess: Preprocess) -> DecodedImage | DataError:
     try:
         with image_payload(path) as payload:
             return DecodedImage(preprocess.decode(payload, f"'{path}'"), content_hash(payload))

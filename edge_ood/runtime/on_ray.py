@@ -76,14 +76,24 @@ def score_on_ray(
             concurrency=min(workers, len(waiting)),
             num_cpus=cluster.cores_per_worker,
             num_gpus=0 if cluster.provider == "cpu" else 1,
-            max_restarts=-1,
-            max_task_retries=-1,
         )
-        for row in scored.iter_rows():
+        for row in _rows(ray, scored):
             if row["error"]:
                 raise InputError(f"shard {row['shard']}: {row['error']}", hint=row["hint"])
             statuses = dict(zip(row["statuses"], map(int, row["counts"]), strict=True))
             yield Tallied(int(row["shard"]), statuses, int(row["flagged"]))
+
+
+def _rows(ray: Any, scored: Any) -> Iterator[Mapping[str, Any]]:
+    """What comes back, or one line of what went wrong on the cluster."""
+    try:
+        yield from scored.iter_rows()
+    except (ray.exceptions.RayError, ray.data.exceptions.SystemException) as error:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        raise InputError(
+            f"the cluster could not go on: {lines[-1].strip() if lines else type(error).__name__}",
+            hint="what is finished stays, and --resume goes on; 'ray status' shows the cluster",
+        ) from error
 
 
 def check_nodes(found: Mapping[str, str]) -> None:
@@ -172,7 +182,7 @@ def _connected(ray: Any, cluster: Cluster) -> Iterator[None]:
         ) from error
     ray.data.DataContext.get_current().enable_progress_bars = False
     for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         yield
     finally:
@@ -206,6 +216,7 @@ def _own_version() -> str:
 
 def _ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it warns of what Ray Data does itself
     try:
         import ray  # noqa: PLC0415  # optional
         import ray.data  # noqa: PLC0415  # optional

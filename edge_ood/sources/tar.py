@@ -14,6 +14,17 @@ _MOST_BYTES = 2**30
 _DAMAGED = (tarfile.TarError, EOFError, OSError, ValueError)
 
 
+class _Member(tarfile.TarInfo):
+    """As the library has it, which takes an archive that is cut within a header for a whole one."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> "_Member":
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.TruncatedHeaderError as error:  # type: ignore[attr-defined]  # it is there
+            raise EOFError("it ends within a header") from error
+
+
 def tar_images(file: IO[bytes], name: str) -> Iterator[StoredImage]:
     """Members in order, by one pass over the file; their bytes are read as they go by.
 
@@ -26,7 +37,7 @@ def tar_images(file: IO[bytes], name: str) -> Iterator[StoredImage]:
     """
     count = 0
     try:
-        with tarfile.open(fileobj=file, mode="r|*") as shard:
+        with tarfile.open(fileobj=file, mode="r|*", tarinfo=_Member) as shard:
             for member in shard:
                 if not (member.isfile() and member.name.lower().endswith(IMAGE_SUFFIXES)):
                     continue

@@ -18,6 +18,7 @@ from edge_ood.training.augmentation import (
     resized_crops,
 )
 from edge_ood.training.balance import BalancedOrder
+from edge_ood.training.outlier_stream import OutlierStream
 from edge_ood.training.rows import Images, taken, to_device
 from edge_ood.training.settings import (
     ALTERNATE_FLIP,
@@ -69,7 +70,7 @@ class Batches:
     Attributes:
         images: uint8 (N, R, R, 3), on the host or on the device.
         labels: int64 (N,), beside `images`.
-        outliers: uint8 (M, R, R, 3), M >= 0.
+        outliers: uint8 (M, R, R, 3), M >= 0; or a stream of them.
         settings: Batch sizes, augmentation and seed.
         preprocess: Mean and std.
         device: Where batches are wanted.
@@ -81,13 +82,13 @@ class Batches:
 
     images: Images
     labels: Tensor
-    outliers: Images
+    outliers: Images | OutlierStream
     settings: Settings
     preprocess: Preprocess
     device: torch.device
     share: Share = Share()
     prior: Tensor | None = None
-    unlabelled: tuple[Images, ...] = ()
+    unlabelled: tuple[Images | OutlierStream, ...] = ()
 
     @property
     def size(self) -> int:
@@ -155,10 +156,17 @@ class Batches:
         ]
         return torch.cat(parts)
 
-    def _in_rounds(self, images: Images, step: int, count: int, purpose: tuple[int, ...]) -> Tensor:
+    def _in_rounds(
+        self, images: Images | OutlierStream, step: int, count: int, purpose: tuple[int, ...]
+    ) -> Tensor:
         """This process' share of images in shuffled rounds that run on over batches and epochs."""
-        rounds, places = np.divmod(step * count + np.arange(count), len(images))
         draw = (self.settings.seed, *purpose)
+        wanted = step * count + np.arange(count)
+        if isinstance(images, OutlierStream):
+            return torch.from_numpy(
+                images.at(draw, self.share.of(torch.from_numpy(wanted)).numpy())
+            )
+        rounds, places = np.divmod(wanted, len(images))
         chosen = np.concatenate(
             [
                 _permutation((*draw, int(turn)), len(images))[places[rounds == turn]]

@@ -82,7 +82,14 @@ def complete(
     }
     _check_validation(config.settings, training_set)
     classes = training_set.splits["training"].classes
-    return replace(config, classes=classes, preprocess=preprocess, environment=environment)
+    stream = training_set.stream
+    return replace(
+        config,
+        classes=classes,
+        preprocess=preprocess,
+        environment=environment,
+        outlier_archives="" if stream is None else stream.digest,
+    )
 
 
 def _check_validation(settings: Settings, training_set: TrainingSet) -> None:
@@ -101,7 +108,9 @@ def _check_needs(needs: Needs, settings: Settings, folders: Folders) -> None:
     objective = settings.objective.name
     _check_outliers(needs, settings)
     for role, images in _ROLES.items():
-        folder: Path | None = getattr(folders, role)
+        folder: Path | str | None = getattr(folders, role)
+        if role == "outliers":
+            folder = folder or folders.outlier_archives or None
         is_made = role == "outliers" and settings.outlier_source == SELF
         way = f"DIR or --{role} {SELF}" if role == "outliers" and needs.virtual else "DIR"
         if folder is not None and role not in needs.folders:

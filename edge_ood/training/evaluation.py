@@ -11,6 +11,7 @@ from edge_ood.objectives import logits_by_head
 from edge_ood.scores import Outputs
 from edge_ood.training.batches import normalised
 from edge_ood.training.energies import EnergySample
+from edge_ood.training.outlier_stream import OutlierStream
 from edge_ood.training.rows import Images
 from edge_ood.training.session import Session
 
@@ -71,10 +72,12 @@ def mean_output(session: Session, split: str, function: Callable[[Outputs], Tens
 
     Args:
         session: Its present weights count, in evaluation mode and without augmentation.
-        split: `training` or `outliers`.
+        split: `training` or `outliers`; of a stream the images that are observed.
         function: What to average.
     """
-    images = {"training": session.batches.images, "outliers": session.batches.outliers}[split]
+    images = session.batches.images if split == "training" else session.batches.outliers
+    if isinstance(images, OutlierStream):
+        images = session.observed[split]
     chosen = images[:: -(-len(images) // _MOST_MEASURED)]
     (mean,) = _means(
         session, chosen, lambda rows, outputs: function(outputs).unsqueeze(1), columns=1

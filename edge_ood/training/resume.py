@@ -132,6 +132,11 @@ def check_same_images(run: Run, current: Run) -> None:
         InputError: Naming the first split that differs, with both sizes.
     """
     _check_equal(run.path, {"classes": run.config.classes}, {"classes": current.config.classes})
+    if run.config.outlier_archives != current.config.outlier_archives:
+        raise InputError(
+            f"cannot resume '{run.path}': the archives of its outliers are not those given now",
+            hint="restore the archives, or start again with --force",
+        )
     for name in SPLITS:
         if run.splits[name].hashes != current.splits[name].hashes:
             raise InputError(

@@ -35,6 +35,8 @@ class Folders:
     Attributes:
         training: `<class>/*` folders.
         outliers: Auxiliary outliers, or None.
+        outlier_archives: Archives of them, as `edge_ood.sources` has them, in place of a folder;
+            empty for none.
         calibration: For thresholds alone; None takes a stratified 10 % of `training`.
         validation: `<class>/*` folders; None takes a further stratified 5 % of `training`.
         unlabelled: A pool that some objectives learn from without labels, or None.
@@ -48,6 +50,7 @@ class Folders:
     validation: Path | None = None
     unlabelled: Path | None = None
     start: "Path | NetworkSource | None" = None
+    outlier_archives: str = ""
 
     @property
     def run_to_start_from(self) -> Path | None:

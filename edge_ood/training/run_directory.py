@@ -82,6 +82,7 @@ class RunConfig:
         environment: Versions, device, threads and processes: on the record, not compared.
         start: Where the first weights come from; None for random ones.
         measured: Parameters that the objective set by the first weights.
+        outlier_archives: Hash of the archives that outliers are read from; empty without any.
     """
 
     settings: Settings
@@ -90,6 +91,7 @@ class RunConfig:
     environment: Mapping[str, Any] = field(default_factory=dict)
     start: Start | None = None
     measured: Mapping[str, float] = field(default_factory=dict)
+    outlier_archives: str = ""
 
     @property
     def objective_parameters(self) -> dict[str, Any]:
@@ -126,6 +128,7 @@ class RunConfig:
             environment=fields_of.get("environment", dict),
             start=None if start is None else Start(**Document(start).mapped(str)),
             measured=Document(fields_of.get("measured", dict, {})).mapped(float),
+            outlier_archives=fields_of.get("outlier_archives", str, ""),
         )
 
 

@@ -21,6 +21,7 @@ from edge_ood.training.compilation import compiled
 from edge_ood.training.first_weights import RANDOM, FirstWeights
 from edge_ood.training.freezing import as_it_was
 from edge_ood.training.optimisation import make_optimizer
+from edge_ood.training.outlier_stream import OutlierStream
 from edge_ood.training.rows import Images, Rows, taken
 from edge_ood.training.run_directory import RunConfig
 from edge_ood.training.settings import EMA, SYNCHRONIZED, Settings
@@ -122,7 +123,7 @@ def start_session(
         seen = taken(pixels, torch.arange(0, len(pixels), -(-len(pixels) // _MOST_SEEN_FIRST)))
         classifier.trunk.see_first(normalised(seen, config.preprocess))
     model, optimizer = _set_up(classifier, fabric, config.settings)
-    batches = _batches(sets, config, fabric)
+    batches = _batches(sets, config, fabric, training_set.stream)
     let_statistics_follow(classifier, batches.steps_per_epoch)
     return Session(
         fabric=fabric,
@@ -134,7 +135,9 @@ def start_session(
         validation=sets["validation"],
         parameters=config.objective_parameters,
         head_factor=head_factor_of(config.settings.objective),
-        observed=_observed({name: pixels for name, (pixels, _) in sets.items()}),
+        observed=_observed(
+            {name: pixels for name, (pixels, _) in sets.items()}, training_set.stream
+        ),
     )
 
 
@@ -171,26 +174,37 @@ def _set_up(
 
 
 def _batches(
-    sets: Mapping[str, tuple[Images, Tensor]], config: RunConfig, fabric: Fabric
+    sets: Mapping[str, tuple[Images, Tensor]],
+    config: RunConfig,
+    fabric: Fabric,
+    stream: OutlierStream | None,
 ) -> Batches:
     """All batches of the run, of images and labels by split."""
     needs = needs_of(config.settings.objective)
+    outliers = sets["outliers"][0] if stream is None else stream
     images, labels = sets["training"]
     return Batches(
         images=images,
         labels=labels,
-        outliers=sets["outliers"][0] if needs.outliers else images[:0],
+        outliers=outliers if needs.outliers else images[:0],
         settings=config.settings,
         preprocess=config.preprocess,
         device=fabric.device,
         share=Share(fabric.global_rank, fabric.world_size),
         prior=(torch.bincount(labels) / len(labels)).to(fabric.device),
-        unlabelled=tuple(sets[name][0] for name in needs.unlabelled),
+        unlabelled=tuple(
+            outliers if name == "outliers" else sets[name][0] for name in needs.unlabelled
+        ),
     )
 
 
-def _observed(pixels: Mapping[str, Images]) -> dict[str, Images]:
-    """Images whose energies say what training did, spread evenly over each split that there is."""
+def _observed(pixels: Mapping[str, Images], stream: OutlierStream | None) -> dict[str, Images]:
+    """Images whose energies say what training did, spread evenly over each split that there is.
+
+    Of outliers that are streamed the first are taken.
+    """
+    if stream is not None:
+        pixels = {**pixels, "outliers": torch.from_numpy(stream.first(_MOST_OBSERVED))}
     in_distribution = "validation" if len(pixels["validation"]) else "training"
     return {
         split: pixels[split][:: -(-len(pixels[split]) // _MOST_OBSERVED)]

@@ -15,6 +15,7 @@ from edge_ood.images.thumbnails import thumbnails_note
 from edge_ood.threads import Meter
 from edge_ood.training.copies import keep_once
 from edge_ood.training.fine_tuning import UNKNOWN_PAST, Past
+from edge_ood.training.outlier_stream import OutlierStream
 from edge_ood.training.pixels import Pixels
 from edge_ood.training.roles import (
     DATA,
@@ -59,12 +60,14 @@ class TrainingSet:
         pixels: Images of all splits that take part in training; never `calibration`.
         notes: What the user should know, one sentence each.
         broken: What is wrong with images that were left out.
+        stream: Outliers that are read while training goes on, which are in no split; or None.
     """
 
     splits: Mapping[str, ImageSet]
     pixels: Mapping[str, Pixels]
     notes: tuple[str, ...] = ()
     broken: Mapping[Path, str] = field(default_factory=dict)
+    stream: OutlierStream | None = None
 
 
 def read_training_set(
@@ -118,11 +121,13 @@ def read_training_set(
     found = _without_copies(TrainingSet(splits, pixels), folders)
     # Anew: what trained the first weights and has been left out now is among these images, too.
     pretraining = past.only_pretrained(found.splits["training"])
+    stream = _stream(folders, preprocess, reading)
     return replace(
         found,
         splits={**found.splits, "pretraining": pretraining},
-        notes=(*found.notes, *_few_images_note(usable[DATA])),
+        notes=(*found.notes, *_few_images_note(usable[DATA]), *_stream_note(stream)),
         broken=broken,
+        stream=stream,
     )
 
 
@@ -213,6 +218,21 @@ def _pixels(
     row_of = {path: row for row, path in enumerate(listed[source].paths)} if len(images) else {}
     rows = np.array([row_of[path] for path in images.paths], np.int64)
     return Pixels(stores[source].array, rows)
+
+
+def _stream(folders: Folders, preprocess: Preprocess, reading: Reading) -> OutlierStream | None:
+    if not folders.outlier_archives:
+        return None
+    return OutlierStream(folders.outlier_archives, preprocess, skip_broken=reading.skip_broken)
+
+
+def _stream_note(stream: OutlierStream | None) -> tuple[str, ...]:
+    if stream is None:
+        return ()
+    return (
+        f"{len(stream):,} outliers are read from {len(stream.counts)} archives while training goes"
+        " on, and not looked at before: that none of them is an ID image is for you to check",
+    )
 
 
 def _few_images_note(data: ImageSet) -> tuple[str, ...]:

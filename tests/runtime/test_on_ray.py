@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from edge_ood.api.calibrate import calibrate
-from edge_ood.errors import InputError
+from edge_ood.errors import DataError, InputError
 from edge_ood.files.input_files import InputFiles
 from edge_ood.images.folders import find_images
 from edge_ood.runtime.on_ray import Cluster, check_nodes, score_on_ray, workers_for
@@ -152,6 +152,32 @@ def test_a_run_with_other_options_is_not_gone_on_with(
         list(ShardTables(tmp_path / "shards", other, 3).finished())
     with pytest.raises(InputError, match="exists"):
         tables.check(resume=False)
+
+
+def no_files(shard: Shard, batch_size: int) -> ShardFiles:
+    raise DataError("the disk is gone", hint="mount it")
+
+
+def a_fault(shard: Shard, batch_size: int) -> ShardFiles:
+    raise RuntimeError("a fault\nin two lines")
+
+
+@needs_ray
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [(no_files, "shard 1: the disk is gone"), (a_fault, "the cluster could not go on: .*")],
+)
+def test_what_goes_wrong_elsewhere_is_one_line_here(
+    local_ray: Any, colour_artifact: Path, tmp_path: Path, files: Any, message: str
+) -> None:
+    """Nobody reads the traces of five processes."""
+    tables = ShardTables(tmp_path / "shards", record_of(Scorer(colour_artifact)), 1)
+    tables.check(resume=False)
+
+    with pytest.raises(InputError, match=message) as refused:
+        list(score_on_ray(colour_artifact, files, tables, Cluster("local", 1)))
+
+    assert "\n" not in str(refused.value)
 
 
 @needs_ray
