@@ -22,6 +22,8 @@ _COMMANDS = (
     "score",
     "explain",
     "merge",
+    "watch",
+    "drift",
     "evaluate",
     "calibrate",
     "attach",

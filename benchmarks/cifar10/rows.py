@@ -69,6 +69,12 @@ class Published:
 
 _IMAGENET = ("0.485,0.456,0.406", "0.229,0.224,0.225")
 _ODIN = ("0.49137,0.48235,0.44667", "0.24706,0.24353,0.26157")
+_WITHOUT = {
+    "fast": ("adascale", "ash", "lts", "scale"),
+    "wrn": (),
+}
+"""Heads that shape features, which behind GELU are sometimes negative."""
+
 _NARROW = ("adascale", "ash", "lts")  # a tenth of 64 features would decide
 
 PUBLISHED = {
@@ -245,11 +251,12 @@ def attach_command(row: str, plain: Path, artefact: Path, folders: Folders) -> l
 
 def _heads(row: str) -> str:
     pair = any("--heads" in STAGES[stage].options for stage in planned_stages(row))
-    return ",".join([*_named_heads(network_of(row), pair=pair), "combined"])
+    return ",".join([*_named_heads(row, pair=pair), "combined"])
 
 
-def _named_heads(network: str, *, pair: bool) -> Iterator[str]:
-    without = PUBLISHED[network].without if network else ()
+def _named_heads(row: str, *, pair: bool) -> Iterator[str]:
+    network = network_of(row)
+    without = PUBLISHED[network].without if network else _WITHOUT[STAGES[row].group]
     for name in HEADS.names():
         if name not in without and (pair or "logits_pair" not in HEADS.get(name).inputs):
             yield name

@@ -4,11 +4,12 @@
     s3://bucket/image.jpg         one object
     shards/train-{000..255}.tar   members of WebDataset shards, streamed, never unpacked
     s3://bucket/*.parquet         rows of tables with a column of images
+    clips/*.mp4                   frames of videos
 
 Stores are pyarrow's file systems: `s3://`, `gs://`, `abfs://`, `file://`, with endpoint and
 credentials from each store's usual variables. An archive has to be named as such, by itself or with
-a pattern; inside a folder it is one more file. Rows are named `shard.tar!member` and
-`table.parquet#row`, rows from 0.
+a pattern; inside a folder it is one more file. Rows are named `shard.tar!member`,
+`table.parquet#row` and `clip.mp4#frame@seconds`, rows and frames from 0.
 
 An archive file ends with `ARCHIVE = Archive(...)`, which says what endings it opens.
 """

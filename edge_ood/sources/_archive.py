@@ -19,14 +19,14 @@ class Archive:
 
     Attributes:
         name: Of its file here.
-        suffix: What names of such archives end in.
+        suffixes: What names of such archives end in.
         seeks: Whether it is read from the end, so that a stream will not do.
         images: `images(file, name)` gives its images in order, each of them at least once read or
             passed over before the next; what cannot be read is an image whose `read` says so.
     """
 
     name: str
-    suffix: str
+    suffixes: tuple[str, ...]
     seeks: bool
     images: Callable[[IO[bytes], str], Iterator[StoredImage]]
 

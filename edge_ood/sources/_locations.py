@@ -64,7 +64,7 @@ def archive_for(name: str) -> Archive | None:
     """What opens a file of this name."""
     for known in ARCHIVES.names():
         archive: Archive = ARCHIVES.get(known)
-        if name.lower().endswith(archive.suffix):
+        if name.lower().endswith(archive.suffixes):
             return archive
     return None
 

@@ -81,4 +81,4 @@ def _same(payload: bytes) -> bytes:
     return payload
 
 
-ARCHIVE = Archive("parquet", ".parquet", seeks=True, images=table_images)
+ARCHIVE = Archive("parquet", (".parquet",), seeks=True, images=table_images)

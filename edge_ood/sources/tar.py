@@ -68,4 +68,4 @@ def _same(payload: bytes) -> bytes:
     return payload
 
 
-ARCHIVE = Archive("tar", ".tar", seeks=False, images=tar_images)
+ARCHIVE = Archive("tar", (".tar",), seeks=False, images=tar_images)

@@ -41,7 +41,7 @@ FORMATS = {"csv": (".csv",), "jsonl": (".jsonl", ".ndjson"), "parquet": (".parqu
 """Table formats by the file name endings that choose them."""
 
 
-_MEMBER = re.compile(r"(\.tar)!.*|(\.parquet)#[0-9]+$", re.IGNORECASE | re.DOTALL)
+_MEMBER = re.compile(r"(\.tar)!.*|(\.\w+)#[0-9]+(?:@[0-9.]+s)?$", re.IGNORECASE | re.DOTALL)
 _QUOTED = set(',"\r\n')
 
 WriteRow = Callable[[Row], Any]

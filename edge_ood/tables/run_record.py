@@ -10,7 +10,7 @@ from edge_ood.files.output import replacing
 from edge_ood.tables.formats import FORMATS
 from edge_ood.tables.shards import BY_ARCHIVE, BY_BATCH, Shard
 
-__all__ = ["Finished", "RunRecord", "read_record", "write_record"]
+__all__ = ["Finished", "RunRecord", "check_made_by", "read_record", "write_record"]
 
 _FORMAT = 1
 _SHOWN_HASH = 12
@@ -91,6 +91,25 @@ class RunRecord:
             "the list": self.listed[:_SHOWN_HASH] or "none",
             "--shard": str(self.shard),
         }
+
+
+def check_made_by(record: RunRecord, artifact: str, table: Path) -> None:
+    """Refuse a table that another artefact made.
+
+    Args:
+        record: Of the table.
+        artifact: Hash of the artefact's bytes.
+        table: As messages call it.
+
+    Raises:
+        InputError: If it is another one.
+    """
+    if record.artifact != artifact:
+        raise InputError(
+            f"'{table}' was made by the artefact {record.artifact[:_SHOWN_HASH]}, this is"
+            f" {artifact[:_SHOWN_HASH]}",
+            hint="give the file that scored it",
+        )
 
 
 def write_record(path: Path, record: RunRecord) -> None:
