@@ -24,6 +24,7 @@ _COMMANDS = (
     "merge",
     "watch",
     "drift",
+    "serve",
     "evaluate",
     "calibrate",
     "attach",

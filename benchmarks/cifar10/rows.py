@@ -70,7 +70,7 @@ class Published:
 _IMAGENET = ("0.485,0.456,0.406", "0.229,0.224,0.225")
 _ODIN = ("0.49137,0.48235,0.44667", "0.24706,0.24353,0.26157")
 _WITHOUT = {
-    "fast": ("adascale", "ash", "lts", "scale"),
+    "fast": ("adascale", "ash", "bfact", "lts", "optfs", "react", "scale", "vra"),
     "wrn": (),
 }
 """Heads that shape features, which behind GELU are sometimes negative."""
