@@ -59,7 +59,7 @@ def watch(
     latency: Annotated[
         float,
         typer.Option(
-            min=1.0, help="Milliseconds that a frame of a camera may wait; older ones are dropped."
+            min=0.0, help="Milliseconds that a frame of a camera may wait; older ones are dropped."
         ),
     ] = 200.0,
     settle: Annotated[
@@ -85,7 +85,7 @@ def watch(
 
     Example: edge-ood watch exported/oe.onnx incoming -o rows.jsonl --move-ood odd
 
-    Example: edge-ood watch exported/oe.onnx rtsp://camera/stream --fps 5 | jq .label
+    Example: edge-ood watch exported/oe.onnx rtsp://camera/stream --fps 5
     """
     from edge_ood.calibration.drift import Windows
     from edge_ood.runtime.scorer import Scorer

@@ -26,6 +26,15 @@ ALLOWED = {
     ("tables", "(self.folder / _RECORD).open('r+b')"): "as the last, to lock it",
     ("tables", "output.open(self.record, resume=False, keep=False)"): "a table, no file",
     ("cli", "target.open(record, resume=resume)"): "a table, no file",
+    (
+        "cli",
+        "self._path.with_name(f'{self._path.name}.drift.jsonl').open('a', encoding='utf-8')",
+    ): "written beside the table, in which it is named",
+    ("cli", "path.open('a')"): "the table that is written, to lock it",
+    ("runtime", "target.open('xb')"): "made here, under a new name",
+    ("runtime", "pyav().open(device or source, timeout=_OPEN_S, **options)"): "a camera or stream",
+    ("runtime", "pyav().open(file)"): "a file that is open",
+    ("sources", "av.open(file)"): "a file that is open",
     ("runtime", "output.open(record, resume=False)"): "a table, no file",
     ("cli", "os.open(os.devnull, os.O_WRONLY)"): "to write",
     (

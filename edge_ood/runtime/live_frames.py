@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_ood.errors import DataError
+from edge_ood.files.regular import open_regular
 from edge_ood.files.stored import StoredImage
 from edge_ood.sources.video import frame_image, frame_name, pyav
 
@@ -43,7 +44,7 @@ def video_frames(path: Path, *, every: int = 1, fps: float = 0.0) -> Iterator[St
     """
     chosen = _Chosen(every, fps)
     try:
-        with pyav().open(str(path)) as container:
+        with open_regular(path) as file, pyav().open(file) as container:
             for number, frame in enumerate(container.decode(video=0)):
                 if chosen.takes(number, frame.time):
                     yield frame_image(frame, frame_name(str(path), number, frame.time), str(path))

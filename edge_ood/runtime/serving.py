@@ -4,16 +4,15 @@
     GET  /health    whether it answers, and by which file
     GET  /metrics   for Prometheus
 
-Each image is scored by a thread of its own, as many at a time as there are cores. So many requests
-wait as are allowed, and the next one is told at once to come again: a queue without end answers
-nobody in time.
+A thread for each core scores what waits, up to eight images at a time. So many requests wait as are
+allowed, and the next one is told at once to come again: a queue without end answers nobody in time.
 """
 
 import asyncio
 import hmac
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from typing import Any
 from edge_ood.artifact.outputs import Row
 from edge_ood.errors import MissingDependencyError
 from edge_ood.files.stored import StoredImage
-from edge_ood.runtime.scorer import Scorer
+from edge_ood.runtime.scorer import BATCH, Scorer
 from edge_ood.tables.formats import text_format
 from edge_ood.threads import available_cores
 
@@ -92,24 +91,21 @@ def create_app(scorer: Scorer, limits: Limits = Limits()) -> Any:
     def response(answer: _Answer) -> Any:
         return Response(answer.body, answer.status, answer.headers, media_type=answer.media)
 
-    @app.middleware("http")
-    async def guarded(request: Request, following: Callable[[Request], Awaitable[Any]]) -> Any:
-        if request.url.path != "/health" and not desk.admits(request.headers):
-            return response(_refusal(_FORBIDDEN, "no such token", {"WWW-Authenticate": "Bearer"}))
-        return await following(request)
-
     @app.get("/health")
     async def health() -> dict[str, Any]:
         return desk.health()
 
     @app.get("/metrics")
-    async def metrics() -> Any:
+    async def metrics(request: Request) -> Any:
+        if not desk.admits(request.headers):
+            return response(_STRANGER)
         return Response(generate_latest(desk.registry), media_type="text/plain; version=0.0.4")
 
-    @app.post("/score")
     async def score(request: Request) -> Any:
         return response(await desk.answer(request))
 
+    # Not as FastAPI's own, which looks for parameters in each request, of which there are none.
+    app.add_route("/score", score, methods=["POST"])
     return app
 
 
@@ -131,6 +127,12 @@ class _Answer:
 
 def _refusal(status: int, error: str, headers: Mapping[str, str] = MappingProxyType({})) -> _Answer:
     return _Answer(status, json.dumps({"error": error}) + "\n", dict(headers))
+
+
+_STRANGER = _refusal(_FORBIDDEN, "no such token", {"WWW-Authenticate": "Bearer"})
+
+
+_Waiting = list[tuple[StoredImage, "asyncio.Future[Row]"]]
 
 
 class _TooLargeError(Exception):
@@ -172,7 +174,8 @@ class _Desk:
         Info("edge_ood_artifact", "The file that answers", **own).info(
             {"sha256": scorer.file.sha256, "version": metadata.version("edge-ood")}
         )
-        self._seated = 0
+        self._seated = self._working = 0
+        self._pending: _Waiting = []
 
     def admits(self, headers: Mapping[str, str]) -> bool:
         """Whether a request bears the token, if there is one."""
@@ -182,6 +185,8 @@ class _Desk:
 
     async def answer(self, request: Any) -> _Answer:
         """Rows of the images of a request, or why there are none."""
+        if not self.admits(request.headers):
+            return _STRANGER
         if self._seated >= self._cores + self._limits.waiting:
             self._refused.labels("busy").inc()
             return _refusal(_BUSY, "too many requests wait", {"Retry-After": "1"})
@@ -216,8 +221,34 @@ class _Desk:
     async def _scored(self, images: Sequence[StoredImage]) -> list[Row]:
         """Their rows, in order."""
         loop = asyncio.get_running_loop()
-        tasks = [loop.run_in_executor(self._pool, partial(self._score, image)) for image in images]
-        return list(await asyncio.gather(*tasks))
+        futures = [loop.create_future() for _ in images]
+        self._pending += zip(images, futures, strict=True)
+        for _ in range(min(len(images), self._cores - self._working)):
+            self._working += 1
+            loop.run_in_executor(self._pool, self._work, loop)
+        return list(await asyncio.gather(*futures))
+
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Score what waits, some at a time, until nothing does.
+
+        One image is not waited for by another: as many as are there go together, which is faster
+        the more there are. The loop's own thread hands them out, so nothing is locked.
+        """
+        taken: _Waiting = asyncio.run_coroutine_threadsafe(self._take(), loop).result()
+        while taken:
+            rows = self._score([image for image, _ in taken])
+            finished = [(future, row) for (_, future), row in zip(taken, rows, strict=True)]
+            taken = asyncio.run_coroutine_threadsafe(self._take(finished), loop).result()
+
+    async def _take(self, finished: Sequence[tuple[Any, Row]] = ()) -> _Waiting:
+        """Hand rows in, and take the next images; an empty list ends the work."""
+        for future, row in finished:
+            if not future.done():  # nobody may wait any more
+                future.set_result(row)
+        taken = self._pending[:BATCH]
+        del self._pending[:BATCH]
+        self._working -= not taken
+        return taken
 
     def close(self) -> None:
         """Let what has begun end."""
@@ -228,15 +259,17 @@ class _Desk:
         self._seated += change
         self._waiting.set(self._seated)
 
-    def _score(self, image: StoredImage) -> Row:
+    def _score(self, images: Sequence[StoredImage]) -> list[Row]:
         started = time.monotonic()
-        (row,) = self._scorer.stream([image], batch_size=1, threads=1)
-        self._latency.observe(time.monotonic() - started)
-        self._images.labels(row.status).inc()
-        if row.values:
-            self._flagged.inc(bool(row.values["is_ood"]))
-            self._pvalue.observe(float(row.values["pvalue"]))
-        return row
+        rows = list(self._scorer.stream(images, batch_size=len(images), threads=1))
+        seconds = time.monotonic() - started
+        for row in rows:
+            self._latency.observe(seconds)
+            self._images.labels(row.status).inc()
+            if row.values:
+                self._flagged.inc(bool(row.values["is_ood"]))
+                self._pvalue.observe(float(row.values["pvalue"]))
+        return rows
 
 
 async def _images(request: Any, limits: Limits) -> list[StoredImage]:

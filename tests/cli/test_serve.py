@@ -198,7 +198,7 @@ def test_a_token_keeps_others_out(artefact: str, image: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_what_was_begun_is_answered(artefact: str, image: Path, sent: signal.Signals) -> None:
-    """A signal amid forty requests: each has an answer or no connection, none half of one."""
+    """A signal amid forty requests: each has a whole answer, or none was begun."""
     service = Service(artefact)
     content = image.read_bytes()
 
@@ -207,7 +207,7 @@ def test_what_was_begun_is_answered(artefact: str, image: Path, sent: signal.Sig
             answer = httpx.post(
                 f"http://{service.host}:{service.port}/score", content=content, timeout=LONGEST_S
             )
-        except httpx.ConnectError:
+        except (httpx.ConnectError, httpx.ReadError):  # refused, or never taken from the queue
             return 0
         json.loads(answer.text)
         return answer.status_code
