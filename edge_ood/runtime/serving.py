@@ -158,7 +158,7 @@ class _Desk:
         self._pool = ThreadPoolExecutor(self._cores, thread_name_prefix="score")
         self._line = text_format("jsonl", scorer.heads).line
         self.registry = CollectorRegistry()
-        own = {"registry": self.registry}
+        own: dict[str, Any] = {"registry": self.registry}
         self._images = Counter("edge_ood_images", "Images by status", ["status"], **own)
         self._flagged = Counter("edge_ood_flagged", "Images flagged as out-of-distribution", **own)
         self._refused = Counter(
