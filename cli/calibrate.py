@@ -114,10 +114,10 @@ def _progress() -> Iterator[Callable[[int], None]]:
         bars: list[Any] = []
 
         def on_image(total: int) -> None:
+            if not total:  # only reading them all would tell how many there are
+                return
             if not bars:
-                bar: Any = typer.progressbar(
-                    length=total or None, show_pos=not total, label="calibrating", file=sys.stderr
-                )
+                bar = typer.progressbar(length=total, label="calibrating", file=sys.stderr)
                 bars.append(stack.enter_context(bar))
             bars[0].update(1)
 

@@ -12,6 +12,7 @@ them, at the same path; the artefact travels with the work.
 import contextlib
 import logging
 import os
+import socket
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -35,6 +36,8 @@ __all__ = [
     "score_on_ray",
     "workers_for",
 ]
+
+_ANSWER_S = 5.0
 
 SHARDS_PER_WORKER = 4
 """More even out shards that take longer; fewer read a listing less often."""
@@ -173,8 +176,9 @@ def _connected(ray: Any, cluster: Cluster) -> Iterator[None]:
     already = ray.is_initialized()
     try:
         if not already:
+            _check_answers(cluster.address)
             ray.init(**options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
             f"no Ray cluster at '{cluster.address}': {reason}",
@@ -188,6 +192,13 @@ def _connected(ray: Any, cluster: Cluster) -> Iterator[None]:
     finally:
         if not already:
             ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Refuse an address where nobody listens, for which Ray looks for a minute."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_S).close()
 
 
 def _versions(ray: Any) -> dict[str, str]:

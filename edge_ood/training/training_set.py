@@ -96,6 +96,7 @@ def read_training_set(
     Raises:
         DataError: If a folder or an image is unusable, or an image plays two roles.
     """
+    stream = _stream(folders, preprocess, reading)  # first: its archives may be missing
     listed = list_images(folders)
     past.check_classes(folders.training, listed[DATA].classes)
     decoded = [name for name in listed if name != "calibration"]
@@ -121,7 +122,6 @@ def read_training_set(
     found = _without_copies(TrainingSet(splits, pixels), folders)
     # Anew: what trained the first weights and has been left out now is among these images, too.
     pretraining = past.only_pretrained(found.splits["training"])
-    stream = _stream(folders, preprocess, reading)
     return replace(
         found,
         splits={**found.splits, "pretraining": pretraining},

@@ -16,6 +16,8 @@ from typer.testing import CliRunner, Result
 
 from edge_ood.cli.app import app
 from edge_ood.files.stored import StoredImage
+from edge_ood.images.folders import find_images
+from edge_ood.runtime.scorer import Scorer
 
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -208,6 +210,24 @@ def test_slips_are_named(artefact: str, shards: list[str], names: list[str], mes
     assert not Path("out.csv").exists()
 
 
+def test_archives_calibrate(
+    artefact: str, colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the thresholds of the files that they hold."""
+    monkeypatch.chdir(tmp_path)
+    paths = find_images(colours / "calibration")
+    write_tar("held.tar", {f"{n:03}.png": path.read_bytes() for n, path in enumerate(paths)})
+
+    of_files = run("calibrate", artefact, colours / "calibration", "-o", "files.onnx")
+    of_tar = run("calibrate", artefact, "held.tar", "-o", "tar.onnx")
+
+    assert 0 == of_files.exit_code == of_tar.exit_code, of_files.output + of_tar.output
+    thresholds = [Scorer(f).metadata.calibration.thresholds for f in ("files.onnx", "tar.onnx")]
+    assert thresholds[0] == pytest.approx(
+        thresholds[1], rel=1e-6
+    )  # batches differ in the last bits
+
+
 class Store:
     """A bucket of moto's server, which speaks S3's own protocol over HTTP."""
 
@@ -268,8 +288,6 @@ def test_an_object_that_vanished_is_a_row(
     """Listed, and gone when it is read: the others are scored."""
     for name, payload in list(images_of(folder).items())[:6]:
         store.put(name, payload)
-    from edge_ood.runtime.scorer import Scorer
-
     stream = Scorer.stream
 
     def after_a_loss(self: Scorer, paths: Iterable[StoredImage], **options: object) -> object:

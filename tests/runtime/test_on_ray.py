@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import os
 import signal
+import socket
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -98,6 +99,22 @@ def test_workers_fill_the_cluster() -> None:
     assert 5 == workers_for({"CPU": 11.0, "GPU": 2.0}, Cluster(cores_per_worker=2))
     assert 2 == workers_for({"CPU": 11.0, "GPU": 2.0}, Cluster(provider="cuda"))
     assert 1 == workers_for({}, Cluster(cores_per_worker=8))
+
+
+@needs_ray
+def test_an_address_where_nobody_is_is_refused_soon(
+    colour_artifact: Path, images: Path, tmp_path: Path
+) -> None:
+    """Before Ray looks for a cluster there, which takes a minute."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        tables = ShardTables(tmp_path / "shards", record_of(Scorer(colour_artifact)), 1)
+
+        with pytest.raises(InputError, match="no Ray cluster at") as refused:
+            list(score_on_ray(colour_artifact, partial(files_of, images), tables, Cluster(address)))
+
+    assert "ray start --head" in str(refused.value.hint)
 
 
 @pytest.fixture(scope="module")
