@@ -36,6 +36,8 @@ class WatchOutput:
     Attributes:
         known: Paths of the files that have a row.
         rows: How many there are.
+        earlier: How many of them earlier runs have written.
+        flagged: How many of the others were flagged.
 
     Raises:
         InputError: If the file is no such table, or another artefact or source made it.
@@ -45,7 +47,7 @@ class WatchOutput:
         from edge_ood.tables.formats import format_of, text_format
 
         self.known: set[str] = set()
-        self.rows = 0
+        self.rows = self.earlier = self.flagged = 0
         self._path, self._saved = path, list[SavedFile]()
         self._saved_s = time.monotonic()
         if path is None:
@@ -81,6 +83,7 @@ class WatchOutput:
         from edge_ood.files.paths import shown_path
 
         self.rows += 1
+        self.flagged += found.is_ood
         if self._path is None:
             sys.stdout.write(self._line(found.row))
             if found.window is not None and found.window.is_alarm:
@@ -132,6 +135,7 @@ class WatchOutput:
             self._saved.append(SavedFile.of(row))
             self.rows += 1
         self._table.cut(self.rows)
+        self.earlier = self.rows
 
     @contextlib.contextmanager
     def _locked(self, path: Path) -> Iterator[None]:

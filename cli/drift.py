@@ -34,9 +34,9 @@ def drift(
     ] = False,
     force: ForceOption = False,
 ) -> None:
-    """Say where in a score table the images stopped being like the calibration images.
+    """Find where in a score table the images changed.
 
-    Rows are taken in their order, windows do not overlap, and the p-values of each are tested
+    That is, where they stopped being like the calibration images. Rows are taken in their order, windows do not overlap, and the p-values of each are tested
     against those of the calibration images. Each window has its level; nothing is claimed of
     all together.
 

@@ -35,9 +35,9 @@ def serve(
     timeout: Annotated[float, typer.Option(min=0.01, help="Seconds for one request.")] = 30.0,
     provider: ProviderOption = "auto",
 ) -> None:
-    """Answer POST /score with the rows of 'edge-ood score', and GET /health and /metrics.
+    """Answer images over HTTP with the rows of score.
 
-    The body is one image, or a form of several; the answer has a JSON object a line. What is no
+    POST /score takes them, GET /health and /metrics tell of the service. The body is one image, or a form of several; the answer has a JSON object a line. What is no
     image gets 422 and its row, whose status says why.
 
     Example: edge-ood serve exported/oe.onnx --port 8000

@@ -1,16 +1,17 @@
 """`edge-ood watch`: a folder, a video, a camera or a stream, one row for each image as it comes."""
 
 import contextlib
+import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_ood.cli._errors import sigterm_interrupts
 from edge_ood.cli._options import ArtifactArgument, ProviderOption, ThreadsOption
 from edge_ood.cli._say import say
 from edge_ood.cli._watch_output import WatchOutput
@@ -77,11 +78,12 @@ def watch(
     threads: ThreadsOption = None,
     provider: ProviderOption = "auto",
 ) -> None:
-    """Score images as they come, until Ctrl-C or SIGTERM, or the end of a video.
+    """Score images as they come, from a folder, camera or video.
 
-    A file gets a row when it is whole, once. A camera is never queued: frames that nobody has time
-    for are dropped and counted. Windows of images are tested for drift; an alarm is one line, and
-    one JSON record on stdout or in OUTPUT.drift.jsonl.
+    It ends with Ctrl-C or SIGTERM, or with the video. A file gets a row when it is whole, once. A
+    camera is never queued: frames that nobody has time for are dropped and counted. Windows of
+    images are tested for drift; an alarm is one line, and one JSON record on stdout or in
+    OUTPUT.drift.jsonl.
 
     Example: edge-ood watch exported/oe.onnx incoming -o rows.jsonl --move-ood odd
 
@@ -99,22 +101,42 @@ def watch(
     aside = _Aside(source, copy_ood or move_ood, move=move_ood is not None)
     stop = threading.Event()
     frames = _Frames(source, every, fps, latency / 1e3)
-    with target.opened(), contextlib.ExitStack() as stack:
-        stack.enter_context(sigterm_interrupts())
-        stack.callback(stop.set)
+    with target.opened(), _ended_by_signals(stop):
         live = _Live(windows, frames)
-        with contextlib.suppress(KeyboardInterrupt):  # it is how a watch ends
-            aside.finish(target.flagged_files())
-            images = frames.images(stop, settle, poll, target, aside)
-            for found in watched(scorer, images, windows):
-                if found is None:
-                    target.save()
-                else:
-                    target.write(found)
-                    aside.take(found)
-                live.show(found)
+        aside.finish(target.flagged_files())
+        images = frames.images(stop, settle, poll, target, aside)
+        for found in watched(scorer, takewhile(lambda _: not stop.is_set(), images), windows):
+            if found is None:
+                target.save()
+            else:
+                target.write(found)
+                aside.take(found)
+            live.show(found)
         stop.set()
-        live.end(target.rows)
+        live.end(target)
+
+
+@contextlib.contextmanager
+def _ended_by_signals(stop: threading.Event) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM set an event, which is looked at between images; twice, interrupt.
+
+    An exception would be lost where Python hands it to a destructor, and the watch go on.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(*_: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Aside:
@@ -195,14 +217,13 @@ class _Live:
 
         self._windows, self._frames = windows, frames
         self._minute = LastMinute()
-        self._shown_s, self._began_s, self._images, self._flagged = 0.0, time.monotonic(), 0, 0
+        self._shown_s, self._began_s, self._images = 0.0, time.monotonic(), 0
         self._is_terminal = sys.stderr.isatty()
 
     def show(self, found: "Watched | None") -> None:
         if found is not None:
             self._minute.add(found)
             self._images += 1
-            self._flagged += found.is_ood
             if found.window is not None and found.window.is_alarm:
                 self._clear()
                 say(f"drift: {found.window}; {self._expected()}", err=True)
@@ -212,12 +233,12 @@ class _Live:
             sys.stderr.write(f"\r\x1b[K{self._minute.line(self._frames.dropped)}")
             sys.stderr.flush()
 
-    def end(self, rows: int) -> None:
+    def end(self, target: WatchOutput) -> None:
         self._clear()
         dropped = f", {self._frames.dropped} dropped" if self._frames.dropped else ""
         say(
-            f"{self._images} images, {self._flagged} flagged as out-of-distribution{dropped};"
-            f" {rows} rows in all",
+            f"{target.rows - target.earlier} images, {target.flagged} flagged as"
+            f" out-of-distribution{dropped}; {target.rows} rows in all",
             err=True,
         )
 
