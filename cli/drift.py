@@ -36,9 +36,9 @@ def drift(
 ) -> None:
     """Find where in a score table the images changed.
 
-    That is, where they stopped being like the calibration images. Rows are taken in their order, windows do not overlap, and the p-values of each are tested
-    against those of the calibration images. Each window has its level; nothing is claimed of
-    all together.
+    That is, where they stopped being like the calibration images. Rows are taken in their order,
+    windows do not overlap, and the p-values of each are tested against those of the calibration
+    images. Each window has its level; nothing is claimed of all together.
 
     Example: edge-ood drift exported/oe.onnx rows.jsonl --figure drift.png
     """

@@ -37,8 +37,9 @@ def serve(
 ) -> None:
     """Answer images over HTTP with the rows of score.
 
-    POST /score takes them, GET /health and /metrics tell of the service. The body is one image, or a form of several; the answer has a JSON object a line. What is no
-    image gets 422 and its row, whose status says why.
+    POST /score takes them, GET /health and /metrics tell of the service. The body is one image,
+    or a form of several; the answer has a JSON object a line. What is no image gets 422 and its
+    row, whose status says why.
 
     Example: edge-ood serve exported/oe.onnx --port 8000
 
