@@ -85,15 +85,19 @@ def draw(found: Mapping[str, Mapping[str, float]], path: Path) -> None:
 
     with rc_context({"svg.hashsalt": "ranking", "svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=(10, 4.8), layout="constrained")
-        for place, (axes, (group, of)) in enumerate(
+        for column, (axes, (group, of)) in enumerate(
             zip(figure.subplots(1, 2), found.items(), strict=True)
         ):
             here = _ranks(list(of.values()))
-            there = _ranks([LEADERBOARD[score][place] for score in of])
+            there = _ranks([LEADERBOARD[score][column] for score in of])
             axes.plot([1, len(of)], [1, len(of)], color="0.8", zorder=0)
             axes.scatter(there, here, color="tab:blue")
-            for score, x, y in zip(of, there, here, strict=True):
-                axes.annotate(score, (x, y), xytext=(5, 3), textcoords="offset points")
+            points = list(zip(there, here, strict=True))
+            for score, (x, y) in zip(of, points, strict=True):
+                is_crowded = any(0 < x - u <= 2 and abs(y - v) < 1 for u, v in points)
+                place, side = ((-5, 3), "right") if is_crowded else ((5, 3), "left")
+                axes.annotate(score, (x, y), xytext=place, textcoords="offset points", ha=side)
+            axes.margins(0.1)
             axes.set(
                 title=f"{group}: rank correlation {correlations(found)[group]:.2f}",
                 xlabel="rank in OpenOOD v1.5, ResNet-18",
