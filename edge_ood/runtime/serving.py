@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
 from types import MappingProxyType
@@ -25,14 +24,13 @@ from typing import Any
 from edge_ood.artifact.outputs import Row
 from edge_ood.errors import MissingDependencyError
 from edge_ood.files.stored import StoredImage
+from edge_ood.runtime.request_images import TooLargeError, images_of
 from edge_ood.runtime.scorer import BATCH, Scorer
 from edge_ood.tables.formats import text_format
 from edge_ood.threads import available_cores
 
 __all__ = ["Limits", "create_app"]
 
-_NAMED = "image"
-_MOST_FILES = 64
 _DONE, _MALFORMED, _FORBIDDEN, _LATE, _TOO_LARGE, _UNREADABLE, _BUSY = (
     200,
     400,
@@ -135,10 +133,6 @@ _STRANGER = _refusal(_FORBIDDEN, "no such token", {"WWW-Authenticate": "Bearer"}
 _Waiting = list[tuple[StoredImage, "asyncio.Future[Row]"]]
 
 
-class _TooLargeError(Exception):
-    """A body that is longer than allowed."""
-
-
 class _Desk:
     """What requests share: cores, who waits, and what is counted."""
 
@@ -193,8 +187,8 @@ class _Desk:
         self._seat(1)
         try:
             async with asyncio.timeout(self._limits.seconds):
-                rows = await self._scored(await _images(request, self._limits))
-        except _TooLargeError as error:
+                rows = await self._scored(await images_of(request, self._limits.body_bytes))
+        except TooLargeError as error:
             self._refused.labels("too large").inc()
             return _refusal(_TOO_LARGE, str(error))
         except (TimeoutError, ConnectionError):
@@ -270,44 +264,3 @@ class _Desk:
                 self._flagged.inc(bool(row.values["is_ood"]))
                 self._pvalue.observe(float(row.values["pvalue"]))
         return rows
-
-
-async def _images(request: Any, limits: Limits) -> list[StoredImage]:
-    """The body as one image, or the files of a form.
-
-    Raises:
-        ValueError: If there is none.
-    """
-    body = await _body(request, limits.body_bytes)
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        if not body:
-            raise ValueError("an empty body, expected an image, or a form of images")
-        return [_image(request.headers.get("x-name", _NAMED), body)]
-    request._body = body  # read once, with a limit; the form is parsed from it
-    async with request.form(max_files=_MOST_FILES, max_fields=_MOST_FILES) as form:
-        files = [each for _, each in form.multi_items() if hasattr(each, "read")]
-        found = [_image(each.filename or _NAMED, await each.read()) for each in files]
-    if not found:
-        raise ValueError("a form without files, expected images")
-    return found
-
-
-async def _body(request: Any, most: int) -> bytes:
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > most:
-        raise _TooLargeError(f"{declared} bytes, at most {most} are read")
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most:
-            raise _TooLargeError(f"more than {most} bytes, which is all that is read")
-        parts.append(part)
-    return b"".join(parts)
-
-
-def _image(name: str, content: bytes) -> StoredImage:
-    return StoredImage(name.replace("\0", ""), len(content), partial(_same, content))
-
-
-def _same(content: bytes) -> bytes:
-    return content
