@@ -4,6 +4,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from edge_ood.tables.run_record import RunRecord
     from edge_ood.tables.shards import Shard, ShardArchives, ShardFiles
 
-__all__ = ["ScoreInputs"]
+__all__ = ["ScoreInputs", "run_record"]
 
 _LIST = "-"
 
@@ -64,20 +65,28 @@ class ScoreInputs:
         self, scorer: "Scorer", files: "ShardFiles | ShardArchives", table_format: str
     ) -> "RunRecord":
         """What makes the rows."""
-        from edge_ood.tables.run_record import RunRecord
+        made = run_record(scorer, self._names, table_format, batch_size=files.batch_size)
+        return replace(made, listed=self.listed, shard=files.shard, dealt=files.dealt)
 
-        return RunRecord(
-            version=metadata.version("edge-ood"),
-            artifact=scorer.file.sha256,
-            provider=scorer.provider,
-            table=table_format,
-            scores=tuple(scorer.heads),
-            batch_size=files.batch_size,
-            paths=tuple(map(valid_text, self._names)),
-            listed=self.listed,
-            shard=files.shard,
-            dealt=files.dealt,
-        )
+
+def run_record(
+    scorer: "Scorer", names: Sequence[str], table_format: str, *, batch_size: int
+) -> "RunRecord":
+    """What makes the rows of a whole run of files that are named."""
+    from edge_ood.tables.run_record import RunRecord
+    from edge_ood.tables.shards import Shard
+
+    return RunRecord(
+        version=metadata.version("edge-ood"),
+        artifact=scorer.file.sha256,
+        provider=scorer.provider,
+        table=table_format,
+        scores=tuple(scorer.heads),
+        batch_size=batch_size,
+        paths=tuple(map(valid_text, names)),
+        listed="",
+        shard=Shard(),
+    )
 
 
 def _roots(names: Sequence[str]) -> tuple[list[Path], str]:

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,68 +22,61 @@ if TYPE_CHECKING:
     from edge_ood.runtime.on_ray import Cluster
     from edge_ood.tables.shard_tables import Tallied
 
-__all__ = ["ClusterRun", "Engine", "EngineAlone"]
+__all__ = ["ClusterRun", "Engine", "ShardingEngine"]
 
 LOCAL, RAY = ENGINES = ("local", "ray")
 
 
-EngineOption = Annotated[
-    str,
-    typer.Option(
-        metavar="local|ray",
-        help="ray scores on the nodes of a cluster; needs edge-ood[ray] on all of them, and files "
-        "where all see them. 'score' writes a folder of tables then, which 'merge' joins.",
-    ),
-]
-AddressOption = Annotated[
-    str,
-    typer.Option(
-        metavar="auto|local|ADDRESS",
-        help="auto: the cluster that this machine is in; local: one for this run, here; or that of "
-        "a head, such as ray://host:10001.",
-    ),
-]
-WorkersOption = Annotated[
-    int, typer.Option(min=0, help="Of the cluster; 0: as many as it has cores for.")
-]
-CoresOption = Annotated[int, typer.Option(min=1, help="Of each worker.")]
-
-
 @bundle("Past one machine")
-class EngineAlone:
+class Engine:
     """What does the work."""
 
-    engine: EngineOption = LOCAL
-    address: AddressOption = "auto"
-    workers: WorkersOption = 0
-    cores_per_worker: CoresOption = 1
+    engine: Annotated[
+        str,
+        typer.Option(
+            metavar="local|ray",
+            help="ray scores on the nodes of a cluster; needs edge-ood[ray] on all of them, and "
+            "files where all see them. 'score' writes a folder of tables then, which 'merge' "
+            "joins.",
+        ),
+    ] = LOCAL
+    address: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|local|ADDRESS",
+            help="auto: the cluster that this machine is in; local: one for this run, here; or "
+            "that of a head, such as ray://host:10001.",
+        ),
+    ] = "auto"
+    workers: Annotated[
+        int, typer.Option(min=0, help="Of the cluster; 0: as many as it has cores for.")
+    ] = 0
+    cores_per_worker: Annotated[int, typer.Option(min=1, help="Of each worker.")] = 1
 
-    def cluster(self, provider: str) -> "Cluster | None":
-        """Where it is done; None for this process."""
-        if not _runs_elsewhere(self.engine):
-            return None
+    @property
+    def runs_elsewhere(self) -> bool:
+        """Whether it is not this process that scores."""
+        if self.engine not in ENGINES:
+            raise InputError(
+                f"there is no engine {self.engine!r}", hint=f"one of {', '.join(ENGINES)}"
+            )
+        return self.engine == RAY
+
+    def cluster(self, provider: str) -> "Cluster":
+        """Where it is done then."""
         from edge_ood.runtime.on_ray import Cluster
 
         return Cluster(self.address, self.workers, self.cores_per_worker, provider)
 
 
 @bundle("Past one machine")
-class Engine:
+class ShardingEngine(Engine):
     """What does the work, and into how many tables."""
 
-    engine: EngineOption = LOCAL
-    address: AddressOption = "auto"
-    workers: WorkersOption = 0
-    cores_per_worker: CoresOption = 1
     shards: Annotated[
         int,
         typer.Option(min=0, help="Tables in OUTPUT, each the work of one worker; 0: 4 a worker."),
     ] = 0
-
-    @property
-    def runs_elsewhere(self) -> bool:
-        """Whether it is not this process that scores."""
-        return _runs_elsewhere(self.engine)
 
 
 @dataclass(frozen=True)
@@ -98,7 +92,7 @@ class ClusterRun:
     provider: str
 
     def score(
-        self, engine: Engine, *, resume: bool, force: bool, unsupported: Mapping[str, Any]
+        self, engine: ShardingEngine, *, resume: bool, force: bool, unsupported: Mapping[str, Any]
     ) -> int:
         """Score all shards, and say how far it is.
 
@@ -111,7 +105,7 @@ class ClusterRun:
         Returns:
             How many images were flagged.
         """
-        from edge_ood.runtime.on_ray import SHARDS_PER_WORKER, Cluster, score_on_ray
+        from edge_ood.runtime.on_ray import SHARDS_PER_WORKER, score_on_ray
         from edge_ood.runtime.scorer import Scorer
         from edge_ood.tables.shard_tables import ShardTables
         from edge_ood.tables.shards import Shard
@@ -126,7 +120,6 @@ class ClusterRun:
         scorer = Scorer(self.artifact, provider=self.provider, heads=heads)
         inputs = ScoreInputs(self.paths, skip=(output,))
         record = inputs.record(scorer, inputs.of_shard(Shard(), self.batch_size), chosen)
-        cluster = Cluster(engine.address, engine.workers, engine.cores_per_worker, scorer.provider)
         if force:
             ShardTables.clear(output)
         count = engine.shards or SHARDS_PER_WORKER * (engine.workers or available_cores())
@@ -134,7 +127,9 @@ class ClusterRun:
         tables.check(resume=resume)
         earlier = list(tables.finished())
         with sigterm_interrupts():
-            found = score_on_ray(self.artifact, inputs.of_shard, tables, cluster)
+            cluster = engine.cluster(scorer.provider)
+            done = {tallied.shard for tallied in earlier}
+            found = score_on_ray(self.artifact, inputs.of_shard, tables, cluster, done=done)
             statuses, flagged = _tally(earlier, found, tables.count)
         words = ", ".join(f"{n} {printable(s)}" for s, n in sorted(statuses.items()) if s != "ok")
         say(
@@ -161,23 +156,13 @@ class ClusterRun:
         return self.output, chosen
 
 
-def _runs_elsewhere(engine: str) -> bool:
-    if engine not in ENGINES:
-        raise InputError(f"there is no engine {engine!r}", hint=f"one of {', '.join(ENGINES)}")
-    return engine == RAY
-
-
 def _tally(
-    earlier: "Iterable[Tallied]", found: "Iterable[Tallied]", count: int
+    earlier: "Sequence[Tallied]", found: "Iterable[Tallied]", count: int
 ) -> tuple[Counter[str], int]:
     """Count what comes back, with a line on the terminal for each shard."""
-    started, done, before = time.monotonic(), 0, 0
-    statuses: Counter[str] = Counter()
-    flagged = 0
-    for tallied in earlier:
-        statuses.update(tallied.statuses)
-        flagged += tallied.flagged
-        done += 1
+    started = time.monotonic()
+    statuses = sum((Counter(tallied.statuses) for tallied in earlier), Counter[str]())
+    flagged, done = sum(tallied.flagged for tallied in earlier), len(earlier)
     before, first = statuses.total(), done
     try:
         for tallied in found:
@@ -189,16 +174,10 @@ def _tally(
             left = seconds / (done - first) * (count - done)
             say(
                 f"shard {done} of {count}: {statuses.total():,} images, {rate:,.0f}/s,"
-                f" {_clock(left)} left",
+                f" {timedelta(seconds=round(left))} left",
                 err=True,
             )
     except KeyboardInterrupt as stop:
         told = f"{done} of {count} shards are done, and --resume goes on with the rest"
         raise type(stop)(told) from None
     return statuses, flagged
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"

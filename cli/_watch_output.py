@@ -1,24 +1,21 @@
 """Where the rows of `edge-ood watch` go: a table that later runs go on with, or a pipe."""
 
 import contextlib
-import fcntl
 import json
 import sys
 import time
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_ood.cli._score_inputs import run_record
 from edge_ood.cli._streams import expect_standard_output
 from edge_ood.errors import InputError
-from edge_ood.files.text import valid_text
+from edge_ood.files.locks import exclusive
 
 if TYPE_CHECKING:
     from edge_ood.runtime.scorer import Scorer
     from edge_ood.runtime.watch import Watched
-    from edge_ood.tables.formats import SavedRow
-    from edge_ood.tables.run_record import RunRecord
 
 __all__ = ["WatchOutput"]
 
@@ -48,7 +45,7 @@ class WatchOutput:
 
         self.known: set[str] = set()
         self.rows = self.earlier = self.flagged = 0
-        self._path, self._saved = path, list[SavedFile]()
+        self._path, self._flagged = path, list[Path]()
         self._saved_s = time.monotonic()
         if path is None:
             expect_standard_output()
@@ -58,7 +55,7 @@ class WatchOutput:
         table_format = format_of(path, None)
         if table_format == "parquet":
             raise InputError("a Parquet table is not added to", hint="-o rows.jsonl")
-        self._record = _record(scorer, source, table_format)
+        self._record = run_record(scorer, (source,), table_format, batch_size=1)
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
@@ -66,7 +63,13 @@ class WatchOutput:
         if self._path is None:
             yield
             return
-        with self._locked(self._path):
+        try:
+            file = self._path.open("a")
+        except OSError as error:
+            raise InputError(
+                f"cannot write '{self._path}': {error.strerror}", hint="choose another with -o"
+            ) from error
+        with file, exclusive(file, self._path):
             self._read(self._path)
             try:
                 yield
@@ -76,7 +79,7 @@ class WatchOutput:
 
     def flagged_files(self) -> Iterator[Path]:
         """Files of rows that were flagged, as far as they are there."""
-        return (file.path for file in self._saved if file.is_ood and file.path.is_file())
+        return (path for path in self._flagged if path.is_file())
 
     def write(self, found: "Watched") -> None:
         """Add a row; what reads a pipe has it at once."""
@@ -114,6 +117,7 @@ class WatchOutput:
             file.write(json.dumps(found.window.to_json(), ensure_ascii=False) + "\n")
 
     def _read(self, path: Path) -> None:
+        from edge_ood.files.paths import path_of
         from edge_ood.tables.run_record import read_record, write_record
         from edge_ood.tables.text_table import TextTable
         from edge_ood.tables.unfinished_table import record_path
@@ -132,56 +136,8 @@ class WatchOutput:
             )
         for row in self._table.saved():
             self.known.add(row.path)
-            self._saved.append(SavedFile.of(row))
+            if row.is_ood:
+                self._flagged.append(path_of(row.path))
             self.rows += 1
         self._table.cut(self.rows)
         self.earlier = self.rows
-
-    @contextlib.contextmanager
-    def _locked(self, path: Path) -> Iterator[None]:
-        try:
-            with path.open("a") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError as error:
-                    raise InputError(
-                        f"another process is writing '{path}'", hint="stop it, or another -o"
-                    ) from error
-                yield
-        except OSError as error:
-            raise InputError(
-                f"cannot write '{path}': {error.strerror}", hint="choose another with -o"
-            ) from error
-
-
-class SavedFile:
-    """A file that has a row."""
-
-    __slots__ = ("is_ood", "path")
-
-    def __init__(self, path: Path, *, is_ood: bool) -> None:
-        self.path, self.is_ood = path, is_ood
-
-    @classmethod
-    def of(cls, row: "SavedRow") -> "SavedFile":
-        """Of a row as it stands."""
-        from edge_ood.files.paths import path_of
-
-        return cls(path_of(row.path), is_ood=row.is_ood)
-
-
-def _record(scorer: "Scorer", source: str, table_format: str) -> "RunRecord":
-    from edge_ood.tables.run_record import RunRecord
-    from edge_ood.tables.shards import Shard
-
-    return RunRecord(
-        version=metadata.version("edge-ood"),
-        artifact=scorer.file.sha256,
-        provider=scorer.provider,
-        table=table_format,
-        scores=tuple(scorer.heads),
-        batch_size=1,
-        paths=(valid_text(source),),
-        listed="",
-        shard=Shard(),
-    )

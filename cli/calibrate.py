@@ -17,7 +17,7 @@ from edge_ood.cli._options import (
     print_note,
 )
 from edge_ood.cli._say import say
-from edge_ood.cli._score_on_ray import EngineAlone
+from edge_ood.cli._score_on_ray import Engine
 
 __all__ = ["calibrate"]
 
@@ -68,7 +68,7 @@ def calibrate(
             "--force", help="Overwrite what is there; take images that FILE.onnx mostly flags."
         ),
     ] = False,
-    engine: EngineAlone,
+    engine: Engine,
 ) -> None:
     """Fit thresholds anew on ID images of this device.
 
@@ -87,6 +87,7 @@ def calibrate(
     from edge_ood.api.calibrate import calibrate as calibrate_file
 
     manual = _thresholds(threshold or [])
+    on = "cpu" if provider == "auto" else provider
     with _progress() as on_image:
         report = calibrate_file(
             artifact,
@@ -99,7 +100,7 @@ def calibrate(
             thresholds=manual,
             undo=undo,
             provider=provider,
-            cluster=engine.cluster("cpu" if provider == "auto" else provider),
+            cluster=engine.cluster(on) if engine.runs_elsewhere else None,
             force=force,
             on_image=on_image,
             on_note=print_note,

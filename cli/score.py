@@ -15,7 +15,7 @@ from edge_ood.cli._gallery import GalleryPage
 from edge_ood.cli._options import ArtifactArgument, ForceOption, ProviderOption, ThreadsOption
 from edge_ood.cli._say import say
 from edge_ood.cli._score_inputs import ScoreInputs
-from edge_ood.cli._score_on_ray import ClusterRun, Engine
+from edge_ood.cli._score_on_ray import ClusterRun, ShardingEngine
 from edge_ood.cli._streams import expect_standard_output
 from edge_ood.cli._tally import Tally
 from edge_ood.files.text import printable
@@ -105,7 +105,7 @@ def score(
         int, typer.Option(min=1, help="How many images the gallery shows at most.")
     ] = 200,
     force: ForceOption = False,
-    engine: Engine,
+    engine: ShardingEngine,
 ) -> None:
     """Label, score and decide every file below PATHS, one row each.
 

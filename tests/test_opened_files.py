@@ -30,7 +30,7 @@ ALLOWED = {
         "cli",
         "self._path.with_name(f'{self._path.name}.drift.jsonl').open('a', encoding='utf-8')",
     ): "written beside the table, in which it is named",
-    ("cli", "path.open('a')"): "the table that is written, to lock it",
+    ("cli", "self._path.open('a')"): "the table that is written, to lock it",
     ("runtime", "target.open('xb')"): "made here, under a new name",
     ("runtime", "pyav().open(device or source, timeout=_OPEN_S, **options)"): "a camera or stream",
     ("runtime", "pyav().open(file)"): "a file that is open",

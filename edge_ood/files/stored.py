@@ -3,6 +3,7 @@
 import errno
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -26,6 +27,11 @@ class StoredImage:
     size: int
     read: Callable[[], bytes] = field(compare=False, repr=False)
     archive: str = ""
+
+    @classmethod
+    def of_bytes(cls, name: str, payload: bytes, archive: str = "") -> "StoredImage":
+        """An image whose bytes are in memory."""
+        return cls(name, len(payload), partial(bytes, payload), archive)
 
     def __str__(self) -> str:
         return self.name

@@ -13,7 +13,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -48,6 +48,8 @@ def score_on_ray(
     files: Files,
     tables: ShardTables,
     cluster: Cluster,
+    *,
+    done: Collection[int] | None = None,
 ) -> Iterator[Tallied]:
     """Score all shards that are not finished, and give what each came to, as it is done.
 
@@ -56,13 +58,15 @@ def score_on_ray(
         files: Of a shard; it is pickled, and called where the shard is scored.
         tables: Where they go.
         cluster: Whose nodes do the work.
+        done: Shards that are finished, where somebody has looked already.
 
     Raises:
         InputError: If a node lacks what it takes, or has another version of edge-ood.
         MissingDependencyError: If Ray is not installed.
     """
     ray = _ray()
-    done = {tallied.shard for tallied in tables.finished()}
+    if done is None:
+        done = {tallied.shard for tallied in tables.finished()}
     waiting = [index for index in range(1, tables.count + 1) if index not in done]
     if not waiting:
         return

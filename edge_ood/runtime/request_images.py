@@ -1,6 +1,5 @@
 """The images of an HTTP request, of which no more is read than is allowed."""
 
-from functools import partial
 from typing import Any
 
 from edge_ood.files.stored import StoredImage
@@ -54,8 +53,4 @@ async def _body(request: Any, most: int) -> bytes:
 
 
 def _image(name: str, content: bytes) -> StoredImage:
-    return StoredImage(name.replace("\0", ""), len(content), partial(_same, content))
-
-
-def _same(content: bytes) -> bytes:
-    return content
+    return StoredImage.of_bytes(name.replace("\0", ""), content)

@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from edge_ood.artifact.outputs import Row
 from edge_ood.calibration.combination import COMBINED
@@ -101,8 +100,3 @@ class LastMinute:
             f" p50 {1e3 * latencies.percentile(50):.0f} ms,"
             f" p95 {1e3 * latencies.percentile(95):.0f} ms; {dropped} dropped"
         )
-
-
-def root_of(source: Path) -> Path:
-    """What names of files are relative to."""
-    return source if source.is_dir() else source.parent

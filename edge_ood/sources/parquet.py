@@ -1,7 +1,6 @@
 """Parquet tables with images: a column of bytes, or Hugging Face's struct of bytes and path."""
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import IO, Any
 
 from edge_ood.errors import DataError, MissingDependencyError
@@ -74,11 +73,7 @@ def _image(value: Any, shown: str, name: str) -> StoredImage:
     if payload is None:
         error = DataError(f"'{shown}' holds no bytes", hint="embed the images in the table")
         return unreadable(shown, name, error)
-    return StoredImage(shown, len(payload), partial(_same, payload), name)
-
-
-def _same(payload: bytes) -> bytes:
-    return payload
+    return StoredImage.of_bytes(shown, payload, name)
 
 
 ARCHIVE = Archive("parquet", (".parquet",), seeks=True, images=table_images)

@@ -2,7 +2,6 @@
 
 import tarfile
 from collections.abc import Iterator
-from functools import partial
 from typing import IO
 
 from edge_ood.errors import DataError
@@ -53,7 +52,7 @@ def tar_images(file: IO[bytes], name: str) -> Iterator[StoredImage]:
                 payload = opened.read()
                 if len(payload) < member.size:
                     raise EOFError(f"the archive ends inside {member.name!r}")
-                yield StoredImage(shown, len(payload), partial(_same, payload), name)
+                yield StoredImage.of_bytes(shown, payload, name)
                 count += 1
     except _DAMAGED as error:
         reason = f"cannot read '{name}' to its end, after {count} images: {error}"
@@ -62,10 +61,6 @@ def tar_images(file: IO[bytes], name: str) -> Iterator[StoredImage]:
     if not count:
         hint = f"members that end in {', '.join(IMAGE_SUFFIXES)}"
         yield unreadable(name, name, DataError(f"'{name}' holds no image", hint=hint))
-
-
-def _same(payload: bytes) -> bytes:
-    return payload
 
 
 ARCHIVE = Archive("tar", (".tar",), seeks=False, images=tar_images)

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Iterator
-from functools import partial
 from typing import IO, Any
 
 from edge_ood.errors import DataError, MissingDependencyError
@@ -57,8 +56,7 @@ def frame_image(frame: Any, name: str, archive: str) -> StoredImage:
         picture = picture.rotate(turned, expand=True)
     content = io.BytesIO()
     picture.save(content, "BMP")
-    payload = content.getvalue()
-    return StoredImage(name, len(payload), partial(_same, payload), archive)
+    return StoredImage.of_bytes(name, content.getvalue(), archive)
 
 
 def pyav() -> Any:
@@ -73,10 +71,6 @@ def pyav() -> Any:
         raise MissingDependencyError("reading videos", "av", "video") from error
     av.logging.set_level(av.logging.PANIC)  # errors are exceptions
     return av
-
-
-def _same(payload: bytes) -> bytes:
-    return payload
 
 
 ARCHIVE = Archive("video", SUFFIXES, seeks=True, images=video_frames)

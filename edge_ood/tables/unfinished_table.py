@@ -6,13 +6,13 @@ place, and the record is `scores.csv.run.json`.
 """
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from edge_ood.errors import DataError, InputError
+from edge_ood.files.locks import exclusive
 from edge_ood.files.output import discard, publish
 from edge_ood.files.temporary import temporary_folder
 from edge_ood.tables.run_record import Finished, RunRecord, read_record, write_record
@@ -127,16 +127,7 @@ class UnfinishedTable:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes out; the kernel ends it with this process, however that ends."""
-        # For writing, because network file systems lock no other files.
-        with (self.folder / _RECORD).open("r+b") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise InputError(
-                    f"another process is writing '{self.shown}'", hint="wait for it, or stop it"
-                ) from error
-            except OSError:
-                pass  # a network file system without locks
+        with (self.folder / _RECORD).open("r+b") as stream, exclusive(stream, self.shown):
             yield
 
 
