@@ -85,7 +85,7 @@ class ClusterRun:
 
     artifact: Path
     paths: Sequence[str]
-    output: Path | None
+    output: str | None
     table_format: str | None
     scores: str | None
     batch_size: int
@@ -118,7 +118,7 @@ class ClusterRun:
         output, chosen = self._folder_and_format()
         heads = None if self.scores is None else [name.strip() for name in self.scores.split(",")]
         scorer = Scorer(self.artifact, provider=self.provider, heads=heads)
-        inputs = ScoreInputs(self.paths, skip=(output,))
+        inputs = ScoreInputs(self.paths, skip=(Path(output),))
         record = inputs.record(scorer, inputs.of_shard(Shard(), self.batch_size), chosen)
         if force:
             ShardTables.clear(output)
@@ -139,16 +139,17 @@ class ClusterRun:
         )
         return flagged
 
-    def _folder_and_format(self) -> tuple[Path, str]:
+    def _folder_and_format(self) -> tuple[str, str]:
         from edge_ood.tables.formats import FORMATS
 
         if self.output is None:
             raise typer.BadParameter(f"--engine {RAY} writes a folder of tables: -o FOLDER")
-        ending = self.output.suffix.lower()
+        named = Path(self.output)
+        ending = named.suffix.lower()
         if any(ending in endings for endings in FORMATS.values()):
             raise InputError(
                 f"'{self.output}' is a table, and --engine {RAY} writes a folder of them",
-                hint=f"-o {self.output.stem} --format {ending[1:]}",
+                hint=f"-o {named.stem} --format {ending[1:]}",
             )
         chosen = self.table_format or "parquet"
         if chosen not in FORMATS:

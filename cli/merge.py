@@ -13,12 +13,22 @@ __all__ = ["merge"]
 
 def merge(
     tables: Annotated[
-        list[Path],
-        typer.Argument(metavar="TABLES...", help="What 'score --shard' wrote, in any order."),
+        list[str],
+        typer.Argument(
+            metavar="TABLES...",
+            help="What 'score --shard' wrote, in any order: files, or URLs such as "
+            "s3://bucket/scores/*.parquet.",
+        ),
     ],
     *,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="The table of the whole run, in their format.")
+        str,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE|URL",
+            help="The table of the whole run, in their format.",
+        ),
     ],
     force: ForceOption = False,
 ) -> None:
@@ -31,14 +41,16 @@ def merge(
     """
     from edge_ood.tables.formats import FORMATS
     from edge_ood.tables.merge import Shards
-    from edge_ood.tables.score_output import ScoreOutput
+    from edge_ood.tables.stored_output import local_tables, score_output
 
-    shards = Shards(tables)
-    meant = {name for name, endings in FORMATS.items() if output.suffix.lower() in endings}
-    if meant - {shards.record.table}:
-        raise typer.BadParameter(f"the shards are {shards.record.table}, '{output}' is not")
-    target = ScoreOutput(output, shards.record.table)
-    target.check(resume=False, force=force)
-    shards.check()
-    rows = shards.write(target)
+    with local_tables(tables) as paths:
+        shards = Shards(paths)
+        ending = Path(output).suffix.lower()
+        meant = {name for name, endings in FORMATS.items() if ending in endings}
+        if meant - {shards.record.table}:
+            raise typer.BadParameter(f"the shards are {shards.record.table}, '{output}' is not")
+        target = score_output(output, shards.record.table)
+        target.check(resume=False, force=force)
+        shards.check()
+        rows = shards.write(target)
     say(f"{rows} rows in '{output}'", err=True)

@@ -49,11 +49,12 @@ def score(
     ],
     *,
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "-o",
             "--output",
-            help="A .csv or .jsonl file, or a .parquet folder; else stdout.",
+            metavar="FILE|URL",
+            help="A .csv or .jsonl file, or a .parquet folder; or a URL of one; else stdout.",
         ),
     ] = None,
     table_format: Annotated[
@@ -118,8 +119,8 @@ def score(
     from edge_ood.runtime.latency import Latencies
     from edge_ood.runtime.scorer import Scorer
     from edge_ood.tables.formats import format_of
-    from edge_ood.tables.score_output import ScoreOutput
     from edge_ood.tables.shards import Shard
+    from edge_ood.tables.stored_output import score_output
 
     if engine.runs_elsewhere:
         unsupported = {"--shard": shard != "1/1", "--gallery": gallery, "--threads": threads}
@@ -130,8 +131,8 @@ def score(
         raise typer.BadParameter("--resume needs a table to go on with: -o FILE")
     if output is None:
         expect_standard_output()
-    chosen = format_of(output, table_format)
-    target = None if output is None else ScoreOutput(output, chosen)
+    chosen = format_of(None if output is None else Path(output), table_format)
+    target = None if output is None else score_output(output, chosen)
     if target is not None:
         target.check(resume=resume, force=force)
     own_files = target.own_files if target else ()

@@ -35,7 +35,10 @@ ALLOWED = {
     ("runtime", "pyav().open(device or source, timeout=_OPEN_S, **options)"): "a camera or stream",
     ("runtime", "pyav().open(file)"): "a file that is open",
     ("sources", "av.open(file)"): "a file that is open",
-    ("runtime", "output.open(record, resume=False)"): "a table, no file",
+    ("runtime", "self._tables.output(index).open(record, resume=False)"): "a table, no file",
+    ("tables", "super().open(record, resume=resume, keep=keep)"): "a table, no file",
+    ("sources", "made.open('rb')"): "a table that was made here",
+    ("sources", "copy.open('wb')"): "made here",
     ("cli", "os.open(os.devnull, os.O_WRONLY)"): "to write",
     (
         "cli",

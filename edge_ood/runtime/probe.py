@@ -22,6 +22,7 @@ from edge_ood.artifact.outputs import Scores
 from edge_ood.calibration.combination import COMBINED
 from edge_ood.calibration.decision import Decision
 from edge_ood.errors import ArtifactError, ExportError
+from edge_ood.files.cache import cache_folder
 from edge_ood.runtime.probe_result import SEVEN_BITS, ProbeResult
 from edge_ood.runtime.scorer import Scorer
 
@@ -209,12 +210,8 @@ def _distance(measured: NDArray[np.float32], recorded: Sequence[float]) -> float
 
 def _mark(scorer: Scorer) -> Path | None:
     """The empty file that says "passed here"; None without a home."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        folder = Path(base) if os.path.isabs(base) else Path.home() / ".cache"  # noqa: PTH117
-    except RuntimeError:
-        return None
-    return folder / "edge-ood" / "probes" / _fingerprint(scorer)
+    folder = cache_folder()
+    return None if folder is None else folder / "probes" / _fingerprint(scorer)
 
 
 def _fingerprint(scorer: Scorer) -> str:

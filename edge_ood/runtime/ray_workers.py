@@ -12,7 +12,6 @@ from edge_ood.artifact.outputs import Scores
 from edge_ood.errors import EdgeOodError
 from edge_ood.files.stored import AnyImage, archive_of, image_batches
 from edge_ood.runtime.scorer import Scorer
-from edge_ood.tables.score_output import ScoreOutput
 from edge_ood.tables.shard_tables import ShardTables
 from edge_ood.tables.shards import Shard, ShardArchives, ShardFiles
 
@@ -112,8 +111,7 @@ class ShardScorer:
     def _rows(self, index: int) -> Iterator[Any]:
         record = self._tables.record(index)
         files = self._files(record.shard, record.batch_size)
-        output = ScoreOutput(self._tables.path(index), record.table)
-        with output.open(record, resume=False) as table:
+        with self._tables.output(index).open(record, resume=False) as table:
             rows = self._scorer.stream(
                 table.rest(files),
                 batch_size=record.batch_size,

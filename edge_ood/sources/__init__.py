@@ -15,15 +15,39 @@ An archive file ends with `ARCHIVE = Archive(...)`, which says what endings it o
 """
 
 from edge_ood.sources._archive import ARCHIVES, Archive, unreadable
-from edge_ood.sources._locations import Location, is_stored, locations
+from edge_ood.sources._locations import (
+    Location,
+    is_stored,
+    is_url,
+    locations,
+    place_in_store,
+)
 from edge_ood.sources._stored_images import StoredImages
+from edge_ood.sources._transfers import (
+    check_can_write,
+    fetch,
+    file_names,
+    is_there,
+    remove,
+    remove_local,
+    store,
+)
 
 __all__ = [
     "ARCHIVES",
     "Archive",
     "Location",
     "StoredImages",
+    "check_can_write",
+    "fetch",
+    "file_names",
     "is_stored",
+    "is_there",
+    "is_url",
     "locations",
+    "place_in_store",
+    "remove",
+    "remove_local",
+    "store",
     "unreadable",
 ]

@@ -15,7 +15,15 @@ from edge_ood.errors import DataError, InputError, MissingDependencyError
 from edge_ood.files.regular import open_regular
 from edge_ood.sources._archive import ARCHIVES, Archive
 
-__all__ = ["Location", "archive_for", "is_stored", "locations", "store_errors"]
+__all__ = [
+    "Location",
+    "archive_for",
+    "is_stored",
+    "is_url",
+    "locations",
+    "place_in_store",
+    "store_errors",
+]
 
 _URL = re.compile(r"[a-z][a-z0-9+]*://")
 _SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "file")
@@ -55,9 +63,14 @@ class Location:
         return self.store.open_input_stream(self.path)  # type: ignore[no-any-return]
 
 
+def is_url(name: str) -> bool:
+    """Whether a name is a URL."""
+    return bool(_URL.match(name))
+
+
 def is_stored(name: str) -> bool:
     """Whether an argument names a URL, or archives, rather than files and folders."""
-    return bool(_URL.match(name)) or archive_for(name) is not None
+    return is_url(name) or archive_for(name) is not None
 
 
 def archive_for(name: str) -> Archive | None:
@@ -69,11 +82,12 @@ def archive_for(name: str) -> Archive | None:
     return None
 
 
-def locations(name: str) -> Iterator[Location]:
+def locations(name: str, *, folders: bool = False) -> Iterator[Location]:
     """The places that a URL or a pattern names, in order; none of them need exist.
 
     Args:
         name: With `{000..127}` and `{a,b}` anywhere, and `*`, `?` and `[...]` in the last part.
+        folders: Whether these match as well as files do.
 
     Raises:
         DataError: If nothing matches a pattern, or the store says no.
@@ -87,7 +101,7 @@ def locations(name: str) -> Iterator[Location]:
             yield location
             continue
         above = Location(location.store, folder, written.rpartition("/")[0])
-        matching = sorted(each for each in _names_in(above) if fnmatchcase(each, last))
+        matching = sorted(each for each in _names_in(above, folders=folders) if fnmatchcase(each, last))
         if not matching:
             raise DataError(f"nothing matches '{written}'", hint="check the pattern")
         for each in matching:
@@ -96,9 +110,19 @@ def locations(name: str) -> Iterator[Location]:
             yield Location(location.store, path, shown)
 
 
+def place_in_store(url: str) -> Location:
+    """The place that a URL names, which need not exist; nothing in it is a pattern.
+
+    Raises:
+        InputError: If the scheme is unknown.
+        MissingDependencyError: If pyarrow is not installed.
+    """
+    return _location(url)
+
+
 @contextmanager
-def store_errors(shown: str) -> Iterator[None]:
-    """Say in one line what a store has against reading a place.
+def store_errors(shown: str, *, verb: str = "read") -> Iterator[None]:
+    """Say in one line what a store has against reading or writing a place.
 
     Raises:
         DataError: In place of `OSError`.
@@ -110,11 +134,11 @@ def store_errors(shown: str) -> Iterator[None]:
         hint = "check the path"
         if isinstance(error, PermissionError) or "ACCESS_DENIED" in text or "403" in text:
             hint = "check the credentials: they come from the store's usual variables"
-        raise DataError(f"cannot read '{shown}': {text}", hint=hint) from error
+        raise DataError(f"cannot {verb} '{shown}': {text}", hint=hint) from error
 
 
 def _location(written: str) -> Location:
-    if not _URL.match(written):
+    if not is_url(written):
         return Location(None, written, written)
     parts = urlsplit(written)
     if parts.scheme not in _SCHEMES:
@@ -148,15 +172,15 @@ def _store(scheme: str, account: str) -> Any:
     )
 
 
-def _names_in(folder: Location) -> list[str]:
-    """Names of the files of one folder."""
+def _names_in(folder: Location, *, folders: bool) -> list[str]:
+    """Names of the files of one folder, and of the folders in it if they are asked for."""
     with store_errors(folder.shown):
         if folder.store is None:
-            return [each.name for each in os.scandir(folder.path or ".") if each.is_file()]
+            return [e.name for e in os.scandir(folder.path or ".") if folders or e.is_file()]
         from pyarrow import fs  # noqa: PLC0415  # it is installed: there is a store
 
         found = folder.store.get_file_info(fs.FileSelector(folder.path))
-        return [each.base_name for each in found if each.type == fs.FileType.File]
+        return [each.base_name for each in found if folders or each.type == fs.FileType.File]
 
 
 def _expanded(name: str) -> Iterator[str]:

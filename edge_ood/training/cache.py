@@ -24,6 +24,7 @@ import PIL
 from numpy.typing import NDArray
 
 from edge_ood.errors import ArtifactError, InputError
+from edge_ood.files.cache import cache_folder
 from edge_ood.files.document import Document, read_document
 from edge_ood.files.output import publish
 from edge_ood.files.regular import open_regular
@@ -63,16 +64,9 @@ class Cache:
 
 
 def default_cache() -> Cache | None:
-    """The user's own, as the XDG base directory specification has it, for many images alone.
-
-    None for a user without a home.
-    """
-    root = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        folder = Path(root) if Path(root).is_absolute() else Path("~/.cache").expanduser()
-    except RuntimeError:
-        return None
-    return Cache(folder / "edge-ood", _LARGE_BYTES, is_chosen=False)
+    """The user's own, for many images alone; None for a user without a home."""
+    folder = cache_folder()
+    return None if folder is None else Cache(folder, _LARGE_BYTES, is_chosen=False)
 
 
 def cached(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from object_store import Store, serving_store
 from typer.testing import CliRunner, Result
 
 from edge_ood.cli.app import app
@@ -228,38 +229,11 @@ def test_archives_calibrate(
     )  # batches differ in the last bits
 
 
-class Store:
-    """A bucket of moto's server, which speaks S3's own protocol over HTTP."""
-
-    def __init__(self, endpoint: str) -> None:
-        boto3 = pytest.importorskip("boto3")
-        self.client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
-
-    def put(self, key: str, payload: bytes) -> None:
-        """Make an object, or replace it."""
-        self.client.put_object(Bucket="photos", Key=key, Body=payload)
-
-
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """Credentials and endpoint by the usual variables."""
-    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    for name, value in (
-        ("AWS_ENDPOINT_URL", endpoint),
-        ("AWS_ACCESS_KEY_ID", "testing"),
-        ("AWS_SECRET_ACCESS_KEY", "testing"),
-        ("AWS_DEFAULT_REGION", "us-east-1"),
-        ("AWS_EC2_METADATA_DISABLED", "true"),
-    ):
-        monkeypatch.setenv(name, value)
-    urllib.request.urlopen(f"{endpoint}/moto-api/reset", data=b"").close()  # of earlier tests
-    found = Store(endpoint)
-    found.client.create_bucket(Bucket="photos")
-    yield found
-    server.stop()
+    """Images lie in it."""
+    with serving_store(monkeypatch.setenv) as found:
+        yield found
 
 
 def test_objects_have_the_rows_of_files(artefact: str, folder: Path, store: Store) -> None:

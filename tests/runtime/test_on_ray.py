@@ -27,6 +27,7 @@ from edge_ood.tables.run_record import RunRecord
 from edge_ood.tables.score_output import ScoreOutput
 from edge_ood.tables.shard_tables import ShardTables
 from edge_ood.tables.shards import Shard, ShardFiles
+from edge_ood.tables.stored_output import local_tables
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="no ray here")
 pytestmark = [
@@ -57,7 +58,7 @@ def score_here(scorer: Scorer, folder: Path, output: Path) -> None:
 
 
 def merge(tables: ShardTables, output: Path) -> None:
-    paths = [tables.path(index) for index in range(1, tables.count + 1)]
+    paths = [Path(tables.name(index)) for index in range(1, tables.count + 1)]
     shards = Shards(paths)
     shards.check()
     shards.write(ScoreOutput(output, "csv"))
@@ -109,7 +110,7 @@ def test_an_address_where_nobody_is_is_refused_soon(
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and nobody listens
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        tables = ShardTables(tmp_path / "shards", record_of(Scorer(colour_artifact)), 1)
+        tables = ShardTables(str(tmp_path / "shards"), record_of(Scorer(colour_artifact)), 1)
 
         with pytest.raises(InputError, match="no Ray cluster at") as refused:
             list(score_on_ray(colour_artifact, partial(files_of, images), tables, Cluster(address)))
@@ -118,7 +119,17 @@ def test_an_address_where_nobody_is_is_refused_soon(
 
 
 @pytest.fixture(scope="module")
-def local_ray() -> Iterator[Any]:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A bucket that all processes know of; they do not know of this module's helpers."""
+    from object_store import serving_store
+
+    with pytest.MonkeyPatch.context() as patch, serving_store(patch.setenv) as found:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield found
+
+
+@pytest.fixture(scope="module")
+def local_ray(store: Any) -> Iterator[Any]:
     """Ray in processes of this machine, for all tests of the module."""
     ray = pytest.importorskip("ray")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -134,23 +145,49 @@ def test_shards_on_ray_make_the_local_table(
     """Byte for byte; what is finished stays, and only what is missing is scored again."""
     scorer = Scorer(colour_artifact)
     score_here(scorer, images, tmp_path / "whole.csv")
-    tables = ShardTables(tmp_path / "shards", record_of(scorer), 5)
+    tables = ShardTables(str(tmp_path / "shards"), record_of(scorer), 5)
     tables.check(resume=False)
     files = partial(files_of, images)
 
     found = list(score_on_ray(colour_artifact, files, tables, Cluster("local", 2)))
-    kept = tables.path(2).stat().st_mtime_ns
-    tables.path(4).unlink()
+    kept = Path(tables.name(2)).stat().st_mtime_ns
+    Path(tables.name(4)).unlink()
     again = list(score_on_ray(colour_artifact, files, tables, Cluster("local", 2)))
     merge(tables, tmp_path / "merged.csv")
 
     assert {1, 2, 3, 4, 5} == {tallied.shard for tallied in found}
     assert 60 == sum(tallied.statuses["ok"] for tallied in found)
     assert [4] == [tallied.shard for tallied in again]
-    assert kept == tables.path(2).stat().st_mtime_ns
+    assert kept == Path(tables.name(2)).stat().st_mtime_ns
     for ending in ("", ".run.json"):
         whole = (tmp_path / f"whole.csv{ending}").read_bytes()
         assert whole == (tmp_path / f"merged.csv{ending}").read_bytes()
+
+
+@needs_ray
+def test_shards_go_to_a_store(
+    local_ray: Any, store: Any, colour_artifact: Path, images: Path, tmp_path: Path
+) -> None:
+    """Each as its worker finishes it; a run goes on with what is not there, and a new one clears."""
+    scorer, folder = Scorer(colour_artifact), "s3://photos/run"
+    score_here(scorer, images, tmp_path / "whole.csv")
+    files, cluster = partial(files_of, images), Cluster("local", 2)
+    tables = ShardTables(folder, record_of(scorer), 3)
+    tables.check(resume=False)
+
+    found = list(score_on_ray(colour_artifact, files, tables, cluster))
+    store.client.delete_object(Bucket="photos", Key="run/00002-of-00003.csv.run.json")
+    again = list(score_on_ray(colour_artifact, files, tables, cluster))
+    with local_tables([f"{folder}/*.csv"]) as paths:
+        Shards(paths).write(ScoreOutput(tmp_path / "merged.csv", "csv"))
+
+    assert {1, 2, 3} == {tallied.shard for tallied in found}
+    assert [2] == [tallied.shard for tallied in again]
+    assert (tmp_path / "whole.csv").read_bytes() == (tmp_path / "merged.csv").read_bytes()
+    with pytest.raises(InputError, match="'s3://photos/run' exists"):
+        tables.check(resume=False)
+    ShardTables.clear(folder)
+    assert not store.keys()
 
 
 @needs_ray
@@ -159,14 +196,14 @@ def test_a_run_with_other_options_is_not_gone_on_with(
 ) -> None:
     """The number of shards is that of the run that was begun; the heads have to be."""
     scorer = Scorer(colour_artifact)
-    tables = ShardTables(tmp_path / "shards", record_of(scorer), 3)
+    tables = ShardTables(str(tmp_path / "shards"), record_of(scorer), 3)
     tables.check(resume=False)
     list(score_on_ray(colour_artifact, partial(files_of, images), tables, Cluster("local", 1)))
 
-    assert 3 == ShardTables(tmp_path / "shards", record_of(scorer), 7).count
+    assert 3 == ShardTables(str(tmp_path / "shards"), record_of(scorer), 7).count
     other = record_of(Scorer(colour_artifact, heads=[scorer.metadata.primary]))
     with pytest.raises(InputError, match="--scores was"):
-        list(ShardTables(tmp_path / "shards", other, 3).finished())
+        list(ShardTables(str(tmp_path / "shards"), other, 3).finished())
     with pytest.raises(InputError, match="exists"):
         tables.check(resume=False)
 
@@ -188,7 +225,7 @@ def test_what_goes_wrong_elsewhere_is_one_line_here(
     local_ray: Any, colour_artifact: Path, tmp_path: Path, files: Any, message: str
 ) -> None:
     """Nobody reads the traces of five processes."""
-    tables = ShardTables(tmp_path / "shards", record_of(Scorer(colour_artifact)), 1)
+    tables = ShardTables(str(tmp_path / "shards"), record_of(Scorer(colour_artifact)), 1)
     tables.check(resume=False)
 
     with pytest.raises(InputError, match=message) as refused:
@@ -245,7 +282,7 @@ def test_a_node_that_is_killed_costs_no_row(
         Image.new("RGB", (16, 16), colour).save(folder / f"{number:04}.png")
     scorer = Scorer(colour_artifact)
     score_here(scorer, folder, tmp_path / "whole.csv")
-    tables = ShardTables(tmp_path / "shards", record_of(scorer), 30)
+    tables = ShardTables(str(tmp_path / "shards"), record_of(scorer), 30)
     tables.check(resume=False)
     nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 1})
     lost = nodes.add_node(num_cpus=1)
