@@ -68,6 +68,12 @@ class Engine:
 
         return Cluster(self.address, self.workers, self.cores_per_worker, provider)
 
+    def cluster_or_none(self, provider: str) -> "Cluster | None":
+        """Where it is done then; None for here."""
+        if not self.runs_elsewhere:
+            return None
+        return self.cluster("cpu" if provider == "auto" else provider)
+
 
 @bundle("Past one machine")
 class ShardingEngine(Engine):

@@ -16,6 +16,7 @@ from edge_ood.cli._options import (
     ProviderOption,
 )
 from edge_ood.cli._say import say
+from edge_ood.cli._score_on_ray import Engine
 from edge_ood.cli._steps import StepDisplay
 
 if TYPE_CHECKING:
@@ -62,7 +63,12 @@ def attach(
     ],
     *,
     calibration: Annotated[
-        Path, typer.Option(metavar="DIR", help="ID images, none trained on, for thresholds.")
+        str,
+        typer.Option(
+            metavar="DIR|URL",
+            help="ID images, none trained on, for thresholds; a folder, a URL, tar shards or "
+            "tables.",
+        ),
     ],
     output: Annotated[
         Path | None,
@@ -71,10 +77,10 @@ def attach(
         ),
     ] = None,
     training: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--id",
-            metavar="DIR",
+            metavar="DIR|URL",
             help="Its training images, DIR/<class>/<file>; without them half of --calibration, "
             "in class folders, fits statistics.",
         ),
@@ -93,6 +99,7 @@ def attach(
     preprocessing: Preprocessing,
     decision: Decision,
     conversion: Conversion,
+    engine: Engine,
 ) -> None:
     """Attach scores, thresholds and a decision to somebody else's ONNX classifier.
 
@@ -113,6 +120,7 @@ def attach(
             classes=classes,
             provider=provider,
             force=force,
+            cluster=engine.cluster_or_none(provider),
             on_step=progress.step,
             on_progress=progress.show,
             on_note=progress.note,

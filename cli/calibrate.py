@@ -87,7 +87,6 @@ def calibrate(
     from edge_ood.api.calibrate import calibrate as calibrate_file
 
     manual = _thresholds(threshold or [])
-    on = "cpu" if provider == "auto" else provider
     with _progress() as on_image:
         report = calibrate_file(
             artifact,
@@ -100,7 +99,7 @@ def calibrate(
             thresholds=manual,
             undo=undo,
             provider=provider,
-            cluster=engine.cluster(on) if engine.runs_elsewhere else None,
+            cluster=engine.cluster_or_none(provider),
             force=force,
             on_image=on_image,
             on_note=print_note,

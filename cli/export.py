@@ -15,6 +15,7 @@ from edge_ood.cli._options import (
     ProviderOption,
     TrustOption,
 )
+from edge_ood.cli._score_on_ray import Engine
 from edge_ood.cli._steps import StepDisplay
 
 __all__ = ["export"]
@@ -36,17 +37,23 @@ class Network:
         typer.Option(metavar="FILE", help="Its weights: safetensors, or a torch state dict."),
     ] = None
     train: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Its training images, DIR/<class>/<file>."),
+        str | None,
+        typer.Option(
+            metavar="DIR|URL",
+            help="Its training images, DIR/<class>/<file>; or a URL, tar shards or tables with "
+            "labels.",
+        ),
     ] = None
     calibration: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="ID images, none trained on, for thresholds alone."),
+        str | None,
+        typer.Option(
+            metavar="DIR|URL", help="ID images, none trained on, for thresholds alone; likewise."
+        ),
     ] = None
     outliers: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="DIR", help="Auxiliary outliers, to choose --epsilon and --primary by."
+            metavar="DIR|URL", help="Auxiliary outliers, to choose --epsilon and --primary by."
         ),
     ] = None
 
@@ -84,6 +91,7 @@ def export(
     conversion: Conversion,
     network: Network,
     preprocessing: Preprocessing,
+    engine: Engine,
 ) -> None:
     """Export a trained network as one ONNX file that decides.
 
@@ -105,6 +113,7 @@ def export(
             trust=trust,
             provider=provider,
             force=force,
+            cluster=engine.cluster_or_none(provider),
             on_step=progress.step,
             on_progress=progress.show,
             on_note=progress.note,

@@ -9,6 +9,7 @@ from edge_ood.attachment.request import Options
 from edge_ood.calibration.guarantee import Guarantee
 from edge_ood.errors import InputError
 from edge_ood.registry import Spec
+from edge_ood.runtime.ray_workers import Cluster
 from edge_ood.scores import HEADS
 
 __all__ = ["ArtifactOptions", "artifact_options"]
@@ -42,6 +43,8 @@ class ArtifactOptions(TypedDict, total=False):
         int8_target: Processor of the device: `vnni`, `avx2` or `arm`.
         max_label_flips: Largest share of labels that a conversion may change, in [0, 1].
         provider: `auto`, `cpu`, `cuda`, `tensorrt` or `openvino`.
+        cluster: Where statistics and thresholds are computed, if not here: an
+            `edge_ood.runtime.on_ray.Cluster`.
     """
 
     scores: str | Sequence[str | Spec] | None
@@ -55,6 +58,7 @@ class ArtifactOptions(TypedDict, total=False):
     int8_target: str | None
     max_label_flips: float | None
     provider: str
+    cluster: Cluster | None
 
 
 def artifact_options(

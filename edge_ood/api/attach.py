@@ -14,6 +14,7 @@ from edge_ood.foreign.conventions import ForeignClassifier
 from edge_ood.foreign.id_images import IdFolders
 from edge_ood.foreign.inferred import Inferred
 from edge_ood.report.leave import leave_export_page
+from edge_ood.sources import image_source
 
 __all__ = ["attach"]
 
@@ -50,9 +51,10 @@ def attach(
     Args:
         classifier: ONNX file, as PyTorch, Keras, PaddlePaddle and others export it.
         output: The artefact; beside the classifier, `x.ood.onnx` for `x.onnx`, if None.
-        calibration: ID images, none trained on, for thresholds.
-        id: Its training images, `id/<class>/<file>`; without them half of `calibration`, in class
-            folders, fits statistics.
+        calibration: ID images, none trained on, for thresholds: a folder, or a URL, tar shards or
+            tables, see `edge_ood.sources`.
+        id: Its training images, `id/<class>/<file>`, or such a source with labels; without them
+            half of `calibration`, in class folders, fits statistics.
         classes: File of class names in the order of its outputs, one a line; if None, the names
             that the classifier's file has in it, else the sorted class folders.
         channels: What it takes: `rgb` (if None), `bgr` or `gray`.
@@ -104,7 +106,8 @@ def attach(
     target = attached_path(source.path) if output is None else Path(output)
     check_artifact(target, force=force)
     chosen = artifact_options(**options)
-    folders = IdFolders(Path(calibration), path_or_none(id), path_or_none(classes))
+    training = None if id is None else image_source(id)
+    folders = IdFolders(image_source(calibration), training, path_or_none(classes))
     attached = attach_foreign(
         source,
         folders,

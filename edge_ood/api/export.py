@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Unpack
 
 from edge_ood.api.artifact_options import ArtifactOptions, artifact_options
-from edge_ood.api.plain import PathLike, Words, path_or_none, rgb, spec, words
+from edge_ood.api.plain import PathLike, Words, rgb, spec, words
 from edge_ood.attachment.attached import Attached
 from edge_ood.attachment.listener import Listener
 from edge_ood.errors import MissingDependencyError, UsageError
 from edge_ood.files.output import check_artifact
 from edge_ood.registry import Spec
 from edge_ood.report.leave import leave_export_page
+from edge_ood.sources import image_source
 
 __all__ = ["export"]
 
@@ -55,8 +56,9 @@ def export(
             `"package.module:function"`, which runs your own code. With `run`, the same as it was
             trained with, where that is code: a run directory alone runs none.
         weights: Its weights, as safetensors or a torch state dict.
-        train: Its training images, `train/<class>/<file>`.
-        calibration: ID images, none trained on, for thresholds alone.
+        train: Its training images, `train/<class>/<file>`, or a URL, tar shards or tables with
+            labels, see `edge_ood.sources`.
+        calibration: ID images, none trained on, for thresholds alone; likewise.
         outliers: Auxiliary outliers, to choose parameters by.
         image_size: Side of its input in pixels; as published weights of that name, if None.
         resize: `center-crop` or `stretch`.
@@ -105,7 +107,7 @@ def export(
     check_artifact(target, force=force)
     try:
         from edge_ood.torch_export.export import export_network, export_run  # noqa: PLC0415  # torch
-        from edge_ood.training.training_set import Folders  # noqa: PLC0415  # beside these
+        from edge_ood.training.roles import TrainedOn  # noqa: PLC0415  # beside these
         from edge_ood.weights.source import NetworkSource  # noqa: PLC0415  # torch
     except ModuleNotFoundError as error:
         raise MissingDependencyError("exporting", error.name or "torch", "train") from error
@@ -134,10 +136,14 @@ def export(
             crop,
             interpolation,
         )
-        folders = Folders(Path(train), path_or_none(outliers), path_or_none(calibration))
+        images = TrainedOn(
+            image_source(train),
+            image_source(calibration),
+            None if outliers is None else image_source(outliers),
+        )
         attached = export_network(
             source,
-            folders,
+            images,
             target,
             chosen,
             listener=listener,

@@ -52,6 +52,7 @@ from edge_ood.parity.yardstick import Watched
 from edge_ood.registry import Spec
 from edge_ood.runtime.calibrate import calibrate_artifact
 from edge_ood.runtime.calibration_report import CalibrationReport
+from edge_ood.runtime.on_ray import ScoredOnRay
 from edge_ood.runtime.scorer import Scorer
 from edge_ood.scores import BoundHead
 from edge_ood.threads import Meter
@@ -220,9 +221,10 @@ def assemble_file(unfinished: Unfinished) -> Unfinished:
 def calibrate(unfinished: Unfinished) -> Unfinished:
     """Set thresholds and p-values through the file."""
     meter = Meter(len(unfinished.thresholds_from), unfinished.on_progress)
+    images, cluster = unfinished.thresholds_from.paths, unfinished.request.options.cluster
     report = calibrate_artifact(
         unfinished.path,
-        unfinished.thresholds_from.paths,
+        images if cluster is None else ScoredOnRay(images, cluster),
         provider=unfinished.request.options.provider,
         on_image=meter.advance,
     )

@@ -18,6 +18,7 @@ from edge_ood.images.folders import ImageSet
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.parity.limits import Reference
 from edge_ood.registry import Spec
+from edge_ood.runtime.ray_workers import Cluster
 from edge_ood.scores import (
     DEFAULT_COMBINED,
     DEFAULT_HEADS,
@@ -68,6 +69,7 @@ class Options:
         max_label_flips: Largest share of images whose label conversion may change; None for any.
         temperature: Of the class probabilities; None chooses it on labelled images that trained
             nothing and set no threshold, where there are any.
+        cluster: Where statistics and thresholds are computed, if not here.
 
     Raises:
         UnknownNameError: If a head or parameter does not exist; the hint has the closest.
@@ -85,6 +87,7 @@ class Options:
     int8_target: str | None = None
     max_label_flips: float | None = None
     temperature: float | None = None
+    cluster: Cluster | None = None
 
     def __post_init__(self) -> None:
         self._check_names()

@@ -4,23 +4,20 @@ A head that is fitted on moved images, too, has a pass of its own over a few of 
 """
 
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_ood.artifact.contract import INPUT_NAME
+from edge_ood.attachment.reader import FedShare, feed, reader_of
 from edge_ood.attachment.request import Request
 from edge_ood.errors import CalibrationError
-from edge_ood.graph.assemble import assemble_reader
-from edge_ood.graph.network import moved_output
-from edge_ood.graph.roundoff import feature_roundoff
 from edge_ood.images.folders import ImageSet
-from edge_ood.images.reading import decode_each
 from edge_ood.images.splits import evenly_spread
-from edge_ood.onnx_session import open_session
+from edge_ood.runtime.on_ray import on_workers
 from edge_ood.scores import Accumulator, BoundHead, Outputs
-from edge_ood.threads import image_batch, slices
 
 __all__ = ["images_to_read", "outputs_of", "with_statistics"]
 
@@ -68,11 +65,9 @@ def with_statistics(
     alone = {head.name for head in moving}
     still = [fitted for name, fitted in accumulators.items() if name not in alone]
     if still:
-        _feed(outputs_of(request, images, on_images), still)
+        _feed(request, None, images, still, on_images)
     for head in moving:
-        few = _moved_images(images)
-        answers = outputs_of(request, few, on_images, moving=head)
-        _feed(answers, [accumulators[head.name]])
+        _feed(request, head, _moved_images(images), [accumulators[head.name]], on_images)
     fitted = []
     for head in heads:
         try:
@@ -85,11 +80,22 @@ def with_statistics(
 
 
 def _feed(
-    answers: Iterator[tuple[Outputs, NDArray[np.int64]]], accumulators: Sequence[Accumulator]
+    request: Request,
+    moving: BoundHead | None,
+    images: ImageSet,
+    accumulators: Sequence[Accumulator],
+    on_images: Callable[[int], None],
 ) -> None:
-    for outputs, labels in answers:
-        for accumulator in accumulators:
-            accumulator.update(outputs, labels)
+    """Let accumulators see all images, here or each worker's share of them on a cluster."""
+    reader, cluster = reader_of(request, moving), request.options.cluster
+    if cluster is None:
+        feed(reader.outputs(images, on_images), accumulators)
+        return
+    task = FedShare(reader, str(Path.cwd()), images, tuple(accumulators), cluster.cores_per_worker)
+    for share in on_workers(cluster, task):
+        for accumulator, other in zip(accumulators, share, strict=True):
+            accumulator.merge(deepcopy(other))  # from Ray, arrays are read-only
+    on_images(len(images))
 
 
 def _finished(head: BoundHead, accumulator: Accumulator | None) -> BoundHead:
@@ -123,19 +129,4 @@ def outputs_of(
     Raises:
         DataError: If an image cannot be read.
     """
-    reader = assemble_reader(request.classifier, request.preprocess, moving)
-    session = open_session(reader.SerializeToString(), provider=request.options.provider)
-    names = [output.name for output in session.get_outputs()]
-    assert images.labels is not None  # training images are labelled, others were checked
-    decoded = decode_each(images.paths, request.preprocess)
-    roundoff = feature_roundoff(request.classifier)
-    for part in slices(len(images), image_batch(request.preprocess.size_px)):
-        labels = images.labels[part]
-        batch = np.stack([next(decoded).pixels for _ in labels])
-        arrays = dict(zip(names, session.run(names, {INPUT_NAME: batch}), strict=True))
-        outputs = replace(Outputs.from_named(arrays), roundoff=roundoff)
-        if moving is not None:
-            again = {name: moved_output(moving.name, name) for name in outputs.named()}
-            outputs = outputs.moved({n: arrays[m] for n, m in again.items() if m in arrays})
-        yield outputs, labels
-        on_images(len(labels))
+    return reader_of(request, moving).outputs(images, on_images)

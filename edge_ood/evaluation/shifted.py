@@ -45,7 +45,7 @@ class ShiftedSet:
         """
         classes = dict.fromkeys(c for a in artifacts for c in a.scorer.metadata.classes)
         images = read_images(self.source, list(classes))
-        stray = [path for path in images.paths if path.parent == self.source]
+        stray = [path for path in images.files if path.parent == self.source]
         if len(stray) == len(images):
             return images
         if stray:
@@ -53,7 +53,7 @@ class ShiftedSet:
                 f"'{stray[0]}' lies beside the class folders of the shifted set {self.name!r}",
                 hint=f"move it into a class folder, or out of '{self.source}'",
             )
-        folders = sorted({path.relative_to(self.source).parts[0] for path in images.paths})
+        folders = sorted({path.relative_to(self.source).parts[0] for path in images.files})
         for artifact in artifacts:
             self._check_classes(folders, artifact)
         return images

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from edge_ood.threads import batched
 
@@ -20,18 +21,23 @@ class StoredImage:
         name: As tables show it: a URL, `shard.tar!member`, `table.parquet#row`.
         size: How many bytes `read` gives, as far as it is known before.
         read: Gives them, in any thread, or raises `OSError`.
-        archive: What it lies in, as named; empty for an object that is the image alone.
+        archive: What it lies in, as named; empty for an object that is the image alone, and for one
+            that can be read without what is before it.
+        label: Its class, as far as what holds it says.
+        position: Where in the archive it is found again; see `edge_ood.sources.Archive`.
     """
 
     name: str
     size: int
     read: Callable[[], bytes] = field(compare=False, repr=False)
     archive: str = ""
+    label: str = field(default="", compare=False)
+    position: tuple[int, int] = field(default=(0, 0), compare=False)
 
     @classmethod
-    def of_bytes(cls, name: str, payload: bytes, archive: str = "") -> "StoredImage":
+    def of_bytes(cls, name: str, payload: bytes, archive: str = "", **more: Any) -> "StoredImage":
         """An image whose bytes are in memory."""
-        return cls(name, len(payload), partial(bytes, payload), archive)
+        return cls(name, len(payload), partial(bytes, payload), archive, **more)
 
     def __str__(self) -> str:
         return self.name

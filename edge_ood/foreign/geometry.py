@@ -6,12 +6,12 @@ images speak clearly against it.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ood.files.stored import AnyImage
 from edge_ood.foreign.conventions import Convention, ForeignNetwork
 from edge_ood.foreign.mcnemar import CLEAR, DEVIATIONS, PROMISING, is_better, lead
 from edge_ood.foreign.output_kind import predicted
@@ -83,7 +83,7 @@ class LabelledRounds:
         self._known: dict[tuple[Convention, int], NDArray[np.bool_]] = {}
 
     @property
-    def used(self) -> set[Path]:
+    def used(self) -> set[AnyImage]:
         """The images that were looked at."""
         return {path for _, number in self._known for path in self._rounds[number].paths}
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from edge_ood.errors import DataError
 from edge_ood.files.regular import read_regular
+from edge_ood.files.stored import StoredImage
 from edge_ood.files.text_file import text_lines
 from edge_ood.images.class_names import class_positions, same_form
 from edge_ood.images.copies import (
@@ -18,11 +19,12 @@ from edge_ood.images.copies import (
     refuse_trained_on,
     two_labels,
 )
-from edge_ood.images.folders import ImageSet, find_images, read_class_folders, read_images
+from edge_ood.images.folders import ImageSet, find_images, read_images
 from edge_ood.images.levels import check_class_folders
 from edge_ood.images.reading import with_hashes
 from edge_ood.images.splits import halves_by_hash
 from edge_ood.images.thumbnails import thumbnails_note
+from edge_ood.sources import ImageSource, labelled_images, perhaps_labelled_images
 
 __all__ = ["IdFolders", "IdImages", "read_id_images"]
 
@@ -40,8 +42,8 @@ class IdFolders:
         classes: A file with one class name a line, in the order of the outputs, or None.
     """
 
-    calibration: Path
-    training: Path | None = None
+    calibration: ImageSource
+    training: ImageSource | None = None
     classes: Path | None = None
 
 
@@ -89,7 +91,7 @@ def read_id_images(folders: IdFolders, own: Sequence[str] = ()) -> IdImages:
     names = _names(folders, own)
     if folders.training is not None:
         training = with_hashes(_labelled(folders.training, names))
-        calibration = read_images(folders.calibration, training.classes)
+        calibration = perhaps_labelled_images(folders.calibration, training.classes)
         calibration = with_hashes(replace(calibration, classes=training.classes))
         refuse_trained_on(calibration, [training], "calibration", folders.calibration)
         training, of_training = _once(training, "training")
@@ -114,14 +116,15 @@ def _names(folders: IdFolders, own: Sequence[str]) -> tuple[str, ...]:
     if not own:
         return ()
     root = folders.training or folders.calibration
+    if isinstance(root, str):
+        return tuple(own)
     tops = {path.relative_to(root).parts[0] for path in find_images(root) if path.parent != root}
     return tuple(own) if tops <= class_positions(tops, own).keys() else ()
 
 
-def _strangers_note(folder: Path, images: ImageSet, names: Sequence[str]) -> tuple[str, ...]:
+def _strangers_note(folder: ImageSource, images: ImageSet, names: Sequence[str]) -> tuple[str, ...]:
     """What to say about folders that look like classes and bear none of the names."""
-    below = [path.relative_to(folder).parts for path in images.paths]
-    tops = {parts[0] for parts in below if len(parts) > 1}
+    tops = _labels_said(folder, images)
     strange = tops - class_positions(tops, names).keys()
     if not names or not strange or len(tops) < _FEWEST_CLASSES:
         return ()
@@ -129,6 +132,13 @@ def _strangers_note(folder: Path, images: ImageSet, names: Sequence[str]) -> tup
         f"the folders in '{folder}' label no image: {min(strange)!r}, for one, is not among the "
         f"{len(names)} class names",
     )
+
+
+def _labels_said(folder: ImageSource, images: ImageSet) -> set[str]:
+    """Classes that images have by where they are, whether or not somebody named them."""
+    said = {path.label for path in images.paths if isinstance(path, StoredImage)}
+    below = [path.relative_to(folder).parts for path in images.files]
+    return {parts[0] for parts in below if len(parts) > 1} | said - {""}
 
 
 def _once(images: ImageSet, role: str) -> tuple[ImageSet, tuple[str, ...]]:
@@ -143,14 +153,14 @@ def _once(images: ImageSet, role: str) -> tuple[ImageSet, tuple[str, ...]]:
     return images.subset(first), (*notes, *copies_note(images.paths, first, role))
 
 
-def _labelled(folder: Path, names: Sequence[str]) -> ImageSet:
+def _labelled(folder: ImageSource, names: Sequence[str]) -> ImageSet:
     """Images in class folders, all of which are among the names, if there are any."""
     if not names:
-        return read_class_folders(folder)
-    images = read_images(folder, names)
+        return labelled_images(folder)
+    images = perhaps_labelled_images(folder, names)
     if images.labels is None:
-        tops = {path.relative_to(folder).parts[0] for path in images.paths}
-        strange = min(tops - class_positions(tops, names).keys())
+        tops = _labels_said(folder, images)
+        strange = min(tops - class_positions(tops, names).keys(), default="")
         raise DataError(
             f"'{folder}' has {strange!r}, which is not among the {len(names)} class names",
             hint="arrange the images as DIR/<class>/<file>, with the names of --classes",
@@ -158,10 +168,10 @@ def _labelled(folder: Path, names: Sequence[str]) -> ImageSet:
     return images
 
 
-def _perhaps_labelled(folder: Path, names: Sequence[str]) -> ImageSet:
+def _perhaps_labelled(folder: ImageSource, names: Sequence[str]) -> ImageSet:
     """Images with labels where every one of them is in a class folder."""
-    if names:
-        return read_images(folder, names)
+    if names or isinstance(folder, str):
+        return perhaps_labelled_images(folder, names)
     paths = find_images(folder)
     tops = {path.relative_to(folder).parts[0] for path in paths}
     is_flat = any(path.parent == folder for path in paths)

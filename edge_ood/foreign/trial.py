@@ -7,12 +7,12 @@ often. Labelled images tell.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.errors import ArtifactError, DataError
+from edge_ood.files.stored import AnyImage
 from edge_ood.foreign.conventions import PIXELS, Convention, ForeignNetwork
 from edge_ood.foreign.geometry import Comparison, LabelledRounds, choose_geometry
 from edge_ood.foreign.id_images import IdImages
@@ -59,7 +59,7 @@ class Trial:
     pixels_by: str = ""
     known: str = ""
     geometry: tuple[Comparison, ...] = ()
-    chosen_by: frozenset[Path] = frozenset()
+    chosen_by: frozenset[AnyImage] = frozenset()
 
 
 def try_network(
@@ -93,7 +93,7 @@ def try_network(
     convention, accuracy = conventions[0], None
     pixels_by, known = "", ""
     compared: Sequence[Comparison] = ()
-    deciders: set[Path] = set()
+    deciders: set[AnyImage] = set()
     if len(conventions) > 1:
         convention, pixels_by = choose_pixels(network, conventions, pixels, chosen.labels)
         deciders.update(chosen.paths)

@@ -39,14 +39,14 @@ def first_of_each(
     return mask
 
 
-def two_labels(sets: Iterable[ImageSet]) -> dict[str, list[Path]]:
+def two_labels(sets: Iterable[ImageSet]) -> dict[str, list[AnyImage]]:
     """By content, the files of images that have more than one label, in the order given.
 
     Args:
         sets: With hashes, and labels of the same classes; those without labels say nothing.
     """
     labels: dict[str, int] = {}
-    found: dict[str, list[Path]] = {}
+    found: dict[str, list[AnyImage]] = {}
     labelled = [images for images in sets if images.labels is not None]
     for images in labelled:
         assert images.labels is not None
@@ -61,7 +61,7 @@ def two_labels(sets: Iterable[ImageSet]) -> dict[str, list[Path]]:
 
 
 def refuse_trained_on(
-    images: ImageSet, trained: Iterable[ImageSet], role: str, folder: Path
+    images: ImageSet, trained: Iterable[ImageSet], role: str, folder: Path | str
 ) -> None:
     """Refuse images of which some are training images, by content.
 
@@ -74,7 +74,7 @@ def refuse_trained_on(
     Raises:
         DataError: Naming the first of them, and which training images they are.
     """
-    known: dict[str, Path] = {}
+    known: dict[str, AnyImage] = {}
     for each in trained:
         known = {**dict(zip(each.hashes, each.paths, strict=True)), **known}
     seen = [
@@ -124,7 +124,7 @@ def copies_note(
     )
 
 
-def labels_note(found: dict[str, list[Path]], what: str) -> tuple[str, ...]:
+def labels_note(found: dict[str, list[AnyImage]], what: str) -> tuple[str, ...]:
     """What to say about images under two labels, if there are any.
 
     Args:
@@ -134,7 +134,8 @@ def labels_note(found: dict[str, list[Path]], what: str) -> tuple[str, ...]:
     if not found:
         return ()
     files = next(iter(found.values()))
-    one = next((path for path in files if path.parent != files[0].parent), files[1])
+    above = [str(path).rpartition("/")[0] for path in files]
+    one = next((p for p, a in zip(files, above, strict=True) if a != above[0]), files[1])
     return (
         f"{what}, as one image under two labels: {sum(map(len, found.values()))} files of"
         f" {len(found)} images, the first are '{shown_path(files[0])}' and '{shown_path(one)}'",

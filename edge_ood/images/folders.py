@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edge_ood.errors import DataError
 from edge_ood.files.paths import is_file, is_folder
+from edge_ood.files.stored import AnyImage
 from edge_ood.files.text import valid_text
 from edge_ood.files.walk import walk
 from edge_ood.images.class_names import check_distinct, match_folders
@@ -33,22 +34,27 @@ _TAKEN = (*IMAGE_SUFFIXES, ".avif", ".heic", ".heif", ".jxl")
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Image files with their labels.
+    """Images with their labels.
 
     Attributes:
-        paths: N files, in a stable order.
+        paths: N files, or images of archives and stores, in a stable order.
         labels: int64 (N,), indices into `classes`; None where the images have no labels.
         classes: K class names, sorted.
         hashes: Content hashes of the N files where they are known, else empty.
     """
 
-    paths: tuple[Path, ...]
+    paths: tuple[AnyImage, ...]
     labels: NDArray[np.int64] | None = None
     classes: tuple[str, ...] = ()
     hashes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The paths, where all of them are files of this machine."""
+        return tuple(path for path in self.paths if isinstance(path, Path))
 
     def subset(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> "ImageSet":
         """The images that a mask (N,) or an index array selects, classes unchanged."""

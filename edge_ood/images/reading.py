@@ -60,7 +60,7 @@ def decode_stream(
     yield from ordered_map(lambda path: _decode_or_error(path, preprocess), paths, threads=threads)
 
 
-def decode_each(paths: Iterable[Path], preprocess: Preprocess) -> Iterator[DecodedImage]:
+def decode_each(paths: Iterable[AnyImage], preprocess: Preprocess) -> Iterator[DecodedImage]:
     """As `decode_stream`, for files all of which must be readable.
 
     Raises:
@@ -73,7 +73,7 @@ def decode_each(paths: Iterable[Path], preprocess: Preprocess) -> Iterator[Decod
 
 
 def decode_all(
-    paths: Sequence[Path],
+    paths: Sequence[AnyImage],
     preprocess: Preprocess,
     *,
     out: NDArray[np.uint8] | None = None,
@@ -103,8 +103,10 @@ def decode_all(
     return images, hashes
 
 
-def _hash_file(path: Path) -> str:
+def _hash_file(path: AnyImage) -> str:
     try:
+        if not isinstance(path, Path):
+            return content_hash(path.read())
         return file_sha256(path)
     except OSError as error:
         raise DataError(f"cannot read '{path}': {error.strerror}", hint="check the file") from error

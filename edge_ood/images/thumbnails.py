@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge_ood.files.paths import shown_path
+from edge_ood.files.stored import AnyImage
 
 __all__ = ["thumbnails_note"]
 
@@ -22,12 +23,13 @@ _AFFIX = re.compile(
 )
 
 
-def thumbnails_note(paths: Sequence[Path]) -> tuple[str, ...]:
+def thumbnails_note(images: Sequence[AnyImage]) -> tuple[str, ...]:
     """What to say about files that look like thumbnails of others, if there are any.
 
     Args:
-        paths: Images of one role or several.
+        images: Of one role or several; only files have neighbours.
     """
+    paths = [path for path in images if isinstance(path, Path)]
     found = _thumbnails(paths)
     if not found:
         return ()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from edge_ood.artifact.outputs import Scores
 from edge_ood.calibration.combination import COMBINED
 from edge_ood.errors import ExportError
+from edge_ood.files.stored import AnyImage
 from edge_ood.graph.decision import read_decision
 from edge_ood.runtime.scorer import Scorer
 
@@ -114,7 +115,9 @@ class Comparison:
         return asdict(self)
 
 
-def compare(path: Path, reference: Path, images: Sequence[Path], *, provider: str) -> Comparison:
+def compare(
+    path: Path, reference: Path, images: Sequence[AnyImage], *, provider: str
+) -> Comparison:
     """Score the same images with both files, and time both.
 
     Args:

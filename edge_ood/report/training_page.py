@@ -146,7 +146,7 @@ def _counts(run: Run, split: str) -> dict[str, Any]:
 
 def _folder(run: Run, split: str) -> str:
     """The folder that all images of a split are in."""
-    parents = {path.parent for path in run.splits[split].paths}
+    parents = {path.parent for path in run.splits[split].files}
     return shown_path(Path(os.path.commonpath(parents))) if parents else ""
 
 

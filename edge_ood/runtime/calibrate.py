@@ -106,8 +106,7 @@ def calibrate_artifact(
         probe=make_probe(scorer, scores, metadata.probe.seed),
     )
     _store(scorer.file, output or path, changed, decision, archived=metadata)
-    files = [path for path in paths if isinstance(path, Path)]
-    notes = (*copies_note(paths, counted, "calibration"), *thumbnails_note(files))
+    notes = (*copies_note(paths, counted, "calibration"), *thumbnails_note(paths))
     return CalibrationReport(output or path, metadata.calibration, changed, scores, decision, notes)
 
 

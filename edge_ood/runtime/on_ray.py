@@ -13,29 +13,31 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from edge_ood.artifact.outputs import Scores
-from edge_ood.errors import DataError, InputError, MissingDependencyError
+from edge_ood.errors import DataError, EdgeOodError, InputError, MissingDependencyError
 from edge_ood.files.regular import read_regular
 from edge_ood.files.stored import AnyImage
-from edge_ood.runtime.ray_workers import BatchScorer, Cluster, Files, Place, ShardScorer
+from edge_ood.runtime.ray_workers import BatchScores, Cluster, Files, Place, ShardScorer
 from edge_ood.runtime.scorer import Scorer
 from edge_ood.tables.shard_tables import ShardTables, Tallied
-from edge_ood.tables.shards import Shard
 
 __all__ = [
     "SHARDS_PER_WORKER",
     "Cluster",
     "ScoredOnRay",
     "check_nodes",
+    "on_workers",
     "score_on_ray",
     "workers_for",
 ]
+
+Result = TypeVar("Result")
 
 _ANSWER_S = 5.0
 
@@ -96,11 +98,7 @@ def _rows(ray: Any, scored: Any) -> Iterator[Mapping[str, Any]]:
     try:
         yield from scored.iter_rows()
     except (ray.exceptions.RayError, ray.data.exceptions.SystemException) as error:
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        raise InputError(
-            f"the cluster could not go on: {lines[-1].strip() if lines else type(error).__name__}",
-            hint="what is finished stays, and --resume goes on; 'ray status' shows the cluster",
-        ) from error
+        raise _cannot_go_on(error) from error
 
 
 def check_nodes(found: Mapping[str, str]) -> None:
@@ -147,20 +145,9 @@ class ScoredOnRay:
             DataError: If an image cannot be read.
             InputError: If a node lacks what it takes.
         """
-        ray = _ray()
-        with _connected(ray, self.cluster):
-            check_nodes(_versions(ray))
-            workers = self.cluster.workers or workers_for(ray.cluster_resources(), self.cluster)
-            place = Place((ray.put(read_regular(scorer.path)),), self.cluster, str(Path.cwd()))
-            actor = ray.remote(num_cpus=self.cluster.cores_per_worker)(BatchScorer)
-            shares = [
-                actor.remote(place).scores.remote(self.files, Shard(index + 1, workers), batch_size)
-                for index in range(workers)
-            ]
-            try:
-                found = [iter(deals) for deals in ray.get(shares)]
-            except ray.exceptions.RayTaskError as error:
-                raise error.cause from None
+        artifact = read_regular(scorer.path)
+        task = BatchScores(artifact, self.cluster.provider, str(Path.cwd()), self.files, batch_size)
+        found = [iter(deals) for deals in on_workers(self.cluster, task)]
         parts: list[Scores] = []
         while dealt := [deal for share in found if (deal := next(share, None)) is not None]:
             parts += dealt
@@ -168,6 +155,50 @@ class ScoredOnRay:
             raise DataError("no images to score", hint="check the path")
         joined = Scores.joined(parts, [each for part in parts for each in part.hashes])
         return replace(joined, paths=tuple(path for part in parts for path in part.paths))
+
+
+def on_workers(cluster: Cluster, task: Callable[[int, int], Result]) -> list[Result]:
+    """Do one task on every worker of a cluster.
+
+    Args:
+        cluster: Whose nodes do the work.
+        task: It is pickled; `task(index, count)` gets the worker's number, from 0, and how many
+            there are.
+
+    Returns:
+        What the workers found, in their order.
+
+    Raises:
+        EdgeOodError: That of the first worker that has one.
+        InputError: If a node lacks what it takes, or the cluster cannot go on.
+    """
+    ray = _ray()
+    with _connected(ray, cluster):
+        check_nodes(_versions(ray))
+        count = cluster.workers or workers_for(ray.cluster_resources(), cluster)
+        accelerators = 0 if cluster.provider == "cpu" else 1
+        work = ray.remote(num_cpus=cluster.cores_per_worker, num_gpus=accelerators)(_call)
+        sent = ray.put(task)
+        try:
+            return list(ray.get([work.remote(sent, index, count) for index in range(count)]))
+        except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, EdgeOodError):
+                raise error.cause from None
+            raise _cannot_go_on(error) from error
+        except ray.exceptions.RayError as error:
+            raise _cannot_go_on(error) from error
+
+
+def _call(task: Callable[[int, int], Result], index: int, count: int) -> Result:
+    return task(index, count)
+
+
+def _cannot_go_on(error: Exception) -> InputError:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return InputError(
+        f"the cluster could not go on: {lines[-1].strip() if lines else type(error).__name__}",
+        hint="what is finished stays, and --resume goes on; 'ray status' shows the cluster",
+    )
 
 
 @contextlib.contextmanager

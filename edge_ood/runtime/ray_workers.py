@@ -15,7 +15,7 @@ from edge_ood.runtime.scorer import Scorer
 from edge_ood.tables.shard_tables import ShardTables
 from edge_ood.tables.shards import Shard, ShardArchives, ShardFiles
 
-__all__ = ["BatchScorer", "Cluster", "Files", "Place", "ShardScorer"]
+__all__ = ["BatchScores", "Cluster", "Files", "Place", "ShardScorer"]
 
 Files = Callable[[Shard, int], ShardFiles | ShardArchives]
 """The images of a share of the run, listed where it is called."""
@@ -53,32 +53,52 @@ class Place:
     cluster: Cluster
     folder: str
 
-    def opened(self, **options: Any) -> Scorer:
-        """The artefact, with one thread for each inference."""
+    def scorer(self, heads: Sequence[str]) -> Scorer:
+        """The artefact, opened there."""
         import ray  # noqa: PLC0415  # optional
 
         os.chdir(self.folder)
-        with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
-            file.write(ray.get(self.artifact[0]))
-            file.flush()
-            return Scorer(file.name, provider=self.cluster.provider, threads=1, **options)
+        return opened(ray.get(self.artifact[0]), self.cluster.provider, heads=heads)
 
 
-class BatchScorer:
-    """An actor whose scores go back to the driver."""
+@dataclass(frozen=True)
+class BatchScores:
+    """Scores of one worker's share of images, which go back to the driver.
 
-    def __init__(self, place: Place) -> None:
-        self._scorer = place.opened(calibrated=False)
+    Attributes:
+        artifact: Its bytes.
+        provider: onnxruntime's.
+        folder: The driver's, so that images are found by the names that it has for them.
+        files: All images.
+        batch_size: Images per inference.
+    """
 
-    def scores(self, files: Any, shard: Shard, batch_size: int) -> list[Scores]:
+    artifact: bytes
+    provider: str
+    folder: str
+    files: Any
+    batch_size: int
+
+    def __call__(self, index: int, count: int) -> list[Scores]:
         """Of each batch, or each archive, of a share."""
+        os.chdir(self.folder)
+        shard = Shard(index + 1, count)
+        scorer = opened(self.artifact, self.provider, calibrated=False)
         deals: Iterable[Iterable[AnyImage]]
-        if getattr(files, "are_archives", False):
-            images = ShardArchives(files, shard, batch_size)
+        if getattr(self.files, "are_archives", False):
+            images = ShardArchives(self.files, shard, self.batch_size)
             deals = (together for _, together in groupby(images, key=archive_of))
         else:
-            deals = image_batches(ShardFiles(files, shard, batch_size), batch_size)
-        return [self._scorer.score_files(deal, batch_size=batch_size) for deal in deals]
+            deals = image_batches(ShardFiles(self.files, shard, self.batch_size), self.batch_size)
+        return [scorer.score_files(deal, batch_size=self.batch_size) for deal in deals]
+
+
+def opened(artifact: bytes, provider: str, **options: Any) -> Scorer:
+    """An artefact, with one thread for each inference."""
+    with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
+        file.write(artifact)
+        file.flush()
+        return Scorer(file.name, provider=provider, threads=1, **options)
 
 
 class ShardScorer:
@@ -86,7 +106,7 @@ class ShardScorer:
 
     def __init__(self, place: Place, files: Files, tables: ShardTables) -> None:
         self._files, self._tables, self._cluster = files, tables, place.cluster
-        self._scorer = place.opened(heads=tables.record(1).scores)
+        self._scorer = place.scorer(tables.record(1).scores)
 
     def __call__(self, batch: Mapping[str, Sequence[int]]) -> dict[str, list[Any]]:
         """One row that says what became of one shard."""

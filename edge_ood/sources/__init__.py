@@ -15,6 +15,12 @@ An archive file ends with `ARCHIVE = Archive(...)`, which says what endings it o
 """
 
 from edge_ood.sources._archive import ARCHIVES, Archive, unreadable
+from edge_ood.sources._image_sets import (
+    ImageSource,
+    image_source,
+    labelled_images,
+    perhaps_labelled_images,
+)
 from edge_ood.sources._locations import (
     Location,
     is_stored,
@@ -36,15 +42,19 @@ from edge_ood.sources._transfers import (
 __all__ = [
     "ARCHIVES",
     "Archive",
+    "ImageSource",
     "Location",
     "StoredImages",
     "check_can_write",
     "fetch",
     "file_names",
+    "image_source",
     "is_stored",
     "is_there",
     "is_url",
+    "labelled_images",
     "locations",
+    "perhaps_labelled_images",
     "place_in_store",
     "remove",
     "remove_local",

@@ -23,12 +23,15 @@ class Archive:
         seeks: Whether it is read from the end, so that a stream will not do.
         images: `images(file, name)` gives its images in order, each of them at least once read or
             passed over before the next; what cannot be read is an image whose `read` says so.
+        again: `again(file, place)` gives the bytes of all images that are read together; an image
+            is at `position[1]` of those at place `position[0]`. None where that cannot be done.
     """
 
     name: str
     suffixes: tuple[str, ...]
     seeks: bool
     images: Callable[[IO[bytes], str], Iterator[StoredImage]]
+    again: Callable[[IO[bytes], int], list[bytes]] | None = None
 
 
 def unreadable(name: str, archive: str, error: DataError) -> StoredImage:

@@ -101,7 +101,9 @@ def locations(name: str, *, folders: bool = False) -> Iterator[Location]:
             yield location
             continue
         above = Location(location.store, folder, written.rpartition("/")[0])
-        matching = sorted(each for each in _names_in(above, folders=folders) if fnmatchcase(each, last))
+        matching = sorted(
+            each for each in _names_in(above, folders=folders) if fnmatchcase(each, last)
+        )
         if not matching:
             raise DataError(f"nothing matches '{written}'", hint="check the pattern")
         for each in matching:

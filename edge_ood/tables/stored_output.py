@@ -182,9 +182,7 @@ def _made_in(place: Location) -> Path:
     """Where on this machine a table of a store is made, or fetched to."""
     folder = cache_folder()
     if folder is None:
-        raise InputError(
-            f"no folder to make '{place.shown}' in", hint="set XDG_CACHE_HOME to one"
-        )
+        raise InputError(f"no folder to make '{place.shown}' in", hint="set XDG_CACHE_HOME to one")
     digest = hashlib.sha256(place.shown.encode()).hexdigest()[:_DIGITS]
     try:
         (folder / "stores" / digest).mkdir(parents=True, exist_ok=True)

@@ -23,20 +23,22 @@ from edge_ood.errors import ExportError, InputError
 from edge_ood.files.paths import is_file
 from edge_ood.graph.array import OPSET
 from edge_ood.graph.quiet import quiet
-from edge_ood.images.folders import ImageSet, read_class_folders
+from edge_ood.images.folders import ImageSet
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.objectives import needs_of
 from edge_ood.parity.torch_reference import torch_reference
 from edge_ood.registry import Spec
 from edge_ood.scores import Outputs
+from edge_ood.sources import labelled_images
 from edge_ood.torch_export.layers import WithLayers, choose_layers
 from edge_ood.torch_export.notes import smoothing_note, unfit_head_note
 from edge_ood.torch_export.trained_network import check_accuracy, load_network
 from edge_ood.training.progress import chance_warning
+from edge_ood.training.roles import TrainedOn
 from edge_ood.training.run_directory import Run, read_metrics, read_run
 from edge_ood.training.run_weights import load_model
 from edge_ood.training.settings import DIVERSE, SELF, Settings
-from edge_ood.training.training_set import Folders, read_splits
+from edge_ood.training.training_set import read_splits
 from edge_ood.training.trust import trusted_run
 from edge_ood.weights.source import NetworkSource
 
@@ -116,7 +118,7 @@ def export_run(
 
 def export_network(
     source: NetworkSource,
-    folders: Folders,
+    images: TrainedOn,
     output: Path,
     options: Options,
     *,
@@ -126,7 +128,7 @@ def export_network(
 
     Args:
         source: Model, weights and preprocessing.
-        folders: Its training images, whose folders are its classes; calibration images of which
+        images: Its training images, whose labels are its classes; calibration images of which
             none was trained on; perhaps outliers.
         output: Where the artefact goes; an existing file is replaced.
         options: Heads, primary head, false-alarm rate and the like.
@@ -140,12 +142,12 @@ def export_network(
         CalibrationError: If there are too few calibration images.
         ExportError: If the classifier cannot be exported, or the parity gate fails.
     """
-    classes = read_class_folders(folders.training).classes
+    classes = labelled_images(images.training).classes
     loaded = load_network(source, len(classes))
     for note in loaded.notes:
         listener.on_note(note)
     listener.on_step("images")
-    splits = read_splits(folders, on_note=listener.on_note)
+    splits = read_splits(images, on_note=listener.on_note)
     accuracy = check_accuracy(loaded, splits["training"])
     listener.on_note(
         f"{accuracy:.1%} of the training images that were tried are classified correctly"

@@ -24,7 +24,10 @@ _Kept = Mapping[str, NDArray[np.bool_]]
 
 
 def keep_once(
-    splits: Mapping[str, ImageSet], own: Mapping[str, Path | None], *, is_trained: bool = False
+    splits: Mapping[str, ImageSet],
+    own: Mapping[str, Path | str | None],
+    *,
+    is_trained: bool = False,
 ) -> tuple[dict[str, NDArray[np.bool_]], tuple[str, ...]]:
     """Decide which images count.
 
@@ -54,7 +57,7 @@ def keep_once(
     return kept, tuple(notes)
 
 
-def _check_own(splits: Mapping[str, ImageSet], own: Mapping[str, Path | None]) -> None:
+def _check_own(splits: Mapping[str, ImageSet], own: Mapping[str, Path | str | None]) -> None:
     trained = [splits["training"], splits["pretraining"]]
     for name, folder in own.items():
         if folder is not None:

@@ -129,7 +129,7 @@ def past_of(start: Run) -> Past:
     trained_on = {
         digest: path
         for role in ("training", "pretraining")
-        for path, digest in zip(start.splits[role].paths, start.splits[role].hashes, strict=True)
+        for path, digest in zip(start.splits[role].files, start.splits[role].hashes, strict=True)
     }
     kept = {role: start.splits[role].hashes for role in _KEPT_ROLES}
     return Past(f"'{start.path}'", start.config.classes, trained_on, kept)

@@ -15,9 +15,9 @@ __all__ = ["broken_from_json", "broken_to_json", "images_from_json", "images_to_
 
 def images_to_json(images: ImageSet) -> dict[str, Any]:
     """A document of a root folder, and `[file below it, hash, label or null]` for every image."""
-    root = os.path.commonpath([path.parent for path in images.paths]) if images.paths else ""
+    root = os.path.commonpath([path.parent for path in images.files]) if images.files else ""
     labels = [None] * len(images) if images.labels is None else images.labels.tolist()
-    files = [os.path.relpath(path, root) for path in images.paths]
+    files = [os.path.relpath(path, root) for path in images.files]
     rows = zip(files, images.hashes, labels, strict=True)
     return {"root": root, "images": [list(row) for row in rows]}
 

@@ -56,7 +56,7 @@ def sharpness(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def _other_files(images: TrainingSet) -> Iterator[str]:
-    known, others = (read_headers(images.splits[split].paths) for split in ("training", "outliers"))
+    known, others = (read_headers(images.splits[split].files) for split in ("training", "outliers"))
     if not (known and others):
         return
     sides = [float(np.median([min(size) for _, size in each])) for each in (known, others)]

@@ -13,6 +13,7 @@ from edge_ood.images.folders import ImageSet, read_class_folders, read_images
 from edge_ood.images.reading import with_hashes
 from edge_ood.images.split_folders import split_folders
 from edge_ood.images.splits import stratified_split
+from edge_ood.sources import ImageSource
 from edge_ood.training.fine_tuning import UNKNOWN_PAST, Past
 
 if TYPE_CHECKING:
@@ -56,6 +57,21 @@ class Folders:
     def run_to_start_from(self) -> Path | None:
         """The directory of a finished run, if it is that."""
         return self.start if isinstance(self.start, Path) else None
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """Where the images of a network are that is trained already.
+
+    Attributes:
+        training: All its training images, with classes.
+        calibration: None trained on, for thresholds alone.
+        outliers: Auxiliary ones, or None.
+    """
+
+    training: ImageSource
+    calibration: ImageSource
+    outliers: ImageSource | None = None
 
 
 def with_splits(folders: Folders) -> tuple[Folders, tuple[str, ...]]:

@@ -51,7 +51,7 @@ def _images(run: Run) -> Iterator[str]:
     yield ", ".join(
         f"{len(splits[split]):,} {role}" for split, role in _ROLES.items() if len(splits[split])
     )
-    sizes = sorted({size for _, size in read_headers(splits["training"].paths)}, key=np.prod)
+    sizes = sorted({size for _, size in read_headers(splits["training"].files)}, key=np.prod)
     ends = dict.fromkeys((*sizes[:1], *sizes[-1:]))
     if ends:
         yield " to ".join(f"{width} x {height}" for width, height in ends) + " px"

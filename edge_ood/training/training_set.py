@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.errors import DataError
-from edge_ood.images.folders import ImageSet, read_class_folders, read_images
+from edge_ood.images.folders import ImageSet
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import with_hashes
 from edge_ood.images.thumbnails import thumbnails_note
+from edge_ood.sources import ImageSource, labelled_images, perhaps_labelled_images
 from edge_ood.threads import Meter
 from edge_ood.training.copies import keep_once
 from edge_ood.training.fine_tuning import UNKNOWN_PAST, Past
@@ -20,6 +21,7 @@ from edge_ood.training.pixels import Pixels
 from edge_ood.training.roles import (
     DATA,
     Folders,
+    TrainedOn,
     draw_splits,
     list_images,
     plan_splits,
@@ -30,6 +32,7 @@ from edge_ood.training.store import QUIET, Reading, Store, read_store
 
 __all__ = [
     "Folders",
+    "TrainedOn",
     "TrainingSet",
     "plan_splits",
     "read_splits",
@@ -102,7 +105,7 @@ def read_training_set(
     decoded = [name for name in listed if name != "calibration"]
     meter = Meter(sum(len(listed[name]) for name in decoded), reading.on_image)
     stores = {
-        name: read_store(listed[name].paths, preprocess, scratch, reading, meter.advance)
+        name: read_store(listed[name].files, preprocess, scratch, reading, meter.advance)
         for name in decoded
     }
     broken = _broken(listed, stores, reading)
@@ -119,7 +122,8 @@ def read_training_set(
     }
     splits["pretraining"] = past.only_pretrained(splits["training"])
     _check_roles(splits)
-    found = _without_copies(TrainingSet(splits, pixels), folders)
+    own = {name: getattr(folders, name) for name in ("calibration", "validation")}
+    found = _without_copies(TrainingSet(splits, pixels), own)
     # Anew: what trained the first weights and has been left out now is among these images, too.
     pretraining = past.only_pretrained(found.splits["training"])
     return replace(
@@ -132,30 +136,35 @@ def read_training_set(
 
 
 def read_splits(
-    folders: Folders, *, on_note: Callable[[str], None] = lambda note: None
+    sources: TrainedOn, *, on_note: Callable[[str], None] = lambda note: None
 ) -> Mapping[str, ImageSet]:
     """The images of a network that is trained already: nothing is split off, nothing decoded.
-
-    Args:
-        folders: All its training images, images for thresholds alone, and perhaps outliers.
-        on_note: Called with sentences that the user should read.
 
     Raises:
         DataError: If a folder or a file is unusable, or an image plays two roles.
     """
-    training = read_class_folders(folders.training.absolute())
-    splits = {"training": training}
-    for name in SPLITS[1:]:
-        folder = getattr(folders, name, None)
-        classes = () if name == "outliers" else training.classes
-        images = ImageSet(()) if folder is None else read_images(folder.absolute(), classes)
-        splits[name] = replace(images, classes=training.classes)
-    splits = {name: with_hashes(images) for name, images in splits.items()}
+    training = labelled_images(_absolute(sources.training))
+    calibration = perhaps_labelled_images(_absolute(sources.calibration), training.classes)
+    outliers = ImageSet(())
+    if sources.outliers is not None:
+        outliers = perhaps_labelled_images(_absolute(sources.outliers))
+    splits = {"training": training, "calibration": calibration, "outliers": outliers}
+    splits = {name: splits.get(name, ImageSet(())) for name in SPLITS}
+    splits = {
+        name: with_hashes(replace(images, classes=training.classes))
+        for name, images in splits.items()
+    }
     _check_roles(splits)
-    found = _without_copies(TrainingSet(splits, {}), folders, is_trained=True)
+    own = {"calibration": sources.calibration, "validation": None}
+    found = _without_copies(TrainingSet(splits, {}), own, is_trained=True)
     for note in found.notes:
         on_note(note)
     return found.splits
+
+
+def _absolute(source: ImageSource) -> ImageSource:
+    """Whatever folder is the working one later."""
+    return source.absolute() if isinstance(source, Path) else source
 
 
 def _broken(
@@ -163,7 +172,7 @@ def _broken(
 ) -> dict[Path, str]:
     """What is wrong with broken images, which are all named; refused, if they are not skipped."""
     broken = {
-        listed[name].paths[row]: reason
+        listed[name].files[row]: reason
         for name, store in stores.items()
         for row, reason in store.broken.items()
     }
@@ -263,10 +272,9 @@ def _check_roles(splits: Mapping[str, ImageSet]) -> None:
 
 
 def _without_copies(
-    training_set: TrainingSet, folders: Folders, *, is_trained: bool = False
+    training_set: TrainingSet, own: Mapping[str, ImageSource | None], *, is_trained: bool = False
 ) -> TrainingSet:
     """Let every image count once; see `keep_once`."""
-    own = {name: getattr(folders, name) for name in ("calibration", "validation")}
     kept, notes = keep_once(training_set.splits, own, is_trained=is_trained)
     splits, pixels = dict(training_set.splits), dict(training_set.pixels)
     everything = [path for name in kept for path in splits[name].paths]

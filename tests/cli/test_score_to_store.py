@@ -50,7 +50,7 @@ def written(name: str) -> dict[str, bytes]:
 
 def stored(store: Store, key: str) -> dict[str, bytes]:
     """The same of a table in the store."""
-    return {k.removeprefix(key): store.content(k) for k in store.keys() if k.startswith(key)}
+    return {k.removeprefix(key): store.content(k) for k in store.names() if k.startswith(key)}
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -68,7 +68,7 @@ def test_a_table_in_a_store_is_the_table_of_a_file(
 
     assert 0 == local.exit_code == result.exit_code, result.output
     assert written(f"out.{ending}") == stored(store, f"tables/out.{ending}")
-    assert len(written(f"out.{ending}")) == len(store.keys())
+    assert len(written(f"out.{ending}")) == len(store.names())
     assert not files_in(cache)
 
 
@@ -113,7 +113,7 @@ def test_an_interrupted_run_goes_on(
     interrupt_after(13, monkeypatch)
 
     stopped = score(artefact, f"{URL}.csv")
-    assert not store.keys()
+    assert not store.names()
     again = score(artefact, f"{URL}.csv")
     resumed = score(artefact, f"{URL}.csv", "--resume")
 

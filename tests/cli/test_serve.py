@@ -207,7 +207,11 @@ def test_what_was_begun_is_answered(artefact: str, image: Path, sent: signal.Sig
             answer = httpx.post(
                 f"http://{service.host}:{service.port}/score", content=content, timeout=LONGEST_S
             )
-        except (httpx.ConnectError, httpx.ReadError):  # refused, or never taken from the queue
+        except (
+            httpx.ConnectError,
+            httpx.ReadError,
+            httpx.RemoteProtocolError,
+        ):  # refused, or never taken from the queue
             return 0
         json.loads(answer.text)
         return answer.status_code

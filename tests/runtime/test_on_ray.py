@@ -13,15 +13,23 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
+from edge_ood.api.attach import attach
 from edge_ood.api.calibrate import calibrate
+from edge_ood.attachment.reader import FedShare, Reader, feed
 from edge_ood.errors import DataError, InputError
 from edge_ood.files.input_files import InputFiles
-from edge_ood.images.folders import find_images
+from edge_ood.graph.assemble import assemble_reader
+from edge_ood.images.folders import find_images, read_class_folders
+from edge_ood.images.preprocess import Preprocess
+from edge_ood.registry import Spec
 from edge_ood.runtime.on_ray import Cluster, check_nodes, score_on_ray, workers_for
 from edge_ood.runtime.scorer import Scorer
+from edge_ood.scores import bind_head
 from edge_ood.tables.merge import Shards
 from edge_ood.tables.run_record import RunRecord
 from edge_ood.tables.score_output import ScoreOutput
@@ -168,7 +176,7 @@ def test_shards_on_ray_make_the_local_table(
 def test_shards_go_to_a_store(
     local_ray: Any, store: Any, colour_artifact: Path, images: Path, tmp_path: Path
 ) -> None:
-    """Each as its worker finishes it; a run goes on with what is not there, and a new one clears."""
+    """Each as its worker finishes it; what is not there is scored, and a new run clears."""
     scorer, folder = Scorer(colour_artifact), "s3://photos/run"
     score_here(scorer, images, tmp_path / "whole.csv")
     files, cluster = partial(files_of, images), Cluster("local", 2)
@@ -187,7 +195,7 @@ def test_shards_go_to_a_store(
     with pytest.raises(InputError, match="'s3://photos/run' exists"):
         tables.check(resume=False)
     ShardTables.clear(folder)
-    assert not store.keys()
+    assert not store.names()
 
 
 @needs_ray
@@ -262,6 +270,65 @@ def test_thresholds_of_a_cluster_are_those_of_one_machine(
     assert decisions[0] == decisions[1]
     assert decisions[2] == decisions[3]
     assert decisions[0][1] == decisions[2][1]
+
+
+@needs_ray
+def test_statistics_of_a_cluster_are_those_of_one_machine(
+    local_ray: Any, colour_classifier: Any, colours: Path, tmp_path: Path
+) -> None:
+    """Merged from shares: to 1e-10; thresholds are equal where no statistic is behind them."""
+    onnx.save(colour_classifier, tmp_path / "plain.onnx")
+    found = []
+    for name, cluster in (("here", None), ("there", Cluster("local", 2))):
+        attach(
+            tmp_path / "plain.onnx",
+            tmp_path / f"{name}.onnx",
+            id=colours / "train",
+            calibration=colours / "calibration",
+            scores="energy,mahalanobis,react,gen",
+            pixels="unit",
+            provider="cpu",
+            cluster=cluster,
+        )
+        found.append(tmp_path / f"{name}.onnx")
+
+    here, there = (onnx.load(path) for path in found)
+    one, other = (Scorer(path).metadata.calibration.thresholds for path in found)
+    assert one["energy"] == other["energy"]
+    assert one["gen"] == other["gen"]
+    arrays = [
+        {i.name: onnx.numpy_helper.to_array(i) for i in m.graph.initializer} for m in (here, there)
+    ]
+    assert arrays[0].keys() == arrays[1].keys()
+    for name, array in arrays[0].items():
+        if array.dtype.kind == "f":
+            np.testing.assert_allclose(array, arrays[1][name], rtol=3e-7, atol=1e-7, err_msg=name)
+
+
+def test_a_share_of_a_pass_merges_to_the_pass(colour_classifier: Any, colours: Path) -> None:
+    """Means and covariances of shares of any number, in float64: Chan's update, to 1e-10."""
+    heads = [bind_head(Spec(name)) for name in ("mahalanobis", "knn")]
+    training = read_class_folders(colours / "train")
+    reader = Reader(
+        assemble_reader(colour_classifier, Preprocess(16)).SerializeToString(),
+        Preprocess(16), "cpu", 0.0,
+    )  # fmt: skip
+
+    def made() -> tuple[Any, ...]:
+        return tuple(head.accumulator(3, None) for head in heads)
+
+    whole = made()
+    feed(reader.outputs(training), whole)
+    merged = made()
+    for index in range(3):
+        share = FedShare(reader, str(Path.cwd()), training, made(), 1)(index, 3)
+        for accumulator, other in zip(merged, share, strict=True):
+            accumulator.merge(other)
+
+    for one, other in zip(whole, merged, strict=True):
+        expected, found = one.finish(), other.finish()
+        for name, array in expected.items():
+            np.testing.assert_allclose(found[name], array, rtol=1e-10, atol=1e-10, err_msg=name)
 
 
 @needs_ray

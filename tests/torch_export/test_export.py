@@ -30,9 +30,9 @@ from edge_ood.torch_export.export import (
     export_run,
     request_of,
 )
+from edge_ood.training.roles import TrainedOn
 from edge_ood.training.run_directory import read_run
 from edge_ood.training.run_weights import load_model
-from edge_ood.training.training_set import Folders
 from edge_ood.weights.source import NetworkSource
 
 FLOAT32_LOGITS = 1e-4  # of their standard deviation, the parity gate's own limit
@@ -166,7 +166,7 @@ def test_only_a_run_knows_what_it_held_back(
     source = NetworkSource(
         Spec("wrn-10-1"), tmp_path / "w.safetensors", 8, (0.5,) * 3, (0.5,) * 3, None, None, None
     )
-    folders = Folders(tiny_images / "train", None, tiny_images / "calibration")
+    folders = TrainedOn(tiny_images / "train", tiny_images / "calibration")
     options = Options(provider="cpu", guarantee=Guarantee(0.2))
     run = read_run(run_path)
 

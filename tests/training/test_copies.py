@@ -6,11 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from edge_ood.errors import DataError
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.training.fine_tuning import Past
-from edge_ood.training.training_set import Folders, TrainingSet, read_splits, read_training_set
+from edge_ood.training.training_set import (
+    Folders,
+    TrainedOn,
+    TrainingSet,
+    read_splits,
+    read_training_set,
+)
 
 SIDE = 8
 
@@ -97,7 +104,10 @@ def test_what_trained_the_first_weights_is_remembered(folders: Folders, tmp_path
     """An image that is left out now, as it has two labels, trained the run before."""
     shutil.copy(folders.training / "dark" / "05.png", folders.training / "bright" / "x.png")
     digest = read(folders, tmp_path).splits["training"].hashes
-    everything = read_splits(folders)["training"]
+    (tmp_path / "held").mkdir()
+    Image.new("RGB", (8, 8), (1, 2, 3)).save(tmp_path / "held" / "x.png")
+    sources = TrainedOn(folders.training, tmp_path / "held")
+    everything = read_splits(sources)["training"]
     (twice,) = set(everything.hashes) - set(digest)
 
     past = Past(trained_on={twice: folders.training / "dark" / "05.png"})

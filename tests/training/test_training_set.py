@@ -13,6 +13,7 @@ from edge_ood.images.reading import content_hash
 from edge_ood.training.store import Reading
 from edge_ood.training.training_set import (
     Folders,
+    TrainedOn,
     TrainingSet,
     plan_splits,
     read_splits,
@@ -156,9 +157,9 @@ def test_own_calibration_images_must_not_be_trained_on(tiny_images: Path, tmp_pa
 
 def test_a_finished_network_was_trained_on_all_of_its_images(tiny_images: Path) -> None:
     """Nothing is split off, every file has its hash, and labels come from the class folders."""
-    folders = Folders(tiny_images / "train", tiny_images / "outliers", tiny_images / "calibration")
+    outliers, calibration = tiny_images / "outliers", tiny_images / "calibration"
 
-    splits = read_splits(folders)
+    splits = read_splits(TrainedOn(tiny_images / "train", calibration, outliers))
 
     assert (48, 20, 12) == tuple(len(splits[n]) for n in ("training", "calibration", "outliers"))
     for images in splits.values():

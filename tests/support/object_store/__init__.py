@@ -1,6 +1,5 @@
 """A bucket on this machine, which speaks S3's protocol."""
 
-import os
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ class Store:
         """Make an object, or replace it."""
         self.client.put_object(Bucket="photos", Key=key, Body=payload)
 
-    def keys(self) -> list[str]:
+    def names(self) -> list[str]:
         """Names of all objects, without the marks of folders."""
         found = self.client.list_objects_v2(Bucket="photos").get("Contents", [])
         return [each["Key"] for each in found if not each["Key"].endswith("/")]
