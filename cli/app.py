@@ -25,6 +25,7 @@ _COMMANDS = (
     "watch",
     "drift",
     "serve",
+    "web",
     "evaluate",
     "calibrate",
     "attach",

@@ -24,7 +24,7 @@ LAYERS = (
     ("parity", "recipes", "synthetic"),
     ("attachment", "evaluation"),
     ("foreign", "torch_export"),
-    ("report",),
+    ("report", "web"),
     ("api",),
     ("cli",),
     ("__main__",),

@@ -69,7 +69,17 @@ ALLOWED = {
     ("parity", "onnx.load(path)"): "written a moment ago",
     ("artifact", "_CPUINFO.open(errors='replace')"): "the kernel's own",
     ("artifact", "path.read_text(errors='replace')"): "the kernel's own",
-    ("sources", "tarfile.open(fileobj=file, mode='r|*', tarinfo=_Member)"): "a file that is open",
+    (
+        "sources",
+        "tarfile.open(fileobj=self._file, mode='r|*', tarinfo=_Member)",
+    ): "a file that is open",
+    ("sources", "tarfile.open(fileobj=file, mode='r|', tarinfo=_Member)"): "a file that is open",
+    ("web", "page.joinpath(name).read_bytes()"): "our own",
+    (
+        "web",
+        "resources.files('edge_ood.web').joinpath('package.json').read_text('utf-8')",
+    ): "our own",
+    ("web", "page.joinpath('index.html').read_text('utf-8')"): "our own",
     ("images", "_GROUPS.read_text('ascii')"): "the kernel's own",
     ("images", "Path('/proc/self/statm').read_text('ascii')"): "the kernel's own",
     ("images", "path.read_text('ascii')"): "the kernel's own",

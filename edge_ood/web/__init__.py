@@ -1,0 +1,1 @@
+"""A page that scores pictures in a browser, with the artefact and onnxruntime-web in it."""
