@@ -15,6 +15,7 @@ from edge_ood.cli._options import (
     ProviderOption,
     TrustOption,
 )
+from edge_ood.cli._say import say
 from edge_ood.cli._score_on_ray import Engine
 from edge_ood.cli._steps import StepDisplay
 
@@ -74,13 +75,24 @@ class Statistics:
 @with_bundles
 def export(
     run: Annotated[
-        Path | None, typer.Argument(metavar="[RUN]", help="What 'edge-ood train' wrote.")
+        Path | None,
+        typer.Argument(
+            metavar="[RUN]", help="What 'edge-ood train' wrote; with --for also an artefact."
+        ),
     ] = None,
     *,
     output: Annotated[
         Path | None,
         typer.Option(
             "-o", "--output", help="The artefact; by default in exported/, named after RUN or FILE."
+        ),
+    ] = None,
+    target: Annotated[
+        tuple[str, Path] | None,
+        typer.Option(
+            "--for",
+            metavar="triton DIR",
+            help="Also write what a server takes: a model repository of Triton.",
         ),
     ] = None,
     trust: TrustOption = False,
@@ -102,10 +114,16 @@ def export(
 
     Example: edge-ood export runs/oe --scores energy,mahalanobis,combined --primary combined
 
+    Example: edge-ood export exported/oe.onnx --for triton repository
+
     Example: edge-ood export --model resnet18 --weights r.pth --train train --calibration held
     """
     from edge_ood.api.export import export as export_network
 
+    _check_target(target)
+    if run is not None and run.suffix.lower() == ".onnx":
+        _write_for(target, run, force=force)
+        return
     with StepDisplay() as progress:
         attached = export_network(
             run,
@@ -120,3 +138,20 @@ def export(
             **options_of(decision, statistics, conversion, network, preprocessing),
         )
     report_artifact(attached)
+    if target is not None:
+        _write_for(target, attached.path, force=force)
+
+
+def _check_target(target: tuple[str, Path] | None) -> None:
+    if target is not None and target[0] != "triton":
+        raise typer.BadParameter(f"--for {target[0]}: 'triton DIR' is all there is")
+
+
+def _write_for(target: tuple[str, Path] | None, artifact: Path, *, force: bool) -> None:
+    """Write a model repository with an artefact."""
+    from edge_ood.runtime.triton_repository import write_triton_repository
+
+    if target is None:
+        raise typer.BadParameter(f"'{artifact}' is exported already; --for triton DIR takes it")
+    model = write_triton_repository(artifact, target[1], force=force)
+    say(f"{model}: tritonserver --model-repository {target[1]}", err=True)

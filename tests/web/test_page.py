@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import pytest
 from live_browser import Page, opened_page
-from PIL import Image
+from many_pictures import many_pictures, shorter_side
 from typer.testing import CliRunner, Result
 
 from edge_ood.api.attach import attach
@@ -25,13 +25,6 @@ from edge_ood.web.browser_runtime import BUILDS, pinned_version
 from edge_ood.web.write_page import write_page
 
 HEADS = "energy,msp,odin:epsilon=0.002,gradnorm,mahalanobis,knn,react,vim,gen"
-FORMATS: list[tuple[str, dict[str, Any]]] = [
-    ("png", {}),
-    ("jpg", {"quality": 95, "subsampling": 0}),
-    ("webp", {"lossless": True}),
-    ("bmp", {}),
-    ("jpg", {"quality": 90}),
-]
 SCORE_TOLERANCE = 1e-4
 REDUCED_TOLERANCE = 0.15
 """Of a score's spread over the pictures; the first as the parity gate has it for float32."""
@@ -164,30 +157,9 @@ def npm_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pictures(colours: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """50 of many sizes and formats: of one side, wide, tall, grey, transparent, turned, large."""
-    folder = tmp_path_factory.mktemp("pictures")
-    generator = np.random.default_rng(5)
+    """50 of many sizes and formats."""
     known = sorted((colours / "calibration").rglob("*.png"))
-    found = []
-    for number in range(50):
-        width, height = (int(side) for side in generator.integers(5, 420, 2))
-        with Image.open(known[number % len(known)]) as opened:
-            image = opened.convert("RGB")
-        if number % 3 == 0:
-            coarse = generator.integers(0, 256, (5, 7, 3), np.uint8)
-            image = Image.fromarray(coarse)
-        image = image.resize((width, height), Image.Resampling.BICUBIC)
-        ending, options = FORMATS[number % len(FORMATS)]
-        if number % 10 == 0:
-            image = image.convert("L")
-        if number % 10 == 1:
-            exif = Image.Exif()
-            exif[0x0112] = 6
-            options = {**options, "exif": exif}
-        path = folder / f"{number:02}.{ending}"
-        image.save(path, **options)
-        found.append(path)
-    return found
+    return many_pictures(known, tmp_path_factory.mktemp("pictures"))
 
 
 @pytest.fixture(scope="module")
@@ -231,11 +203,6 @@ def scored_by(page: Page, files: list[Path]) -> list[dict[str, str]]:
         assert time.monotonic() < end
         time.sleep(0.1)
     return list(csv.DictReader(io.StringIO(page.run("edgeOod.table()"))))
-
-
-def shorter_side(path: Path) -> int:
-    with Image.open(path) as image:
-        return min(image.size)
 
 
 @pytest.mark.slow
