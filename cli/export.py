@@ -80,6 +80,9 @@ def export(
             metavar="[RUN]", help="What 'edge-ood train' wrote; with --for also an artefact."
         ),
     ] = None,
+    repository: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="For --for: where it goes.")
+    ] = None,
     *,
     output: Annotated[
         Path | None,
@@ -88,11 +91,11 @@ def export(
         ),
     ] = None,
     target: Annotated[
-        tuple[str, Path] | None,
+        str | None,
         typer.Option(
             "--for",
-            metavar="triton DIR",
-            help="Also write what a server takes: a model repository of Triton.",
+            metavar="triton",
+            help="Also write what a server takes into DIR: a model repository of Triton.",
         ),
     ] = None,
     trust: TrustOption = False,
@@ -120,9 +123,11 @@ def export(
     """
     from edge_ood.api.export import export as export_network
 
-    _check_target(target)
-    if run is not None and run.suffix.lower() == ".onnx":
-        _write_for(target, run, force=force)
+    if repository is None and network.model is not None and target is not None:
+        run, repository = None, run  # a network of options: the only argument is the folder
+    _check_target(target, repository)
+    if repository is not None and run is not None and run.suffix.lower() == ".onnx":
+        _write_repository(run, repository, force=force)
         return
     with StepDisplay() as progress:
         attached = export_network(
@@ -138,20 +143,20 @@ def export(
             **options_of(decision, statistics, conversion, network, preprocessing),
         )
     report_artifact(attached)
-    if target is not None:
-        _write_for(target, attached.path, force=force)
+    if repository is not None:
+        _write_repository(attached.path, repository, force=force)
 
 
-def _check_target(target: tuple[str, Path] | None) -> None:
-    if target is not None and target[0] != "triton":
-        raise typer.BadParameter(f"--for {target[0]}: 'triton DIR' is all there is")
+def _check_target(target: str | None, repository: Path | None) -> None:
+    if target not in (None, "triton"):
+        raise typer.BadParameter(f"--for {target}: 'triton' is all there is")
+    if (target is None) != (repository is None):
+        raise typer.BadParameter("--for triton and DIR go together: export FILE --for triton DIR")
 
 
-def _write_for(target: tuple[str, Path] | None, artifact: Path, *, force: bool) -> None:
+def _write_repository(artifact: Path, folder: Path, *, force: bool) -> None:
     """Write a model repository with an artefact."""
     from edge_ood.runtime.triton_repository import write_triton_repository
 
-    if target is None:
-        raise typer.BadParameter(f"'{artifact}' is exported already; --for triton DIR takes it")
-    model = write_triton_repository(artifact, target[1], force=force)
-    say(f"{model}: tritonserver --model-repository {target[1]}", err=True)
+    model = write_triton_repository(artifact, folder, force=force)
+    say(f"{model}: tritonserver --model-repository {folder}", err=True)

@@ -21,12 +21,12 @@ def test_top_level_is_only_the_package(wheel: Path) -> None:
 
 
 def test_every_module_is_shipped(wheel: Path) -> None:
-    """The wheel holds each Python file and template of the source folders, and the marker."""
+    """The wheel holds each file of the source folders that code reads, and the marker."""
     mapped = {"edge_ood": "edge_ood", "cli": "edge_ood/cli", "calibration": "edge_ood/calibration"}
     expected = {
         f"{target}/{path.relative_to(ROOT / folder).as_posix()}"
         for folder, target in mapped.items()
-        for pattern in ("*.py", "templates/*")
+        for pattern in ("*.py", "templates/*", "page/*", "package.json")
         for path in (ROOT / folder).rglob(pattern)
     }
 

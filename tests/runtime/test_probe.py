@@ -384,7 +384,7 @@ def test_a_relative_cache_folder_is_ignored(
     """As the XDG specification wants it: ~/.cache it is."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", "here")
-    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
     run_probe_once(Scorer(path))
 

@@ -65,7 +65,11 @@ def test_a_model_that_is_there_stays(colour_artifact: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(("--for", "docker", "x"), "triton DIR"), ((), "exported already")],
+    [
+        (("--for", "docker", "x"), "'triton' is all there is"),
+        (("--for", "triton"), "go together"),
+        (("x",), "go together"),
+    ],
 )
 def test_what_is_no_target_is_refused(
     colour_artifact: Path, arguments: tuple[str, ...], message: str
