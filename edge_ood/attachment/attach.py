@@ -52,7 +52,7 @@ from edge_ood.parity.yardstick import Watched
 from edge_ood.registry import Spec
 from edge_ood.runtime.calibrate import calibrate_artifact
 from edge_ood.runtime.calibration_report import CalibrationReport
-from edge_ood.runtime.on_ray import ScoredOnRay
+from edge_ood.runtime.on_ray import ScoredOnRay, connected
 from edge_ood.runtime.scorer import Scorer
 from edge_ood.scores import BoundHead
 from edge_ood.threads import Meter
@@ -107,7 +107,11 @@ def attach(
         ExportError: If a head does not fit the classifier, or the parity gate fails.
         DataError: If an image cannot be read, or the file cannot be written.
     """
-    with atomic_output(report_path(output)) as report, atomic_output(output) as temporary:
+    with (
+        connected(request.options.cluster),
+        atomic_output(report_path(output)) as report,
+        atomic_output(output) as temporary,
+    ):
         unfinished = Unfinished(request, temporary, on_progress=listener.on_progress)
         for name, step in steps_for(request.options):
             listener.on_step(name)

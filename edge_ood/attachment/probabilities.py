@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from edge_ood.attachment.reader import reader_of
 from edge_ood.attachment.request import Request
-from edge_ood.attachment.statistics import outputs_of
 from edge_ood.attachment.step_images import probability_images
 from edge_ood.calibration.temperature import Tempered, fit_temperature, measure_temperature
 from edge_ood.errors import MissingDependencyError
@@ -84,7 +84,7 @@ def choose_temperature(
     every = -(-len(found) // _MOST_IMAGES)
     images = with_hashes(found.subset(np.arange(0, len(found), every)))
     meter = Meter(len(images), on_progress)
-    answers = outputs_of(request, images, meter.advance)
+    answers = reader_of(request).outputs(images, meter.advance)
     batches = [(np.asarray(outputs.logits), labels) for outputs, labels in answers]
     logits, labels = map(np.concatenate, zip(*batches, strict=True))
     try:

@@ -3,13 +3,10 @@
 A head that is fitted on moved images, too, has a pass of its own over a few of them.
 """
 
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from edge_ood.attachment.reader import FedShare, feed, reader_of
 from edge_ood.attachment.request import Request
@@ -17,9 +14,9 @@ from edge_ood.errors import CalibrationError
 from edge_ood.images.folders import ImageSet
 from edge_ood.images.splits import evenly_spread
 from edge_ood.runtime.on_ray import on_workers
-from edge_ood.scores import Accumulator, BoundHead, Outputs
+from edge_ood.scores import Accumulator, BoundHead
 
-__all__ = ["images_to_read", "outputs_of", "with_statistics"]
+__all__ = ["images_to_read", "with_statistics"]
 
 _MOVED_IMAGES = 1000
 
@@ -109,24 +106,3 @@ def _is_fitted_moved(head: BoundHead) -> bool:
 def _moved_images(images: ImageSet) -> ImageSet:
     """Those that a gradient is affordable for, spread over the set."""
     return evenly_spread(images, _MOVED_IMAGES)
-
-
-def outputs_of(
-    request: Request,
-    images: ImageSet,
-    on_images: Callable[[int], None],
-    *,
-    moving: BoundHead | None = None,
-) -> Iterator[tuple[Outputs, NDArray[np.int64]]]:
-    """What the classifier says about images through onnxruntime, batch by batch, with labels.
-
-    Args:
-        request: Its classifier, as it ships.
-        images: Labelled.
-        on_images: Called after each batch with the number of images in it.
-        moving: A head, for what is said of the images that it moves, too.
-
-    Raises:
-        DataError: If an image cannot be read.
-    """
-    return reader_of(request, moving).outputs(images, on_images)

@@ -32,6 +32,7 @@ __all__ = [
     "Cluster",
     "ScoredOnRay",
     "check_nodes",
+    "connected",
     "on_workers",
     "score_on_ray",
     "workers_for",
@@ -199,6 +200,24 @@ def _cannot_go_on(error: Exception) -> InputError:
         f"the cluster could not go on: {lines[-1].strip() if lines else type(error).__name__}",
         hint="what is finished stays, and --resume goes on; 'ray status' shows the cluster",
     )
+
+
+@contextlib.contextmanager
+def connected(cluster: Cluster | None) -> Iterator[None]:
+    """Stay with a cluster for several pieces of work, which else connect one by one.
+
+    Args:
+        cluster: None for no cluster at all.
+
+    Raises:
+        InputError: If it cannot be reached.
+        MissingDependencyError: If Ray is not installed.
+    """
+    if cluster is None:
+        yield
+        return
+    with _connected(_ray(), cluster):
+        yield
 
 
 @contextlib.contextmanager

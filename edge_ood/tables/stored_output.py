@@ -98,7 +98,7 @@ class StoredOutput(ScoreOutput):
             ArtifactError, DataError, InputError: As for a file.
         """
         with self._named():
-            if self.is_made:
+            if self._is_made:
                 self._check_same(read_record(record_path(self.path)), record)
                 self._store()  # what a kill left undone
             if not self._unfinished.exists and is_there(self._record_place):
@@ -120,7 +120,7 @@ class StoredOutput(ScoreOutput):
             self._store()
 
     @property
-    def is_made(self) -> bool:
+    def _is_made(self) -> bool:
         """Whether the whole table lies on this machine."""
         return not self._unfinished.exists and record_path(self.path).exists()
 

@@ -2,9 +2,7 @@
 
 import csv
 import http.server
-import io
 import os
-import tarfile
 import threading
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +11,7 @@ from typing import ClassVar
 
 import pytest
 from object_store import Store, serving_store
+from tar_shards import write_tar
 from typer.testing import CliRunner, Result
 
 from edge_ood.cli.app import app
@@ -49,14 +48,6 @@ def rows(name: str) -> list[dict[str, str]]:
 def numbers(name: str) -> list[dict[str, str]]:
     """What rows say, apart from where the image lies."""
     return [{k: v for k, v in row.items() if k not in ("path", "error")} for row in rows(name)]
-
-
-def write_tar(name: str, members: dict[str, bytes]) -> None:
-    with tarfile.open(name, "w") as shard:
-        for member, payload in members.items():
-            info = tarfile.TarInfo(member)
-            info.size = len(payload)
-            shard.addfile(info, io.BytesIO(payload))
 
 
 def images_of(folder: Path) -> dict[str, bytes]:

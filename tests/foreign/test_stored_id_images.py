@@ -1,15 +1,14 @@
 """Attaching with images of tar shards, tables and stores: the file that folders would give."""
 
-import io
 import json
-import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import onnx
 import pytest
 from object_store import Store, serving_store
+from tar_shards import write_tar
 
 from edge_ood.api.attach import attach
 from edge_ood.errors import DataError, InputError
@@ -30,14 +29,6 @@ def samples(folder: Path) -> Samples:
         (f"{number:04}", images.classes[label], path.read_bytes())
         for number, (path, label) in enumerate(zip(images.files, images.labels, strict=True))
     ]
-
-
-def write_tar(path: Path, members: Mapping[str, bytes]) -> None:
-    with tarfile.open(path, "w") as shard:
-        for name, payload in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(payload)
-            shard.addfile(info, io.BytesIO(payload))
 
 
 def as_sample_tars(found: Samples, folder: Path) -> str:
