@@ -57,6 +57,14 @@ class Network:
             metavar="DIR|URL", help="Auxiliary outliers, to choose --epsilon and --primary by."
         ),
     ] = None
+    classes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Class names in the order of its outputs, one a line, where --train does not have "
+            "every class; else its sorted class folders.",
+        ),
+    ] = None
 
 
 @bundle("Statistics")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Unpack
 
 from edge_ood.api.artifact_options import ArtifactOptions, artifact_options
-from edge_ood.api.plain import PathLike, Words, rgb, spec, words
+from edge_ood.api.plain import PathLike, Words, path_or_none, rgb, spec, words
 from edge_ood.attachment.attached import Attached
 from edge_ood.attachment.listener import Listener
 from edge_ood.errors import MissingDependencyError, UsageError
@@ -29,6 +29,7 @@ def export(
     train: PathLike | None = None,
     calibration: PathLike | None = None,
     outliers: PathLike | None = None,
+    classes: PathLike | None = None,
     image_size: int | None = None,
     resize: str | None = None,
     crop: float | None = None,
@@ -60,6 +61,8 @@ def export(
             labels, see `edge_ood.sources`.
         calibration: ID images, none trained on, for thresholds alone; likewise.
         outliers: Auxiliary outliers, to choose parameters by.
+        classes: File of class names in the order of its outputs, one a line, of which some may have
+            no training image; if None, those of the training images, sorted.
         image_size: Side of its input in pixels; as published weights of that name, if None.
         resize: `center-crop` or `stretch`.
         crop: Share of the resized side that it sees: 0.875 is the central 224 of 256 px; as
@@ -94,6 +97,7 @@ def export(
         "train": train,
         "calibration": calibration,
         "outliers": outliers,
+        "classes": classes,
         "image_size": image_size,
         "resize": resize,
         "crop": crop,
@@ -140,6 +144,7 @@ def export(
             image_source(train),
             image_source(calibration),
             None if outliers is None else image_source(outliers),
+            path_or_none(classes),
         )
         attached = export_network(
             source,

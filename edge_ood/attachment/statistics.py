@@ -3,7 +3,7 @@
 A head that is fitted on moved images, too, has a pass of its own over a few of them.
 """
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -65,15 +65,27 @@ def with_statistics(
         _feed(request, None, images, still, on_images)
     for head in moving:
         _feed(request, head, _moved_images(images), [accumulators[head.name]], on_images)
-    fitted = []
+    fitted, failed = [], {}
     for head in heads:
         try:
             fitted.append(_finished(head, accumulators.get(head.name)))
         except CalibrationError as error:
-            if left_out is None:
-                raise
-            left_out[head.name] = str(error)
+            failed[head.name] = error
+    if failed and left_out is None:
+        raise _together(failed)
+    if left_out is not None:
+        left_out.update({name: str(error) for name, error in failed.items()})
     return tuple(fitted)
+
+
+def _together(failed: Mapping[str, CalibrationError]) -> CalibrationError:
+    """One error for all heads whose statistics cannot be estimated, of which the first says why."""
+    name, first = next(iter(failed.items()))
+    others = ", ".join(repr(other) for other in failed if other != name)
+    return CalibrationError(
+        f"no {name!r}{f', nor {others}' if others else ''}: {first}",
+        hint=f"{first.hint}; or leave them out of --scores" if first.hint else "leave them out",
+    )
 
 
 def _feed(

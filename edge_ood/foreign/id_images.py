@@ -1,17 +1,12 @@
 """The images that come with somebody else's classifier: which of them may decide what."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from edge_ood.errors import DataError
-from edge_ood.files.regular import read_regular
-from edge_ood.files.stored import StoredImage
-from edge_ood.files.text_file import text_lines
-from edge_ood.images.class_names import class_positions, same_form
+from edge_ood.images.class_names import class_positions, read_class_names
 from edge_ood.images.copies import (
     copies_note,
     first_of_each,
@@ -24,12 +19,16 @@ from edge_ood.images.levels import check_class_folders
 from edge_ood.images.reading import with_hashes
 from edge_ood.images.splits import halves_by_hash
 from edge_ood.images.thumbnails import thumbnails_note
-from edge_ood.sources import ImageSource, labelled_images, perhaps_labelled_images
+from edge_ood.sources import (
+    ImageSource,
+    labelled_images,
+    labels_said,
+    perhaps_labelled_images,
+)
 
 __all__ = ["IdFolders", "IdImages", "read_id_images"]
 
 _FEWEST_CLASSES = 2
-_LARGEST_LIST = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def read_id_images(folders: IdFolders, own: Sequence[str] = ()) -> IdImages:
     """
     names = _names(folders, own)
     if folders.training is not None:
-        training = with_hashes(_labelled(folders.training, names))
+        training = with_hashes(labelled_images(folders.training, names))
         calibration = perhaps_labelled_images(folders.calibration, training.classes)
         calibration = with_hashes(replace(calibration, classes=training.classes))
         refuse_trained_on(calibration, [training], "calibration", folders.calibration)
@@ -112,7 +111,7 @@ def read_id_images(folders: IdFolders, own: Sequence[str] = ()) -> IdImages:
 def _names(folders: IdFolders, own: Sequence[str]) -> tuple[str, ...]:
     """Class names by number, as far as images need not tell."""
     if folders.classes is not None:
-        return _read_classes(folders.classes)
+        return read_class_names(folders.classes)
     if not own:
         return ()
     root = folders.training or folders.calibration
@@ -124,7 +123,7 @@ def _names(folders: IdFolders, own: Sequence[str]) -> tuple[str, ...]:
 
 def _strangers_note(folder: ImageSource, images: ImageSet, names: Sequence[str]) -> tuple[str, ...]:
     """What to say about folders that look like classes and bear none of the names."""
-    tops = _labels_said(folder, images)
+    tops = labels_said(folder, images)
     strange = tops - class_positions(tops, names).keys()
     if not names or not strange or len(tops) < _FEWEST_CLASSES:
         return ()
@@ -132,13 +131,6 @@ def _strangers_note(folder: ImageSource, images: ImageSet, names: Sequence[str])
         f"the folders in '{folder}' label no image: {min(strange)!r}, for one, is not among the "
         f"{len(names)} class names",
     )
-
-
-def _labels_said(folder: ImageSource, images: ImageSet) -> set[str]:
-    """Classes that images have by where they are, whether or not somebody named them."""
-    said = {path.label for path in images.paths if isinstance(path, StoredImage)}
-    below = [path.relative_to(folder).parts for path in images.files]
-    return {parts[0] for parts in below if len(parts) > 1} | said - {""}
 
 
 def _once(images: ImageSet, role: str) -> tuple[ImageSet, tuple[str, ...]]:
@@ -153,21 +145,6 @@ def _once(images: ImageSet, role: str) -> tuple[ImageSet, tuple[str, ...]]:
     return images.subset(first), (*notes, *copies_note(images.paths, first, role))
 
 
-def _labelled(folder: ImageSource, names: Sequence[str]) -> ImageSet:
-    """Images in class folders, all of which are among the names, if there are any."""
-    if not names:
-        return labelled_images(folder)
-    images = perhaps_labelled_images(folder, names)
-    if images.labels is None:
-        tops = _labels_said(folder, images)
-        strange = min(tops - class_positions(tops, names).keys(), default="")
-        raise DataError(
-            f"'{folder}' has {strange!r}, which is not among the {len(names)} class names",
-            hint="arrange the images as DIR/<class>/<file>, with the names of --classes",
-        )
-    return images
-
-
 def _perhaps_labelled(folder: ImageSource, names: Sequence[str]) -> ImageSet:
     """Images with labels where every one of them is in a class folder."""
     if names or isinstance(folder, str):
@@ -179,26 +156,3 @@ def _perhaps_labelled(folder: ImageSource, names: Sequence[str]) -> ImageSet:
         return read_images(folder)
     check_class_folders(folder, paths)
     return read_images(folder, sorted(tops))
-
-
-def _read_classes(path: Path) -> tuple[str, ...]:
-    try:
-        if path.stat().st_size > _LARGEST_LIST:
-            raise DataError(
-                f"'{path}' is too large for a list of class names", hint="check the path"
-            )
-        content = read_regular(path)
-    except OSError as error:
-        raise DataError(f"cannot read '{path}': {error.strerror}", hint="check the path") from error
-    stripped = [name.strip() for name in text_lines(content, f"'{path}'")]
-    while stripped and not stripped[-1]:
-        stripped.pop()
-    counts = Counter(map(same_form, stripped))
-    twice = next((name for name in stripped if counts[same_form(name)] > 1), None)
-    if twice is not None or len(stripped) < _FEWEST_CLASSES or not all(stripped):
-        found = f"{twice!r} twice" if twice else f"{len(stripped)} lines, empty ones included"
-        raise DataError(
-            f"'{path}' has {found}, expected two or more class names, all different",
-            hint="one class name a line, in the order of the outputs",
-        )
-    return tuple(stripped)

@@ -1,12 +1,24 @@
 """Class names as several systems write them: when two are the same, and when they look it."""
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from edge_ood.errors import DataError
+from edge_ood.files.regular import read_regular
+from edge_ood.files.text_file import text_lines
 
-__all__ = ["check_distinct", "class_positions", "match_folders", "same_form"]
+__all__ = [
+    "check_distinct",
+    "class_positions",
+    "match_folders",
+    "read_class_names",
+    "same_form",
+]
+
+_FEWEST = 2
+_LARGEST_LIST = 1 << 24
 
 
 def same_form(name: str) -> str:
@@ -63,6 +75,34 @@ def check_distinct(names: Iterable[str], root: Path) -> None:
         other = seen.setdefault(_folded(name), name)
         if other != name:
             raise _look_the_same(f"'{root}' has the class folders", other, name)
+
+
+def read_class_names(path: Path) -> tuple[str, ...]:
+    """Names from a file with one a line, in the order of a network's outputs.
+
+    Raises:
+        DataError: If the file cannot be read, or has fewer than two names or one of them twice.
+    """
+    try:
+        if path.stat().st_size > _LARGEST_LIST:
+            raise DataError(
+                f"'{path}' is too large for a list of class names", hint="check the path"
+            )
+        content = read_regular(path)
+    except OSError as error:
+        raise DataError(f"cannot read '{path}': {error.strerror}", hint="check the path") from error
+    stripped = [name.strip() for name in text_lines(content, f"'{path}'")]
+    while stripped and not stripped[-1]:
+        stripped.pop()
+    counts = Counter(map(same_form, stripped))
+    twice = next((name for name in stripped if counts[same_form(name)] > 1), None)
+    if twice is not None or len(stripped) < _FEWEST or not all(stripped):
+        found = f"{twice!r} twice" if twice else f"{len(stripped)} lines, empty ones included"
+        raise DataError(
+            f"'{path}' has {found}, expected two or more class names, all different",
+            hint="one class name a line, in the order of the outputs",
+        )
+    return tuple(stripped)
 
 
 def _folded(name: str) -> str:

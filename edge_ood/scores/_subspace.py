@@ -5,10 +5,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_ood.errors import CalibrationError
 from edge_ood.scores import Statistics
 from edge_ood.scores._features import length
 
 __all__ = ["minor_directions", "off_subspace"]
+
+_LEAST_REST = 1e-9  # of the variance; what float32 features leave by rounding is far less
 
 
 def minor_directions(
@@ -23,12 +26,21 @@ def minor_directions(
 
     Returns:
         `principal` (D, d), or `minor` (D, D - d) where that is smaller.
+
+    Raises:
+        CalibrationError: If training features have no part outside the subspace: they are too few.
     """
     width = len(moments)
     if not dimensions:
         dimensions = 1000 if width >= 2048 else 512 if width >= 768 else width // 2
     kept = min(dimensions, width - 1)
-    vectors = np.linalg.eigh(moments)[1]
+    variances, vectors = np.linalg.eigh(moments)
+    if variances[: width - kept].sum() <= _LEAST_REST * variances.sum():
+        raise CalibrationError(
+            f"training images leave nothing outside {kept} of {width} directions, so that any other"
+            " image would be infinitely far off",
+            hint=f"more than {kept} of them, or fewer directions with :dimensions=",
+        )
     if width - kept <= kept:
         return {"minor": vectors[:, : width - kept]}
     return {"principal": vectors[:, width - kept :]}

@@ -19,6 +19,7 @@ from edge_ood.sources._image_sets import (
     ImageSource,
     image_source,
     labelled_images,
+    labels_said,
     perhaps_labelled_images,
 )
 from edge_ood.sources._locations import (
@@ -53,6 +54,7 @@ __all__ = [
     "is_there",
     "is_url",
     "labelled_images",
+    "labels_said",
     "locations",
     "perhaps_labelled_images",
     "place_in_store",

@@ -26,7 +26,13 @@ from edge_ood.sources._locations import (
 )
 from edge_ood.sources._stored_images import StoredImages
 
-__all__ = ["ImageSource", "image_source", "labelled_images", "perhaps_labelled_images"]
+__all__ = [
+    "ImageSource",
+    "image_source",
+    "labelled_images",
+    "labels_said",
+    "perhaps_labelled_images",
+]
 
 ImageSource = Path | str
 """A folder, or, as text, a URL or pattern of archives."""
@@ -42,19 +48,27 @@ def image_source(name: object) -> ImageSource:
 
 
 def labelled_images(source: ImageSource, classes: Sequence[str] = ()) -> ImageSet:
-    """Images all of which have a class, two of each class at least.
+    """Images all of which have a class.
 
     Args:
         source: Where they are.
-        classes: Class names by number; if there are none, those of the images, sorted.
+        classes: Class names by number, of which some may have no image; if there are none, those of
+            the images, sorted, each of which has two at least.
 
     Raises:
         DataError: If that is not so, or an image cannot be read.
     """
-    if isinstance(source, Path):
+    if isinstance(source, Path) and not classes:
         return read_class_folders(source)
     images = perhaps_labelled_images(source, classes)
     if images.labels is None:
+        said = labels_said(source, images)
+        strange = min(said - class_positions(said, classes).keys(), default="")
+        if classes and strange:
+            raise DataError(
+                f"'{source}' has {strange!r}, which is not among the {len(classes)} class names",
+                hint="arrange the images as DIR/<class>/<file>, with the names of --classes",
+            )
         raise DataError(
             f"images of '{source}' lack labels, or have others than the classes",
             hint="folders or .cls members in a tar, a column 'label' in a table, PREFIX/<class>/",
@@ -66,6 +80,13 @@ def labelled_images(source: ImageSource, classes: Sequence[str] = ()) -> ImageSe
             hint="two classes or more, of two images or more",
         )
     return images
+
+
+def labels_said(source: ImageSource, images: ImageSet) -> set[str]:
+    """Classes that images have by where they are, whether or not somebody named them."""
+    said = {path.label for path in images.paths if isinstance(path, StoredImage)}
+    below = [path.relative_to(source).parts for path in images.files]
+    return {parts[0] for parts in below if len(parts) > 1} | said - {""}
 
 
 def perhaps_labelled_images(

@@ -29,7 +29,6 @@ from edge_ood.objectives import needs_of
 from edge_ood.parity.torch_reference import torch_reference
 from edge_ood.registry import Spec
 from edge_ood.scores import Outputs
-from edge_ood.sources import labelled_images
 from edge_ood.torch_export.layers import WithLayers, choose_layers
 from edge_ood.torch_export.notes import smoothing_note, unfit_head_note
 from edge_ood.torch_export.trained_network import check_accuracy, load_network
@@ -142,7 +141,7 @@ def export_network(
         CalibrationError: If there are too few calibration images.
         ExportError: If the classifier cannot be exported, or the parity gate fails.
     """
-    classes = labelled_images(images.training).classes
+    classes = images.labelled().classes
     loaded = load_network(source, len(classes))
     for note in loaded.notes:
         listener.on_note(note)

@@ -181,8 +181,9 @@ def _check_logits(name: str, logits: Tensor, classes: int) -> None:
         )
     if logits.shape[1] != classes:
         raise InputError(
-            f"model {name!r} gives {logits.shape[1]} logits, got {classes} class folders",
-            hint="each folder of --train is a class, in the order of the outputs when sorted",
+            f"model {name!r} gives {logits.shape[1]} logits, got {classes} classes",
+            hint="each folder of --train is a class, in the order of the outputs when sorted;"
+            " --classes FILE names those that have none",
         )
     total = logits.sum(1)
     if (logits >= 0).all() and torch.allclose(total, torch.ones_like(total), atol=_SURE):

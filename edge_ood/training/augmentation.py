@@ -5,7 +5,9 @@ In this order, whatever the order in which they are asked for:
 1. `resized-crop`: 8 % to all of the area, at a ratio of sides between 3:4 and 4:3, becomes the
    network's input (Szegedy et al. 2015, arXiv:1409.4842, section 6). It chooses from all that was
    decoded, which is more than the network sees.
-2. `crop` and `flip` are those of `edge_ood.training.batches`. With `alternate-flip` a training
+2. `crop`, `translate` and `flip` are those of `edge_ood.training.batches`. `crop` shifts by up to
+   an eighth of the side, which black fills; `translate` by up to a sixteenth, and the image goes on
+   mirrored (Jordan 2024, the released code). With `alternate-flip` a training
    image is mirrored in every second epoch, by chance from the first or the second on, so that two
    epochs show it both ways (Jordan 2024, arXiv:2404.00498, section 3.6); outliers, which need not
    come round again, as with `flip`.

@@ -28,6 +28,7 @@ from edge_ood.training.settings import (
     ERASE,
     FLIP,
     RESIZED_CROP,
+    TRANSLATE,
     Settings,
 )
 
@@ -36,7 +37,9 @@ __all__ = ["CANDIDATES", "MIXTURE", "Batches", "Share", "normalised", "step_seed
 CANDIDATES = 6
 """As many images as this are drawn for each outlier, where not all are to be trained on."""
 
-_CROP_SHARE = 8  # the random crop shifts by up to an eighth of the side: 4 px at 32 px
+_SHARES = {CROP: 8, TRANSLATE: 16}
+"""Images are shifted by up to this part of the side: 4 and 2 px at 32 px."""
+
 (
     _ORDER,
     _OUTLIER_ORDER,
@@ -186,7 +189,7 @@ class Batches:
             images = resized_crops(images, seeds, self.preprocess.size_px)
         else:
             images = _as_decoded(images, self.preprocess)
-        if {CROP, FLIP, ALTERNATE_FLIP} & set(names):
+        if {CROP, TRANSLATE, FLIP, ALTERNATE_FLIP} & set(names):
             images = self._shifted(images, draw, joined, flips)
         images = augmented_each(images, seeds, names)
         if RESIZED_CROP not in names:
@@ -197,19 +200,21 @@ class Batches:
     def _shifted(
         self, images: Tensor, draw: tuple[int, ...], joined: int, flips: Tensor | None
     ) -> Tensor:
-        """Crop and flip, by draws for the joined batch."""
+        """Shift and flip, by draws for the joined batch."""
         names = self.settings.augmentation
-        padding = images.shape[1] // _CROP_SHARE if CROP in names else 0
+        most = max(
+            (images.shape[1] // _SHARES[name] for name in _SHARES if name in names), default=0
+        )
         generator = np.random.default_rng(draw)
-        shifts = torch.from_numpy(generator.integers(0, 2 * padding + 1, (joined, 2)))
+        shifts = torch.from_numpy(generator.integers(-most, most + 1, (joined, 2)))
         if flips is None:
             by_chance = FLIP in names or ALTERNATE_FLIP in names
             flips = torch.from_numpy(generator.integers(0, 1 + by_chance, joined)).bool()
-        return _crop_and_flip(
+        return _shift_and_flip(
             images,
             to_device(self.share.of(shifts), self.device),
             to_device(self.share.of(flips), self.device),
-            padding=padding,
+            padding=most if CROP in names else 0,
         )
 
 
@@ -248,20 +253,24 @@ def step_seed(seed: int, step: int, rank: int) -> int:
     return int(state[0])
 
 
-def _crop_and_flip(images: Tensor, shifts: Tensor, flips: Tensor, *, padding: int) -> Tensor:
+def _shift_and_flip(images: Tensor, shifts: Tensor, flips: Tensor, *, padding: int) -> Tensor:
     """Shift each image (N, S, S, 3) inside a black frame, mirror some, in one gather.
 
     Args:
         images: Any dtype.
-        shifts: int64 (N, 2), rows and columns, in [0, 2 padding].
+        shifts: int64 (N, 2), rows and columns, less than S.
         flips: bool (N,).
-        padding: Width of the frame, in pixels.
+        padding: Width of the frame, in pixels; what lies beyond it is mirrored at its edge.
     """
     count, side = images.shape[:2]
     framed = torch.nn.functional.pad(images, (0, 0, padding, padding, padding, padding))
+    last = side + 2 * padding - 1
     ahead = torch.arange(side, device=images.device)
-    rows = shifts[:, :1] + ahead
-    columns = shifts[:, 1:] + torch.where(flips[:, None], ahead.flip(0), ahead)
+    across = torch.where(flips[:, None], ahead.flip(0), ahead)
+    rows, columns = (
+        last - (last - (padding + shift + along).abs()).abs()
+        for shift, along in ((shifts[:, :1], ahead), (shifts[:, 1:], across))
+    )
     batch = torch.arange(count, device=images.device)
     return framed[batch[:, None, None], rows[:, :, None], columns[:, None, :]]
 

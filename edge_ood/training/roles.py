@@ -9,17 +9,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_ood.errors import DataError
+from edge_ood.images.class_names import read_class_names
 from edge_ood.images.folders import ImageSet, read_class_folders, read_images
 from edge_ood.images.reading import with_hashes
 from edge_ood.images.split_folders import split_folders
 from edge_ood.images.splits import stratified_split
-from edge_ood.sources import ImageSource
+from edge_ood.sources import ImageSource, labelled_images
 from edge_ood.training.fine_tuning import UNKNOWN_PAST, Past
 
 if TYPE_CHECKING:
     from edge_ood.weights.source import NetworkSource
 
-__all__ = ["DATA", "Folders", "draw_splits", "list_images", "plan_splits", "with_splits"]
+__all__ = [
+    "DATA",
+    "Folders",
+    "TrainedOn",
+    "absolute",
+    "draw_splits",
+    "list_images",
+    "plan_splits",
+    "with_splits",
+]
 
 DATA = "data"
 """What the images of `Folders.training` are called before some of them get other roles."""
@@ -64,14 +74,31 @@ class TrainedOn:
     """Where the images of a network are that is trained already.
 
     Attributes:
-        training: All its training images, with classes.
+        training: All its training images, with classes; or, of the classes that are named, some.
         calibration: None trained on, for thresholds alone.
         outliers: Auxiliary ones, or None.
+        classes: A file with one class name a line, in the order of its outputs; None if they are
+            those of the training images, sorted.
     """
 
     training: ImageSource
     calibration: ImageSource
     outliers: ImageSource | None = None
+    classes: Path | None = None
+
+    def labelled(self) -> ImageSet:
+        """Its training images.
+
+        Raises:
+            DataError: If a folder or a file is unusable, or an image has none of the classes.
+        """
+        names = () if self.classes is None else read_class_names(self.classes)
+        return labelled_images(absolute(self.training), names)
+
+
+def absolute(source: ImageSource) -> ImageSource:
+    """The same place, whatever folder is the working one later."""
+    return source.absolute() if isinstance(source, Path) else source
 
 
 def with_splits(folders: Folders) -> tuple[Folders, tuple[str, ...]]:

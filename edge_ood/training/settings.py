@@ -42,14 +42,26 @@ __all__ = [
     "SELF",
     "SGD",
     "SYNCHRONIZED",
+    "TRANSLATE",
     "TRIVIAL",
     "Settings",
 ]
 
 CROP, FLIP, RESIZED_CROP, COLOR = "crop", "flip", "resized-crop", "color"
 ROTATE, BLUR, ERASE, TRIVIAL = "rotate", "blur", "erase", "trivial"
-ALTERNATE_FLIP = "alternate-flip"
-AUGMENTATIONS = (CROP, FLIP, ALTERNATE_FLIP, RESIZED_CROP, COLOR, ROTATE, BLUR, ERASE, TRIVIAL)
+TRANSLATE, ALTERNATE_FLIP = "translate", "alternate-flip"
+AUGMENTATIONS = (
+    CROP,
+    TRANSLATE,
+    FLIP,
+    ALTERNATE_FLIP,
+    RESIZED_CROP,
+    COLOR,
+    ROTATE,
+    BLUR,
+    ERASE,
+    TRIVIAL,
+)
 DEFAULT_AUGMENTATION = (CROP, FLIP)
 PRECISIONS = ("fp32", "bf16", "auto")
 SGD, ADAMW = OPTIMIZERS = ("sgd", "adamw")
@@ -252,4 +264,9 @@ class Settings:
                 f"augmentation is {','.join(self.augmentation)!r},"
                 f" expected some of {','.join(AUGMENTATIONS)}",
                 hint="--augmentation none switches all off",
+            )
+        if {CROP, TRANSLATE} <= set(self.augmentation):
+            raise InputError(
+                "augmentation has crop and translate, expected one of them: both shift images",
+                hint="crop shifts further and fills with black, translate with what is mirrored",
             )

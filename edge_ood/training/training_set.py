@@ -12,7 +12,7 @@ from edge_ood.images.folders import ImageSet
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.images.reading import with_hashes
 from edge_ood.images.thumbnails import thumbnails_note
-from edge_ood.sources import ImageSource, labelled_images, perhaps_labelled_images
+from edge_ood.sources import ImageSource, perhaps_labelled_images
 from edge_ood.threads import Meter
 from edge_ood.training.copies import keep_once
 from edge_ood.training.fine_tuning import UNKNOWN_PAST, Past
@@ -22,6 +22,7 @@ from edge_ood.training.roles import (
     DATA,
     Folders,
     TrainedOn,
+    absolute,
     draw_splits,
     list_images,
     plan_splits,
@@ -143,11 +144,11 @@ def read_splits(
     Raises:
         DataError: If a folder or a file is unusable, or an image plays two roles.
     """
-    training = labelled_images(_absolute(sources.training))
-    calibration = perhaps_labelled_images(_absolute(sources.calibration), training.classes)
+    training = sources.labelled()
+    calibration = perhaps_labelled_images(absolute(sources.calibration), training.classes)
     outliers = ImageSet(())
     if sources.outliers is not None:
-        outliers = perhaps_labelled_images(_absolute(sources.outliers))
+        outliers = perhaps_labelled_images(absolute(sources.outliers))
     splits = {"training": training, "calibration": calibration, "outliers": outliers}
     splits = {name: splits.get(name, ImageSet(())) for name in SPLITS}
     splits = {
@@ -160,11 +161,6 @@ def read_splits(
     for note in found.notes:
         on_note(note)
     return found.splits
-
-
-def _absolute(source: ImageSource) -> ImageSource:
-    """Whatever folder is the working one later."""
-    return source.absolute() if isinstance(source, Path) else source
 
 
 def _broken(
@@ -282,12 +278,15 @@ def _without_copies(
         splits[name] = splits[name].subset(mask)
         if name in pixels:
             pixels[name] = pixels[name].subset(mask)
-    training = splits["training"]
-    counts = np.bincount(_labels(training), minlength=len(training.classes))
-    if not counts.all():
+    classes = splits["training"].classes
+    had, has = (
+        np.bincount(_labels(each["training"]), minlength=len(classes))
+        for each in (training_set.splits, splits)
+    )
+    lost = np.flatnonzero((had > 0) & (has == 0))
+    if len(lost):
         raise DataError(
-            f"class {training.classes[int(counts.argmin())]!r} has no training image that is not"
-            " also in another class",
+            f"class {classes[lost[0]]!r} has no training image that is not also in another class",
             hint="leave each image in one class folder",
         )
     return TrainingSet(splits, pixels, (*notes, *thumbnails_note(everything)))

@@ -214,8 +214,9 @@ def _other_shapes(
     if same_rest and len(rows) == 1 and next(iter(rows))[1] == (classes,):
         trained = next(iter(rows))[0][0]
         return ArtifactError(
-            f"{weights.called} was trained on {trained} classes, got {classes} class folders",
-            hint=f"--train needs the {trained} folders, in the order of the outputs when sorted",
+            f"{weights.called} was trained on {trained} classes, got {classes}",
+            hint=f"--train needs the {trained} folders, in the order of the outputs when sorted;"
+            " --classes FILE names those that have none",
         )
     name, (have, want) = next(iter(shapes.items()))
     return ArtifactError(

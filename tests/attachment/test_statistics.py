@@ -12,6 +12,7 @@ from PIL import Image
 from edge_ood.attachment import statistics as module
 from edge_ood.attachment.request import Options, Request
 from edge_ood.attachment.statistics import images_to_read, with_statistics
+from edge_ood.errors import CalibrationError
 from edge_ood.images.folders import ImageSet, read_class_folders
 from edge_ood.images.preprocess import Preprocess
 from edge_ood.parity.onnx_reference import onnx_reference
@@ -146,3 +147,35 @@ def test_a_pass_that_nobody_needs_is_not_made(
     with_statistics(request_of(images), heads, images, on_images=read.append)
 
     assert expected == sum(read) == images_to_read(heads, images)
+
+
+class Poor(Seen):
+    """Finds images too few."""
+
+    def finish(self) -> dict[str, np.ndarray]:
+        """Never."""
+        raise CalibrationError("no image of class 'b'", hint="add some")
+
+
+POOR = tuple(
+    BoundHead(ScoreHead(name, ("logits",), first, "-", fit=Poor), {}) for name in ("one", "other")
+)
+
+
+def test_all_heads_that_cannot_be_fitted_are_named_at_once(images: ImageSet) -> None:
+    """Else each attempt costs a pass over the training images."""
+    with pytest.raises(CalibrationError) as caught:
+        with_statistics(request_of(images), (*POOR, STILL), images)
+
+    assert "no 'one', nor 'other': no image of class 'b'" == str(caught.value)
+    assert "add some; or leave them out of --scores" == caught.value.hint
+
+
+def test_heads_that_cannot_be_fitted_are_left_out_with_their_reason(images: ImageSet) -> None:
+    """Where nobody asked for them by name."""
+    left_out: dict[str, str] = {}
+
+    found = with_statistics(request_of(images), (*POOR, STILL), images, left_out=left_out)
+
+    assert ["still"] == [head.name for head in found]
+    assert dict.fromkeys(("one", "other"), "no image of class 'b'") == left_out

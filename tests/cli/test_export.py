@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 import safetensors.torch
+import torch
 from typer.testing import CliRunner, Result
 
 from edge_ood.cli.app import app
@@ -196,7 +197,7 @@ def test_another_number_of_classes_is_refused(
     done = run_export(*words, "-o", tmp_path / "x.onnx")
 
     assert 1 == done.exit_code
-    assert "was trained on 2 classes, got 3 class folders" in done.stderr
+    assert "was trained on 2 classes, got 3" in done.stderr
 
 
 def test_a_network_of_ones_own_is_trained_and_exported_by_name(
@@ -250,6 +251,40 @@ def build(num_classes, width=4):
     for head, scores in ours.scores.items():
         np.testing.assert_array_equal(scores, theirs.scores[head])
     np.testing.assert_array_equal(ours.pvalue, theirs.pvalue)
+
+
+def test_a_list_of_classes_stands_for_folders_of_all(
+    trained: Path, tiny_images: Path, tmp_path: Path
+) -> None:
+    """Whoever lacks training images of a class gets all heads but those that need each class."""
+    (tmp_path / "classes.txt").write_text("bright\ndark\nnone of these\n")
+    state = safetensors.torch.load_file(trained / "model.safetensors")
+    for name in [name for name in state if name.startswith("heads.")]:
+        state[name] = torch.cat([state[name], -torch.ones_like(state[name][:1])])
+    safetensors.torch.save_file(state, tmp_path / "three.safetensors")
+    words = described(trained, tiny_images, tmp_path / "three.safetensors")
+
+    done = run_export(*words, "--classes", tmp_path / "classes.txt", "-o", tmp_path / "x.onnx")
+
+    assert 0 == done.exit_code, done.output
+    assert "no 'mahalanobis': 1 of 3 classes have no image" in done.stderr
+    scorer = Scorer(tmp_path / "x.onnx", provider="cpu")
+    assert ("bright", "dark", "none of these") == tuple(scorer.metadata.classes)
+    paths = sorted((tiny_images / "train" / "bright").iterdir())
+    assert ["bright"] * len(paths) == list(scorer(paths).label)
+
+
+def test_a_class_that_the_list_lacks_is_named(
+    trained: Path, tiny_images: Path, tmp_path: Path
+) -> None:
+    """Images of a class that is no output of the network have no label."""
+    (tmp_path / "classes.txt").write_text("light\ndark\n")
+    words = described(trained, tiny_images, trained / "model.safetensors")
+
+    done = run_export(*words, "--classes", tmp_path / "classes.txt", "-o", tmp_path / "x.onnx")
+
+    assert 1 == done.exit_code
+    assert "has 'bright', which is not among the 2 class names" in done.stderr
 
 
 def test_class_folders_in_another_order_are_refused(

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 from edge_ood.errors import InputError
@@ -13,13 +14,14 @@ ROUNDING = {"rtol": 1e-4, "atol": 1e-5}  # of float32 sums in another order
 
 
 def test_parameter_count_is_the_published_one() -> None:
-    """1,972,792 with the whitening filters; the last layer has a bias here, and theirs none."""
+    """1,972,792 with the whitening filters and gains of one; theirs lacks the last layer's bias."""
     classifier = build_classifier("airbench", 10)
     assert isinstance(classifier.trunk, Airbench)
 
     learnt = sum(weights.numel() for weights in classifier.parameters())
 
-    assert 1_972_792 == learnt + classifier.trunk.whitening.numel() - 10
+    gains = sum(2 * width for width in (64, 256, 256))
+    assert 1_972_792 == learnt + classifier.trunk.whitening.numel() + gains - 10
 
 
 def test_patches_are_whitened() -> None:
@@ -56,11 +58,16 @@ def test_the_forward_pass_is_the_papers() -> None:
     classifier.trunk.see_first(torch.randn(8, 3, 32, 32))
     images = torch.randn(4, 3, 32, 32)
     classifier.train()(images)
+    for name, value in classifier.named_parameters():
+        if name.endswith("shift"):
+            nn.init.normal_(value, std=0.1)
     weights = classifier.eval().state_dict()
 
     def normed(x: torch.Tensor, prefix: str) -> torch.Tensor:
-        names = ("running_mean", "running_var", "weight", "bias")
-        return functional.gelu(functional.batch_norm(x, *(weights[f"{prefix}.{n}"] for n in names)))
+        mean, var, shift = (
+            weights[f"{prefix}.{name}"] for name in ("running_mean", "running_var", "shift")
+        )
+        return functional.gelu(functional.batch_norm(x, mean, var, bias=8 * shift))
 
     x = functional.conv2d(images, weights["trunk.whitening"], weights["trunk.shift"])
     x = functional.gelu(x)
@@ -75,6 +82,27 @@ def test_the_forward_pass_is_the_papers() -> None:
     found = classifier(images)
 
     torch.testing.assert_close(found.features["penultimate"], expected, **ROUNDING)
+
+
+def test_shifts_learn_at_64_times_the_rate() -> None:
+    """As if each had a rate of its own in SGD, with the decay of the other weights."""
+    torch.manual_seed(0)
+    maps, rate, decay = torch.randn(8, 6, 4, 4), 0.01, 0.1
+    ours = airbench("airbench", width=0.1).stages[0].norm1
+    theirs = nn.BatchNorm2d(6)
+    theirs.weight.requires_grad_(requires_grad=False)
+    steps = [
+        torch.optim.SGD(ours.parameters(), rate, 0.9, weight_decay=decay, nesterov=True),
+        torch.optim.SGD([theirs.bias], 64 * rate, 0.9, weight_decay=decay / 64, nesterov=True),
+    ]
+    for _ in range(5):
+        for layer, optimizer in zip((ours, theirs), steps, strict=True):
+            (layer(maps) - torch.arange(6.0).view(-1, 1, 1)).square().mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    torch.testing.assert_close(ours(maps), theirs(maps), **ROUNDING)
+    assert theirs.bias.abs().max() > 0.1
 
 
 @pytest.mark.parametrize("width", [0, -1, 9, float("nan")])

@@ -29,11 +29,11 @@ def outputs_of(features):
     return Outputs(logits_of(features), features={"penultimate": features})
 
 
-def ours(spec):
-    """Scores of the mixed images, fitted on the known ones."""
+def ours(spec, images=90):
+    """Scores of the mixed images, fitted on known ones."""
     bound = bind_head(spec)
     accumulator = bound.accumulator(CLASSES, LINEAR)
-    accumulator.update(outputs_of(KNOWN), LABELS)
+    accumulator.update(outputs_of(KNOWN[:images]), LABELS[:images])
     fitted = BoundHead(bound.head, bound.parameters, accumulator.finish())
     return fitted.score(np, outputs_of(MIXED))
 
@@ -66,6 +66,16 @@ def test_residual_is_what_scikit_learns_components_leave(dimensions):
 
     expected = np.linalg.norm(rows - rebuilt, axis=1)
     np.testing.assert_allclose(ours(f"residual:dimensions={dimensions}"), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("head", ["residual", "vim"])
+def test_a_subspace_that_holds_all_images_is_refused(head):
+    """Eight images about their mean fill seven directions, as NumPy's rank of them says."""
+    assert 7 == np.linalg.matrix_rank(KNOWN[:8] - KNOWN[:8].mean(axis=0))
+
+    with pytest.raises(CalibrationError, match="leave nothing outside 7 of 12 directions"):
+        ours(f"{head}:dimensions=7", 8)
+    assert np.isfinite(ours(f"{head}:dimensions=6", 8)).all()
 
 
 def test_kl_matching_is_scipys_divergence_from_the_nearest_mean():

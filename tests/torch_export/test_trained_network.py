@@ -416,7 +416,7 @@ def test_without_a_last_linear_layer_there_are_no_features(
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("four", "gives 4 logits, got 3 class folders"),
+        ("four", "gives 4 logits, got 3 classes"),
         ("Dict", "returned a value of type 'dict' with 'logits', 'aux', expected logits"),
         ("Maps", r"logits of shape \(2, 3, 8, 8\) for 2 images, expected \(2, K\)"),
         ("Probabilities", "gives probabilities, which sum to one, expected logits"),

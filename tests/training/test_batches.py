@@ -110,6 +110,24 @@ def test_alternate_flips_show_both_sides_in_two_epochs() -> None:
     assert 0 < mirrored[:, 0].sum() < 10
 
 
+@pytest.mark.parametrize(
+    ("name", "most", "mode"), [("crop", 2, "constant"), ("translate", 1, "reflect")]
+)
+def test_shifted_images_are_windows_of_padded_ones(name: str, most: int, mode: Any) -> None:
+    """NumPy's padding is the oracle; all shifts in range come up in many draws."""
+    pixels = make_batches(count=1).at(0).images[0].numpy()
+    batches = make_batches(count=1, augmentation=(name,))
+    padded = np.pad(pixels, ((0, 0), (most, most), (most, most)), mode=mode)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, pixels.shape).squeeze(0)
+
+    images = [batches.at(step).images[0].numpy() for step in range(100)]
+
+    found = [np.argwhere((windows == image).all(axis=(2, 3, 4))) for image in images]
+    assert {1} == {len(places) for places in found}
+    for axis in (0, 1):
+        assert set(range(2 * most + 1)) == {int(places[0, axis]) for places in found}
+
+
 def test_outliers_are_flipped_by_chance() -> None:
     """They need not come round again, so they have no turns."""
     options = {"outliers": 5, "outlier_batch_size": 5}

@@ -1,7 +1,6 @@
 """Which images of a run count: each once, in one role, under one label; and what is said."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -122,7 +121,8 @@ def test_a_finished_network_has_learnt_from_both_labels(folders: Folders) -> Non
     shutil.copy(folders.training / "dark" / "06.png", folders.training / "dark" / "y.png")
     notes: list[str] = []
 
-    splits = read_splits(replace(folders, validation=None), on_note=notes.append)
+    images = TrainedOn(folders.training, folders.calibration, folders.outliers)
+    splits = read_splits(images, on_note=notes.append)
 
     assert 49 == len(splits["training"])
     assert ["trained on, as one image under two labels", "left out, as copies among"] == [

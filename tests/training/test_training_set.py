@@ -179,10 +179,10 @@ def test_images_of_a_finished_network_have_one_role(
 ) -> None:
     """A copy of a training image is refused among calibration images and outliers."""
     shutil.copy(tiny_images / "train" / "dark" / "03.png", tmp_path / "a.png")
-    folders = Folders(tiny_images / "train", calibration=tiny_images / "calibration")
+    images = TrainedOn(tiny_images / "train", tiny_images / "calibration")
 
     with pytest.raises(DataError, match=message):
-        read_splits(replace(folders, **{role: tmp_path}))
+        read_splits(replace(images, **{role: tmp_path}))
 
 
 def test_copies_inside_data_leave_the_default_splits(tiny_images: Path, tmp_path: Path) -> None:
