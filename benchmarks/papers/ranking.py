@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rows import FAR, NEAR, PUBLISHED
+from image_sets import CIFAR10
+from rows import PUBLISHED
 from scipy.stats import rankdata, spearmanr
 
-__all__ = ["LEADERBOARD", "correlations", "draw", "ranked", "ranking_table"]
+__all__ = ["LEADERBOARD", "RANKED", "correlations", "draw", "ranked", "ranking_table"]
 
 LEADERBOARD = {
     "msp": (88.03, 90.73),
@@ -34,14 +35,15 @@ LEADERBOARD = {
 `mahalanobis` and `rmd`, whose features are of length one in edge-ood and were not there; `ash` and
 `adascale`, for which narrow networks have too few features."""
 
-GROUPS = {"near": NEAR, "far": FAR}
+GROUPS = {"near": CIFAR10.near, "far": CIFAR10.far}
+RANKED = [row for row, network in PUBLISHED.items() if network.images is CIFAR10]
 
 Result = Mapping[str, Any]
 
 
 def ranked(results: Sequence[Result]) -> dict[str, dict[str, float]]:
     """Mean AUROC over sets and published networks, by near and far, then by score."""
-    networks = [r for r in results if r["row"] in PUBLISHED]
+    networks = [r for r in results if r["row"] in RANKED]
     shared = [s for s in LEADERBOARD if all(s in r["results"]["scores"] for r in networks)]
     return {
         group: {

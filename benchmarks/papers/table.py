@@ -1,6 +1,6 @@
-"""Write the tables of the CIFAR-10 rows into README.md beside this file, from results.jsonl.
+"""Write the tables of the rows into README.md beside this file, from results.jsonl.
 
-python benchmarks/cifar10/table.py
+python benchmarks/papers/table.py
 """
 
 import json
@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ranking import correlations, draw, ranked, ranking_table
-from rows import FAR, GROUPS, NEAR, OOD_SETS, PUBLISHED, ROWS, STAGES, TINY, network_of
+from image_sets import CIFAR10
+from ranking import RANKED, correlations, draw, ranked, ranking_table
+from rows import GROUPS, PUBLISHED, ROWS, STAGES, images_of, network_of, sets_of
 
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- tables: made by table.py -->", "<!-- end of tables -->"
@@ -22,6 +23,9 @@ MEASURES = {
     "FPR95 OOD-positive": "fpr95_ood_positive",
     "detection error": "detection_error",
 }
+SHORT = ("auroc", "fpr95_id_positive", "fpr95_ood_positive")
+"""Measures that stand for all of a network's scores."""
+
 SHOWN = ("msp", "energy", "gen", "mahalanobis", "knn", "combined", "mcd_l1")
 """Scores in a column of their own; results.jsonl has all."""
 
@@ -44,7 +48,7 @@ def tables(results: Sequence[Result]) -> str:
         if not by_row:
             continue
         blocks.append(f"### {title}")
-        if group == "published":
+        if not any(STAGES[row].recipe for row in by_row):
             blocks += _published(by_row)
         else:
             starts = {s: found[s] for s in map(network_of, by_row) if s and found[s]}
@@ -86,7 +90,22 @@ def _published(by_row: ByRow) -> Iterator[str]:
     if odin:
         yield "FPR95 of `msp` -> `odin` (T = 1000, eps 0.0014), as published and here:"
         yield _table(["network", "set", "published", "here"], odin)
-    found = ranked([result for of in by_row.values() for result in of])
+    if all(images_of(row) is CIFAR10 for row in by_row):
+        yield from _ranking([result for of in by_row.values() for result in of])
+    for row, (result, *_) in by_row.items():
+        yield f"#### {row}"
+        yield (
+            "AUROC, and below it FPR95 with ID / with OOD images as the positives. Scores by the"
+            " mean AUROC of near and far sets; Tiny ImageNet does not count. At the end, where"
+            " there are any, the largest half of a 95 % interval in a column, by 200 bootstrap"
+            " replicates."
+        )
+        yield _of_network(row, result)
+
+
+def _ranking(results: Sequence[Result]) -> Iterator[str]:
+    """The figure, the correlations and the table behind them."""
+    found = ranked(results)
     yield (
         "#### The order of scores, beside OpenOOD's leaderboard\n\n![Ranks](ranking.svg)\n\n"
         "AUROC and rank, means over these networks and the sets above, beside OpenOOD v1.5"
@@ -98,33 +117,38 @@ def _published(by_row: ByRow) -> Iterator[str]:
         ["score", "near here", "rank", "there", "rank", "far here", "rank", "there", "rank"],
         ranking_table(found),
     )
-    for row, (result, *_) in by_row.items():
-        yield f"#### {row}"
-        yield (
-            "AUROC, and below it FPR95 with ID / with OOD images as the positives; scores by the"
-            " mean AUROC of near (CIFAR-100) and far sets, which do not count Tiny ImageNet."
-        )
-        yield _of_network(result)
 
 
-def _of_network(result: Result) -> str:
-    sets = [*OOD_SETS, *TINY]
-    scores = sorted(result["results"]["scores"], key=lambda s: -_near_and_far(result, s))
+def _of_network(row: str, result: Result) -> str:
+    sets = sets_of(row)
+    means = {score: _near_and_far(row, result, score) for score in result["results"]["scores"]}
     lines = []
-    for score in scores:
+    for score in sorted(means, key=lambda score: -means[score]):
         of = result["results"]["scores"][score]["ood"]
-        cells = [
-            f"{of[n]['auroc']:.1f}<br>{of[n]['fpr95_id_positive']:.0f} /"
-            f" {of[n]['fpr95_ood_positive']:.0f}"
-            for n in sets
-        ]
-        lines.append([f"`{score}`", f"{_near_and_far(result, score):.1f}", *cells])
+        cells = [_three(*(of[name][key] for key in SHORT)) for name in sets]
+        lines.append([f"`{score}`", f"{means[score]:.1f}", *cells])
+    widths = [_widest(result, name) for name in sets]
+    if all(widths):
+        lines.append(["at most ±", "", *(_three(*each) for each in widths)])
     return _table(["score", "mean", *sets], lines)
 
 
-def _near_and_far(result: Result, score: str) -> float:
-    near, far = (_mean(score, "auroc", sets)(result) for sets in (NEAR, FAR))
-    return (near + far) / 2
+def _three(auroc: float, id_positive: float, ood_positive: float) -> str:
+    return f"{auroc:.1f}<br>{id_positive:.0f} / {ood_positive:.0f}"
+
+
+def _widest(result: Result, name: str) -> list[float]:
+    """Half of the widest interval of each measure on a set; empty if there are no intervals."""
+    found = [of.get("intervals", {}).get(name) for of in result["results"]["scores"].values()]
+    if not all(found):
+        return []
+    return [max((high - low) / 2 for low, high in (of[key] for of in found)) for key in SHORT]
+
+
+def _near_and_far(row: str, result: Result, score: str) -> float:
+    images = images_of(row)
+    groups = [sets for sets in (images.near, images.far) if sets]
+    return statistics.mean(_mean(score, "auroc", sets)(result) for sets in groups)
 
 
 def _trained(by_row: ByRow) -> Iterator[str]:
@@ -147,9 +171,9 @@ def _trained(by_row: ByRow) -> Iterator[str]:
     )
     yield "FPR95 ID-positive / AUROC by OOD set, with that score."
     yield _table(
-        ["row", *OOD_SETS],
+        ["row", *CIFAR10.ood],
         [
-            [row, *(_cell(found, STAGES[row].score, [name]) for name in OOD_SETS)]
+            [row, *(_cell(found, STAGES[row].score, [name]) for name in CIFAR10.ood)]
             for row, found in by_row.items()
         ],
     )
@@ -172,7 +196,7 @@ def _all_measures(row: str, found: Sequence[Result]) -> list[str]:
     return [
         row,
         f"`{score}`",
-        *(_over_seeds(found, _mean(score, key, OOD_SETS)) for key in MEASURES.values()),
+        *(_over_seeds(found, _mean(score, key, CIFAR10.ood)) for key in MEASURES.values()),
         _over_seeds(found, lambda r: r["results"]["scores"][score]["realised_tpr"]),
         str(len(found)),
         f"{statistics.mean(seconds) / 60:.0f}",
@@ -196,7 +220,7 @@ def _last_epoch(row: str, name: str) -> Callable[[Result], float]:
 def _mean_cell(found: Sequence[Result], score: str, *, bold: bool) -> str:
     if score not in found[0]["results"]["scores"]:
         return ""
-    cell = _cell(found, score, OOD_SETS)
+    cell = _cell(found, score, CIFAR10.ood)
     return f"**{cell}**" if bold else cell
 
 
@@ -253,7 +277,7 @@ def main() -> None:
     """Bring README.md up to the results file."""
     page, results = HERE / "README.md", read_results(HERE / "results.jsonl")
     made = tables(results)
-    if any(result["row"] in PUBLISHED for result in results):
+    if any(result["row"] in RANKED for result in results):
         draw(ranked(results), HERE / "ranking.svg")
     page.write_text(replace_tables(page.read_text("utf-8"), made), encoding="utf-8")
 

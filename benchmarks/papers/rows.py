@@ -1,4 +1,4 @@
-"""What the rows of the CIFAR-10 tables are: which network each trains, how, and from what."""
+"""What the rows of the tables are: which network each trains, how, and from what."""
 
 import os
 import sys
@@ -6,26 +6,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from image_sets import CIFAR10, IMAGENET, Images
+
 from edge_ood.recipes import RECIPES
 from edge_ood.scores import HEADS
 
 __all__ = [
     "CHECKED",
-    "FAR",
     "GROUPS",
-    "NEAR",
     "NETWORKS",
-    "OOD_SETS",
     "PUBLISHED",
     "ROWS",
     "STAGES",
-    "TINY",
     "Folders",
     "Stage",
     "attach_command",
     "environment",
     "evaluate_command",
     "export_command",
+    "images_of",
     "network_of",
     "planned_stages",
     "program",
@@ -33,14 +32,11 @@ __all__ = [
     "train_command",
 ]
 
-NEAR = ("cifar100",)
-FAR = ("textures", "characters", "scenes", "mnist", "fashion-mnist", "gaussian", "uniform")
-TINY = ("tiny-crop", "tiny-resize")
-"""Like the images that rows with outliers are exposed to, and so shown to the others alone."""
 
-OOD_SETS = (*NEAR, *FAR)
 CHECKED = ("textures", "uniform")
 """Sets on which a row is measured a second time, from the network on."""
+
+_REPLICATES = "200"  # of images, for intervals
 
 NETWORKS = str(Path(__file__).parents[1] / "published")
 """Where the factories of published networks are."""
@@ -48,15 +44,17 @@ NETWORKS = str(Path(__file__).parents[1] / "published")
 
 @dataclass(frozen=True)
 class Published:
-    """A network whose weights somebody trained on all of CIFAR-10's training images.
+    """A network whose weights somebody trained on all training images that there are.
 
     Attributes:
         factory: In `benchmarks/published/networks.py`.
-        file: In the packs' folder of weights.
+        file: In the folder of weights.
         mean: Of pixels, R,G,B.
         std: Likewise.
-        error: On the test images, in percent, as published.
-        without: Heads that it has too few features for.
+        error: On all test images, in percent, as published.
+        without: Heads that it has too few features for, or too few images of each class.
+        images: What it was trained for.
+        resizing: How images are brought to its size.
     """
 
     factory: str
@@ -65,9 +63,11 @@ class Published:
     std: str
     error: float
     without: tuple[str, ...] = ()
+    images: Images = CIFAR10
+    resizing: tuple[str, ...] = ()
 
 
-_IMAGENET = ("0.485,0.456,0.406", "0.229,0.224,0.225")
+_USUAL = ("0.485,0.456,0.406", "0.229,0.224,0.225")
 _ODIN = ("0.49137,0.48235,0.44667", "0.24706,0.24353,0.26157")
 _WITHOUT = {
     "fast": ("adascale", "ash", "bfact", "lts", "optfs", "react", "scale", "vra"),
@@ -75,19 +75,34 @@ _WITHOUT = {
 }
 """Heads that shape features, which behind GELU are sometimes negative."""
 
+_FEW_IMAGES = ("ctm", "kl_matching", "mahalanobis", "residual", "rmd", "she", "vim")
+"""Heads that an image of every class is needed for, or more images than 512."""
+
 _NARROW = ("adascale", "ash", "lts")  # a tenth of 64 features would decide
 
 PUBLISHED = {
-    "resnet20": Published("resnet20", "resnet20_cifar10", *_IMAGENET, 8.27, _NARROW),
-    "resnet56": Published("resnet56", "resnet56_cifar10", *_IMAGENET, 6.61, _NARROW),
+    "resnet20": Published("resnet20", "resnet20_cifar10.safetensors", *_USUAL, 8.27, _NARROW),
+    "resnet56": Published("resnet56", "resnet56_cifar10.safetensors", *_USUAL, 6.61, _NARROW),
     "densenet-bc-100-12": Published(
-        "densenet_bc_100_12", "densenet_bc_100_12_cifar10", *_ODIN, 4.81
+        "densenet_bc_100_12", "densenet_bc_100_12_cifar10.safetensors", *_ODIN, 4.81
+    ),
+    "efficientnet-lite0": Published(
+        "efficientnet_lite0",
+        "efficientnet-lite0.pth",
+        ",".join(3 * ["0.498039"]),
+        ",".join(3 * ["0.501961"]),
+        24.9,
+        _FEW_IMAGES,
+        IMAGENET,
+        ("--crop", "0.875", "--interpolation", "bicubic"),
     ),
 }
 
+_PUBLISHED, _PHOTOGRAPHS = "published", "photographs"
 GROUPS = {
-    "published": "Published networks as they are: scores alone",
-    "tuned": "ResNet-20, fine-tuned from the published weights",
+    _PUBLISHED: "Published networks as they are: scores alone",
+    _PHOTOGRAPHS: "A published network for ImageNet: scores alone",
+    "tuned": "Fine-tuned from the published weights",
     "fast": "From scratch on a processor: `--recipe fast-cifar10`",
     "wrn": "WRN-40-2 by the papers' recipes, on a GPU",
 }
@@ -127,7 +142,10 @@ quarters of the time; that needs a C++ compiler."""
 _SELF = ("--objective", "outlier-exposure", "--outliers", "self")
 
 STAGES = {
-    **{name: Stage("published", "combined", start=name) for name in PUBLISHED},
+    **{
+        name: Stage(_PHOTOGRAPHS if of.images is IMAGENET else _PUBLISHED, "combined", start=name)
+        for name, of in PUBLISHED.items()
+    },
     "resnet20-oe": Stage("tuned", "msp", _OE, "resnet20", _FROZEN),
     "resnet20-oe-batch-norm": Stage("tuned", "msp", _OE, "resnet20"),
     "resnet20-energy": Stage("tuned", "energy", _ENERGY, "resnet20", _FROZEN),
@@ -161,15 +179,17 @@ class Folders:
     """Where images, weights and runs are.
 
     Attributes:
-        root: Holds `data`, which `prepare.py` writes, and one folder of runs for each seed.
+        root: Holds what `prepare.py` writes, and one folder of runs for each seed.
+        images: Those of the rows at hand.
     """
 
     root: Path
+    images: Images = CIFAR10
 
     @property
     def data(self) -> Path:
         """The image folders."""
-        return self.root / "data"
+        return self.root / self.images.folder
 
     def run(self, stage: str, seed: int) -> Path:
         """The run directory of a stage."""
@@ -177,7 +197,7 @@ class Folders:
 
     def weights(self, name: str) -> Path:
         """The file of a published network."""
-        return self.root / "weights" / f"{PUBLISHED[name].file}.safetensors"
+        return self.root / "weights" / PUBLISHED[name].file
 
 
 def planned_stages(row: str) -> list[str]:
@@ -196,9 +216,16 @@ def network_of(row: str) -> str:
     return network_of(start) if start else ""
 
 
+def images_of(row: str) -> Images:
+    """What a row is made and measured with."""
+    network = network_of(row)
+    return PUBLISHED[network].images if network else CIFAR10
+
+
 def sets_of(row: str) -> tuple[str, ...]:
     """The OOD sets that a row is shown."""
-    return OOD_SETS if STAGES[row].group != "published" else (*OOD_SETS, *TINY)
+    images = images_of(row)
+    return images.ood if STAGES[row].recipe else (*images.ood, *images.exposed)
 
 
 def environment() -> dict[str, str]:
@@ -210,11 +237,16 @@ def environment() -> dict[str, str]:
 def _somebodys(name: str, folders: Folders) -> list[str]:
     network = PUBLISHED[name]
     command = ["--model", f"networks:{network.factory}", "--weights", str(folders.weights(name))]
-    return [*command, *_pixels(network), "--image-size", "32"]
+    return [*command, *_preprocessing(network)]
 
 
-def _pixels(network: Published) -> list[str]:
-    return ["--mean", network.mean, "--std", network.std]
+def _preprocessing(network: Published) -> list[str]:
+    size = ["--image-size", str(network.images.size_px), *network.resizing]
+    return [*size, "--mean", network.mean, "--std", network.std]
+
+
+def _classes(folders: Folders) -> list[str]:
+    return [] if folders.images.is_whole else ["--classes", str(folders.data / "classes.txt")]
 
 
 def train_command(name: str, seed: int, folders: Folders) -> list[str]:
@@ -240,7 +272,7 @@ def export_command(row: str, seed: int, artefact: Path, folders: Folders) -> lis
     network = network_of(row)
     if not STAGES[row].recipe:
         whose = [*_somebodys(network, folders), "--train", str(folders.data / "train")]
-        whose += ["--calibration", str(folders.data / "calibration")]
+        whose += ["--calibration", str(folders.data / "calibration"), *_classes(folders)]
     else:
         whose = [str(folders.run(row, seed)), *(["--trust"] if network else [])]
     return ["export", *whose, "-o", str(artefact), "--scores", _heads(row), "--force"]
@@ -249,8 +281,8 @@ def export_command(row: str, seed: int, artefact: Path, folders: Folders) -> lis
 def attach_command(row: str, plain: Path, artefact: Path, folders: Folders) -> list[str]:
     """Arguments of `edge-ood` that attach the same heads to an ONNX file of the network."""
     network, data = PUBLISHED[network_of(row)], folders.data
-    command = ["attach", str(plain), "--id", str(data / "train"), *_pixels(network)]
-    command += ["--calibration", str(data / "calibration"), "--image-size", "32"]
+    command = ["attach", str(plain), "--id", str(data / "train"), *_preprocessing(network)]
+    command += ["--calibration", str(data / "calibration"), *_classes(folders)]
     return [*command, "-o", str(artefact), "--scores", _heads(row), "--force"]
 
 
@@ -267,13 +299,14 @@ def _named_heads(row: str, *, pair: bool) -> Iterator[str]:
             yield name
 
 
-def evaluate_command(artefact: Path, data: Path, name: str, document: Path) -> list[str]:
+def evaluate_command(artefact: Path, name: str, document: Path, folders: Folders) -> list[str]:
     """Arguments of `edge-ood` that evaluate an artefact on one OOD set, or on a part of the ID."""
-    known = name if name in ("calibration", "validation") else "test"
-    other = "gaussian:count=10" if known == name else str(data / "ood" / name)
+    data, is_part = folders.data, name in folders.images.held_out
+    known = name if is_part else "test"
+    other = "gaussian:count=10" if is_part else str(data / "ood" / name)
     command = ["evaluate", str(artefact), "--id", str(data / known), "--ood", other]
-    seen = ["--allow-seen"] if known == name else []
-    return [*command, *seen, "--bootstrap", "0", "--json", str(document), "--force"]
+    command += ["--allow-seen", "--bootstrap", "0"] if is_part else ["--bootstrap", _REPLICATES]
+    return [*command, "--json", str(document), "--force"]
 
 
 def program(arguments: Sequence[str]) -> list[str]:

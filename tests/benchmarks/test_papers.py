@@ -1,4 +1,4 @@
-"""The pieces of the CIFAR-10 benchmark, on a handful of images."""
+"""The pieces of the benchmark of the papers' results, on a handful of images."""
 
 import importlib
 import json
@@ -18,8 +18,8 @@ from typer.main import get_command
 from edge_ood.cli.app import app
 from edge_ood.recipes import RECIPES
 
-FOLDER = Path(__file__).parents[2] / "benchmarks" / "cifar10"
-SCRIPTS = ("rows", "prepare", "run", "ranking", "table")
+FOLDER = Path(__file__).parents[2] / "benchmarks" / "papers"
+SCRIPTS = ("image_sets", "rows", "prepare", "run", "ranking", "table")
 COMMANDS: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]  # a group
 
 pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="benchmarks are not installed")
@@ -103,11 +103,11 @@ def test_every_ood_set_is_there_and_shares_nothing_with_the_id_images(
     script: Callable[[str], Any], packs: Path, tmp_path: Path
 ) -> None:
     """An image that CIFAR-10 has, too, is left out of the set that holds it."""
-    rows, data = script("rows"), tmp_path / "data"
+    images, data = script("image_sets").CIFAR10, tmp_path / "data"
 
     sets = script("prepare").prepare(data, packs, held_out=(2, 2), most=6)
 
-    names = (*rows.OOD_SETS, *rows.TINY)
+    names = (*images.ood, *images.exposed)
     counts = {name: sets[f"ood/{name}"]["images"] for name in names}
     assert {name: 5 if name == "scenes" else 6 for name in names} == counts
     assert counts == {name: count(data / "ood" / name) for name in names}
@@ -129,6 +129,38 @@ def test_tiny_imagenet_is_cropped_and_scaled(script: Callable[[str], Any], tmp_p
     with Image.open(tmp_path / "ood" / "tiny-resize" / "a.png") as image:
         scaled = Image.fromarray(pixels).resize((32, 32), Image.Resampling.LANCZOS)
         np.testing.assert_array_equal(np.asarray(scaled), np.asarray(image))
+
+
+def test_photographs_of_a_class_have_one_part(
+    script: Callable[[str], Any], packs: Path, tmp_path: Path
+) -> None:
+    """Of a class with one image three parts have none, so its name is on a list."""
+    code = """
+        from PIL import Image
+
+        def unpack(name, dest, limit=None):
+            for index in range(8):
+                (dest / f"n{index}").mkdir(parents=True)
+                colour = (index, sum(map(ord, name)) % 200, 0)
+                Image.new("RGB", (40, 30), colour).save(dest / f"n{index}" / "a.png")
+    """
+    packs.write_text(textwrap.dedent(code))
+    data = tmp_path / "data"
+
+    sets = script("prepare").prepare_photographs(data, packs, most=3)
+
+    parts = {
+        part: {c.name for c in (data / part).iterdir()} for part in ("train", "calibration", "test")
+    }
+    assert {
+        "train": {"n0", "n4"},
+        "calibration": {"n2", "n6"},
+        "test": {"n1", "n3", "n5", "n7"},
+    } == parts
+    assert [f"n{index}" for index in range(8)] == (data / "classes.txt").read_text().split()
+    images = script("image_sets").IMAGENET
+    assert {*(f"ood/{name}" for name in images.ood), *images.held_out, "test"} == set(sets)
+    assert (224, 224) == size(data / "ood" / "uniform" / "00000.png")
 
 
 def test_preparing_again_gives_the_same_images(
@@ -176,9 +208,9 @@ def test_rows_that_saw_outliers_are_not_shown_their_like(script: Callable[[str],
     rows = script("rows")
 
     for row in rows.ROWS:
-        is_published = rows.STAGES[row].group == "published"
-        assert is_published == bool(set(rows.TINY) & set(rows.sets_of(row))), row
-        assert not (is_published and rows.STAGES[row].outliers)
+        is_shown = set(rows.images_of(row).exposed) <= set(rows.sets_of(row))
+        assert is_shown == (row in rows.PUBLISHED), row
+        assert not (is_shown and rows.STAGES[row].outliers)
     assert rows.STAGES["fast-oe"].outliers
     assert not rows.STAGES["resnet20-oe-self"].outliers
 
@@ -186,19 +218,20 @@ def test_rows_that_saw_outliers_are_not_shown_their_like(script: Callable[[str],
 def test_planned_commands_parse(script: Callable[[str], Any], tmp_path: Path) -> None:
     """Every command that a row runs is one that `edge-ood` takes."""
     rows = script("rows")
-    folders = rows.Folders(tmp_path)
     artefact, document = tmp_path / "row.onnx", tmp_path / "row.json"
-    trained = [name for name, stage in rows.STAGES.items() if stage.recipe]
-    planned = [rows.train_command(name, 1, folders) for name in trained]
-    planned += [rows.export_command(row, 1, artefact, folders) for row in rows.ROWS]
-    planned += [
-        rows.attach_command(row, tmp_path / "plain.onnx", artefact, folders)
-        for row in rows.PUBLISHED
-    ]
-    planned += [
-        rows.evaluate_command(artefact, folders.data, name, document)
-        for name in (*rows.OOD_SETS, "calibration")
-    ]
+    planned = []
+    for name, stage in rows.STAGES.items():
+        folders = rows.Folders(tmp_path, rows.images_of(name))
+        if stage.recipe:
+            planned.append(rows.train_command(name, 1, folders))
+        if name in rows.PUBLISHED:
+            planned.append(rows.attach_command(name, tmp_path / "plain.onnx", artefact, folders))
+        if name in rows.ROWS:
+            planned.append(rows.export_command(name, 1, artefact, folders))
+        planned += [
+            rows.evaluate_command(artefact, shown, document, folders)
+            for shown in (*rows.sets_of(name), "calibration")
+        ]
 
     for name, *arguments in planned:
         COMMANDS[name].make_context(name, list(arguments))
@@ -207,15 +240,18 @@ def test_planned_commands_parse(script: Callable[[str], Any], tmp_path: Path) ->
 def test_factories_of_published_networks_exist(
     script: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A row names a function that makes a network for ten classes."""
+    """A row names a function that makes a network for its classes."""
     rows = script("rows")
     monkeypatch.syspath_prepend(rows.NETWORKS)
     networks = importlib.import_module("networks")
 
     for network in rows.PUBLISHED.values():
-        assert (1, 10) == getattr(networks, network.factory)(10).eval()(
-            torch.zeros(1, 3, 32, 32)
-        ).shape
+        images = network.images
+        if images.folder == "imagenet":
+            pytest.importorskip("efficientnet_lite_pytorch")
+        made = getattr(networks, network.factory)(images.num_classes).eval()
+        side = images.size_px
+        assert (1, images.num_classes) == made(torch.zeros(1, 3, side, side)).shape
 
 
 def evaluation(fpr95: float, name: str = "mnist") -> dict[str, Any]:
@@ -228,6 +264,7 @@ def evaluation(fpr95: float, name: str = "mnist") -> dict[str, Any]:
         "fpr95_ood_positive": 0.4,
         "detection_error": 0.123456,
     }
+    ends = {key: {"low": value - 0.03, "high": value + 0.01} for key, value in metrics.items()}
     model = {
         "heads": ["energy", "msp", "odin"],
         "alpha": 0.05,
@@ -236,7 +273,13 @@ def evaluation(fpr95: float, name: str = "mnist") -> dict[str, Any]:
             "accuracy": 0.9475,
             "heads": {head: {"realised_tpr": 0.95} for head in ("energy", "msp", "odin")},
         },
-        "ood": {name: {"n": 50, "metrics": dict.fromkeys(("energy", "msp", "odin"), metrics)}},
+        "ood": {
+            name: {
+                "n": 50,
+                "metrics": dict.fromkeys(("energy", "msp", "odin"), metrics),
+                "intervals": dict.fromkeys(("energy", "msp", "odin"), ends),
+            }
+        },
     }
     return {"models": [model]}
 
@@ -249,13 +292,14 @@ def a_row(
 ) -> dict[str, Any]:
     """A line of the results file, perhaps of a network with two heads."""
     rows = sys.modules["rows"]
-    names = (*rows.sets_of(row), *run.HELD_OUT)
+    held_out = rows.images_of(row).held_out
+    names = (*rows.sets_of(row), *held_out)
     measured = {name: run.results(evaluation(fpr95)) for name in names}
-    sets = SETS | {name: {"images": 100} for name in ("train", "exposure")}
+    sets = {name: {"images": 100} for name in ("train", "exposure")} | SETS
     return {
         "row": row,
         "seed": seed,
-        "results": run.joined(measured, sets),
+        "results": run.joined(measured, sets, held_out),
         "reproduced": 0.0,
         "training": {row: {"seconds": 120, "last_epoch": heads or {}}},
         "images": sets,
@@ -276,10 +320,11 @@ def test_results_are_percentages(script: Callable[[str], Any]) -> None:
 def test_the_error_is_that_of_all_test_images(script: Callable[[str], Any]) -> None:
     """Held-out images count as many as they are."""
     run = script("run")
-    measured = {name: run.results(evaluation(0.25)) for name in ("mnist", *run.HELD_OUT)}
+    held_out = ("calibration", "validation")
+    measured = {name: run.results(evaluation(0.25)) for name in ("mnist", *held_out)}
     measured["mnist"]["id_error"], measured["calibration"]["id_error"] = 10.0, 20.0
 
-    found = run.joined(measured, SETS)
+    found = run.joined(measured, SETS, held_out)
 
     assert round(0.8 * 10 + 0.15 * 20 + 0.05 * 5.25, 2) == found["id_error"]
     assert {"mnist"} == set(found["scores"]["msp"]["ood"])
@@ -306,8 +351,8 @@ def pretended(
     run, rows = script("run"), script("rows")
     weights = tmp_path / "weights"
     weights.touch()
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "sets.json").write_text(json.dumps(SETS))
+    (tmp_path / "cifar10").mkdir()
+    (tmp_path / "cifar10" / "sets.json").write_text(json.dumps(SETS))
     trained = SimpleNamespace(path=tmp_path, weights_path=weights)
     monkeypatch.setattr(run, "read_run", lambda path: trained)
     monkeypatch.setattr(run, "training", lambda found: {})
@@ -339,7 +384,7 @@ def test_a_row_counts_if_it_comes_out_again(pretended: Measure) -> None:
     found, names = pretended({"first": 0.25, "again": 0.25}, 99)
 
     rows = sys.modules["rows"]
-    once = ["train", "export", *["evaluate"] * (len(rows.OOD_SETS) + 2)]
+    once = ["train", "export", *["evaluate"] * (len(rows.sets_of("wrn-oe-scratch")) + 2)]
     assert [*once, "export", *["evaluate"] * len(rows.CHECKED)] == names
     assert 0 == found["reproduced"]
     assert 25.0 == found["results"]["scores"]["msp"]["ood"]["mnist"]["fpr95_id_positive"]
@@ -408,6 +453,7 @@ def test_a_published_network_s_table_has_every_score_and_set(script: Callable[[s
         "| `energy` | 90.0 | 90.0<br>"
     )
     assert "tiny-resize" in made
+    assert f"| at most ± |  |{10 * ' 2.0<br>2 / 2 |'}" in made
     assert "| densenet-bc-100-12 | uniform | 23.5 -> 0.0 | 20.0 -> 20.0 |" in made
 
 

