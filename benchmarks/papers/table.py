@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from image_sets import CIFAR10
+from ranking import GROUPS as RANKING_SETS
 from ranking import RANKED, correlations, draw, ranked, ranking_table
 from rows import GROUPS, PUBLISHED, ROWS, STAGES, images_of, network_of, sets_of
 
@@ -108,8 +109,9 @@ def _ranking(results: Sequence[Result]) -> Iterator[str]:
     found = ranked(results)
     yield (
         "#### The order of scores, beside OpenOOD's leaderboard\n\n![Ranks](ranking.svg)\n\n"
-        "AUROC and rank, means over these networks and the sets above, beside OpenOOD v1.5"
-        " (CIFAR-10, ResNet-18, its own sets). Spearman's rank correlation: "
+        "AUROC and rank beside OpenOOD v1.5 (CIFAR-10, ResNet-18), means over these networks and"
+        f" over the sets that are its own or stand in for them: {_listed(RANKING_SETS)}."
+        " Spearman's rank correlation: "
         + ", ".join(f"{group} {value:.2f}" for group, value in correlations(found).items())
         + "."
     )
@@ -117,6 +119,10 @@ def _ranking(results: Sequence[Result]) -> Iterator[str]:
         ["score", "near here", "rank", "there", "rank", "far here", "rank", "there", "rank"],
         ranking_table(found),
     )
+
+
+def _listed(groups: Mapping[str, Sequence[str]]) -> str:
+    return "; ".join(f"{group} {', '.join(sets)}" for group, sets in groups.items())
 
 
 def _of_network(row: str, result: Result) -> str:

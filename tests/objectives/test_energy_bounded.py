@@ -125,20 +125,23 @@ def test_margins_are_the_mean_energies_of_the_start() -> None:
     ("means", "deviations", "margins"),
     [
         ((-3.88, -3.52), (0.95, 0.95), (-6.55, -0.85)),  # a network that is right half of the time
-        ((-4.0, -3.0), (3.0, 1.0), (-3.5 - 3 * math.sqrt(5), -3.5 + 3 * math.sqrt(5))),
+        ((-4.0, -3.0), (1.5, 0.5), (-3.5 - 1.5 * math.sqrt(5), -3.5 + 1.5 * math.sqrt(5))),
+        ((-4.0, -3.0), (3.0, 1.0), (-9.0, 2.0)),  # 13 nats apart otherwise
         ((-4.25, -11.5), (1.0, 1.0), (-10.875, -4.875)),  # outliers look more known than ID images
+        ((-19.91, -9.14), (5.05, 5.05), (-24.91, -4.14)),  # a good one: 5 nats each, not 9.8
+        ((-9.0, -15.0), (5.0, 5.0), (-17.0, -7.0)),  # from their middle, if they are crossed
         ((-8.0, -5.0), (0.5, 0.5), (-8.0, -5.0)),
     ],
 )
 def test_margins_of_a_weak_start_are_moved_apart(
     means: tuple[float, float], deviations: tuple[float, float], margins: tuple[float, float]
 ) -> None:
-    """Nearer than six deviations within the sets, both move by as much, around the same middle."""
+    """Nearer than six deviations within the sets, both move by as much, and 5 nats at most."""
     found = measured(*means, deviations=deviations)
 
     low, high = found.parameters["m_in"], found.parameters["m_out"]
     assert margins == pytest.approx((low, high))
-    assert (margins != means) == ("moved to 6 standard deviations apart" in found.note)
+    assert (margins != means) == ("of them apart" in found.note)
 
 
 @pytest.mark.parametrize(
@@ -155,6 +158,19 @@ def test_only_the_margin_that_was_not_given_moves(
 ) -> None:
     """It keeps six deviations from the given one; what a user says twice is not moved at all."""
     found = measured(-3.88, -3.52, objective)
+
+    assert margins == pytest.approx((found.parameters["m_in"], found.parameters["m_out"]))
+
+
+@pytest.mark.parametrize(
+    ("objective", "margins"),
+    [("energy-bounded:m_in=-23", (-23, 0.86)), ("energy-bounded:m_out=-5", (-29.91, -5))],
+)
+def test_a_margin_that_moves_alone_moves_ten_nats_at_most(
+    objective: str, margins: tuple[float, float]
+) -> None:
+    """Six deviations of a good network's energies would be 30 nats."""
+    found = measured(-19.91, -9.14, objective, deviations=(5.05, 5.05))
 
     assert margins == pytest.approx((found.parameters["m_in"], found.parameters["m_out"]))
 
