@@ -26,6 +26,7 @@ from edge_ood.training.settings import Settings
         ("seed", 2**32),
         ("precision", "fp8"),
         ("augmentation", ("crop", "spin")),
+        ("augmentation", ("crop", "translate")),
         ("optimizer", "adam"),
         ("schedule", "linear"),
         ("warmup", -0.1),
