@@ -270,7 +270,7 @@ def test_what_half_of_the_images_cannot_fit_changes_nothing(
     choice = chosen_primary(replace(request, training=training))
 
     assert ("energy", {}) == (choice.primary, choice.auroc)
-    assert "of one half of the training images: 1 of 3 classes have no image" in choice.why
+    assert "one half of the training images: no 'mahalanobis': 1 of 3 classes have" in choice.why
 
 
 def test_doubtful_statistics_change_nothing(
