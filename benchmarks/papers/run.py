@@ -33,6 +33,7 @@ from typing import Any
 from rows import (
     CHECKED,
     GROUPS,
+    MEASURES,
     NETWORKS,
     PUBLISHED,
     ROWS,
@@ -57,15 +58,6 @@ OUT_OF_TIME = 75  # EX_TEMPFAIL of sysexits.h: try again
 DECIMALS = 2
 SAME_POINTS, ATTACHED_POINTS = 0.0, 0.1
 """Between numbers of a row and of the same network once more."""
-
-MEASURES = (
-    "auroc",
-    "aupr_in",
-    "aupr_out",
-    "fpr95_id_positive",
-    "fpr95_ood_positive",
-    "detection_error",
-)
 
 
 class OutOfTimeError(Exception):

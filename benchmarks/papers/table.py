@@ -12,18 +12,10 @@ from typing import Any
 from image_sets import CIFAR10
 from ranking import GROUPS as RANKING_SETS
 from ranking import RANKED, correlations, draw, ranked, ranking_table
-from rows import GROUPS, PUBLISHED, ROWS, STAGES, images_of, network_of, sets_of
+from rows import GROUPS, MEASURES, PUBLISHED, ROWS, STAGES, images_of, network_of, sets_of
 
 HERE = Path(__file__).parent
 BEGIN, END = "<!-- tables: made by table.py -->", "<!-- end of tables -->"
-MEASURES = {
-    "AUROC": "auroc",
-    "AUPR-In": "aupr_in",
-    "AUPR-Out": "aupr_out",
-    "FPR95 ID-positive": "fpr95_id_positive",
-    "FPR95 OOD-positive": "fpr95_ood_positive",
-    "detection error": "detection_error",
-}
 SHORT = ("auroc", "fpr95_id_positive", "fpr95_ood_positive")
 """Measures that stand for all of a network's scores."""
 
@@ -188,7 +180,7 @@ def _trained(by_row: ByRow) -> Iterator[str]:
         f" artefact's own threshold, of {first['results']['promised_tpr']:g} promised."
     )
     yield _table(
-        ["row", "score", *MEASURES, "accepted", "seeds", "training, min"],
+        ["row", "score", *MEASURES.values(), "accepted", "seeds", "training, min"],
         [_all_measures(row, found) for row, found in by_row.items()],
     )
     for row, found in by_row.items():
@@ -202,7 +194,7 @@ def _all_measures(row: str, found: Sequence[Result]) -> list[str]:
     return [
         row,
         f"`{score}`",
-        *(_over_seeds(found, _mean(score, key, CIFAR10.ood)) for key in MEASURES.values()),
+        *(_over_seeds(found, _mean(score, key, CIFAR10.ood)) for key in MEASURES),
         _over_seeds(found, lambda r: r["results"]["scores"][score]["realised_tpr"]),
         str(len(found)),
         f"{statistics.mean(seconds) / 60:.0f}",

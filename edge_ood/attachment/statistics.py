@@ -84,7 +84,7 @@ def _together(failed: Mapping[str, CalibrationError]) -> CalibrationError:
     others = ", ".join(repr(other) for other in failed if other != name)
     return CalibrationError(
         f"no {name!r}{f', nor {others}' if others else ''}: {first}",
-        hint=f"{first.hint}; or leave them out of --scores" if first.hint else "leave them out",
+        hint="; or ".join(filter(None, (first.hint, "leave them out of --scores"))),
     )
 
 

@@ -141,7 +141,7 @@ def export_network(
         CalibrationError: If there are too few calibration images.
         ExportError: If the classifier cannot be exported, or the parity gate fails.
     """
-    classes = images.labelled().classes
+    classes = images.labelled.classes
     loaded = load_network(source, len(classes))
     for note in loaded.notes:
         listener.on_note(note)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,8 +87,9 @@ class TrainedOn:
     outliers: ImageSource | None = None
     classes: Path | None = None
 
+    @cached_property
     def labelled(self) -> ImageSet:
-        """Its training images.
+        """Its training images, read once: those of archives cost a pass over all bytes.
 
         Raises:
             DataError: If a folder or a file is unusable, or an image has none of the classes.

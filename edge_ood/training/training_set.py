@@ -144,7 +144,7 @@ def read_splits(
     Raises:
         DataError: If a folder or a file is unusable, or an image plays two roles.
     """
-    training = sources.labelled()
+    training = sources.labelled
     calibration = perhaps_labelled_images(absolute(sources.calibration), training.classes)
     outliers = ImageSet(())
     if sources.outliers is not None:
